@@ -1,0 +1,55 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+EXPERIMENT ?= fashion_mnist
+
+.PHONY: help
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+# The stamp changes with the lock file: a pull that moves a version reinstalls, nothing else does.
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/bootstrap.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q pipelines components
+	@touch $@
+
+.PHONY: setup
+setup: $(INSTALLED) ## Create .venv from the lock file
+
+.PHONY: data
+data: ## Install the default experiment's images where the system offers them
+	@scripts/install-data
+
+.PHONY: run
+run: setup data ## Run a whole pipeline here: make run [EXPERIMENT=fashion_mnist]
+	$(BIN)/suanli run $(EXPERIMENT)
+
+.PHONY: test
+test: setup data ## Run every test
+	$(BIN)/pytest
+
+.PHONY: lint
+lint: setup ## Check style and types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+.PHONY: compile
+compile: setup ## Compile every experiment into build/
+	$(BIN)/suanli compile --all --output build
+
+.PHONY: golden
+golden: setup ## Rewrite the golden files after an intended change
+	$(BIN)/pytest tests --rewrite-golden -k golden
+
+.PHONY: bench
+bench: setup data ## Measure against the alternatives, side by side
+	$(BIN)/python -m benchmarks
+
+.PHONY: lock
+lock: setup ## Resolve the requirement files anew
+	scripts/lock

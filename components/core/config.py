@@ -1,0 +1,102 @@
+"""The sections of an experiment: frozen, checked at once, and the only settings a step ever sees."""
+
+import hashlib
+import json
+import importlib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from components.core.errors import StepError
+from components.core.rooms import load, nearest
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """One section of an experiment. Every field is a setting that ``--set section.field=value`` reaches."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    schema_version: Literal[1] = 1
+
+    def parameters(self) -> dict[str, Any]:
+        """The section as a pipeline parameter: plain JSON values, every field present."""
+        return self.model_dump(mode="json")
+
+    def fingerprint(self) -> str:
+        """A digest of the validated values: equal settings give equal digests whatever wrote them."""
+        return fingerprint(self.parameters())
+
+
+SECTIONS = ("data", "model", "training", "evaluation", "export")
+# Looked up by name, so that a step's image holds, and is named by, only the sections it reads.
+FIXED = {
+    "training": "components.train.settings:TrainingSettings",
+    "export": "components.export.settings:ExportSettings",
+}
+
+
+def section_class(section: str, values: Mapping[str, Any], task: str = "") -> type[Section]:
+    """The class that checks a section: a room's file decides it for data and model, the task for evaluation.
+
+    Raises:
+        StepError: the section names a data source, model or task that does not exist.
+    """
+    if section in FIXED:
+        path, _, name = FIXED[section].partition(":")
+        fixed: type[Section] = getattr(importlib.import_module(path), name)
+        return fixed
+    if section == "evaluation":
+        module = load("tasks", task)
+    else:
+        module = load("data" if section == "data" else "models", str(values.get("name", "")))
+    chosen: type[Section] = module.Settings
+    return chosen
+
+
+def validated(section: str, values: Mapping[str, Any], task: str = "") -> Any:
+    """A step's section, read from its pipeline parameter: a missing key is an error, never a default.
+
+    Raises:
+        StepError: a key is missing, unknown or has an impossible value.
+    """
+    cls = section_class(section, values, task)
+    missing = sorted(set(cls.model_fields) - set(values))
+    if missing:
+        raise StepError(
+            f"the section {section!r} lacks {', '.join(missing)}",
+            advice="compile the pipeline again with this version",
+            kind="settings",
+        )
+    return checked(section, cls, values)
+
+
+def checked(section: str, cls: type[Section], values: Mapping[str, Any]) -> Any:
+    """Validate a section and say the first thing wrong with it in one line.
+
+    Raises:
+        StepError: what is wrong, with the nearest setting's name for a misspelt one.
+    """
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join([section, *(str(part) for part in first["loc"])])
+        if first["type"] == "extra_forbidden":
+            known = [name for name in cls.model_fields if name != "schema_version"]
+            raise StepError(
+                f"unknown setting {where}", advice=nearest(str(first["loc"][-1]), known), kind="settings"
+            ) from None
+        got = "" if first["type"] in {"missing", "value_error"} else f", not {first['input']!r}"
+        message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        raise StepError(f"{where}: {message}{got}", kind="settings") from None
+
+
+def fingerprint(value: Any) -> str:
+    """A digest (16 hexadecimal digits) of a JSON value, independent of the order of keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

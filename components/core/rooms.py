@@ -1,0 +1,42 @@
+"""The rooms that a team fills with files of its own: data, models and tasks, each file one choice."""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Literal
+
+from components.core.errors import StepError
+
+Room = Literal["data", "models", "tasks"]
+NOUNS: dict[str, str] = {"data": "data source", "models": "model", "tasks": "task"}
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The sentence part that helps after a misspelt word: the nearest known one, or all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}? (known: {', '.join(known)})" if close else f"choose from {', '.join(known)}"
+
+
+def names(room: Room) -> list[str]:
+    """The choices in a room, which are its files' names, sorted."""
+    package = importlib.import_module(f"components.{room}")
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+
+
+def load(room: Room, name: str) -> ModuleType:
+    """The module behind a choice.
+
+    Raises:
+        StepError: no such file in the room; the nearest name is offered.
+    """
+    if name not in names(room):
+        raise StepError(f"unknown {NOUNS[room]} {name!r}", advice=nearest(name, names(room)), kind="settings")
+    return importlib.import_module(f"components.{room}.{name}")
+
+
+def title(module: ModuleType) -> str:
+    """A choice's one-line description: the first line of its file's docstring."""
+    return (module.__doc__ or "").strip().partition("\n")[0]

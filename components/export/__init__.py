@@ -1,0 +1,1 @@
+"""export: an accepted model in, checked and timed formats out, published as the champion."""

@@ -1,0 +1,13 @@
+"""Model architectures, one a file, each with ``build(settings, ...) -> keras.Model``."""
+
+from components.core.config import Section
+
+
+class ModelSettings(Section):
+    """What every model has: its name, which is its file's name in components/models."""
+
+    name: str
+
+    def problem(self, input_shape: tuple[int, ...]) -> str:
+        """Why this model cannot take such an input, or an empty string. Models override it."""
+        return ""

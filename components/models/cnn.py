@@ -1,0 +1,62 @@
+"""A plain convolutional network: 3 x 3 convolutions with ReLU, each followed by 2 x 2 max pooling."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from components.core.config import Positive
+from components.models import ModelSettings
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Settings(ModelSettings):
+    """The tutorial's network by default.
+
+    Attributes:
+        filters: filters of each convolution; each is followed by a pool that halves height and width.
+        padding: ``valid`` convolutions lose a pixel on each side, as in the tutorial; ``same`` suits small pictures.
+        dense: units of the hidden layer.
+        dropout: fraction of its outputs that training drops.
+    """
+
+    name: Literal["cnn"] = "cnn"
+    filters: Annotated[tuple[Positive, ...], Field(min_length=1)] = (32, 64, 128)
+    padding: Literal["valid", "same"] = "valid"
+    dense: Positive = 64
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    def problem(self, input_shape: tuple[int, ...]) -> str:
+        side, lost = min(input_shape[:2]), 2 * (self.padding == "valid")
+        for number, _ in enumerate(self.filters, 1):
+            side = (side - lost) // 2
+            if side < 1:
+                return (
+                    f"convolution and pool {number} of {len(self.filters)} leave nothing of {min(input_shape[:2])} pixels; "
+                    f"use at most {number - 1} filters, model.padding=same or larger pictures"
+                )
+        return ""
+
+
+def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> "keras.Model":
+    """The network, from pictures of 0 to 255 to logits.
+
+    Args:
+        input_shape: height, width and channels.
+        units: how many logits.
+    """
+    import keras
+
+    inputs = keras.Input(input_shape, dtype="uint8", name="image")
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    for filters in settings.filters:
+        x = keras.layers.Conv2D(filters, 3, padding=settings.padding, activation="relu")(x)
+        x = keras.layers.MaxPooling2D()(x)
+    x = keras.layers.Flatten()(x)
+    x = keras.layers.Dense(settings.dense, activation="relu")(x)
+    if settings.dropout:
+        x = keras.layers.Dropout(settings.dropout)(x)
+    # Logits stay float32 whatever the precision: softmax and loss need the digits.
+    logits = keras.layers.Dense(units, dtype="float32", name="logits")(x)
+    return keras.Model(inputs, logits, name="cnn")

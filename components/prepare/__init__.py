@@ -1,0 +1,1 @@
+"""prepare: any data source in, a checked TFDS directory out."""

@@ -1,0 +1,1 @@
+"""train: prepared examples and a model in, a trained Keras model out."""

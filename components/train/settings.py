@@ -1,0 +1,40 @@
+"""The training section."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from components.core.config import Count, Positive, Section
+
+Augmentation = Literal["flip", "shift", "crop"]
+
+
+class TrainingSettings(Section):
+    """How to train. The defaults are those of the CNN tutorial that this package grew from.
+
+    Attributes:
+        batch_size: examples a step, over all devices together.
+        steps_per_epoch: at most so many steps an epoch; 0 takes the whole split.
+        validation_steps: at most so many validation steps an epoch; 0 takes the whole split.
+        patience: epochs without a better validation loss before training stops with the best weights; 0 never stops.
+        precision: ``auto`` is what the device does best.
+        backend: ``auto`` is what the image provides.
+        threads: threads for computing on a CPU; 0 takes all cores. Equal results are promised for equal threads only.
+        schedule: ``cosine`` falls to 0 over all epochs after ``warmup_steps`` linear ones.
+    """
+
+    epochs: Positive = 10
+    batch_size: Positive = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: Count = 0
+    steps_per_epoch: Count = 1000
+    validation_steps: Count = 500
+    patience: Count = 2
+    augmentation: tuple[Augmentation, ...] = ()
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    backend: Literal["auto", "tensorflow", "jax", "torch"] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    threads: Count = 0

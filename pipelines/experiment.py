@@ -1,0 +1,180 @@
+"""An experiment: the five sections in one frozen object, checked together before anything runs."""
+
+import importlib
+import importlib.util
+import json
+import pkgutil
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from components.core.config import SECTIONS, checked, section_class
+from components.core.errors import StepError
+from components.core.rooms import nearest
+from components.data import DataSettings
+from components.export.settings import ExportSettings
+from components.models import ModelSettings
+from components.tasks import EvaluationSettings
+from components.train.settings import TrainingSettings
+
+# A registry folder, an image tag and a Kubernetes name are made of it.
+NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What to train and how. Raises StepError for sections that do not fit each other."""
+
+    data: DataSettings
+    model: ModelSettings
+    evaluation: EvaluationSettings
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
+
+    def __post_init__(self) -> None:
+        if self.training.patience and not self.data.split[1]:
+            raise StepError(
+                f"training.patience: {self.training.patience} epochs of patience need a validation split",
+                advice="give data.split a second fraction above 0, or set training.patience=0",
+                kind="settings",
+            )
+        wanted = section_class("evaluation", {}, self.data.task)
+        if type(self.evaluation) is not wanted:
+            raise StepError(
+                f"evaluation: the task {self.data.task} is judged by {wanted.__module__}.Settings, not "
+                f"{type(self.evaluation).__module__}.{type(self.evaluation).__name__}",
+                kind="settings",
+            )
+        shape = self.data.input_shape()
+        if shape and (problem := self.model.problem(shape)):
+            raise StepError(f"model: {problem}", kind="settings")
+
+    def sections(self) -> dict[str, Any]:
+        """Section name -> plain JSON values, every field present: the pipeline's parameters."""
+        return {name: getattr(self, name).parameters() for name in SECTIONS}
+
+    def with_settings(self, changes: Iterable[str]) -> "Experiment":
+        """The experiment with settings such as ``training.epochs=3`` laid over it.
+
+        A new ``data.name``, ``data.task`` or ``model.name`` starts from that choice's own defaults and keeps the
+        settings that both have in common.
+
+        Raises:
+            StepError: a setting is unknown, misspelt or impossible.
+        """
+        wanted: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+        for change in changes:
+            path, value = _assignment(change)
+            wanted[path[0]] = _laid(wanted[path[0]], path[1:], value)
+        return self.from_sections({name: self._section(name, wanted) for name in SECTIONS})
+
+    def _section(self, name: str, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        present = getattr(self, name)
+        task = str(wanted["data"].get("task", self.data.task))
+        cls = section_class(name, {"name": getattr(present, "name", ""), **wanted[name]}, task)
+        kept = present.parameters()
+        if cls is not type(present):
+            defaults = cls.model_fields
+            kept = {key: value for key, value in kept.items() if key in defaults and key not in {"name", "split"}}
+        return {**kept, **wanted[name]}
+
+    @staticmethod
+    def from_sections(sections: Mapping[str, Mapping[str, Any]]) -> "Experiment":
+        """The experiment behind plain values.
+
+        Raises:
+            StepError: the first thing wrong with them.
+        """
+        task = str(sections["data"].get("task", "image_classification"))
+        classes = {name: section_class(name, sections[name], task) for name in SECTIONS}
+        return Experiment(**{name: checked(name, classes[name], sections[name]) for name in SECTIONS})
+
+
+def _assignment(change: str) -> tuple[list[str], Any]:
+    path, equals, text = change.partition("=")
+    parts = path.strip().split(".")
+    if not equals or len(parts) < 2:
+        raise StepError(
+            f"--set {change!r}: write section.setting=value", advice="for example training.epochs=3", kind="settings"
+        )
+    if parts[0] not in SECTIONS:
+        raise StepError(
+            f"unknown section {parts[0]!r} in --set {change}", advice=nearest(parts[0], SECTIONS), kind="settings"
+        )
+    try:
+        return parts, json.loads(text)
+    except ValueError:
+        return parts, text
+
+
+def _laid(values: Mapping[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    if len(path) == 1:
+        return {**values, path[0]: value}
+    below = values.get(path[0], {})
+    return {**values, path[0]: _laid(below if isinstance(below, Mapping) else {}, path[1:], value)}
+
+
+def names() -> list[str]:
+    """The experiments in pipelines/experiments, sorted."""
+    package = importlib.import_module("pipelines.experiments")
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+
+
+@dataclass(frozen=True)
+class Named:
+    """An experiment with its name and its file's docstring."""
+
+    name: str
+    text: str
+    experiment: Experiment
+
+    def with_settings(self, changes: Iterable[str]) -> "Named":
+        """The same with settings laid over it."""
+        return replace(self, experiment=self.experiment.with_settings(changes))
+
+
+def load(which: str) -> Named:
+    """An experiment by its name, or by the path of a Python file that defines ``EXPERIMENT``.
+
+    Raises:
+        StepError: there is none, or the file does not define one.
+    """
+    if which.endswith(".py") or "/" in which:
+        module = _module_at(Path(which))
+    elif which in names():
+        module = importlib.import_module(f"pipelines.experiments.{which}")
+    else:
+        raise StepError(f"unknown experiment {which!r}", advice=nearest(which, names()), kind="settings")
+    name = module.__name__.rpartition(".")[2]
+    experiment = getattr(module, "EXPERIMENT", None)
+    if not isinstance(experiment, Experiment):
+        raise StepError(f"{which} defines no EXPERIMENT", advice="write EXPERIMENT = Experiment(...)", kind="settings")
+    return Named(name, (module.__doc__ or "").strip(), experiment)
+
+
+def _module_at(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise StepError(f"no such experiment file: {path}", kind="settings")
+    if not NAME.match(path.stem):
+        raise StepError(
+            f"{path.name}: an experiment's file name is its model's name",
+            advice="use lower-case letters, digits and _, 40 at most, a letter first",
+            kind="settings",
+        )
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except StepError:
+        raise
+    except Exception as error:
+        line = getattr(sys.exc_info()[2], "tb_lineno", 0)
+        raise StepError(
+            f"{path} does not load: {type(error).__name__}: {error} (line {line})", kind="settings"
+        ) from None
+    return module

@@ -1,0 +1,1 @@
+"""Which accelerator, at what cost, and how a task asks for it."""
