@@ -1,8 +1,8 @@
 """The sections of an experiment: frozen, checked at once, and the only settings a step ever sees."""
 
 import hashlib
-import json
 import importlib
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 

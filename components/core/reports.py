@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: figures and pictures are inside, nothing is loaded from elsewhere, everything is escaped."""
+"""Self-contained HTML pages: figures and pictures are inside, nothing comes from elsewhere, everything is escaped."""
 
 import base64
 import io

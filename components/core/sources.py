@@ -76,7 +76,7 @@ def modules_of(step: str, chosen: dict[str, str] | None = None) -> list[str]:
 
 
 def digests(step: str, chosen: dict[str, str] | None = None) -> dict[str, str]:
-    """Path, relative to the checkout, -> digest of every file that a step's result stands on, the lock file included."""
+    """Path in the checkout -> digest of every file that a step's result stands on, the lock file included."""
     files = closure(*modules_of(step, chosen))
     lock = ROOT / LOCK
     if lock.is_file():  # it is not in an image, whose own digest covers it

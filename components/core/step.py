@@ -24,8 +24,9 @@ from typing import Any, Literal, Protocol
 from components.core import progress, sources
 from components.core.errors import StepError
 
-# Where the run puts things is no part of what it computes.
-PLACES = frozenset({"checkpoint_root"})
+PLACES = ("data_root", "checkpoint_root", "registry")
+# Where checkpoints lie is no part of what a step computes.
+NOT_IN_KEY = frozenset({"checkpoint_root"})
 
 
 class Artifact(Protocol):
@@ -68,6 +69,7 @@ def run(
     inputs = inputs or {}
 
     def compute() -> Any:
+        _check_places(parameters)
         result = _function(logic)(**parameters, **inputs, **outputs)
         for artifact in outputs.values():
             _write_if_missing(artifact)
@@ -83,6 +85,17 @@ def run(
         result = _cached(cache, key, record, outputs, compute) if cache else compute()
         record.finish(key, outputs)
     return result
+
+
+def _check_places(parameters: Mapping[str, Any]) -> None:
+    """Refuse a pipeline file that was compiled without a target and given none of its places since."""
+    for name in PLACES:
+        if name in parameters and not str(parameters[name]).startswith(("/", "gs://")):
+            raise StepError(
+                f"the pipeline's parameter {name} is {parameters[name]!r}, not gs:// or an absolute path",
+                advice="compile with --target, or give it when the run is created",
+                kind="settings",
+            )
 
 
 class Record:
@@ -184,7 +197,7 @@ def _key(step: str, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact
         "step": step,
         "code": sources.digests(step, used),
         "python": ".".join(map(str, sys.version_info[:3])),
-        "parameters": _flat({name: value for name, value in parameters.items() if name not in PLACES}),
+        "parameters": _flat({name: value for name, value in parameters.items() if name not in NOT_IN_KEY}),
         "inputs": {name: digest_of(Path(artifact.path)) for name, artifact in inputs.items()},
         "state": state,
     }

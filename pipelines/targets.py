@@ -1,0 +1,88 @@
+"""Where a compiled pipeline keeps its things and takes its images from: this machine, or a cluster in targets.toml."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from components.core.errors import StepError
+from components.core.rooms import nearest
+
+FILE = "targets.toml"
+# kfp.local names a step without this word a problem, because it runs on this Python whatever the image (kfp 2.17).
+LOCAL_PREFIX = "suanli-python"
+FIELDS = ("image_prefix", "data_root", "checkpoint_root", "registry")
+
+
+class Target(BaseModel):
+    """An installation.
+
+    Attributes:
+        image_prefix: the images' name up to ``-cpu:train-...``, with the registry's host where there is one.
+        data_root: where prepared data are kept; absolute or gs://, as are the next two.
+        checkpoint_root: where checkpoints are kept.
+        registry: where models are published, one folder each.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    image_prefix: Annotated[str, Field(min_length=1)]
+    data_root: str
+    checkpoint_root: str
+    registry: str
+
+    @model_validator(mode="after")
+    def _absolute(self) -> "Target":
+        for field in ("data_root", "checkpoint_root", "registry"):
+            place = getattr(self, field)
+            if not place.startswith(("/", "gs://")):
+                raise ValueError(f"{field} must be gs:// or an absolute path, not {place!r}")
+        return self
+
+
+def local(runs: Path) -> Target:
+    """This machine, everything below the folder of runs."""
+    runs = runs.absolute()
+    return Target(
+        name="local",
+        image_prefix=LOCAL_PREFIX,
+        data_root=str(runs / ".store"),
+        checkpoint_root=str(runs / ".checkpoints"),
+        registry=str(runs / "registry"),
+    )
+
+
+def load(name: str, folder: Path) -> Target:
+    """A cluster's target from ``targets.toml`` in a folder.
+
+    Raises:
+        StepError: there is no such file or target, or one of its keys is wrong.
+    """
+    path = folder / FILE
+    example = f"write [{name}] with {', '.join(FIELDS)} into {FILE}"
+    try:
+        tables = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise StepError(f"there is no {FILE} here, so no target {name!r}", advice=example, kind="settings") from None
+    except tomllib.TOMLDecodeError as error:
+        raise StepError(f"{path}: {error}", advice=example, kind="settings") from None
+    if name not in tables:
+        raise StepError(f"unknown target {name!r}", advice=nearest(name, ["local", *tables]), kind="settings")
+    try:
+        return Target(name=name, **tables[name])
+    except (ValidationError, TypeError) as error:
+        raise StepError(f"{path}: [{name}] {_first(error)}", advice=example, kind="settings") from None
+
+
+def _first(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return "is no table"
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        return f"has an unknown key {where}; {nearest(where, FIELDS)}"
+    if first["type"] == "missing":
+        return f"lacks {where}"
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}".removeprefix(": ")
