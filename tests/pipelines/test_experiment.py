@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import pytest
+
+from components.core.errors import StepError
+from pipelines import experiment
+
+FASHION = experiment.load("fashion_mnist").experiment
+
+
+def test_the_default_experiment_trains_as_the_tutorial_does() -> None:
+    sections = FASHION.sections()
+    assert sections["model"]["filters"] == [32, 64, 128] and sections["model"]["dense"] == 64
+    wanted = {"epochs": 10, "batch_size": 64, "learning_rate": 1e-3, "optimizer": "adam", "patience": 2}
+    assert wanted.items() <= sections["training"].items()
+    assert sections["training"]["steps_per_epoch"] == 1000 and sections["training"]["validation_steps"] == 500
+
+
+def test_settings_are_laid_over_an_experiment() -> None:
+    changed = FASHION.with_settings(
+        ["training.epochs=3", "data.split=[0.7,0.3,0]", 'evaluation.require=["accuracy>=0.9"]', "model.padding=same"]
+    )
+    assert changed.training.epochs == 3
+    assert changed.data.split == (0.7, 0.3, 0)
+    assert str(changed.evaluation.require[0]) == "accuracy >= 0.9"
+    assert changed.sections()["model"]["padding"] == "same"
+    assert FASHION.training.epochs == 10
+
+
+def test_another_model_starts_from_its_own_defaults() -> None:
+    changed = FASHION.with_settings(["model.name=resnet", "model.depth=18"])
+    assert changed.sections()["model"] == {"schema_version": 1, "name": "resnet", "depth": 18, "stem": "auto"}
+
+
+def test_an_experiment_survives_the_trip_through_its_sections() -> None:
+    assert experiment.Experiment.from_sections(FASHION.sections()) == FASHION
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("training.epochs=-1", "training.epochs: should be greater than or equal to 1, not -1"),
+        ("training.epochs=many", "training.epochs: should be a valid integer"),
+        ("training.epoch=3", "unknown setting training.epoch; did you mean epochs?"),
+        ("trainig.epochs=3", "unknown section 'trainig'"),
+        ("epochs=3", "--set 'epochs=3': write section.setting=value"),
+        ("training.epochs", "--set 'training.epochs': write section.setting=value"),
+        ("data.name=fashion", "unknown data source 'fashion'; did you mean fashion_mnist?"),
+        ("model.name=cnnn", "unknown model 'cnnn'; did you mean cnn?"),
+        ("data.task=image_clasification", "unknown task 'image_clasification'; did you mean image_classification?"),
+        ("data.split=[0.9,0.3,0.1]", "data.split: the fractions of train, validation and test must sum to 1, not 1.3"),
+        ("data.split=[0.9,0.1]", "data.split"),
+        ("data.split=[1,0,0]", "training.patience: 2 epochs of patience need a validation split"),
+        ("data.max_age=7 days", "data.max_age"),
+        ("model.filters=[8,8,8,8,8]", "model: convolution and pool 4 of 5 leave nothing of 28 pixels"),
+        ("model.filters=[]", "model.filters"),
+        ('evaluation.require=["accuracy over 0.9"]', "evaluation.require.0: a threshold reads like accuracy>=0.9"),
+        ("evaluation.margin=-0.1", "evaluation.margin"),
+        ('export.formats=["savedmodel"]', "export.formats.0"),
+        ("export.formats=[]", "export.formats"),
+    ],
+)
+def test_bad_settings_are_refused_in_one_line(change: str, message: str) -> None:
+    with pytest.raises(StepError) as caught:
+        FASHION.with_settings([change])
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_experiment_offers_the_nearest() -> None:
+    with pytest.raises(StepError, match=r"unknown experiment 'fashion-mnist'; did you mean fashion_mnist\?"):
+        experiment.load("fashion-mnist")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("mine.py", "EXPERIMENT = 3", "defines no EXPERIMENT"),
+        ("mine.py", "import nothing_of_the_kind", "does not load: ModuleNotFoundError"),
+        ("mine.py", "EXPERIMENT = (", "does not load: SyntaxError"),
+        ("My-File.py", "", "an experiment's file name is its model's name"),
+    ],
+)
+def test_a_broken_experiment_file_is_told_in_one_line(name: str, text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(StepError, match=message):
+        experiment.load(str(tmp_path / name))
+
+
+def test_an_experiment_file_outside_the_package_loads(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        '"""Mine."""\nfrom pipelines.experiments.digits import EXPERIMENT as BASE\n'
+        'EXPERIMENT = BASE.with_settings(["training.epochs=2"])\n'
+    )
+    named = experiment.load(str(tmp_path / "mine.py"))
+    assert (named.name, named.text, named.experiment.training.epochs) == ("mine", "Mine.", 2)
