@@ -1,0 +1,1 @@
+"""The command ``suanli``: one file a command."""

@@ -1,0 +1,81 @@
+"""The entry point: every command, and every failure as one line."""
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Machine-learning pipelines for Kubeflow: one experiment file, from a laptop to GPU and TPU node pools.",
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"suanli {version('suanli')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show whole tracebacks.")] = False,
+) -> None:
+    debugging(debug)
+
+
+def debugging(wanted: bool) -> None:
+    """Show tracebacks from here on, in this process and in those it starts."""
+    if wanted:
+        os.environ["SUANLI_DEBUG"] = "1"
+
+
+def _add_commands() -> None:
+    from pipelines.cli import run
+
+    app.command()(run.run)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line.
+
+    Returns:
+        The exit status: 0 for success, 1 for a failed run, 2 for what the user can mend, 128 + n after signal n.
+    """
+    _add_commands()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        result: Any = app(arguments or ["--help"], standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except BrokenPipeError:
+        # The reader has gone (head, less): what it did not want needs no error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        return _told(error)
+
+
+def _told(error: Exception) -> int:
+    from components.core.errors import StepError
+
+    # typer brings a copy of click from 0.24 on: its exceptions are known by what they can do.
+    usage = getattr(error, "format_message", None)
+    if type(error).__name__ == "Abort":
+        return 130
+    if os.environ.get("SUANLI_DEBUG") or not (usage or isinstance(error, StepError)):
+        raise error
+    line = " ".join(str(usage() if usage else error).split())
+    print(f"error: {line}", file=sys.stderr)
+    return 2

@@ -1,0 +1,37 @@
+"""``suanli run``: a whole pipeline on this machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    experiment: Annotated[str, typer.Argument(help="A name, or the path of a .py file; see suanli experiments.")] = "",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; repeat it.")
+    ] = None,
+    runs: Annotated[Path | None, typer.Option(help="The folder of runs; also SUANLI_RUNS.")] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Take nothing from other runs.")] = False,
+    resume: Annotated[str, typer.Option(metavar="ID", help="Continue a failed or interrupted run.")] = "",
+    debug: Annotated[bool, typer.Option("--debug", help="Show whole tracebacks.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record; progress goes to stderr.")] = False,
+) -> None:
+    """Run an experiment's whole pipeline here: prepare, train, evaluate, export."""
+    from components.core.errors import StepError
+    from pipelines.cli.main import debugging
+    from pipelines.local import folder, session
+
+    debugging(debug)
+    root = folder.root(runs)
+    if resume and (experiment or set_ or no_cache):
+        raise StepError(
+            "--resume takes its experiment and settings from the run", advice="give the id alone", kind="settings"
+        )
+    if not (resume or experiment):
+        from pipelines.experiment import names
+
+        raise StepError("which experiment?", advice=f"choose from {', '.join(names())}", kind="settings")
+    if resume:
+        raise typer.Exit(session.resume(folder.find(root, resume), debug=debug, as_json=as_json))
+    raise typer.Exit(session.start(experiment, set_ or [], root, cache=not no_cache, debug=debug, as_json=as_json))

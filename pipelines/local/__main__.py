@@ -1,0 +1,102 @@
+"""The process that runs one run: ``python -m pipelines.local FOLDER LIFELINE``, in a session of its own.
+
+kfp.local keeps state for its whole process (it replaces ``print`` and the root logger's handlers), so each run has
+one. LIFELINE is the read end of a pipe whose write end only the command holds: when it closes, the command is gone, and
+everything here goes too.
+"""
+
+import io
+import json
+import os
+import re
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any, TextIO
+
+from components.core import progress
+
+STARTS = re.compile(r"Executing task '([^']+)'")
+ENDS = re.compile(r"Task '[^']+' finished with status")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def main(folder: Path, lifeline: int) -> int:
+    """Compile what the record asks for, unless that is done, and run it."""
+    threading.Thread(target=_end_with_the_command, args=(lifeline,), daemon=True).start()
+    logs = Logs(folder / "log")
+    sys.stdout = logs
+    compiled = folder / "pipeline.yaml"
+    if not compiled.is_file():
+        _compile(folder, compiled)
+    from kfp import components, local
+
+    local.init(
+        runner=local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(folder / "artifacts"),
+        raise_on_error=True,
+    )
+    try:
+        components.load_component_from_file(str(compiled))()
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        logs.flush()
+    return 0
+
+
+def _end_with_the_command(lifeline: int) -> None:
+    os.set_inheritable(lifeline, False)
+    while os.read(lifeline, 1):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+def _compile(folder: Path, path: Path) -> None:
+    from components.core.step import write_atomically
+    from pipelines.compiler import compile_experiment
+    from pipelines.experiment import Experiment, Named
+    from pipelines.targets import Target
+
+    record: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    named = Named(record["experiment"], record["description"], Experiment.from_sections(record["parameters"]))
+    images = record["images"]
+    write_atomically(path, compile_experiment(named, Target(**record["target"]), images.__getitem__))
+
+
+class Logs(io.TextIOBase):
+    """What kfp.local prints, one raw file a step: without its colours and without the four blanks it puts before."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rest = ""
+        self.stream = self._open("runner")
+
+    def _open(self, name: str) -> TextIO:
+        return (self.folder / f"{name}.log").open("a", buffering=1, errors="replace")
+
+    def write(self, text: str) -> int:
+        *lines, self.rest = (self.rest + text).split("\n")
+        for line in lines:
+            self._line(COLOUR.sub("", line))
+        return len(text)
+
+    def _line(self, line: str) -> None:
+        if started := STARTS.search(line):
+            self.stream.close()
+            self.stream = self._open(started[1])
+            progress.report(started[1], state="starting")
+        self.stream.write(line.removeprefix("    ") + "\n")
+        if ENDS.search(line):
+            self.stream.close()
+            self.stream = self._open("runner")
+
+    def flush(self) -> None:
+        if not self.stream.closed:
+            self.stream.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -1,0 +1,121 @@
+"""A run on the terminal: a live table of steps, or plain lines where nobody watches."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
+
+from pipelines.local.watch import StepProgress, Watch
+
+MARKS = {
+    "waiting": ("·", "dim"),
+    "running": ("▶", "cyan"),
+    "succeeded": ("✔", "green"),
+    "failed": ("✘", "red"),
+    "died": ("✘", "red"),
+    "skipped": ("–", "dim"),
+}
+PLAIN_EVERY_S = 15.0
+
+
+@contextmanager
+def shown(title: str, stream: TextIO = sys.stdout) -> Iterator[Callable[[Watch], None]]:
+    """A function that shows a run's progress as often as it is called; a terminal that has gone away stops nothing."""
+    with suppress(OSError):
+        print(title, file=stream, flush=True)
+    if not stream.isatty():
+        yield Plain(stream)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    live = Live(console=Console(file=stream), auto_refresh=False, transient=False)
+
+    def show(watch: Watch) -> None:
+        with suppress(OSError):
+            live.update(_table(watch), refresh=True)
+
+    with suppress(OSError):
+        live.start()
+    try:
+        yield show
+    finally:
+        with suppress(OSError):
+            live.stop()
+
+
+def _table(watch: Watch) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for step in watch.steps.values():
+        mark, style = MARKS.get(step.state, ("?", ""))
+        table.add_row(f"[{style}]{mark}[/]", step.name, step.state, seconds(step.seconds()), step.detail())
+    return table
+
+
+class Plain:
+    """A line for each change of a step's state, for each epoch, and now and then between."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.said: dict[str, tuple[Any, ...]] = {}
+        self.when: dict[str, float] = {}
+
+    def __call__(self, watch: Watch) -> None:
+        for step in watch.steps.values():
+            if self._is_news(step):
+                line = f"{step.name:9} {step.state:9} {seconds(step.seconds()):>7}  {step.detail()}".rstrip()
+                with suppress(OSError):
+                    print(line, file=self.stream, flush=True)
+
+    def _is_news(self, step: StepProgress) -> bool:
+        now = (step.state, step.said.get("epoch"), step.said.get("note"))
+        before, when = self.said.get(step.name), self.when.get(step.name, 0.0)
+        due = step.state == "running" and step.seconds() - when >= PLAIN_EVERY_S
+        if step.state == "waiting" or (now == before and not due):
+            return False
+        self.said[step.name], self.when[step.name] = now, step.seconds()
+        return True
+
+
+def seconds(value: float) -> str:
+    """A duration as people say it."""
+    if value < 100:
+        return f"{value:.1f} s" if value else ""
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def summary(values: dict[str, Any], where: str, stream: TextIO = sys.stdout) -> None:
+    """What became of a run: its steps, metrics and decision, and where to read more."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(file=stream, highlight=False, soft_wrap=True)
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for name, step in values["steps"].items():
+        mark, style = MARKS.get(step["state"], ("?", ""))
+        origin = f"from the cache ({step['from']})" if step.get("cached") else ""
+        table.add_row(f"[{style}]{mark}[/]", name, step["state"], seconds(step.get("seconds", 0)), escape(origin))
+    console.print()
+    console.print(table)
+    for name, metric in list(headline(values["metrics"]).items()):
+        console.print(f"{name:20} {metric:.4f}")
+    if values.get("accepted") is not None:
+        verdict = "[green]ACCEPTED[/]" if values["accepted"] else "[red]REFUSED[/]: the champion stays"
+        console.print(f"\nThe model is {verdict}")
+        for reason in values["reasons"]:
+            console.print(f"  {escape(reason)}")
+    console.print(f"\n{values['status']} in {seconds(values['seconds'])}: {escape(where)}")
+
+
+def headline(metrics: dict[str, Any]) -> dict[str, float]:
+    """The metrics of the whole test split, without those of classes and slices."""
+    return {
+        name: float(value)
+        for name, value in metrics.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and "/" not in name and "." not in name
+    }

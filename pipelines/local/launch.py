@@ -1,0 +1,133 @@
+"""Start a run's process, follow it, and end it with everything that it started."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pipelines.local import folder
+from pipelines.local.folder import Run
+from pipelines.local.watch import Watch
+
+TEMPORARY = "tmp"
+GRACE_S = 3.0
+POLL_S = 0.1
+
+
+@contextmanager
+def signals_noted() -> Iterator[list[int]]:
+    """A list that grows by each SIGINT, SIGTERM and SIGHUP instead of their ending this process.
+
+    ``nohup`` is respected: a SIGHUP that was ignored stays so.
+    """
+    seen: list[int] = []
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        wanted.append(signal.SIGHUP)
+    before = {number: signal.signal(number, lambda number, _: seen.append(number)) for number in wanted}
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def follow(run: Run, seen: list[int], *, cache: bool, debug: bool, show: Callable[[Watch], None]) -> int:
+    """Run a run's pipeline and return its process's exit status.
+
+    Args:
+        seen: the list of ``signals_noted``: one in it ends the run within seconds.
+        cache: whether other runs' results are taken.
+        debug: whether a step's exceptions pass with their traceback.
+        show: called several times a second.
+
+    Raises:
+        StepError: another process is at work on this run.
+    """
+    with run.held() as locks:
+        (run.folder / "log").mkdir(exist_ok=True)
+        shutil.rmtree(run.folder / TEMPORARY, ignore_errors=True)
+        (run.folder / TEMPORARY).mkdir()
+        watch = Watch(run.folder)
+        child, lifeline = _start(run, locks, _environment(run, cache, debug))
+        try:
+            while child.poll() is None and not seen:
+                watch.read()
+                show(watch)
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(POLL_S)
+        finally:
+            _end(child)
+            os.close(lifeline)
+            shutil.rmtree(run.folder / TEMPORARY, ignore_errors=True)
+        watch.read()
+        show(watch)
+        return child.returncode
+
+
+def _start(run: Run, locks: tuple[int, ...], environment: dict[str, str]) -> tuple["subprocess.Popen[bytes]", int]:
+    """The process, in a session of its own, and the end of the pipe that keeps it alive."""
+    ours, theirs = os.pipe()[::-1]
+    command = [sys.executable, "-P", "-m", "pipelines.local", str(run.folder), str(theirs)]
+    try:
+        with (run.folder / "log" / "runner.log").open("ab") as log:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+                pass_fds=(theirs, *locks),
+            )
+    finally:
+        os.close(theirs)
+    return child, ours
+
+
+def _environment(run: Run, cache: bool, debug: bool) -> dict[str, str]:
+    return {
+        **os.environ,
+        # A folder named components in the current folder must not stand in for ours.
+        "PYTHONSAFEPATH": "1",
+        "PYTHONUNBUFFERED": "1",
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+        # kfp leaves a folder there for each step.
+        "TMPDIR": str(run.folder / TEMPORARY),
+        "SUANLI_RUN": str(run.folder),
+        # Without the shared cache a run still remembers its own results, to be resumed.
+        "SUANLI_CACHE": str(run.root / folder.CACHE if cache else run.folder / "finished"),
+        "SUANLI_DEBUG": "1" if debug else "",
+    }
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    """End whatever is left of the process's session: politely, then not."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + GRACE_S
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, number)
+        for pid in session(child.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        while (child.poll() is None or session(child.pid)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if child.poll() is not None and not session(child.pid):
+            return
+
+
+def session(leader: int) -> list[int]:
+    """The living processes of a session; empty where the system has no /proc."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, IndexError, ValueError):
+            # The second field is the command's name in brackets, which may hold anything.
+            state, _, _, number = path.read_text().rpartition(")")[2].split()[:4]
+            if int(number) == leader and state not in "ZX":
+                found.append(int(path.parent.name))
+    return found

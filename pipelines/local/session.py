@@ -1,0 +1,100 @@
+"""One run from the command's side: check, create the folder, follow, conclude."""
+
+import json
+import sys
+import time
+from typing import Any
+
+from components.core.errors import StepError
+from pipelines import experiment, targets
+from pipelines.local import cause, display, folder, launch, page, record
+from pipelines.local.folder import Run
+from pipelines.local.watch import Watch
+
+
+def start(source: str, changes: list[str], runs: Any, *, cache: bool, debug: bool, as_json: bool) -> int:
+    """Run an experiment from its beginning and return the command's exit status.
+
+    Raises:
+        StepError: a setting is wrong, or the folder of runs cannot be written; nothing has been started or created.
+    """
+    named = experiment.load(source).with_settings(changes)
+    target = targets.local(runs)
+    values = record.asked(named, target, source, cache)
+    return begin(runs, values, debug=debug, as_json=as_json)
+
+
+def begin(runs: Any, values: dict[str, Any], *, debug: bool, as_json: bool) -> int:
+    """Create the folder of a run that has been checked, and run it."""
+    with launch.signals_noted() as seen:
+        run = folder.create(runs, values["experiment"])
+        if not values["cache"]:
+            # A shared checkpoint is a result of another run, too.
+            values["target"]["checkpoint_root"] = str(run.folder / "checkpoints")
+        values = {"id": run.id, **values}
+        run.write(values)
+        folder.point_latest(run)
+        return _through(run, values, seen, debug, as_json)
+
+
+def resume(run: Run, *, debug: bool, as_json: bool) -> int:
+    """Continue a failed or interrupted run; what it finished is not done again.
+
+    Raises:
+        StepError: the run has succeeded, or is in progress.
+    """
+    values = run.read()
+    if values["status"] not in {"failed", "interrupted"}:
+        raise StepError(
+            f"run {run.id} is {values['status']}: there is nothing to resume",
+            advice=f"see suanli runs show {run.id}",
+            kind="conflict",
+        )
+    with launch.signals_noted() as seen:
+        values |= {"status": "running", "attempts": values["attempts"] + 1, "resumed": time.time()}
+        for name in ("cause", "finished"):
+            values.pop(name, None)
+        for step, left in run.steps().items():
+            if left["state"] != "succeeded":
+                (run.folder / "steps" / f"{step}.json").unlink()
+        run.write(values)
+        return _through(run, values, seen, debug, as_json)
+
+
+def _through(run: Run, values: dict[str, Any], seen: list[int], debug: bool, as_json: bool) -> int:
+    stream = sys.stderr if as_json else sys.stdout
+    watched: list[Watch] = []
+    with display.shown(f"{run.id}  in {run.folder}", stream) as show:
+
+        def both(watch: Watch) -> None:
+            watched[:] = [watch]
+            show(watch)
+
+        code = launch.follow(run, seen, cache=values["cache"], debug=debug, show=both)
+    status = "interrupted" if seen else "failed" if code else "succeeded"
+    values = record.concluded(run, values, status)
+    if status == "failed":
+        values["cause"] = cause.of(run, watched[0].started_last() if watched else "").record()
+    run.write(values)
+    page.write(run, values)
+    _say(run, values, as_json)
+    return 128 + seen[0] if seen else int(code != 0)
+
+
+def _say(run: Run, values: dict[str, Any], as_json: bool) -> None:
+    try:
+        if as_json:
+            print(json.dumps(values, indent=1))
+        else:
+            display.summary(values, str(run.folder / page.FILE))
+        if values["status"] == "failed":
+            told = values["cause"]
+            print(f"error: {told['step']} failed: {told['message']}", file=sys.stderr)
+            if told["details"]:
+                print(told["details"], file=sys.stderr)
+            print(f"the whole log: {run.folder / told['log']}", file=sys.stderr)
+        if values["status"] != "succeeded":
+            print(f"to continue: suanli run --resume {run.id}", file=sys.stderr)
+    except OSError:
+        # The terminal has gone away; the record tells it all.
+        return
