@@ -79,6 +79,7 @@ def run(
         with _one_line_failures():
             return compute()
     record = Record(Path(folder), step)
+    record.asked(logic, parameters, inputs)
     with _one_line_failures(record):
         key = _key(step, parameters, inputs, _function(state)(**parameters) if state else "")
         cache = _cache(Path(folder), scope)
@@ -104,7 +105,17 @@ class Record:
     def __init__(self, folder: Path, step: str) -> None:
         self.folder, self.step, self.began = folder, step, time.time()
         self.values: dict[str, Any] = {"step": step, "state": "running", "cached": False, "started": self.began}
-        self.write()
+
+    def asked(self, logic: str, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact]) -> None:
+        """Note the call itself, so that it can be made again (``suanli step``)."""
+        given = {
+            name: {"path": self.relative(it), "uri": it.uri, "metadata": it.metadata} for name, it in inputs.items()
+        }
+        self.write(logic=logic, parameters=dict(parameters), inputs=given)
+
+    def relative(self, artifact: Artifact) -> str:
+        """Where an artifact lies, seen from the run's folder, which can be moved."""
+        return os.path.relpath(artifact.path, self.folder)
 
     def write(self, **values: Any) -> None:
         """Lay values over the record and publish it whole, with a line of progress."""
@@ -117,10 +128,10 @@ class Record:
     def finish(self, key: Mapping[str, Any], outputs: Mapping[str, Artifact]) -> None:
         """Note success with what was made where."""
         made = {
-            name: {"path": os.path.relpath(artifact.path, self.folder), "digest": digest_of(Path(artifact.path))}
+            name: {"path": self.relative(artifact), "digest": digest_of(Path(artifact.path))}
             for name, artifact in outputs.items()
         }
-        self.write(state="succeeded", key=dict(key), outputs=made)
+        self.write(state="succeeded", key=dict(key), outputs=made, peak_mb=_peak_mb())
 
     def fail(self, error: BaseException) -> None:
         """Note a failure: the line that a user reads, and the end of the traceback for a bug."""
@@ -129,7 +140,7 @@ class Record:
             "kind": known.kind if known else "bug",
             "message": known.message if known else f"{type(error).__name__}: {error}",
             "advice": known.advice if known else "",
-            "traceback": "" if known else "".join(traceback.format_exception(error)[-6:]),
+            "traceback": "".join(traceback.format_exception(error)[-6:]),
         }
         self.write(state="failed", cause=cause)
 
@@ -244,8 +255,8 @@ def _cached(
 ) -> Any:
     """Take the result that has this key, or compute it while no one else does."""
     cache.mkdir(parents=True, exist_ok=True)
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    entry = cache / f"{key['step']}-{name}"
+    entry = cache / entry_name(key)
+    record.values["entry"] = entry.name
     with _locked(cache / f"{entry.name}.lock", record.step):
         kept = _read_entry(entry)
         if kept is not None:
@@ -258,6 +269,11 @@ def _cached(
         result = compute()
         _write_entry(entry, key, record, outputs, result)
     return result
+
+
+def entry_name(key: Mapping[str, Any]) -> str:
+    """The name of the cache's folder for a key."""
+    return f"{key['step']}-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}"
 
 
 def _read_entry(entry: Path) -> dict[str, Any] | None:
@@ -311,14 +327,16 @@ def _locked(path: Path, step: str) -> Iterator[None]:
 
 
 def _changes(cache: Path, key: Mapping[str, Any]) -> list[str]:
-    """What differs from the newest kept result of the same step, one line each; empty where there is none."""
+    """What differs from the most similar kept result of the same step, one line each; empty where there is none."""
     entries = [kept for path in cache.glob(f"{key['step']}-*/entry.json") if (kept := _read_entry(path.parent))]
-    if not entries:
-        return []
-    newest = max(entries, key=lambda kept: float(kept["time"]))["key"]
+    newest_first = sorted(entries, key=lambda kept: -float(kept["time"]))
+    return min((_differences(kept["key"], key) for kept in newest_first), key=len, default=[])
+
+
+def _differences(before: Mapping[str, Any], key: Mapping[str, Any]) -> list[str]:
     lines = []
     for part, new in key.items():
-        old = newest.get(part)
+        old = before.get(part)
         if not isinstance(new, dict) or not isinstance(old, dict):
             lines += [f"{part}: {old} -> {new}"] if old != new else []
             continue
@@ -327,6 +345,14 @@ def _changes(cache: Path, key: Mapping[str, Any]) -> list[str]:
                 shown = "" if part == "code" else f": {old.get(name, 'absent')} -> {new.get(name, 'absent')}"
                 lines.append(f"{part} {name}{shown}")
     return lines
+
+
+def _peak_mb() -> int:
+    """The largest resident memory that this process has had; Linux counts it in KiB, macOS in bytes."""
+    import resource
+
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
 
 
 def write_atomically(path: Path, text: str) -> None:

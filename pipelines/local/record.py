@@ -93,9 +93,7 @@ def concluded(run: Run, values: dict[str, Any], status: str) -> dict[str, Any]:
         **values,
         "status": status,
         "finished": finished,
-        "seconds": round(
-            values.get("seconds", 0) + finished - values["resumed" if "resumed" in values else "started"], 1
-        ),
+        "seconds": round(values.get("seconds", 0) + finished - began, 1),
         "steps": steps,
         "metrics": _json(run.output("evaluate", "metrics")),
         "training": _json(run.output("train", "metrics")),
