@@ -28,6 +28,9 @@ PLACES = ("data_root", "checkpoint_root", "registry")
 # Where checkpoints lie is no part of what a step computes.
 NOT_IN_KEY = frozenset({"checkpoint_root"})
 
+# The units of data.max_age, in seconds.
+AGES = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
+
 
 class Artifact(Protocol):
     """What a step's logic sees of a KFP artifact: a place for files, and a dictionary that the user interface shows."""
@@ -79,8 +82,8 @@ def run(
         with _one_line_failures():
             return compute()
     record = Record(Path(folder), step)
-    record.asked(logic, parameters, inputs)
     with _one_line_failures(record):
+        record.asked(logic, parameters, inputs)
         key = _key(step, parameters, inputs, _function(state)(**parameters) if state else "")
         cache = _cache(Path(folder), scope)
         result = _cached(cache, key, record, outputs, compute) if cache else compute()
@@ -259,13 +262,13 @@ def _cached(
     record.values["entry"] = entry.name
     with _locked(cache / f"{entry.name}.lock", record.step):
         kept = _read_entry(entry)
-        if kept is not None:
+        if kept is not None and not _expired(kept):
             for output, artifact in outputs.items():
                 _copy(entry / "outputs" / output, Path(artifact.path))
                 artifact.metadata.update(kept["metadata"][output])
             record.values |= {"cached": True, "from": kept["run"]}
             return kept["result"]
-        record.values["changed"] = _changes(cache, key)
+        record.values["changed"] = _changes(cache, key) if kept is None else ["kept longer than data.max_age allows"]
         result = compute()
         _write_entry(entry, key, record, outputs, result)
     return result
@@ -284,6 +287,12 @@ def _read_entry(entry: Path) -> dict[str, Any] | None:
         return None
     places = [Path(values["directory"]) for values in kept["metadata"].values() if "directory" in values]
     return kept if all(place.is_dir() for place in places if "://" not in str(place)) else None
+
+
+def _expired(kept: Mapping[str, Any]) -> bool:
+    """Whether a kept result is older than the age that its own settings allow."""
+    allowed = str(kept["key"]["parameters"].get("data.max_age", ""))
+    return bool(allowed) and time.time() - float(kept["time"]) > float(allowed[:-1]) * AGES[allowed[-1]]
 
 
 def _write_entry(

@@ -49,6 +49,9 @@ def of(run: Run, started_last: str) -> Cause:
         return Cause(step, line.strip().partition("\n")[0], details.strip(), _log(run, step))
     step = started_last or "runner"
     tail = _tail(run.folder / _log(run, step))
+    # A step that could not even write its record (a full disk) still says so.
+    if said := [line for line in tail.splitlines() if line.startswith("error: ")]:
+        return Cause(step, said[-1].removeprefix("error: "), "", _log(run, step))
     if killed := KILLED.search(tail):
         cause = "killed from outside, or by the system for want of memory" if killed[1] == "Killed" else killed[0]
         return Cause(step, cause, "", _log(run, step))
