@@ -83,7 +83,7 @@ def run(
             return compute()
     record = Record(Path(folder), step)
     with _one_line_failures(record):
-        record.asked(logic, parameters, inputs)
+        record.asked(logic, parameters, inputs, outputs)
         key = _key(step, parameters, inputs, _function(state)(**parameters) if state else "")
         cache = _cache(Path(folder), scope)
         result = _cached(cache, key, record, outputs, compute) if cache else compute()
@@ -109,12 +109,20 @@ class Record:
         self.folder, self.step, self.began = folder, step, time.time()
         self.values: dict[str, Any] = {"step": step, "state": "running", "cached": False, "started": self.began}
 
-    def asked(self, logic: str, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact]) -> None:
+    def asked(
+        self,
+        logic: str,
+        parameters: Mapping[str, Any],
+        inputs: Mapping[str, Artifact],
+        outputs: Mapping[str, Artifact],
+    ) -> None:
         """Note the call itself, so that it can be made again (``suanli step``)."""
         given = {
-            name: {"path": self.relative(it), "uri": it.uri, "metadata": it.metadata} for name, it in inputs.items()
+            name: {"type": type(artifact).__name__, "path": self.relative(artifact), "metadata": artifact.metadata}
+            for name, artifact in inputs.items()
         }
-        self.write(logic=logic, parameters=dict(parameters), inputs=given)
+        types = {name: type(artifact).__name__ for name, artifact in outputs.items()}
+        self.write(logic=logic, parameters=dict(parameters), inputs=given, output_types=types)
 
     def relative(self, artifact: Artifact) -> str:
         """Where an artifact lies, seen from the run's folder, which can be moved."""

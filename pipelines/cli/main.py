@@ -40,9 +40,22 @@ def debugging(wanted: bool) -> None:
 
 
 def _add_commands() -> None:
-    from pipelines.cli import run
+    """Each file imports what it needs only when its command runs: ``suanli --help`` answers at once."""
+    from pipelines.cli import compile, doctor, lists, run, runs, step, tensorboard
 
-    app.command()(run.run)
+    for panel, commands in {
+        "Run": {"run": run.run, "step": step.step, "tensorboard": tensorboard.tensorboard, "doctor": doctor.doctor},
+        "Choose": {
+            "experiments": lists.experiments,
+            "data": lists.data,
+            "models": lists.models,
+            "tasks": lists.tasks,
+        },
+        "Cluster": {"compile": compile.compile_},
+    }.items():
+        for name, command in commands.items():
+            app.command(name, rich_help_panel=panel)(command)
+    app.add_typer(runs.app, name="runs", rich_help_panel="Run")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -3,7 +3,8 @@
 import json
 import sys
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 from components.core.errors import StepError
 from pipelines import experiment, targets
@@ -12,29 +13,50 @@ from pipelines.local.folder import Run
 from pipelines.local.watch import Watch
 
 
-def start(source: str, changes: list[str], runs: Any, *, cache: bool, debug: bool, as_json: bool) -> int:
+def start(source: str, changes: list[str], runs: Path, *, cache: bool, debug: bool, as_json: bool) -> int:
     """Run an experiment from its beginning and return the command's exit status.
 
     Raises:
         StepError: a setting is wrong, or the folder of runs cannot be written; nothing has been started or created.
     """
     named = experiment.load(source).with_settings(changes)
-    target = targets.local(runs)
-    values = record.asked(named, target, source, cache)
-    return begin(runs, values, debug=debug, as_json=as_json)
-
-
-def begin(runs: Any, values: dict[str, Any], *, debug: bool, as_json: bool) -> int:
-    """Create the folder of a run that has been checked, and run it."""
+    values = record.asked(named, targets.local(runs), source, cache)
     with launch.signals_noted() as seen:
-        run = folder.create(runs, values["experiment"])
-        if not values["cache"]:
-            # A shared checkpoint is a result of another run, too.
-            values["target"]["checkpoint_root"] = str(run.folder / "checkpoints")
-        values = {"id": run.id, **values}
-        run.write(values)
-        folder.point_latest(run)
-        return _through(run, values, seen, debug, as_json)
+        run = folder.create(runs, named.name)
+        return _through(run, _begun(run, values), seen, debug, as_json)
+
+
+def _begun(run: Run, values: dict[str, Any]) -> dict[str, Any]:
+    """Write the record of a new run, and let ``latest`` name it."""
+    if not values["cache"]:
+        # A shared checkpoint is a result of another run, too.
+        values["target"]["checkpoint_root"] = str(run.folder / "checkpoints")
+    values = {"id": run.id, **values}
+    run.write(values)
+    folder.point_latest(run)
+    return values
+
+
+def reproduce(first: Run, *, as_json: bool) -> tuple[int, Run]:
+    """Run a record again, without the cache and without publishing, and return the exit status and the new run.
+
+    Raises:
+        StepError: the run has not succeeded.
+    """
+    before = first.read()
+    if before["status"] != "succeeded":
+        raise StepError(f"run {first.id} is {before['status']}: only a finished run can be reproduced", kind="settings")
+    again = experiment.Experiment.from_sections(before["parameters"])
+    named = experiment.Named(before["experiment"], before["description"], again)
+    values = record.asked(named, targets.local(first.root), before["source"], cache=False)
+    with launch.signals_noted() as seen:
+        second = folder.create(first.root, named.name)
+        # The registry of that time is gone; this run has one of its own, and leaves the present champion alone.
+        values["target"]["registry"] = str(second.folder / "registry")
+        values["reproduces"] = first.id
+        # With --json, the comparison is the only answer on stdout.
+        quiet = sys.stderr if as_json else sys.stdout
+        return _through(second, _begun(second, values), seen, False, False, quiet), second
 
 
 def resume(run: Run, *, debug: bool, as_json: bool) -> int:
@@ -61,8 +83,11 @@ def resume(run: Run, *, debug: bool, as_json: bool) -> int:
         return _through(run, values, seen, debug, as_json)
 
 
-def _through(run: Run, values: dict[str, Any], seen: list[int], debug: bool, as_json: bool) -> int:
-    stream = sys.stderr if as_json else sys.stdout
+def _through(
+    run: Run, values: dict[str, Any], seen: list[int], debug: bool, as_json: bool, stream: TextIO | None = None
+) -> int:
+    """Follow a run to its end, conclude its record, write its page and say what became of it."""
+    stream = stream or (sys.stderr if as_json else sys.stdout)
     watched: list[Watch] = []
     with display.shown(f"{run.id}  in {run.folder}", stream) as show:
 
@@ -77,16 +102,16 @@ def _through(run: Run, values: dict[str, Any], seen: list[int], debug: bool, as_
         values["cause"] = cause.of(run, watched[0].started_last() if watched else "").record()
     run.write(values)
     page.write(run, values)
-    _say(run, values, as_json)
+    _say(run, values, as_json, stream)
     return 128 + seen[0] if seen else int(code != 0)
 
 
-def _say(run: Run, values: dict[str, Any], as_json: bool) -> None:
+def _say(run: Run, values: dict[str, Any], as_json: bool, stream: TextIO) -> None:
     try:
         if as_json:
             print(json.dumps(values, indent=1))
         else:
-            display.summary(values, str(run.folder / page.FILE))
+            display.summary(values, str(run.folder / page.FILE), stream)
         if values["status"] == "failed":
             told = values["cause"]
             print(f"error: {told['step']} failed: {told['message']}", file=sys.stderr)

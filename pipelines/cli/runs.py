@@ -1,0 +1,153 @@
+"""``suanli runs``: what ran on this machine, and why it came out as it did."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="Look at runs on this machine.", no_args_is_help=True)
+
+Which = Annotated[str, typer.Argument(metavar="ID", help="A run's id, the beginning of one, or latest.")]
+Runs = Annotated[Path | None, typer.Option("--runs", help="The folder of runs; also SUANLI_RUNS.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_(runs: Runs = None, as_json: AsJson = False) -> None:
+    """List the runs, the newest last."""
+    from pipelines.cli import output
+    from pipelines.local import display, folder
+
+    records = [run.read() for run in folder.every(folder.root(runs))]
+    if as_json:
+        output.as_document(records)
+        return
+    rows: list[tuple[Any, ...]] = [("id", "status", "model", "accuracy", "time")]
+    for record in records:
+        accuracy = record["metrics"].get("accuracy")
+        rows.append(
+            (
+                record["id"],
+                record["status"],
+                {True: "accepted", False: "refused"}.get(record.get("accepted", ""), ""),
+                "" if accuracy is None else f"{accuracy:.4f}",
+                display.seconds(record.get("seconds", 0)),
+            )
+        )
+    output.columns(rows)
+
+
+@app.command()
+def show(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) -> None:
+    """Show a run: its steps, metrics and decision, and where its page lies."""
+    from pipelines.cli import output
+    from pipelines.local import display, folder, page
+
+    run = folder.find(folder.root(runs), which)
+    record = run.read()
+    if as_json:
+        output.as_document(record)
+        return
+    print(f"{run.id}  {' '.join(record['description'].split())}")
+    display.summary(record, str(run.folder / page.FILE))
+    if "cause" in record:
+        print(f"{record['cause']['step']} failed: {record['cause']['message']}\n{record['cause']['details']}".strip())
+
+
+@app.command()
+def compare(
+    which: Annotated[list[str], typer.Argument(metavar="ID ID...", help="Two runs or more.")],
+    runs: Runs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare runs: settings and versions that differ, and the metrics side by side."""
+    from components.core.errors import StepError
+    from pipelines.cli import output
+    from pipelines.local import compare, display, folder
+
+    if len(which) < 2:
+        raise StepError("compare needs two runs", advice="see suanli runs list", kind="settings")
+    root = folder.root(runs)
+    found = compare.side_by_side([folder.find(root, one).read() for one in which])
+    if as_json:
+        output.as_document(found)
+        return
+    metrics = {name: row for name, row in found["metrics"].items() if display.headline({name: row[0]})}
+    rows: list[list[Any]] = [
+        ["", *found["runs"]],
+        ["model", *({True: "accepted", False: "refused"}.get(one, "") for one in found["accepted"])],
+    ]
+    rows += [[name, *(_number(value) for value in row)] for name, row in metrics.items()]
+    rows += [[name, *row] for part in ("parameters", "versions") for name, row in found[part].items()]
+    output.columns(rows)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, int | float) else ""
+
+
+@app.command()
+def why(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) -> None:
+    """Say for each step whether it ran or came from the cache, and which part of its key had changed."""
+    from pipelines.cli import output
+    from pipelines.local import compare, folder
+
+    rows = compare.why(folder.find(folder.root(runs), which))
+    if as_json:
+        output.as_document(rows)
+        return
+    for row in rows:
+        print(f"{row['step']:9} {row['state']:9} {row['reason']}")
+        for change in row["changed"]:
+            print(f"{'':20}{change}")
+
+
+@app.command()
+def reproduce(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) -> None:
+    """Run a run's record again without the cache, and compare metrics and artifacts; exit 1 where they differ."""
+    from pipelines.cli import output
+    from pipelines.local import compare, folder, session
+
+    first = folder.find(folder.root(runs), which)
+    code, second = session.reproduce(first, as_json=as_json)
+    if code:
+        raise typer.Exit(code)
+    rows = compare.reproduction(first, second)
+    same = all(row["equal"] for row in rows)
+    changed = compare.different(
+        [run.read()["versions"] | {"threads": run.read()["threads"]} for run in (first, second)]
+    )
+    if as_json:
+        output.as_document({"runs": [first.id, second.id], "equal": same, "changed": changed, "compared": rows})
+    else:
+        output.columns([("=" if row["equal"] else "≠", row["what"], *row["values"]) for row in rows])
+        print("the same, bit for bit" if same else "not the same")
+        for name, (before, after) in changed.items():
+            print(f"changed since: {name} {before} -> {after}")
+    raise typer.Exit(int(not same))
+
+
+@app.command()
+def prune(
+    keep: Annotated[int, typer.Option(min=0, help="How many of the newest runs to keep.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    runs: Runs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove old runs and what only they used: prepared data, cached results, checkpoints. Models stay."""
+    from dataclasses import asdict
+
+    from pipelines.cli import output
+    from pipelines.local import folder
+    from pipelines.local import prune as pruning
+
+    root = folder.root(runs)
+    folder.every(root)
+    removed = pruning.prune(root, keep, dry_run)
+    if as_json:
+        output.as_document(asdict(removed))
+        return
+    for name in (*removed.runs, *removed.shared):
+        print(name)
+    verb = "would free" if dry_run else "freed"
+    print(f"{len(removed.runs)} runs, {len(removed.shared)} shared folders: {verb} {removed.megabytes:,.1f} MB")
