@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -43,7 +44,7 @@ def _add_commands() -> None:
     """Each file imports what it needs only when its command runs: ``suanli --help`` answers at once."""
     from pipelines.cli import compile, doctor, lists, run, runs, step, tensorboard
 
-    for panel, commands in {
+    panels: dict[str, dict[str, Callable[..., None]]] = {
         "Run": {"run": run.run, "step": step.step, "tensorboard": tensorboard.tensorboard, "doctor": doctor.doctor},
         "Choose": {
             "experiments": lists.experiments,
@@ -52,7 +53,8 @@ def _add_commands() -> None:
             "tasks": lists.tasks,
         },
         "Cluster": {"compile": compile.compile_},
-    }.items():
+    }
+    for panel, commands in panels.items():
         for name, command in commands.items():
             app.command(name, rich_help_panel=panel)(command)
     app.add_typer(runs.app, name="runs", rich_help_panel="Run")
@@ -87,8 +89,13 @@ def _told(error: Exception) -> int:
     usage = getattr(error, "format_message", None)
     if type(error).__name__ == "Abort":
         return 130
-    if os.environ.get("SUANLI_DEBUG") or not (usage or isinstance(error, StepError)):
+    if os.environ.get("SUANLI_DEBUG") and not usage:
         raise error
-    line = " ".join(str(usage() if usage else error).split())
-    print(f"error: {line}", file=sys.stderr)
+    if not (usage or isinstance(error, StepError)):
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        print(f"error: {said}; this is a fault of suanli: give --debug for the traceback", file=sys.stderr)
+        return 1
+    # typer has printed the help where a group was called without a command, and says nothing more.
+    if line := " ".join(str(usage() if usage else error).split()):
+        print(f"error: {line}", file=sys.stderr)
     return 2

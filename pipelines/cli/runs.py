@@ -9,6 +9,7 @@ app = typer.Typer(help="Look at runs on this machine.", no_args_is_help=True)
 
 Which = Annotated[str, typer.Argument(metavar="ID", help="A run's id, the beginning of one, or latest.")]
 Runs = Annotated[Path | None, typer.Option("--runs", help="The folder of runs; also SUANLI_RUNS.")]
+MODEL: dict[bool | None, str] = {True: "accepted", False: "refused"}
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -29,7 +30,7 @@ def list_(runs: Runs = None, as_json: AsJson = False) -> None:
             (
                 record["id"],
                 record["status"],
-                {True: "accepted", False: "refused"}.get(record.get("accepted", ""), ""),
+                MODEL.get(record.get("accepted"), ""),
                 "" if accuracy is None else f"{accuracy:.4f}",
                 display.seconds(record.get("seconds", 0)),
             )
@@ -73,10 +74,8 @@ def compare(
         output.as_document(found)
         return
     metrics = {name: row for name, row in found["metrics"].items() if display.headline({name: row[0]})}
-    rows: list[list[Any]] = [
-        ["", *found["runs"]],
-        ["model", *({True: "accepted", False: "refused"}.get(one, "") for one in found["accepted"])],
-    ]
+    decisions = [MODEL.get(accepted, "") for accepted in found["accepted"]]
+    rows: list[list[Any]] = [["", *found["runs"]], ["model", *decisions]]
     rows += [[name, *(_number(value) for value in row)] for name, row in metrics.items()]
     rows += [[name, *row] for part in ("parameters", "versions") for name, row in found[part].items()]
     output.columns(rows)
@@ -114,9 +113,7 @@ def reproduce(which: Which = "latest", runs: Runs = None, as_json: AsJson = Fals
         raise typer.Exit(code)
     rows = compare.reproduction(first, second)
     same = all(row["equal"] for row in rows)
-    changed = compare.different(
-        [run.read()["versions"] | {"threads": run.read()["threads"]} for run in (first, second)]
-    )
+    changed = compare.side_by_side([first.read(), second.read()])["versions"]
     if as_json:
         output.as_document({"runs": [first.id, second.id], "equal": same, "changed": changed, "compared": rows})
     else:
