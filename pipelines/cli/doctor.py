@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from importlib import metadata, util
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -66,6 +65,8 @@ def _python() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
+    from importlib import util
+
     for package, distribution in {"kfp": "kfp", "kfp.kubernetes": "kfp-kubernetes", **STEPS_NEED}.items():
         try:
             present = util.find_spec(package) is not None
@@ -78,12 +79,16 @@ def _packages() -> Iterator[Finding]:
 
 
 def _version(distribution: str) -> str:
+    from importlib import metadata
+
     with suppress(metadata.PackageNotFoundError):
         return metadata.version(distribution)
     return "installed under another name"
 
 
 def _locks() -> Iterator[Finding]:
+    from importlib import metadata
+
     from components.core.sources import LOCK, ROOT
 
     path = ROOT / LOCK

@@ -1,6 +1,5 @@
 """``suanli tensorboard``: the learning curves of several runs side by side."""
 
-import importlib.util
 import os
 import shutil
 import sys
@@ -16,12 +15,14 @@ def tensorboard(
     port: Annotated[int, typer.Option(help="The port to serve on.")] = 6006,
 ) -> None:
     """Show runs in TensorBoard, those in progress included."""
+    from importlib.util import find_spec
+
     from components.core.errors import StepError
     from pipelines.local import folder
 
     root = folder.root(runs)
     chosen = [folder.find(root, which) for which in run] if run else folder.every(root)
-    if importlib.util.find_spec("tensorboard") is None:
+    if find_spec("tensorboard") is None:
         raise StepError("TensorBoard is not installed", advice="pip install 'suanli[cpu]'", kind="settings")
     logs = {it.id: sorted(it.folder.glob("artifacts/*/train/logs")) for it in chosen}
     links = root / ".tensorboard"
