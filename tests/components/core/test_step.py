@@ -1,0 +1,294 @@
+import errno
+import json
+import os
+import shutil
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.core import sources, step
+from components.core.errors import StepError
+
+CALLS: list[dict[str, Any]] = []
+CHAMPION: list[str] = []
+RELEASE = threading.Event()
+
+
+@dataclass
+class Made:
+    """A KFP artifact as a step sees it."""
+
+    path: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def uri(self) -> str:
+        return self.path
+
+
+def logic(*, data: dict[str, Any], out: Made, source: Made | None = None, **places: str) -> bool:
+    CALLS.append(data)
+    match data.get("fault"):
+        case "known":
+            raise StepError("the pictures are upside down", advice="turn them")
+        case "bug":
+            raise ZeroDivisionError("division by zero")
+        case "disk":
+            raise OSError(errno.ENOSPC, "No space left on device", "/data/shard")
+        case "slow":
+            RELEASE.wait(10)
+    Path(out.path).mkdir(parents=True)
+    (Path(out.path) / "file").write_text(f"{len(CALLS)}")
+    out.metadata["count"] = len(CALLS)
+    if directory := data.get("directory"):
+        Path(directory).mkdir(exist_ok=True)
+        out.metadata["directory"] = directory
+    return True
+
+
+def champion(**_: Any) -> str:
+    return CHAMPION[0]
+
+
+@pytest.fixture(autouse=True)
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    CALLS.clear()
+    RELEASE.clear()
+    monkeypatch.setenv("SUANLI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("SUANLI_DEBUG", raising=False)
+    return tmp_path
+
+
+def run(
+    root: Path, name: str = "one", *, source: str = "", scope: Any = "shared", state: str = "", **data: Any
+) -> Made:
+    """One step of one run; its output."""
+    folder = root / name
+    folder.mkdir(exist_ok=True)
+    os.environ["SUANLI_RUN"] = str(folder)
+    inputs = {}
+    if source:
+        (folder / "source").write_text(source)
+        inputs["source"] = Made(str(folder / "source"))
+    out = Made(str(folder / f"out-{time.monotonic_ns()}"))
+    values = {"name": "digits", **data}
+    try:
+        step.run(
+            "prepare",
+            f"{__name__}:logic",
+            parameters={"data": values, "data_root": "/data"},
+            inputs=inputs,
+            outputs={"out": out},
+            scope=scope,
+            state=state,
+        )
+    finally:
+        del os.environ["SUANLI_RUN"]
+    return out
+
+
+def record(root: Path, name: str = "one") -> dict[str, Any]:
+    values: dict[str, Any] = json.loads((root / name / "steps" / "prepare.json").read_text())
+    return values
+
+
+def test_a_second_run_takes_the_result_of_the_first(machine: Path) -> None:
+    run(machine, "one", limit=3)
+    again = run(machine, "two", limit=3)
+    assert len(CALLS) == 1
+    assert again.metadata == {"count": 1} and (Path(again.path) / "file").read_text() == "1"
+    assert record(machine, "two")["cached"] and record(machine, "two")["from"] == "one"
+    digests = [record(machine, name)["outputs"]["out"]["digest"] for name in ("one", "two")]
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ({"limit": 3}, {"limit": 4}, ["parameters data.limit: 3 -> 4"]),
+        ({"split": [0.9, 0.1]}, {"split": [0.8, 0.2]}, ["parameters data.split: [0.9, 0.1] -> [0.8, 0.2]"]),
+        ({}, {"limit": 1}, ["parameters data.limit: absent -> 1"]),
+        ({"source": "a"}, {"source": "b"}, None),
+    ],
+    ids=["a setting", "a list", "a new setting", "an input's content"],
+)
+def test_a_change_computes_anew_and_is_named(
+    before: dict[str, Any], after: dict[str, Any], said: list[str] | None, machine: Path
+) -> None:
+    run(machine, "one", **before)
+    run(machine, "two", **after)
+    assert len(CALLS) == 2
+    changed = record(machine, "two")["changed"]
+    assert changed == said if said else [line.partition(":")[0] for line in changed] == ["inputs source"]
+
+
+def test_what_lies_outside_joins_the_key(machine: Path) -> None:
+    for name, present, calls in (("one", "v1", 1), ("two", "v1", 1), ("three", "v2", 2)):
+        CHAMPION[:] = [present]
+        run(machine, name, state=f"{__name__}:champion")
+        assert len(CALLS) == calls
+    assert record(machine, "three")["changed"] == ["state: v1 -> v2"]
+
+
+def test_the_most_similar_result_is_compared(machine: Path) -> None:
+    run(machine, "one", limit=3, quarantine=0)
+    run(machine, "two", limit=9, quarantine=9)
+    run(machine, "three", limit=3, quarantine=1)
+    assert record(machine, "three")["changed"] == ["parameters data.quarantine: 0 -> 1"]
+
+
+@pytest.mark.parametrize("other", [{"limit": 3.0}, {"split": [1, 0.0]}], ids=str)
+def test_integers_that_kfp_turned_into_floats_are_the_same_setting(other: dict[str, Any], machine: Path) -> None:
+    same = {name: 3 if value == 3 else [1.0, 0] for name, value in other.items()}
+    run(machine, "one", **same)
+    run(machine, "two", **other)
+    assert len(CALLS) == 1
+
+
+def test_an_edited_source_file_is_named(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("components", "requirements"):
+        shutil.copytree(sources.ROOT / part, machine / part, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(sources, "ROOT", machine)
+    run(machine, "one")
+    with (machine / "components" / "data" / "digits.py").open("a") as stream:
+        stream.write("\n# an edit\n")
+    with (machine / "components" / "data" / "tfds.py").open("a") as stream:
+        stream.write("\n# an edit of a source that this experiment does not use\n")
+    run(machine, "two")
+    assert record(machine, "two")["changed"] == ["code components/data/digits.py"]
+
+
+def test_a_result_that_points_to_a_removed_folder_is_computed_anew(machine: Path) -> None:
+    store = machine / "store"
+    run(machine, "one", directory=str(store))
+    run(machine, "two", directory=str(store))
+    assert len(CALLS) == 1
+    store.rmdir()
+    run(machine, "three", directory=str(store))
+    assert len(CALLS) == 2
+
+
+def test_a_result_expires_with_the_data_s_own_age(machine: Path) -> None:
+    run(machine, "one", max_age="2h")
+    entry = next((machine / "cache").glob("prepare-*/entry.json"))
+    kept = json.loads(entry.read_text())
+    for hours, calls in ((1.9, 1), (2.1, 2)):
+        entry.write_text(json.dumps(kept | {"time": time.time() - hours * 3600}))
+        run(machine, f"after-{calls}", max_age="2h")
+        assert len(CALLS) == calls
+    assert record(machine, "after-2")["changed"] == ["kept longer than data.max_age allows"]
+
+
+@pytest.mark.parametrize("damage", ["", "{", "absent"], ids=["empty", "half", "absent"])
+def test_a_damaged_cache_entry_is_not_taken(damage: str, machine: Path) -> None:
+    run(machine, "one")
+    entry = next((machine / "cache").glob("prepare-*/entry.json"))
+    entry.unlink() if damage == "absent" else entry.write_text(damage)
+    run(machine, "two")
+    run(machine, "three")
+    assert len(CALLS) == 2
+
+
+def test_a_result_of_scope_run_serves_that_run_alone(machine: Path) -> None:
+    run(machine, "one", scope="run")
+    run(machine, "two", scope="run")
+    run(machine, "one", scope="run")
+    assert len(CALLS) == 2
+    assert record(machine, "one")["from"] == "one"
+
+
+def test_without_a_cache_every_run_computes(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUANLI_CACHE", "")
+    run(machine, "one")
+    run(machine, "two")
+    assert len(CALLS) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "line"),
+    [
+        ("known", "data", "error: the pictures are upside down; turn them"),
+        ("disk", "resources", "error: cannot write at /data/shard: No space left on device; free space or choose"),
+    ],
+)
+def test_a_fault_that_a_user_can_mend_is_one_line(
+    fault: str, kind: str, line: str, machine: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(machine, fault=fault)
+    assert ended.value.code == 1
+    assert capfd.readouterr().err.startswith(line)
+    assert (record(machine)["state"], record(machine)["cause"]["kind"]) == ("failed", kind)
+    assert not list((machine / "cache").glob("prepare-*/"))
+
+
+def test_a_bug_passes_with_its_traceback_and_is_recorded(machine: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        run(machine, fault="bug")
+    cause = record(machine)["cause"]
+    assert (cause["kind"], cause["message"]) == ("bug", "ZeroDivisionError: division by zero")
+    assert "case" not in cause["message"] and "raise ZeroDivisionError" in cause["traceback"]
+
+
+def test_with_debugging_a_known_fault_passes_too(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUANLI_DEBUG", "1")
+    with pytest.raises(StepError):
+        run(machine, fault="known")
+
+
+def test_the_record_holds_the_call(machine: Path) -> None:
+    run(machine, source="a", limit=3)
+    noted = record(machine)
+    assert noted["logic"] == f"{__name__}:logic" and noted["parameters"]["data"]["limit"] == 3
+    assert noted["inputs"]["source"] == {"type": "Made", "path": "source", "metadata": {}}
+    assert noted["output_types"] == {"out": "Made"} and noted["peak_mb"] > 0
+
+
+def test_a_file_compiled_without_a_target_is_refused(machine: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = Made(str(machine / "out"))
+    with pytest.raises(SystemExit):
+        step.run("prepare", f"{__name__}:logic", parameters={"data": {}, "data_root": ""}, outputs={"out": out})
+    assert "data_root is '', not gs:// or an absolute path; compile with --target" in capfd.readouterr().err
+    assert not CALLS
+
+
+def test_outside_a_run_a_step_is_a_plain_call(machine: Path) -> None:
+    out = Made(str(machine / "out"))
+    assert step.run("prepare", f"{__name__}:logic", parameters={"data": {}, "data_root": "/d"}, outputs={"out": out})
+    assert not (machine / "cache").exists() and (machine / "out" / "file").is_file()
+
+
+def test_an_artifact_of_metadata_alone_gets_a_file(machine: Path) -> None:
+    metrics = Made(str(machine / "metrics"), {"accuracy": 0.9})
+    step._write_if_missing(metrics)
+    assert json.loads((machine / "metrics").read_text()) == {"accuracy": 0.9}
+
+
+def test_two_runs_at_once_compute_a_step_once(machine: Path) -> None:
+    for name in ("one", "two"):
+        (machine / name).mkdir()
+
+    def compute(name: str) -> None:
+        cache = machine / "cache"
+        cache.mkdir(exist_ok=True)
+        kept = step.Record(machine / name, "prepare")
+        out = Made(str(machine / name / "out"))
+        key = step._key("prepare", {"data": {"name": "digits"}}, {}, "")
+        step._cached(cache, key, kept, {"out": out}, lambda: logic(data={"fault": "slow"}, out=out))
+        kept.finish(key, {"out": out})
+
+    threads = [threading.Thread(target=compute, args=(name,)) for name in ("one", "two")]
+    threads[0].start()
+    while not CALLS:
+        time.sleep(0.01)
+    threads[1].start()
+    time.sleep(0.1)
+    RELEASE.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(CALLS) == 1
+    assert sorted(record(machine, name)["cached"] for name in ("one", "two")) == [False, True]
