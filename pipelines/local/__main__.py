@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import select
 import signal
 import sys
 import threading
@@ -16,15 +17,17 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from components.core import progress
+from pipelines.local import processes
 
 STARTS = re.compile(r"Executing task '([^']+)'")
 ENDS = re.compile(r"Task '[^']+' finished with status")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+ORPHANS_EVERY_S = 1.0
 
 
 def main(folder: Path, lifeline: int) -> int:
     """Compile what the record asks for, unless that is done, and run it."""
-    threading.Thread(target=_end_with_the_command, args=(lifeline,), daemon=True).start()
+    threading.Thread(target=_keep_tidy, args=(lifeline,), daemon=True).start()
     logs = Logs(folder / "log")
     sys.stdout = logs
     compiled = folder / "pipeline.yaml"
@@ -47,10 +50,11 @@ def main(folder: Path, lifeline: int) -> int:
     return 0
 
 
-def _end_with_the_command(lifeline: int) -> None:
+def _keep_tidy(lifeline: int) -> None:
+    """End what a killed step left, and everything when the command is gone."""
     os.set_inheritable(lifeline, False)
-    while os.read(lifeline, 1):
-        pass
+    while not select.select([lifeline], [], [], ORPHANS_EVERY_S)[0]:
+        processes.end_orphans(os.getpid())
     os.killpg(0, signal.SIGKILL)
 
 

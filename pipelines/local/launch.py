@@ -5,17 +5,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
-from pipelines.local import folder
+from pipelines.local import folder, processes
 from pipelines.local.folder import Run
 from pipelines.local.watch import Watch
 
 TEMPORARY = "tmp"
-GRACE_S = 3.0
 POLL_S = 0.1
 
 
@@ -62,7 +59,7 @@ def follow(run: Run, seen: list[int], *, cache: bool, debug: bool, show: Callabl
                 with suppress(subprocess.TimeoutExpired):
                     child.wait(POLL_S)
         finally:
-            _end(child)
+            processes.end(child)
             os.close(lifeline)
             shutil.rmtree(run.folder / TEMPORARY, ignore_errors=True)
         watch.read()
@@ -104,30 +101,3 @@ def _environment(run: Run, cache: bool, debug: bool) -> dict[str, str]:
         "SUANLI_CACHE": str(run.root / folder.CACHE if cache else run.folder / "finished"),
         "SUANLI_DEBUG": "1" if debug else "",
     }
-
-
-def _end(child: "subprocess.Popen[bytes]") -> None:
-    """End whatever is left of the process's session: politely, then not."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + GRACE_S
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, number)
-        for pid in session(child.pid):
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
-        while (child.poll() is None or session(child.pid)) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        if child.poll() is not None and not session(child.pid):
-            return
-
-
-def session(leader: int) -> list[int]:
-    """The living processes of a session; empty where the system has no /proc."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError, IndexError, ValueError):
-            # The second field is the command's name in brackets, which may hold anything.
-            state, _, _, number = path.read_text().rpartition(")")[2].split()[:4]
-            if int(number) == leader and state not in "ZX":
-                found.append(int(path.parent.name))
-    return found
