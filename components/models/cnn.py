@@ -28,12 +28,13 @@ class Settings(ModelSettings):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     def problem(self, input_shape: tuple[int, ...]) -> str:
-        side, lost = min(input_shape[:2]), 2 * (self.padding == "valid")
+        pixels = min(input_shape[:2])
+        side, lost = pixels, 2 * (self.padding == "valid")
         for number, _ in enumerate(self.filters, 1):
             side = (side - lost) // 2
             if side < 1:
                 return (
-                    f"convolution and pool {number} of {len(self.filters)} leave nothing of {min(input_shape[:2])} pixels; "
+                    f"convolution and pool {number} of {len(self.filters)} leave nothing of {pixels} pixels; "
                     f"use at most {number - 1} filters, model.padding=same or larger pictures"
                 )
         return ""

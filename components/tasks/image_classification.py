@@ -20,6 +20,8 @@ METRICS = {
     "loss": "min",
     "calibration_error": "min",
 }
+# Augmentation: fractions of the picture's side.
+SHIFT, CROP = 0.1, 0.125
 # Compared example by example between champion and challenger.
 PAIRED_METRIC = "accuracy"
 
@@ -77,8 +79,50 @@ def compile_arguments() -> dict[str, Any]:
 
 def augmented(images: "tf.Tensor", kinds: tuple[str, ...], seed: "tf.Tensor") -> "tf.Tensor":
     """A batch of pictures, each changed at random: flip (left-right), shift (up to a tenth of the side), crop (up to
-    an eighth of the side cut away, resized back)."""
-    raise NotImplementedError
+    an eighth of the side cut away, resized back).
+
+    All three are one affine map of coordinates, so a picture is resampled once.
+
+    Args:
+        images: uint8 [batch, height, width, channels].
+        kinds: which changes.
+        seed: two integers; the same ones make the same changes.
+
+    Returns:
+        uint8 [batch, height, width, channels]; what a shift leaves empty repeats the edge.
+    """
+    import tensorflow as tf
+
+    batch, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
+
+    def chance(number: int, low: float, high: float) -> "tf.Tensor":
+        one = seed * tf.constant([1, 8], seed.dtype) + tf.constant([0, number], seed.dtype)
+        return tf.random.stateless_uniform([batch], one, low, high)
+
+    scale, mirror = tf.ones([batch]), tf.ones([batch])
+    down, right = tf.zeros([batch]), tf.zeros([batch])
+    if "crop" in kinds:
+        scale = 1 - chance(1, 0.0, CROP)
+        free = (1 - scale) / 2  # how far the window may move from the middle
+        down, right = free * chance(2, -1.0, 1.0) * height, free * chance(3, -1.0, 1.0) * width
+    if "shift" in kinds:
+        # Whole pixels: no blur.
+        down += tf.round(chance(4, -SHIFT, SHIFT) * height)
+        right += tf.round(chance(5, -SHIFT, SHIFT) * width)
+    if "flip" in kinds:
+        mirror = tf.where(chance(6, -1.0, 1.0) < 0, -1.0, 1.0)
+    # Where an output pixel comes from: x' = a x + c, y' = b y + d, both about the picture's middle.
+    middle_x, middle_y, none = (width - 1) / 2, (height - 1) / 2, tf.zeros([batch])
+    rows = [mirror * scale, none, middle_x * (1 - mirror * scale) + right]
+    rows += [none, scale, middle_y * (1 - scale) + down, none, none]
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.stack(rows, 1),
+        output_shape=[height, width],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+    )
 
 
 # --- judging ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,338 @@
+"""Devices, precision and distribution: which backend computes, on what, in which number format, on how many chips."""
+
+import importlib.util
+import math
+import os
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from components.core.errors import StepError
+
+BACKENDS = ("tensorflow", "jax", "torch")
+# What a Kubernetes resource name means here.
+RESOURCES = {"nvidia.com/gpu": "gpu", "google.com/tpu": "tpu"}
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a run computes on, as it was found and not as it was asked for.
+
+    Attributes:
+        kind: ``cpu``, ``gpu`` or ``tpu``.
+        name: the product's name.
+        count: how many take part; 1 for a CPU.
+        threads: threads for computing on a CPU; equal results are promised for equal threads only.
+        backend: Keras's backend.
+        precision: Keras's dtype policy: ``float32``, ``mixed_bfloat16`` or ``mixed_float16``.
+        deterministic: whether equal seeds give equal bytes.
+    """
+
+    kind: str
+    name: str
+    count: int
+    threads: int
+    backend: str
+    precision: str
+    deterministic: bool
+
+    def __str__(self) -> str:
+        return f"{self.count} x {self.kind} ({self.name}), {self.backend}, {self.precision}, {self.threads} threads"
+
+
+@dataclass(frozen=True)
+class Visible:
+    """The best kind of device that a backend sees: kind, product name, count and CUDA compute capability."""
+
+    kind: str
+    name: str
+    count: int
+    capability: tuple[int, int] = (0, 0)
+
+    def __str__(self) -> str:
+        return f"{self.count} x {self.kind} ({self.name})"
+
+
+def versions(backend: str) -> dict[str, str]:
+    """Versions of the packages that decide about digits."""
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for package in dict.fromkeys(("keras", "numpy", "tensorflow", backend)):
+        # The CPU build of TensorFlow is a distribution of another name.
+        for name in (package, f"{package}-cpu"):
+            try:
+                found[package] = version(name)
+                break
+            except PackageNotFoundError:
+                continue
+    return found
+
+
+# --- what is there ---------------------------------------------------------------------------------------------------
+
+
+def installed() -> list[str]:
+    """The backends that can be imported."""
+    return [name for name in BACKENDS if importlib.util.find_spec(name)]
+
+
+def chosen_backend(wanted: str, accelerator_type: str = "") -> str:
+    """The backend to use; ``auto`` is the image's (KERAS_BACKEND), jax on a TPU, else the first that is installed.
+
+    Raises:
+        StepError: it is not installed.
+    """
+    there = installed()
+    if wanted == "auto":
+        preset = os.environ.get("KERAS_BACKEND", "")
+        tpu = RESOURCES.get(accelerator_type) == "tpu" and "jax" in there
+        wanted = preset or ("jax" if tpu else there[0] if there else "tensorflow")
+    if wanted not in there:
+        extra = {"tensorflow": "cpu"}.get(wanted, wanted)
+        raise StepError(
+            f"training.backend: {wanted} is not installed here (there is {', '.join(there) or 'none'})",
+            advice=f"install the extra suanli[{extra}] or choose another backend",
+            kind="settings",
+        )
+    return wanted
+
+
+def cpu_count() -> int:
+    """Cores that this process may use: its affinity, cut by the container's quota, which TensorFlow does not see."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, math.ceil(int(quota) / int(period))))
+
+
+def cpu_facts(text: str | None = None) -> tuple[str, frozenset[str]]:
+    """A CPU's name and flags from the text of /proc/cpuinfo."""
+    if text is None:
+        path = Path("/proc/cpuinfo")
+        text = path.read_text() if path.is_file() else ""
+    pairs = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+    return pairs.get("model name", "CPU"), frozenset(pairs.get("flags", "").split())
+
+
+def visible(backend: str) -> Visible:
+    """What the backend can compute on: TPU chips before GPUs before the CPU."""
+    look = {"tensorflow": _visible_to_tensorflow, "jax": _visible_to_jax, "torch": _visible_to_torch}[backend]
+    return look() or Visible("cpu", cpu_facts()[0], 1)
+
+
+def _visible_to_tensorflow() -> Visible | None:
+    import tensorflow as tf
+
+    for kind in ("TPU", "GPU"):
+        found = tf.config.list_physical_devices(kind)
+        if found:
+            details = tf.config.experimental.get_device_details(found[0])
+            name, capability = details.get("device_name", kind), details.get("compute_capability", (0, 0))
+            return Visible(kind.lower(), name, len(found), capability)
+    return None
+
+
+def _visible_to_jax() -> Visible | None:
+    import jax
+
+    found = jax.local_devices()
+    if found[0].platform == "cpu":
+        return None
+    kind = "tpu" if found[0].platform == "tpu" else "gpu"
+    major, _, minor = str(getattr(found[0], "compute_capability", "0.0")).partition(".")
+    return Visible(kind, found[0].device_kind, len(found), (int(major), int(minor or 0)))
+
+
+def _visible_to_torch() -> Visible | None:
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    # Keras's PyTorch backend drives one GPU.
+    return Visible("gpu", torch.cuda.get_device_name(0), 1, torch.cuda.get_device_capability(0))
+
+
+def check_promise(accelerator_type: str, accelerator_count: str, found: Visible) -> None:
+    """Refuse to compute on less than what was promised, instead of training on the CPU in silence.
+
+    Args:
+        accelerator_type: a Kubernetes resource name, such as ``nvidia.com/gpu``; empty for none.
+        accelerator_count: how many of it; empty or ``0`` for none.
+
+    Raises:
+        StepError: it is not visible, or the promise itself cannot be read.
+    """
+    if not accelerator_type or accelerator_count in {"", "0"}:
+        return
+    if accelerator_type not in RESOURCES:
+        known = ", ".join(RESOURCES)
+        raise StepError(f"unknown accelerator type {accelerator_type!r}", advice=f"known: {known}", kind="settings")
+    if not accelerator_count.isdigit():
+        raise StepError(f"accelerator_count must be a whole number, not {accelerator_count!r}", kind="settings")
+    if found.kind == RESOURCES[accelerator_type] and found.count >= int(accelerator_count):
+        return
+    raise StepError(
+        f"{accelerator_count} x {accelerator_type} was promised, {found} is what this process sees",
+        advice="check the image, the node pool and its driver, and training.backend; or submit to the CPU",
+        kind="resources",
+    )
+
+
+def chosen_precision(wanted: str, found: Visible, flags: frozenset[str] | None = None) -> str:
+    """Keras's dtype policy; ``auto`` is what the device does best.
+
+    bfloat16 needs hardware: a TPU, an NVIDIA GPU of compute capability 8 (Ampere) or newer, a CPU with AMX; elsewhere
+    it is emulated and slower than float32. Compute capability 7 (V100, T4) has float16 units only.
+    """
+    if wanted != "auto":
+        return wanted
+    if found.kind == "tpu":
+        return "mixed_bfloat16"
+    if found.kind == "gpu":
+        best = ((8, "mixed_bfloat16"), (7, "mixed_float16"), (0, "float32"))
+        return next(policy for major, policy in best if found.capability[0] >= major)
+    return "mixed_bfloat16" if "amx_bf16" in (cpu_facts()[1] if flags is None else flags) else "float32"
+
+
+# --- getting ready ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def opened(
+    *,
+    backend: str = "auto",
+    precision: str = "auto",
+    threads: int = 0,
+    seed: int = 0,
+    accelerator_type: str = "",
+    accelerator_count: str = "0",
+) -> Iterator[Device]:
+    """Make Keras ready: backend, threads, seeds, precision, distribution. Process-wide; undone at the end if possible.
+
+    Keras must not have been imported with another backend before.
+
+    Raises:
+        StepError: the backend is missing, or the promised accelerator is not visible.
+    """
+    name = chosen_backend(backend, accelerator_type)
+    count = threads or cpu_count()
+    _import_keras(name, count, limited=bool(threads) or count < len(os.sched_getaffinity(0)))
+    import keras
+
+    found = visible(name)
+    check_promise(accelerator_type, accelerator_count, found)
+    policy = chosen_precision(precision, found)
+    device = Device(found.kind, found.name, found.count, count, name, policy, found.kind == "cpu")
+    before = keras.config.dtype_policy()
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_dtype_policy(policy)
+    # Layer names count up in a process; they are part of a saved model's bytes.
+    keras.utils.clear_session(free_memory=False)
+    seeded(seed)
+    try:
+        with _deterministic(device), _jax_data_parallel(device):
+            yield device
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _import_keras(backend: str, threads: int, *, limited: bool) -> None:
+    loaded = sys.modules.get("keras")
+    if loaded is not None and loaded.backend.backend() != backend:
+        raise StepError(
+            f"training.backend: Keras already runs on {loaded.backend.backend()} in this process, not on {backend}",
+            advice="run the step in a process of its own",
+            kind="settings",
+        )
+    os.environ["KERAS_BACKEND"] = backend
+    if limited:
+        # Read by XLA's CPU client when it starts (xla/pjrt, DefaultThreadPoolSize).
+        os.environ["NPROC"] = str(threads)
+        _limit_threads(backend, threads)
+    if backend != "tensorflow":
+        # TensorFlow only feeds data then, and must not take the accelerator's memory.
+        import tensorflow as tf
+
+        tf.config.set_visible_devices([], "GPU")
+
+
+def _limit_threads(backend: str, threads: int) -> None:
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:
+        raise StepError(
+            f"training.threads: TensorFlow already runs here with another number of threads than {threads}",
+            advice="run the step in a process of its own",
+            kind="settings",
+        ) from None
+    if backend == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def seeded(seed: int) -> None:
+    """Seed every generator: Python's, NumPy's, and through Keras the backend's."""
+    import keras
+
+    random.seed(seed)
+    keras.utils.set_random_seed(seed)
+
+
+@contextmanager
+def _deterministic(device: Device) -> Iterator[None]:
+    """TensorFlow's deterministic kernels on a CPU, where they cost nothing; on a GPU they forbid XLA."""
+    if not device.deterministic or device.backend != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+    from tensorflow.python.framework import config  # the public name can only switch it on
+
+    before = config.is_op_determinism_enabled()
+    tf.config.experimental.enable_op_determinism()
+    try:
+        yield
+    finally:
+        if not before:
+            config.disable_op_determinism()
+
+
+@contextmanager
+def _jax_data_parallel(device: Device) -> Iterator[None]:
+    if device.backend != "jax" or device.count == 1:
+        yield
+        return
+    import keras
+
+    keras.distribution.set_distribution(keras.distribution.DataParallel())
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(None)
+
+
+def scope(device: Device) -> AbstractContextManager[Any]:
+    """Where a model must be built and compiled: replicated over the GPUs of this machine if there are several."""
+    if device.backend != "tensorflow" or device.kind != "gpu" or device.count == 1:
+        return nullcontext()
+    import tensorflow as tf
+
+    mirrored: AbstractContextManager[Any] = tf.distribute.MirroredStrategy().scope()
+    return mirrored
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether any backend's exception says that memory, the machine's or the device's, ran out."""
+    told = f"{type(error).__name__} {error}".lower()
+    signs = ("memoryerror", "resourceexhausted", "resource_exhausted", "outofmemory", "out of memory")
+    return any(sign in told for sign in signs)

@@ -1,0 +1,127 @@
+"""What ``model.fit`` reads: one split, an epoch at a time, in an order that depends on the seed and the epoch alone."""
+
+import math
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from components.core.examples import Examples
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# A split of up to so many bytes is held in memory, decoded. A constant, not a share of this machine's memory: the
+# order of the examples, and so the result, is not the same for a split that is held and one that is streamed.
+HELD_BYTES = 2**30
+READ = 1024
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of the prepared data.
+
+    Attributes:
+        count: its number of examples.
+        spec: TensorFlow's specification of a batch of inputs and targets.
+        held: all its inputs and targets where they are held in memory, else None.
+    """
+
+    examples: Examples
+    name: str
+    task: ModuleType
+    count: int
+    spec: Any
+    held: Any = None
+
+    def any_targets(self) -> Any:
+        """Targets of one example, with a batch axis, of no particular value."""
+        import numpy as np
+        import tensorflow as tf
+
+        return tf.nest.map_structure(
+            lambda spec: np.zeros((1, *spec.shape[1:]), spec.dtype.as_numpy_dtype), self.spec[1]
+        )
+
+
+def opened(examples: Examples, name: str, task: ModuleType, held_bytes: int = HELD_BYTES) -> Split:
+    """A split, read into memory where it is small.
+
+    Raises:
+        StepError: the data have no such split.
+    """
+    import tensorflow as tf
+
+    count = examples.require(name)
+    pairs = examples.batches(name, min(READ, count)).map(task.inputs_and_targets)
+    size = count * sum(_bytes(spec) for spec in tf.nest.flatten(pairs.element_spec))
+    if size > held_bytes:
+        return Split(examples, name, task, count, pairs.element_spec)
+    # On the host: fit copies a batch at a time to where it computes.
+    with tf.device("CPU"):
+        held = tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *pairs)
+    return Split(examples, name, task, count, pairs.element_spec, held)
+
+
+def _bytes(spec: Any) -> float:
+    """Bytes of one example; infinite where they differ from example to example."""
+    shape = spec.shape[1:]
+    return shape.num_elements() * spec.dtype.size if shape.is_fully_defined() else math.inf
+
+
+def shuffled(
+    split: Split, batch_size: int, steps: int, *, seed: int, epoch: int, kinds: tuple[str, ...] = ()
+) -> "tf.data.Dataset":
+    """One epoch: the first ``steps`` whole batches of a fresh shuffle, augmented.
+
+    Nothing carries over from epoch to epoch, so a resumed run reads what an uninterrupted one would have read.
+
+    Args:
+        seed: the run's seed; with ``epoch`` it decides about the order and every random change.
+        kinds: the augmentations.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    if split.held is None:
+        batches = split.examples.batches(split.name, batch_size, shuffle_seed=_mixed(seed, epoch), drop_remainder=True)
+        data = batches.take(steps).map(split.task.inputs_and_targets)
+    else:
+        order = np.random.default_rng([seed, epoch]).permutation(split.count)[: steps * batch_size]
+        data = tf.data.Dataset.from_tensor_slices(order.reshape(steps, batch_size)).map(
+            lambda rows: tf.nest.map_structure(lambda whole: tf.gather(whole, rows), split.held)
+        )
+    if kinds:
+        start = _mixed(seed, epoch, 1)
+
+        def changed(step: "tf.Tensor", pair: Any) -> Any:
+            # Stateless: what changes follows from seed, epoch and step, whichever thread does it.
+            return split.task.augmented(pair[0], kinds, tf.stack([tf.constant(start, tf.int64), step])), pair[1]
+
+        data = data.enumerate().map(changed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return data.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
+
+
+def in_order(split: Split, batch_size: int, steps: int) -> "tf.data.Dataset":
+    """The first ``steps`` batches of the split, the last one with what is left."""
+    import tensorflow as tf
+
+    if split.held is None:
+        data = split.examples.batches(split.name, batch_size).take(steps).map(split.task.inputs_and_targets)
+    else:
+        data = tf.data.Dataset.range(0, steps * batch_size, batch_size).map(
+            lambda start: tf.nest.map_structure(lambda whole: whole[start : start + batch_size], split.held)
+        )
+    return data.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
+
+
+def _mixed(*numbers: int) -> int:
+    """One seed of 31 bits out of several numbers."""
+    import numpy as np
+
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0] >> 1)
+
+
+def steps_of(count: int, batch_size: int, most: int, *, whole_batches: bool) -> int:
+    """How many steps a split gives, ``most`` at most (0: no limit)."""
+    steps = count // batch_size if whole_batches else -(-count // batch_size)
+    return min(steps, most) if most else steps

@@ -1,0 +1,207 @@
+"""Train a Keras model on prepared data, from the newest checkpoint if there is one."""
+
+import json
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from components.core import devices
+from components.core.config import fingerprint, validated
+from components.core.errors import StepError
+from components.core.examples import Examples
+from components.core.rooms import load
+from components.core.step import Artifact, write_atomically
+from components.models import ModelSettings
+from components.train import inputs, loop, results
+from components.train.checkpoints import Checkpoints, Progress
+from components.train.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    import keras
+
+
+def train(
+    examples: Artifact,
+    model: dict[str, Any],
+    training: dict[str, Any],
+    checkpoint_root: str,
+    accelerator_type: str,
+    accelerator_count: str,
+    trained: Artifact,
+    metrics: Artifact,
+    curves: Artifact,
+    logs: Artifact,
+) -> None:
+    """Train and write the model, its record, the learning curves and TensorBoard's events.
+
+    Args:
+        examples: the prepared data.
+        model: the model section.
+        training: the training section.
+        checkpoint_root: where checkpoints are kept.
+        accelerator_type: the promised resource, such as ``nvidia.com/gpu``; empty for none.
+        accelerator_count: how many of it.
+        trained: becomes a folder: ``model.keras``, ``history.json`` (metric -> value after each epoch) and
+            ``training.json``. The same data, settings and threads give the same bytes on a CPU.
+        metrics: gets the final losses and metrics, the speed and the device.
+        curves: becomes an HTML page.
+        logs: becomes a folder of TensorBoard's event files.
+
+    Raises:
+        StepError: settings do not fit the data or this machine, the promised accelerator is not visible, the loss is
+            not finite, or memory ran out.
+    """
+    architecture: ModelSettings = validated("model", model)
+    settings: TrainingSettings = validated("training", training)
+    data = Examples.read(examples.path)
+    steps = check(data, architecture, settings)
+    prints = {"data": data.fingerprint, "model": architecture.fingerprint(), "training": settings.fingerprint()}
+    kept = Checkpoints.under(checkpoint_root, fingerprint(prints))
+    began = time.perf_counter()
+    with (
+        devices.opened(
+            backend=settings.backend,
+            precision=settings.precision,
+            threads=settings.threads,
+            seed=settings.seed,
+            accelerator_type=accelerator_type,
+            accelerator_count=accelerator_count,
+        ) as device,
+        kept.lease(),
+    ):
+        check_devices(settings, device)
+        task = load("tasks", data.task)
+        split = inputs.opened(data, "train", task)
+        validation = inputs.opened(data, "validation", task) if data.splits.get("validation") else None
+        network = _network(data, architecture, settings, task, split, steps, device)
+        board = results.Board(logs.path)
+        done, clock = loop.fit(network, split, validation, settings, kept, _announcer(settings, steps, board))
+        board.write(done, {})
+        board.close()
+        record = {
+            "name": architecture.name,
+            "task": data.task,
+            "image_shape": list(data.info["image_shape"]),
+            "parameters": network.count_params(),
+            "epochs": done.epochs,
+            "best_epoch": done.best_epoch,
+            "fingerprints": prints,
+            "seed": settings.seed,
+            "backend": device.backend,
+            "precision": device.precision,
+            "threads": device.threads,
+            "deterministic": device.deterministic,
+            "versions": devices.versions(device.backend),
+        }
+        speed = {
+            "images_per_second": round(clock.rate, 1),
+            "seconds": round(time.perf_counter() - began, 3),
+            "device": str(device),
+        }
+        _write(network, done, settings, record, speed, trained, metrics, curves)
+        kept.remove()
+
+
+def check(data: Examples, architecture: ModelSettings, settings: TrainingSettings) -> int:
+    """The number of steps an epoch, if settings and data fit each other.
+
+    Raises:
+        StepError: they do not.
+    """
+    count = data.require("train")
+    if settings.batch_size > count:
+        raise StepError(
+            f"training.batch_size: a batch of {settings.batch_size} is larger than the train split of {count}",
+            advice=f"use at most {count}",
+            kind="settings",
+        )
+    if settings.patience and not data.splits.get("validation"):
+        raise StepError(
+            f"training.patience: {settings.patience} epochs of patience need a validation split, and the data have none",
+            advice="give data.split a second fraction above 0, or set training.patience=0",
+            kind="settings",
+        )
+    if problem := architecture.problem(tuple(int(side) for side in data.info["image_shape"])):
+        raise StepError(f"model: {problem}", kind="settings")
+    steps = inputs.steps_of(count, settings.batch_size, settings.steps_per_epoch, whole_batches=True)
+    if settings.warmup_steps and settings.warmup_steps >= steps * settings.epochs:
+        raise StepError(
+            f"training.warmup_steps: {settings.warmup_steps} leave nothing of {steps * settings.epochs} steps",
+            advice=f"use fewer than {steps * settings.epochs}",
+            kind="settings",
+        )
+    return steps
+
+
+def check_devices(settings: TrainingSettings, device: devices.Device) -> None:
+    """A global batch must be shared out evenly.
+
+    Raises:
+        StepError: it cannot be.
+    """
+    if settings.batch_size % device.count:
+        raise StepError(
+            f"training.batch_size: {settings.batch_size} cannot be shared out over {device.count} devices",
+            advice=f"use a multiple of {device.count}",
+            kind="settings",
+        )
+
+
+def _network(
+    data: Examples,
+    architecture: ModelSettings,
+    settings: TrainingSettings,
+    task: ModuleType,
+    split: inputs.Split,
+    steps: int,
+    device: devices.Device,
+) -> "keras.Model":
+    shape = tuple(int(side) for side in data.info["image_shape"])
+    with devices.scope(device):
+        network = load("models", architecture.name).build(architecture, shape, task.units(data.info))
+        loop.make_ready(network, task.compile_arguments(), split.any_targets(), settings, steps, device)
+    print(f"{network.name}: {network.count_params():,} parameters on {device}", flush=True)
+    return network  # type: ignore[no-any-return]
+
+
+def _announcer(settings: TrainingSettings, steps: int, board: results.Board) -> Any:
+    def after_epoch(done: Progress, rate: float) -> None:
+        values = ", ".join(f"{name} {values[-1]:.4f}" for name, values in done.history.items())
+        print(f"epoch {done.epochs}/{settings.epochs}: {values}, {rate:,.0f} images/s", flush=True)
+        learning_rate = loop.learning_rate(settings, steps * settings.epochs, done.epochs * steps - 1)
+        board.write(done, {"learning_rate": learning_rate, "images_per_second": rate})
+
+    return after_epoch
+
+
+def _write(
+    network: "keras.Model",
+    done: Progress,
+    settings: TrainingSettings,
+    record: dict[str, Any],
+    speed: dict[str, Any],
+    trained: Artifact,
+    metrics: Artifact,
+    curves: Artifact,
+) -> None:
+    folder = Path(trained.path)
+    folder.mkdir(parents=True, exist_ok=True)
+    results.write_model(network, folder / "model.keras")
+    write_atomically(folder / "history.json", json.dumps(done.history, indent=1))
+    # Read by later steps, whose cache keys are digests of it: no times, no rates.
+    write_atomically(folder / "training.json", json.dumps(record, indent=1, sort_keys=True))
+    restored = bool(settings.patience)
+    final = results.final_values(done, restored)
+    named = ("epochs", "best_epoch", "parameters", "precision", "backend", "threads")
+    metrics.metadata.update(final | {name: record[name] for name in named} | speed)
+    facts = {
+        "model": f"{record['name']}, {record['parameters']:,} parameters",
+        "device": speed["device"],
+        "precision": record["precision"],
+        "images a second": round(speed["images_per_second"]),
+        "epochs": done.epochs,
+        **{name: value for name, value in final.items() if name.startswith("val_")},
+    }
+    Path(curves.path).parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(Path(curves.path), results.curves(done, restored, facts))
