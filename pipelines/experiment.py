@@ -5,7 +5,7 @@ import importlib.util
 import json
 import pkgutil
 import re
-import sys
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -173,8 +173,7 @@ def _module_at(path: Path) -> ModuleType:
     except StepError:
         raise
     except Exception as error:
-        line = getattr(sys.exc_info()[2], "tb_lineno", 0)
-        raise StepError(
-            f"{path} does not load: {type(error).__name__}: {error} (line {line})", kind="settings"
-        ) from None
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == spec.origin]
+        where = f" (line {lines[-1]})" if lines else ""
+        raise StepError(f"{path} does not load: {type(error).__name__}: {error}{where}", kind="settings") from None
     return module

@@ -66,7 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit status: 0 for success, 1 for a failed run, 2 for what the user can mend, 128 + n after signal n.
     """
-    _add_commands()
+    if not app.registered_commands:
+        _add_commands()
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         result: Any = app(arguments or ["--help"], standalone_mode=False)

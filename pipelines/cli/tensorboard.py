@@ -21,7 +21,7 @@ def tensorboard(
     from pipelines.local import folder
 
     root = folder.root(runs)
-    chosen = [folder.find(root, which) for which in run] if run else folder.every(root)
+    chosen = [folder.find(root, which) for which in run or []] or folder.every(root)
     if find_spec("tensorboard") is None:
         raise StepError("TensorBoard is not installed", advice="pip install 'suanli[cpu]'", kind="settings")
     logs = {it.id: sorted(it.folder.glob("artifacts/*/train/logs")) for it in chosen}
@@ -32,7 +32,7 @@ def tensorboard(
             links.mkdir(parents=True, exist_ok=True)
             (links / name).symlink_to(found[-1])
     if not links.is_dir():
-        raise StepError(f"none of {len(chosen)} runs in {root} has trained yet", kind="settings")
+        raise StepError(f"none of {len(chosen)} runs in {root} has trained yet", advice="suanli run", kind="settings")
     sys.stdout.flush()
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(links), "--port", str(port)]
     os.execv(sys.executable, command)

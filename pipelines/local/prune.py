@@ -1,6 +1,7 @@
 """Remove old runs, and what only they used of the shared folders."""
 
 import json
+import math
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ def prune(runs: Path, keep: int, dry: bool = False) -> Pruned:
     with folder.no_run_in(runs):
         every = folder.every(runs)
         kept, gone = every[len(every) - keep :], every[: len(every) - keep]
-        used = {path for run in kept for path in _used(run)}
+        used = {path for run in kept for path in _used(run)} | _checkpoints(runs, kept)
         shared = [path for path in _shared(runs) if path not in used]
         removed = [run.folder for run in gone] + shared
         megabytes = sum(_size(path) for path in removed) / 1e6
@@ -65,6 +66,14 @@ def _used(run: Run) -> set[Path]:
                 values = json.loads((run.folder / artifact["path"] / "examples.json").read_text())
                 found.add(Path(values["directory"]))
     return found
+
+
+def _checkpoints(runs: Path, kept: list[Run]) -> set[Path]:
+    """The checkpoints that an unfinished run may go on from: those written since the first such run started."""
+    begun = [float(values["started"]) for run in kept if (values := run.read())["status"] != "succeeded"]
+    since = min(begun, default=math.inf)
+    files = (runs / folder.CHECKPOINTS).glob("*/epoch-*")
+    return {path.parent for path in files if path.stat().st_mtime >= since}
 
 
 def _size(path: Path) -> int:

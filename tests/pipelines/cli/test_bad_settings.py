@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SUANLI_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("SUANLI_DEBUG", raising=False)
+    return tmp_path
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a command says that must end with one line and exit 2."""
+    assert main(list(arguments)) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.startswith("error: ") and printed.err.count("\n") == 1, printed
+    return printed.err.removeprefix("error: ").strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "digitz"], "unknown experiment 'digitz'; did you mean digits?"),
+        (["run", "nowhere.py"], "no such experiment file: nowhere.py"),
+        (["run"], "which experiment?; choose from cifar10, digits"),
+        (["run", "digits", "--set", "data.name=digit"], "unknown data source 'digit'; did you mean digits?"),
+        (["run", "digits", "--set", "model.name=cn"], "unknown model 'cn'; did you mean cnn?"),
+        (
+            ["run", "digits", "--set", "data.task=image_clasification"],
+            "unknown task 'image_clasification'; did you mean",
+        ),
+        (["run", "digits", "--set", "training.epoch=3"], "unknown setting training.epoch; did you mean epochs?"),
+        (["run", "digits", "--set", "trainin.epochs=3"], "unknown section 'trainin'"),
+        (["run", "digits", "--set", "epochs=3"], "--set 'epochs=3': write section.setting=value"),
+        (["run", "digits", "--set", "training.epochs"], "--set 'training.epochs': write section.setting=value"),
+        (["run", "digits", "--set", "training.epochs=many"], "training.epochs: should be a valid integer"),
+        (["run", "digits", "--set", "training.epochs=-1"], "training.epochs: should be greater than or equal to 1"),
+        (["run", "digits", "--set", "training.learning_rate=NaN"], "training.learning_rate: should be"),
+        (["run", "digits", "--set", "training.augmentation=[1]"], "training.augmentation.0: should be 'flip'"),
+        (["run", "digits", "--set", "data.split=[0.9,0.9,0.1]"], "data.split: the fractions of train, validation and"),
+        (["run", "digits", "--set", "data.split=[1.5,0,0]"], "data.split.0: should be less than or equal to 1"),
+        (["run", "digits", "--set", "data.split=[0.8,0,0.2]"], "training.patience: 2 epochs of patience need a valid"),
+        (["run", "digits", "--set", "model.filters=[8,8,8,8,8]"], "model: convolution and pool 4 of 5 leave nothing"),
+        (["run", "digits", "--set", "export.formats=[]"], "export.formats: "),
+        (["run", "digits", "--set", 'export.formats=["tflite"]'], "export.formats.0: should be 'saved_model'"),
+        (["run", "digits", "--set", 'evaluation.require=["accuracy is 1"]'], "evaluation.require.0: a threshold reads"),
+        (["run", "digits", "--runs", "on/python3/here"], "the runs folder"),
+        (["run", "digits", "--set", "data.version=python3"], "a setting holds 'python3'"),
+        (["run", "--resume", "latest"], "there are no runs in"),
+        (["run", "digits", "--resume", "latest"], "--resume takes its experiment and settings from the run"),
+        (["run", "digits", "--sett", "a.b=1"], "No such option: --sett"),
+        (["rnu", "digits"], "No such command 'rnu'. Did you mean 'run'"),
+        (["compile", "digits", "--output", "file.json"], "file.json: a pipeline file ends in .yaml"),
+        (["compile", "digits", "--target", "production"], "there is no targets.toml here"),
+        (["compile"], "name one experiment, or give --all"),
+        (["compile", "digits", "--all"], "name one experiment, or give --all"),
+        (["compile", "--all"], "--all writes several files; give a folder"),
+        (["runs", "show", "latest"], "there are no runs in"),
+        (["runs", "prune"], "Missing option '--keep'"),
+        (["step", "train"], "there are no runs in"),
+        (["tensorboard"], "none of 0 runs in"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_bad_setting_is_one_line_and_starts_nothing(
+    arguments: list[str], said: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused(capsys, *arguments).startswith(said)
+    assert not list(here.iterdir())
+
+
+def test_a_runs_folder_that_cannot_be_written_is_one_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "file").write_text("")
+    assert refused(capsys, "run", "digits", "--runs", "file/runs").startswith("cannot write the runs folder")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("EXPERIMENT = 3", "mine.py defines no EXPERIMENT; write EXPERIMENT = Experiment(...)"),
+        (
+            "import nothing_like_it",
+            "mine.py does not load: ModuleNotFoundError: No module named 'nothing_like_it' (line 1)",
+        ),
+        ("x = (", "mine.py does not load: SyntaxError"),
+    ],
+)
+def test_an_experiment_file_that_is_none_is_one_line(
+    text: str, said: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "mine.py").write_text(text)
+    assert refused(capsys, "run", "mine.py").startswith(said)
+    assert [path.name for path in here.iterdir() if path.name != "__pycache__"] == ["mine.py"]
