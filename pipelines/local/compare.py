@@ -8,7 +8,7 @@ from pipelines.local.folder import Run
 # What a clock measured is never the same twice.
 TIMED = ("seconds", "latency", "per_second", "_ms", "_us", "rate", "images_s")
 # Made of the inputs and the seed alone: equal bytes on equal machines.
-REPRODUCED = {"prepare": ("examples", "report"), "train": ("trained",), "evaluate": ("classes",)}
+REPRODUCED = {"prepare": ("examples", "report"), "train": ("trained",), "evaluate": ("classes", "reasons", "verdict")}
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

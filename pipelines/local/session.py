@@ -1,12 +1,14 @@
 """One run from the command's side: check, create the folder, follow, conclude."""
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
 from typing import Any, TextIO
 
 from components.core.errors import StepError
+from components.core.step import write_atomically
 from pipelines import experiment, targets
 from pipelines.local import cause, display, folder, launch, page, record
 from pipelines.local.folder import Run
@@ -51,8 +53,10 @@ def reproduce(first: Run, *, as_json: bool) -> tuple[int, Run]:
     values = record.asked(named, targets.local(first.root), before["source"], cache=False)
     with launch.signals_noted() as seen:
         second = folder.create(first.root, named.name)
-        # The registry of that time is gone; this run has one of its own, and leaves the present champion alone.
-        values["target"]["registry"] = str(second.folder / "registry")
+        # A registry of its own, with the champion of that time: the present one is left alone.
+        values["target"]["registry"] = str(second.folder / folder.REGISTRY)
+        there, here = Path(before["target"]["registry"]), Path(values["target"]["registry"])
+        _bring_champion(first, there / named.name, here / named.name)
         values["reproduces"] = first.id
         # With --json, the comparison is the only answer on stdout.
         quiet = sys.stderr if as_json else sys.stdout
@@ -81,6 +85,15 @@ def resume(run: Run, *, debug: bool, as_json: bool) -> int:
                 (run.folder / "steps" / f"{step}.json").unlink()
         run.write(values)
         return _through(run, values, seen, debug, as_json)
+
+
+def _bring_champion(first: Run, registry: Path, to: Path) -> None:
+    """Copy the champion that a run was compared with, if it had one and that is still there."""
+    version = first.steps().get("evaluate", {}).get("key", {}).get("state", "")
+    published = registry / "versions" / version
+    if version and published.is_dir():
+        shutil.copytree(published, to / "versions" / version)
+        write_atomically(to / "champion.json", json.dumps({"version": version, "replaced": ""}))
 
 
 def _through(

@@ -1,0 +1,50 @@
+"""A whole run of fashion_mnist against one plain script that does the same work (``_plain.py``)."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+FACTOR, SECONDS = 1.10, 15.0
+
+
+def main() -> None:
+    """Print both times, the breakdown by step, and whether the run keeps within 1.10 times plus 15 s."""
+    with tempfile.TemporaryDirectory() as folder:
+        suanli = str(Path(sys.executable).with_name("suanli"))
+        run, ours = timed([suanli, "run", "fashion_mnist", "--no-cache", "--json", "--runs", f"{folder}/runs"])
+        settings = {
+            "epochs": run["training"]["epochs"],
+            "precision": run["training"]["precision"],
+            "batch_size": run["parameters"]["training"]["batch_size"],
+        }
+        plain, theirs = timed(
+            [sys.executable, str(Path(__file__).with_name("_plain.py")), json.dumps(settings), folder]
+        )
+    print(f"{settings['epochs']} epochs of {settings['precision']}")
+    for name, step in run["steps"].items():
+        print(f"  suanli {name:10} {step.get('seconds', 0):7.1f} s")
+    print(f"  suanli {'the rest':10} {ours - sum(step.get('seconds', 0) for step in run['steps'].values()):7.1f} s")
+    for name, seconds in plain["parts"].items():
+        print(f"  plain  {name:10} {seconds:7.1f} s")
+    limit = FACTOR * theirs + SECONDS
+    print(f"suanli {ours:.1f} s (accuracy {run['metrics']['accuracy']:.4f})")
+    print(f"plain  {theirs:.1f} s (accuracy {plain['accuracy']:.4f})")
+    verdict = "within" if ours <= limit else "ABOVE"
+    print(f"ratio {ours / theirs:.2f}; {verdict} {FACTOR} x + {SECONDS:.0f} s = {limit:.1f} s")
+
+
+def timed(command: list[str]) -> tuple[dict[str, Any], float]:
+    """What a command prints last as JSON, and its wall-clock seconds."""
+    began = time.perf_counter()
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    seconds = time.perf_counter() - began
+    if done.returncode:
+        sys.exit(f"{command[0]} ended with {done.returncode}:\n{done.stderr}")
+    start = max(done.stdout.find("\n{"), 0) if not done.stdout.startswith("{") else 0
+    return json.loads(done.stdout[start:]), seconds
