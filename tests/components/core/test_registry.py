@@ -1,0 +1,125 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.core import registry
+from components.core.errors import StepError
+
+
+def version(folder: Path, text: str) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "model.keras").write_text(text)
+    (folder / "version.json").write_text(json.dumps({"text": text}))
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    """A registry with a champion whose text is one."""
+    uri = str(tmp_path / "registry" / "model")
+    registry.publish(uri, version(tmp_path / "one", "one"), "v1", "")
+    return uri
+
+
+def texts(model: str) -> list[str]:
+    return sorted((path / "model.keras").read_text() for path in (Path(model) / "versions").iterdir())
+
+
+def test_an_empty_registry_has_no_champion(tmp_path: Path) -> None:
+    assert registry.champion(str(tmp_path)) is None
+    assert registry.state(str(tmp_path)) == ""
+
+
+def test_a_published_version_is_the_champion(model: str) -> None:
+    champion = registry.champion(model)
+    assert champion and champion.id == "v1" == registry.state(model)
+    assert champion.version() == {"text": "one"}
+
+
+def test_a_challenger_replaces_the_champion_it_was_compared_with(model: str, tmp_path: Path) -> None:
+    registry.publish(model, version(tmp_path / "two", "two"), "v2", "v1")
+    assert registry.state(model) == "v2"
+    assert texts(model) == ["one", "two"]
+
+
+@pytest.mark.parametrize("expected", ["", "v0"])
+def test_a_challenger_of_another_champion_is_refused_and_leaves_nothing(
+    expected: str, model: str, tmp_path: Path
+) -> None:
+    with pytest.raises(StepError, match=f"the champion changed from {expected or 'none'} to v1") as caught:
+        registry.publish(model, version(tmp_path / "two", "two"), "v2", expected)
+    assert caught.value.kind == "conflict"
+    assert registry.state(model) == "v1"
+    assert texts(model) == ["one"]
+
+
+def test_publishing_the_champion_again_changes_nothing(model: str, tmp_path: Path) -> None:
+    before = (Path(model) / "champion.json").read_text()
+    registry.publish(model, version(tmp_path / "again", "one"), "v1", "v1")
+    assert (Path(model) / "champion.json").read_text() == before
+
+
+def test_what_a_crash_left_of_a_version_is_replaced(model: str, tmp_path: Path) -> None:
+    half = Path(model) / "versions" / "v2"
+    half.mkdir()
+    (half / "model.keras").write_text("half")
+    registry.publish(model, version(tmp_path / "two", "two"), "v2", "v1")
+    champion = registry.champion(model)
+    assert champion and champion.version() == {"text": "two"}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 3}', '{"version": ""}', "null"])
+def test_a_corrupt_champion_file_is_told_and_not_overwritten(text: str, model: str, tmp_path: Path) -> None:
+    path = Path(model) / "champion.json"
+    path.write_text(text)
+    with pytest.raises(StepError, match=r"champion\.json is corrupt"):
+        registry.champion(model)
+    with pytest.raises(StepError, match=r"champion\.json is corrupt"):
+        registry.publish(model, version(tmp_path / "two", "two"), "v2", "v1")
+    assert path.read_text() == text
+
+
+def test_a_champion_whose_files_are_gone_is_told(model: str) -> None:
+    (Path(registry.version_uri(model, registry.state(model))) / "model.keras").unlink()
+    with pytest.raises(StepError, match=r"the champion v1 lacks model\.keras"):
+        registry.champion(model)
+
+
+CONTENDER = """
+import sys, time
+from pathlib import Path
+from components.core import registry
+from components.core.errors import StepError
+uri, folder, name, gate = sys.argv[1:]
+print("ready", flush=True)
+while not Path(gate).exists():
+    time.sleep(0.001)
+try:
+    registry.publish(uri, Path(folder), name, "v1")
+except StepError as error:
+    sys.exit(3 if error.kind == "conflict" else 4)
+"""
+
+
+def test_of_many_challengers_at_once_exactly_one_wins(model: str, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    processes = {}
+    for name in ("v2", "v3", "v4", "v5"):
+        arguments = [model, str(version(tmp_path / name, name)), name, str(gate)]
+        command = [sys.executable, "-c", CONTENDER, *arguments]
+        processes[name] = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    for process in processes.values():
+        assert process.stdout and process.stdout.readline() == "ready\n"
+    gate.touch()
+    codes = {name: process.wait(60) for name, process in processes.items()}
+    for process in processes.values():
+        assert process.stdout
+        process.stdout.close()
+    assert sorted(codes.values()) == [0, 3, 3, 3]
+    (won,) = (name for name, code in codes.items() if code == 0)
+    champion = registry.champion(model)
+    assert champion and champion.version() == {"text": won}
+    assert texts(model) == ["one", won]

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+
+from components.core import storage
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "from" / "deep").mkdir(parents=True)
+    (tmp_path / "from" / "a.txt").write_text("a")
+    (tmp_path / "from" / "deep" / "b.txt").write_text("b")
+    return tmp_path / "from"
+
+
+def test_a_folder_makes_the_round_trip(folder: Path, tmp_path: Path) -> None:
+    storage.upload(folder, str(tmp_path / "there"))
+    back = storage.download(str(tmp_path / "there"), tmp_path / "back")
+    assert storage.listing(str(back)) == ["a.txt", "deep/b.txt"]
+    assert storage.digest(back) == storage.digest(folder)
+
+
+def test_only_the_files_asked_for_are_copied(folder: Path, tmp_path: Path) -> None:
+    back = storage.download(str(folder), tmp_path / "back", names=["deep/b.txt"])
+    assert storage.listing(str(back)) == ["deep/b.txt"]
+
+
+def test_a_folder_that_is_there_is_not_overwritten_and_nothing_is_left_beside_it(folder: Path, tmp_path: Path) -> None:
+    storage.upload(folder, str(tmp_path / "there"))
+    with pytest.raises(OSError, match="not empty"):
+        storage.upload(folder, str(tmp_path / "there"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["from", "there"]
+
+
+def test_a_file_is_written_whole_and_read_back(tmp_path: Path) -> None:
+    uri = storage.join(str(tmp_path), "below", "file.json")
+    storage.write_text(uri, "one")
+    storage.write_text(uri, "two")
+    assert storage.read_text(uri) == "two"
+    assert storage.listing(str(tmp_path)) == ["below/file.json"]
+
+
+@pytest.mark.parametrize("name", ["absent", "absent/file"])
+def test_what_is_absent_is_said_to_be(name: str, tmp_path: Path) -> None:
+    uri = storage.join(str(tmp_path), name)
+    assert not storage.exists(uri)
+    assert storage.listing(uri) == []
+    storage.remove(uri)
+    with pytest.raises(FileNotFoundError):
+        storage.read_text(uri)
+    with pytest.raises(FileNotFoundError):
+        storage.download(uri, tmp_path / "back")
+
+
+def test_a_digest_tells_names_and_contents(folder: Path) -> None:
+    before = storage.digest(folder)
+    (folder / "a.txt").rename(folder / "c.txt")
+    renamed = storage.digest(folder)
+    (folder / "c.txt").write_text("x")
+    assert len({before, renamed, storage.digest(folder)}) == 3
