@@ -29,7 +29,7 @@ def shown(title: str, stream: TextIO = sys.stdout) -> Iterator[Callable[[Watch],
     from rich.console import Console
     from rich.live import Live
 
-    live = Live(console=Console(file=stream), auto_refresh=False, transient=False)
+    live = Live(console=Console(file=stream), auto_refresh=False, transient=True)
 
     def show(watch: Watch) -> None:
         with suppress(OSError):

@@ -13,7 +13,7 @@ from pipelines.local.folder import Run
 from pipelines.local.watch import Watch
 
 TEMPORARY = "tmp"
-POLL_S = 0.1
+POLL_S = 0.2
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def _used(run: Run) -> set[Path]:
         for artifact in artifacts:
             with suppress(OSError, ValueError, KeyError, TypeError):
                 values = json.loads((run.folder / artifact["path"] / "examples.json").read_text())
-                found.add(Path(values["directory"]))
+                found.add(run.root / folder.STORE / Path(values["directory"]).name)
     return found
 
 
