@@ -1,11 +1,12 @@
 """Tasks, one a file: features, loss, metrics, post-processing and the figures of a report."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from components.core.config import Positive, Section
+from components.core.rooms import nearest
 
 THRESHOLD = re.compile(r"^\s*([a-z0-9_@]+)\s*(>=|<=)\s*(-?[0-9.]+(?:e-?[0-9]+)?)\s*$")
 
@@ -23,9 +24,10 @@ class Threshold(Section):
         if not isinstance(value, str):
             return value
         match = THRESHOLD.match(value)
-        if not match:
-            raise ValueError(f"a threshold reads like accuracy>=0.9, not {value!r}")
-        return {"metric": match[1], "relation": match[2], "bound": float(match[3])}
+        try:
+            return {"metric": match[1], "relation": match[2], "bound": float(match[3])}  # type: ignore[index]
+        except (TypeError, ValueError):
+            raise ValueError(f"a threshold reads like accuracy>=0.9, not {value!r}") from None
 
     def holds(self, value: float) -> bool:
         """Whether a value meets the bound; a value that is not a number never does."""
@@ -40,21 +42,57 @@ class EvaluationSettings(Section):
 
     Attributes:
         require: bounds that the model must meet on the whole test split.
-        require_slices: bounds that it must meet on every slice of at least ``min_slice`` examples.
+        require_slices: bounds for every slice of at least ``min_slice`` examples. The model is refused where a slice is
+            shown to miss one: its interval, corrected for the number of slices, lies beyond the bound.
         margin: how much worse than the champion the challenger may be in the task's paired metric. 0 asks it to be
             better (superiority).
-        slice_margin: the same for each slice.
+        slice_margin: the same for each slice of at least ``min_slice`` examples, where worse has to be shown, by an
+            interval corrected for the number of slices.
         error_rate: the probability, at most, of accepting a challenger that is worse by exactly the margin.
         min_slice: smaller slices only warn.
-        resamples: bootstrap resamples for intervals and for the paired test.
+        resamples: bootstrap resamples for intervals.
     """
+
+    # A task's metrics, and those among them that a slice has: which way is better.
+    metrics: ClassVar[dict[str, Literal["max", "min"]]] = {}
+    slice_metrics: ClassVar[tuple[str, ...]] = ()
+    # Metrics that lie between 0 and 1.
+    shares: ClassVar[frozenset[str]] = frozenset()
 
     require: tuple[Threshold, ...] = ()
     require_slices: tuple[Threshold, ...] = ()
-    margin: Annotated[float, Field(ge=0)] = 0.01
-    slice_margin: Annotated[float, Field(ge=0)] = 0.05
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    slice_margin: Annotated[float, Field(ge=0, lt=1)] = 0.05
     error_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     min_slice: Positive = 100
-    resamples: Annotated[int, Field(ge=100)] = 2000
+    resamples: Annotated[int, Field(ge=100, le=1_000_000)] = 2000
     batch_size: Positive = 256
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @field_validator("require", "require_slices", mode="before")
+    @classmethod
+    def _from_one_line(cls, value: Any) -> Any:
+        """``--set evaluation.require=accuracy>=0.9,loss<=0.5`` comes as one text."""
+        return [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _known_metrics(self) -> Self:
+        for thresholds, known in ((self.require, tuple(self.metrics)), (self.require_slices, self.slice_metrics)):
+            for threshold in thresholds:
+                if problem := self._problem(threshold, known):
+                    raise ValueError(problem)
+        return self
+
+    def _problem(self, threshold: Threshold, known: tuple[str, ...]) -> str:
+        """What is wrong with a threshold, or an empty string."""
+        metric = threshold.metric
+        if metric not in known:
+            where = "" if known == tuple(self.metrics) else " of a slice"
+            return f"{threshold}: unknown metric{where} {metric!r}; {nearest(metric, known)}"
+        better = ">=" if self.metrics[metric] == "max" else "<="
+        if threshold.relation != better:
+            way = "higher" if better == ">=" else "lower"
+            return f"{threshold}: {metric} is better when {way}, write {metric}{better}{threshold.bound:g}"
+        if metric in self.shares and not 0 <= threshold.bound <= 1:
+            return f"{threshold}: {metric} lies between 0 and 1"
+        return ""

@@ -1,6 +1,6 @@
 """Image classification: one label for one picture."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -10,9 +10,12 @@ from components.tasks import EvaluationSettings
 if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
+    from markupsafe import Markup
 
-# The metrics that ``require`` and ``require_slices`` may name, and which way is better.
-METRICS = {
+    from components.core.classification import Judged, Resampled
+
+# The metrics that ``require`` may name, and which way is better.
+METRICS: dict[str, Literal["max", "min"]] = {
     "accuracy": "max",
     "top_k": "max",
     "macro_f1": "max",
@@ -20,6 +23,8 @@ METRICS = {
     "loss": "min",
     "calibration_error": "min",
 }
+# Those that ``require_slices`` may name: means over examples, which a slice of one class has too.
+SLICE_METRICS = ("accuracy", "top_k", "loss")
 # Augmentation: fractions of the picture's side.
 SHIFT, CROP = 0.1, 0.125
 # Compared example by example between champion and challenger.
@@ -33,6 +38,10 @@ class Settings(EvaluationSettings):
         top_k: how many of the best labels count for top-k accuracy and are predicted.
         abstain_below: predict no label where the best probability is lower.
     """
+
+    metrics = METRICS
+    slice_metrics = SLICE_METRICS
+    shares = frozenset(METRICS) - {"loss"}
 
     top_k: Positive = 5
     abstain_below: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -128,29 +137,158 @@ def augmented(images: "tf.Tensor", kinds: tuple[str, ...], seed: "tf.Tensor") ->
 # --- judging ---------------------------------------------------------------------------------------------------------
 
 
+def _judged(outputs: "np.ndarray", batch: "dict[str, np.ndarray]", settings: Settings) -> "Judged":
+    from components.core.classification import Judged
+
+    return Judged(outputs, batch["label"], min(settings.top_k, outputs.shape[1]))
+
+
 def score(
     outputs: "np.ndarray", batch: "dict[str, np.ndarray]", settings: Settings, info: dict[str, Any]
 ) -> dict[str, float]:
-    """The metrics in METRICS, and per-class ones, from logits [n, classes] and the examples' arrays."""
-    raise NotImplementedError
+    """The metrics in METRICS with averages over classes, from logits [n, classes] and the examples' arrays.
+
+    With ``abstain_below``, also the share of examples that get a label, ``answered``, and the accuracy on those.
+    """
+    from components.core import classification
+
+    judged = _judged(outputs, batch, settings)
+    found = classification.scores(judged)
+    if settings.abstain_below:
+        answered = classification.probabilities(outputs).max(axis=1) >= settings.abstain_below
+        found["answered"] = float(answered.mean())
+        if answered.any():
+            found["answered_accuracy"] = float(judged.right[answered].mean())
+    return found
+
+
+def resampled(
+    outputs: "np.ndarray", batch: "dict[str, np.ndarray]", settings: Settings, found: dict[str, float]
+) -> "Resampled":
+    """95% bootstrap intervals of what ``score`` found; ``metrics`` maps a metric to its interval."""
+    from components.core import classification
+
+    return classification.resampled(_judged(outputs, batch, settings), found, settings.resamples, settings.seed)
+
+
+def example_values(
+    outputs: "np.ndarray", batch: "dict[str, np.ndarray]", settings: Settings
+) -> "dict[str, np.ndarray]":
+    """The metrics in SLICE_METRICS, example by example: metric -> float64 [n]."""
+    return _judged(outputs, batch, settings).values()
 
 
 def correct(outputs: "np.ndarray", batch: "dict[str, np.ndarray]") -> "np.ndarray":
     """The paired metric of every example, float64 [n]: 1 where the best label is the true one."""
-    raise NotImplementedError
+    import numpy as np
+
+    return np.asarray(outputs.argmax(axis=1) == batch["label"], np.float64)
 
 
 def slices(batch: "dict[str, np.ndarray]", info: dict[str, Any]) -> "dict[str, np.ndarray]":
-    """Slice name -> boolean mask [n]: by class and by every recorded attribute, such as brightness quartile."""
-    raise NotImplementedError
+    """Slice name -> boolean mask [n]: by class and by every recorded attribute, such as brightness quartile.
+
+    Attributes are the arrays of one number an example other than the label; the quartiles are the test split's own.
+    """
+    import numpy as np
+
+    found = {f"class {name}": batch["label"] == label for label, name in enumerate(info["classes"])}
+    for attribute in sorted(set(batch) - {"image", "label", "key"}):
+        values = batch[attribute]
+        if values.ndim != 1 or not np.issubdtype(values.dtype, np.number) or values.min() == values.max():
+            continue
+        quartile = np.searchsorted(np.quantile(values, [0.25, 0.5, 0.75]), values, side="left")
+        for number, which in enumerate(("lowest", "lower middle", "upper middle", "highest")):
+            found[f"{attribute} {which} quarter"] = quartile == number
+    return {name: mask for name, mask in found.items() if mask.any()}
+
+
+def mistaken(outputs: "np.ndarray", batch: "dict[str, np.ndarray]") -> "np.ndarray":
+    """How sure the model is of a wrong label, float64 [n]: its probability, 0 where the label is right."""
+    import numpy as np
+
+    from components.core import classification
+
+    return np.where(correct(outputs, batch), 0.0, classification.probabilities(outputs).max(axis=1))
+
+
+def confusion(outputs: "np.ndarray", batch: "dict[str, np.ndarray]", settings: Settings) -> "np.ndarray":
+    """How often each class (row) was given each label (column), integers [classes, classes]."""
+    from components.core import classification
+
+    return classification.confusion(_judged(outputs, batch, settings))
+
+
+def roc_points(
+    outputs: "np.ndarray", batch: "dict[str, np.ndarray]", settings: Settings
+) -> tuple[list[float], list[float], list[float]]:
+    """A ROC curve over all classes together: false positive rates, true positive rates, falling thresholds."""
+    from components.core import classification
+
+    return classification.roc_points(_judged(outputs, batch, settings))
+
+
+def figures(
+    outputs: "np.ndarray",
+    batch: "dict[str, np.ndarray]",
+    settings: Settings,
+    info: dict[str, Any],
+    intervals: "Resampled",
+    mistakes: "list[tuple[int, np.ndarray]]",
+) -> "list[Markup]":
+    """The report's sections of this task.
+
+    Args:
+        intervals: what ``resampled`` gave.
+        mistakes: number and picture of the examples to show, the most confident mistake first.
+    """
+    from components.core import classification_figures, reports
+
+    names = info["classes"]
+    parts = classification_figures.parts(_judged(outputs, batch, settings), names, intervals)
+    if not mistakes:
+        return parts
+    said = predictions(outputs[[index for index, _ in mistakes]], settings.model_copy(update={"top_k": 1}), info)
+    captions = [
+        f"{names[batch['label'][index]]}, taken for {one['top'][0]['label']} ({one['top'][0]['probability']:.3f})"
+        for (index, _), one in zip(mistakes, said, strict=True)
+    ]
+    pictures = [(pixels, caption) for (_, pixels), caption in zip(mistakes, captions, strict=True)]
+    return [*parts, reports.section("Most confident mistakes", reports.gallery(pictures))]
 
 
 def predictions(outputs: "np.ndarray", settings: Settings, info: dict[str, Any]) -> list[dict[str, Any]]:
     """Post-processing, the same for evaluation and for prediction: softmax, the top-k labels with probabilities, and
-    ``label`` None below the abstain threshold."""
-    raise NotImplementedError
+    ``label`` None below the abstain threshold.
+
+    Args:
+        outputs: logits [n, classes].
+
+    Returns:
+        For each example ``label``, its ``probability`` (of the best label, given or withheld), and ``top``: the
+        ``top_k`` best labels with their probabilities, best first.
+    """
+    import numpy as np
+
+    from components.core import classification
+
+    names, chances = info["classes"], classification.probabilities(outputs)
+    best = classification.ranked(outputs, min(settings.top_k, outputs.shape[1]))
+    found = []
+    for labels, values in zip(best.tolist(), np.take_along_axis(chances, best, axis=1).tolist(), strict=True):
+        top = [{"label": names[label], "probability": value} for label, value in zip(labels, values, strict=True)]
+        label = top[0]["label"] if values[0] >= settings.abstain_below else None
+        found.append({"label": label, "probability": values[0], "top": top})
+    return found
 
 
 def read_inputs(path: str, info: dict[str, Any]) -> "list[tuple[str, np.ndarray]]":
-    """Name and uint8 array [height, width, channels] of every picture in an image file, a folder or a .npy file."""
-    raise NotImplementedError
+    """Name and uint8 array [height, width, channels] of every picture in an image file, a folder or a .npy file.
+
+    Raises:
+        StepError: one of them cannot be read.
+    """
+    from components.core import pictures
+
+    height, width, channels = info["image_shape"]
+    return pictures.read(path, (height, width, channels))

@@ -1,0 +1,107 @@
+"""Pictures from files, decoded and resized as training sees them, with nothing but Pillow and NumPy."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from components.core.errors import StepError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+
+
+def read(path: str | Path, shape: tuple[int, int, int]) -> list[tuple[str, np.ndarray]]:
+    """Name and uint8 array of every picture behind a path.
+
+    Args:
+        path: a JPEG or PNG file, a folder of them (with its subfolders, in the order of their names), or a .npy file
+            with one picture [height, width] or [height, width, channels], or a stack [n, height, width, channels] or
+            [n, height, width].
+        shape: height, width and channels (1 or 3) of the result. Other sizes are resized as ``tf.image.resize`` does
+            (bilinear, half-pixel centres), grey becomes colour and colour grey.
+
+    Raises:
+        StepError: there is no such file, no picture in it, or one that cannot be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        if not files:
+            raise StepError(f"no JPEG or PNG files in {path}")
+        return [(str(file), from_file(file, shape)) for file in files]
+    if not path.is_file():
+        raise StepError(f"no such file or folder: {path}")
+    if path.suffix.lower() == ".npy":
+        return [(name, fitted(pixels, shape)) for name, pixels in _stack(path, shape)]
+    if path.suffix.lower() not in SUFFIXES:
+        raise StepError(f"{path} is no picture", advice="give JPEG, PNG or .npy files, or a folder of pictures")
+    return [(str(path), from_file(path, shape))]
+
+
+def from_file(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """One JPEG or PNG file as uint8 [height, width, channels].
+
+    Raises:
+        StepError: it cannot be read, is cut short or is no picture.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=("JPEG", "PNG")) as image:
+            if image.mode.startswith("I"):  # 16 bits: the upper 8, as TensorFlow takes them
+                return fitted((np.asarray(image, np.uint32) >> 8).astype(np.uint8), shape)
+            return fitted(np.asarray(image.convert("L" if shape[2] == 1 else "RGB")), shape)
+    # Pillow raises SyntaxError for a broken PNG and ValueError for some broken headers.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = "not a JPEG or PNG" if isinstance(error, Image.UnidentifiedImageError) else str(error).splitlines()[0]
+        raise StepError(f"{path} cannot be read as a picture: {reason}") from None
+
+
+def _stack(path: Path, shape: tuple[int, int, int]) -> Iterator[tuple[str, np.ndarray]]:
+    """The pictures of a .npy file, named by their number where it holds several."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise StepError(f"{path} cannot be read as a NumPy array: {str(error).splitlines()[0]}") from None
+    if array.dtype != np.uint8 or not array.size:
+        raise StepError(
+            f"{path} must hold uint8 pixels of 0 to 255, not {array.dtype} {list(array.shape)}",
+            advice="save images.astype('uint8')",
+        )
+    one = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (1, 3) and array.shape[1:] != shape[:2])
+    if one:
+        yield str(path), array
+        return
+    if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[-1] not in (1, 3)):
+        shapes = "[height, width], [height, width, channels] or a stack"
+        raise StepError(f"{path} must hold {shapes}, not {list(array.shape)}")
+    for number, pixels in enumerate(array):
+        yield f"{path}[{number}]", pixels
+
+
+def fitted(pixels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """A picture, uint8 [height, width] or [height, width, channels], in the wanted shape."""
+    from PIL import Image
+
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    if pixels.shape[2] == 1 and shape[2] == 3:
+        pixels = np.repeat(pixels, 3, axis=2)
+    elif pixels.shape[2] == 3 and shape[2] == 1:
+        pixels = np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+    return resized(pixels, shape[0], shape[1])
+
+
+def resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A picture, uint8 [any, any, channels], at another size: bilinear with half-pixel centres, rounded."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    values = pixels.astype(np.float32)
+    for axis, size in ((0, height), (1, width)):
+        old = pixels.shape[axis]
+        places = (np.arange(size, dtype=np.float32) + 0.5) * np.float32(old / size) - 0.5
+        below = np.floor(places).astype(np.int64)
+        share = (places - below).reshape([-1 if dimension == axis else 1 for dimension in range(3)])
+        low = np.take(values, np.clip(below, 0, old - 1), axis=axis)
+        high = np.take(values, np.clip(below + 1, 0, old - 1), axis=axis)
+        values = low + (high - low) * share
+    return np.clip(np.round(values), 0, 255).astype(np.uint8)

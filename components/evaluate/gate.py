@@ -1,0 +1,231 @@
+"""The gate: is this model good enough, and no worse than the champion? Plain functions of arrays.
+
+Four rules; each writes a reason, and a single missed one refuses the model:
+
+1. every bound in ``require`` holds on the whole test split (point estimates);
+2. no slice is shown to miss a bound in ``require_slices``;
+3. the challenger is shown to be no worse than the champion beyond ``margin``: the burden of proof is the challenger's;
+4. no slice is shown to be worse than the champion's beyond ``slice_margin``: the burden of proof is the slice's.
+
+Slices are many, so a chance finding among them must be rare: each is judged at the error rate divided by their number
+(Bonferroni), which holds however slices overlap. Otherwise equally good challengers would be refused for bad luck.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from components.evaluate import statistics
+from components.evaluate.statistics import Comparison
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from components.tasks import EvaluationSettings, Threshold
+
+Kind = Literal["good", "bad", "warning", "info"]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One sentence of the decision; a ``bad`` one refuses the model."""
+
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One slice of the test split.
+
+    Attributes:
+        n: its examples.
+        counts: whether it is large enough for the gate.
+        values: metric -> mean.
+        intervals: metric -> two-sided interval; for slices that count, corrected for their number.
+        champion: how the paired metric compares, with a corrected interval; None without a champion or if too small.
+    """
+
+    name: str
+    n: int
+    counts: bool
+    values: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    champion: Comparison | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Accepted or not, and every reason in the order of the rules."""
+
+    reasons: tuple[Reason, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether no rule was missed."""
+        return not any(reason.kind == "bad" for reason in self.reasons)
+
+
+def sliced(
+    masks: Mapping[str, "np.ndarray"],
+    values: Mapping[str, "np.ndarray"],
+    paired: "tuple[np.ndarray, np.ndarray] | None",
+    settings: "EvaluationSettings",
+) -> list[Slice]:
+    """Every slice's means and intervals, and how it compares with the champion.
+
+    Args:
+        masks: slice name -> bool [n].
+        values: metric -> float64 [n].
+        paired: the paired metric of challenger and champion, float64 [n] each.
+    """
+    sizes = {name: int(mask.sum()) for name, mask in masks.items()}
+    error = settings.error_rate / max(1, sum(size >= settings.min_slice for size in sizes.values()))
+    found = []
+    for name, mask in masks.items():
+        counts = sizes[name] >= settings.min_slice
+        inside = {metric: column[mask] for metric, column in values.items()}
+        comparison = None
+        if paired and counts:
+            new, old = (column[mask] for column in paired)
+            comparison = statistics.compare(new, old, error, settings.resamples, settings.seed)
+        found.append(
+            Slice(
+                name,
+                sizes[name],
+                counts,
+                {metric: float(column.mean()) for metric, column in inside.items()},
+                # Too small to count: one interval by itself, for the reader.
+                {m: statistics.mean_interval(v, error if counts else settings.error_rate) for m, v in inside.items()},
+                comparison,
+            )
+        )
+    return found
+
+
+def worst(slices: Sequence[Slice], metric: str) -> Slice | None:
+    """The slice that counts with the lowest mean of a metric; of the small ones where none counts."""
+    candidates = [one for one in slices if one.counts] or slices
+    return min(candidates, key=lambda one: one.values[metric], default=None)
+
+
+def decide(
+    values: Mapping[str, float],
+    intervals: Mapping[str, tuple[float, float]],
+    slices: Sequence[Slice],
+    comparison: Comparison | None,
+    settings: "EvaluationSettings",
+    *,
+    metric: str,
+    champion: str = "",
+    identical: bool = False,
+) -> Decision:
+    """Apply the four rules.
+
+    Args:
+        values: metric -> value on the whole test split.
+        intervals: metric -> 95% interval, where there is one.
+        slices: what ``sliced`` gave.
+        comparison: the paired metric against the champion on the whole test split; None without a champion.
+        metric: the paired metric's name.
+        champion: the champion's version.
+        identical: whether both models have the same weights.
+    """
+    reasons = [_threshold(bound, values, intervals) for bound in settings.require]
+    for bound in settings.require_slices:
+        reasons += _slice_threshold(bound, slices)
+    if comparison is None:
+        reasons.append(Reason("info", "There is no champion to compare with: this would be the first version."))
+    else:
+        if identical:
+            reasons.append(Reason("info", f"The model has the same weights as the champion {champion}."))
+        reasons.append(_against(comparison, settings, metric, champion))
+        reasons += _slices_against(slices, settings, metric, champion)
+    reasons += _small(slices, settings, metric)
+    return Decision(tuple(reasons))
+
+
+def _threshold(bound: "Threshold", values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]) -> Reason:
+    if bound.metric not in values:
+        return Reason("bad", f"{bound.metric} is required ({bound}) but not defined on this test split.")
+    value = values[bound.metric]
+    low, high = intervals.get(bound.metric, (value, value))
+    spread = f" (95% interval {low:.4g} to {high:.4g})" if bound.metric in intervals else ""
+    if bound.holds(value):
+        near = "" if bound.holds(low) and bound.holds(high) else "; the interval reaches beyond the bound"
+        return Reason(
+            "good", f"{bound.metric} is {value:.4g}{spread}, required {bound.relation} {bound.bound:g}{near}."
+        )
+    return Reason("bad", f"{bound.metric} is {value:.4g}{spread}, but {bound.relation} {bound.bound:g} is required.")
+
+
+def _slice_threshold(bound: "Threshold", slices: Sequence[Slice]) -> list[Reason]:
+    found, counting = [], [one for one in slices if one.counts]
+    for one in counting:
+        value, (low, high) = one.values[bound.metric], one.intervals[bound.metric]
+        if bound.holds(value):
+            continue
+        shown = not bound.holds(low) and not bound.holds(high)
+        said = f"slice {one.name!r}: {bound.metric} is {value:.4g} ({low:.4g} to {high:.4g}, {one.n} examples)"
+        needed = f"{bound.relation} {bound.bound:g} is required"
+        if shown:
+            found.append(Reason("bad", f"{said}, but {needed}."))
+        else:
+            found.append(Reason("warning", f"{said}; {needed}, and so few examples do not show that it is missed."))
+    if not any(reason.kind == "bad" for reason in found):
+        found.append(Reason("good", f"No slice of {len(counting)} is shown to miss {bound}."))
+    return found
+
+
+def _against(found: Comparison, settings: "EvaluationSettings", metric: str, champion: str) -> Reason:
+    sure = f"{100 * (1 - settings.error_rate):g}%"
+    said = (
+        f"{metric} differs from the champion {champion} by {found.difference:+.4f} on the same {found.n} examples "
+        f"(better on {found.won}, worse on {found.lost}); with {sure} confidence by more than {found.low:+.4f}"
+    )
+    if settings.margin:
+        if found.low > -settings.margin:
+            return Reason("good", f"{said}: not worse beyond the margin of {settings.margin:g}.")
+        if found.high < -settings.margin:
+            return Reason("bad", f"{said}, at most {found.high:+.4f}: worse beyond the margin of {settings.margin:g}.")
+        return Reason("bad", f"{said}: a loss beyond the margin of {settings.margin:g} cannot be ruled out.")
+    if found.low > 0:
+        return Reason("good", f"{said}: better (margin 0 asks for that).")
+    return Reason("bad", f"{said}: not shown to be better, which margin 0 asks for.")
+
+
+def _slices_against(
+    slices: Sequence[Slice], settings: "EvaluationSettings", metric: str, champion: str
+) -> list[Reason]:
+    compared = [(one, one.champion) for one in slices if one.champion]
+    worse = [
+        Reason(
+            "bad",
+            f"slice {one.name!r}: {metric} differs from the champion {champion} by {found.difference:+.4f} "
+            f"({found.low:+.4f} to {found.high:+.4f}, corrected for {len(compared)} slices; {one.n} examples): "
+            f"worse beyond the slice margin of {settings.slice_margin:g}.",
+        )
+        for one, found in compared
+        if found.high < -settings.slice_margin
+    ]
+    if worse or not compared:
+        return worse
+    return [
+        Reason(
+            "good", f"No slice of {len(compared)} is shown to be worse beyond the margin of {settings.slice_margin:g}."
+        )
+    ]
+
+
+def _small(slices: Sequence[Slice], settings: "EvaluationSettings", metric: str) -> list[Reason]:
+    small = [one for one in slices if not one.counts]
+    if not small:
+        return []
+    lowest = min(small, key=lambda one: one.values[metric])
+    return [
+        Reason(
+            "warning",
+            f"{len(small)} of {len(slices)} slices have fewer than {settings.min_slice} examples and do not count; the "
+            f"lowest {metric} among them is {lowest.values[metric]:.4g} ({lowest.name}, {lowest.n} examples).",
+        )
+    ]

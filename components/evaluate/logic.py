@@ -1,0 +1,260 @@
+"""evaluate: judge a model on the test split, alone and against the champion."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from components.core import devices
+from components.core.config import validated
+from components.core.errors import StepError
+from components.core.examples import Examples
+from components.core.rooms import load
+from components.core.step import Artifact, write_atomically
+from components.evaluate import gate, inference, statistics
+from components.evaluate import report as page
+from components.evaluate import verdict as files
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from components.core.registry import Champion
+    from components.tasks import EvaluationSettings
+
+# Kubeflow keeps a confusion matrix in its database and draws it: of more classes only the most confused.
+MOST_CLASSES = 50
+
+
+def evaluate(
+    examples: Artifact,
+    trained: Artifact,
+    evaluation: Mapping[str, Any],
+    registry: str,
+    metrics: Artifact,
+    classes: Artifact,
+    report: Artifact,
+    reasons: Artifact,
+    verdict: Artifact,
+) -> bool:
+    """Judge the model and decide whether it is accepted.
+
+    Args:
+        examples: the prepared data.
+        trained: a folder with ``model.keras``.
+        evaluation: the evaluation section.
+        registry: where this model's versions are published.
+        metrics: gets the metrics, their 95% intervals and the latency, flat.
+        classes: gets the confusion matrix and a ROC curve (KFP's ClassificationMetrics).
+        report: becomes an HTML page.
+        reasons: becomes a Markdown file.
+        verdict: becomes a folder, see ``components.evaluate.verdict``.
+
+    Returns:
+        Whether the model is accepted.
+
+    Raises:
+        StepError: a model cannot be loaded or does not fit the data, or the champion cannot be compared on them.
+    """
+    data = Examples.read(examples.path)
+    settings: EvaluationSettings = validated("evaluation", evaluation, data.task)
+    task = load("tasks", data.task)
+    data.require("test")
+    with devices.opened(backend="tensorflow", precision="float32", seed=settings.seed):
+        challenger = _challenger(Path(trained.path), data, task)
+        champion, rival = _champion(registry, data, task)
+        identical = rival is not None and rival.digest == challenger.digest
+        models = [challenger, rival] if rival and not identical else [challenger]
+        test = inference.over_test_split(data, models, task, settings.batch_size)
+        latency = inference.latency(challenger, _any_input(data, task))
+    judged = _judged(task, test, settings, data.info, champion, identical)
+
+    metrics.metadata.update(files.flat(judged.values, judged.intervals.metrics) | latency)
+    _show_classes(classes, task, test, settings, data.info)
+    write_atomically(_parent(reasons), files.markdown(judged.decision))
+    write_atomically(_parent(report), _page(judged, task, test, settings, data, latency))
+    files.write(
+        Path(verdict.path),
+        judged.decision,
+        judged.slices,
+        test.outputs[0],
+        test.batch,
+        task.predictions(test.outputs[0], settings, data.info),
+        _facts(judged, settings, data, task),
+    )
+    _say(judged, data, task)
+    return judged.decision.accepted
+
+
+# --- the models ------------------------------------------------------------------------------------------------------
+
+
+def _challenger(folder: Path, data: Examples, task: ModuleType) -> inference.Loaded:
+    model = inference.load_model(folder / "model.keras")
+    if problem := inference.check_fits(model, data, task):
+        raise StepError(f"the trained model {problem}", advice="train it on these data", kind="model")
+    return model
+
+
+def _champion(
+    registry: str, data: Examples, task: ModuleType
+) -> "tuple[Champion, inference.Loaded] | tuple[None, None]":
+    """The champion and its model. One that answers another question is no rival, and must not be replaced in silence.
+
+    Raises:
+        StepError: it is damaged, or cannot be compared on these examples.
+    """
+    from components.core.registry import champion as present
+
+    champion = present(registry)
+    if champion is None:
+        return None, None
+    model = inference.load_model(champion.folder / "model.keras")
+    problem = inference.check_fits(model, data, task)
+    if not problem and not inference.same_labels(champion.folder, data):
+        problem = "has other classes than the data, or another order of them"
+    if problem:
+        raise StepError(
+            f"the champion {champion.id} {problem}: the two cannot be compared on the same examples",
+            advice="publish under a new model name (another experiment name), so that the champion's users keep theirs",
+            kind="conflict",
+        )
+    return champion, model
+
+
+def _any_input(data: Examples, task: ModuleType) -> "np.ndarray":
+    tensors = next(iter(data.batches("test", 1)))
+    inputs, _ = task.inputs_and_targets({name: tensor.numpy() for name, tensor in tensors.items()})
+    first: np.ndarray = inputs[0]
+    return first
+
+
+# --- what is found ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Everything found, before it is written."""
+
+    values: dict[str, float]
+    intervals: Any
+    slices: list[gate.Slice]
+    worst: gate.Slice | None
+    against: page.Against | None
+    decision: gate.Decision
+
+
+def _judged(
+    task: ModuleType,
+    test: inference.TestSplit,
+    settings: "EvaluationSettings",
+    info: dict[str, Any],
+    champion: "Champion | None",
+    identical: bool,
+) -> Judged:
+    outputs, batch = test.outputs[0], test.batch
+    values = task.score(outputs, batch, settings, info)
+    intervals = task.resampled(outputs, batch, settings, values)
+    paired, against = None, None
+    if champion:
+        # The same weights give the same outputs: one pass serves both.
+        others = test.outputs[-1]
+        paired = task.correct(outputs, batch), task.correct(others, batch)
+        comparison = statistics.compare(*paired, settings.error_rate, settings.resamples, settings.seed)
+        their = values if identical else task.score(others, batch, settings, info)
+        against = page.Against(champion.id, their, comparison)
+    slices = gate.sliced(task.slices(batch, info), task.example_values(outputs, batch, settings), paired, settings)
+    decision = gate.decide(
+        values,
+        intervals.metrics,
+        slices,
+        against.comparison if against else None,
+        settings,
+        metric=task.PAIRED_METRIC,
+        champion=champion.id if champion else "",
+        identical=identical,
+    )
+    return Judged(values, intervals, slices, gate.worst(slices, task.PAIRED_METRIC), against, decision)
+
+
+# --- what is written -------------------------------------------------------------------------------------------------
+
+
+def _show_classes(
+    classes: Any, task: ModuleType, test: inference.TestSplit, settings: "EvaluationSettings", info: dict[str, Any]
+) -> None:
+    """Fill KFP's ClassificationMetrics, which Kubeflow draws."""
+    from components.core.classification import condensed
+
+    arguments = (test.outputs[0], test.batch, settings)
+    matrix, names = condensed(task.confusion(*arguments), list(info["classes"]), MOST_CLASSES)
+    classes.log_confusion_matrix(names, matrix.tolist())
+    classes.log_roc_curve(*task.roc_points(*arguments))
+    # A file beside the metadata, which has no other place: the local cache copies files.
+    write_atomically(_parent(classes), json.dumps(classes.metadata, allow_nan=False))
+
+
+def _page(
+    judged: Judged,
+    task: ModuleType,
+    test: inference.TestSplit,
+    settings: "EvaluationSettings",
+    data: Examples,
+    latency: dict[str, float],
+) -> str:
+    return page.page(
+        judged.decision,
+        judged.values,
+        judged.intervals.metrics,
+        judged.slices,
+        judged.worst,
+        judged.against,
+        task.figures(test.outputs[0], test.batch, settings, data.info, judged.intervals, test.mistakes),
+        metric=task.PAIRED_METRIC,
+        details={
+            "test examples": data.splits["test"],
+            "data": f"{data.source}, {data.fingerprint}",
+            "champion": judged.against.version if judged.against else "none yet",
+        },
+        latency=latency,
+    )
+
+
+def _facts(judged: Judged, settings: "EvaluationSettings", data: Examples, task: ModuleType) -> dict[str, Any]:
+    return {
+        "champion": judged.against.version if judged.against else None,
+        "comparison": None if judged.against is None else _comparison(judged.against.comparison),
+        "paired_metric": task.PAIRED_METRIC,
+        "metrics": files.flat(judged.values, judged.intervals.metrics),
+        "worst_slice": judged.worst.name if judged.worst else None,
+        "settings": settings.parameters(),
+        "data": data.fingerprint,
+        "task": data.task,
+        "examples": data.splits["test"],
+    }
+
+
+def _comparison(found: statistics.Comparison) -> dict[str, float]:
+    values = {"difference": found.difference, "low": found.low, "high": found.high}
+    counts = {"examples": found.n, "better": found.won, "worse": found.lost}
+    return {name: round(value, files.DIGITS) for name, value in values.items() if math.isfinite(value)} | counts
+
+
+def _say(judged: Judged, data: Examples, task: ModuleType) -> None:
+    name = task.PAIRED_METRIC
+    low, high = judged.intervals.metrics[name]
+    print(
+        f"{name} {judged.values[name]:.4f} ({low:.4f} to {high:.4f}) on {data.splits['test']:,} test examples: "
+        f"{'accepted' if judged.decision.accepted else 'refused'}",
+        flush=True,
+    )
+    for reason in judged.decision.reasons:
+        print(f"  {reason.text}", flush=True)
+
+
+def _parent(artifact: Artifact) -> Path:
+    path = Path(artifact.path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

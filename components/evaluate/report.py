@@ -1,0 +1,103 @@
+"""The evaluation report: one page with the decision, metrics, slices and the task's own figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from components.core import reports
+from components.evaluate.gate import Decision, Slice
+from components.evaluate.statistics import Comparison
+
+# More rows than this are not read; the worst come first.
+MOST_SLICES = 30
+
+
+@dataclass(frozen=True)
+class Against:
+    """The champion in the report: its version, its metrics on the same examples, and the paired comparison."""
+
+    version: str
+    values: Mapping[str, float]
+    comparison: Comparison
+
+
+def page(
+    decision: Decision,
+    values: Mapping[str, float],
+    intervals: Mapping[str, tuple[float, float]],
+    slices: Sequence[Slice],
+    worst: Slice | None,
+    against: Against | None,
+    task_parts: Sequence[Markup],
+    *,
+    metric: str,
+    details: Mapping[str, Any],
+    latency: Mapping[str, float],
+) -> str:
+    """The whole page.
+
+    Args:
+        worst: the slice to name.
+        metric: the paired metric, by which slices are ordered.
+        details: facts for the top of the page.
+        latency: ``latency_ms_batch_<size>`` -> milliseconds.
+    """
+    times = {name.removeprefix("latency_ms_").replace("_", " "): f"{value:.2f} ms" for name, value in latency.items()}
+    top = {
+        metric: _value(values[metric], intervals.get(metric)),
+        **({f"worst slice ({metric})": f"{worst.name}: {worst.values[metric]:.4f}"} if worst else {}),
+        **details,
+        **times,
+    }
+    verdict = "Accepted" if decision.accepted else "Refused"
+    return reports.page(
+        f"Evaluation: {verdict.lower()}",
+        reports.note(f"{verdict}.", "good" if decision.accepted else "bad"),
+        reports.facts(top),
+        reports.section("Why", *(reports.note(reason.text, reason.kind) for reason in decision.reasons)),
+        reports.section("Metrics", _metrics(values, intervals, against)),
+        *([reports.section("Slices", *_slices(slices, worst, metric))] if slices else []),
+        *task_parts,
+        subtitle="The test split, which training never saw.",
+    )
+
+
+def _value(value: float, interval: tuple[float, float] | None) -> str:
+    return f"{value:.4f}" if interval is None else f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
+
+
+def _metrics(
+    values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]], against: Against | None
+) -> Markup:
+    head, caption = ["metric", "value (95% interval)"], "Intervals by the bootstrap over test examples."
+    rows = [[name.replace("_", " "), _value(value, intervals.get(name))] for name, value in values.items()]
+    if against is None:
+        return reports.table(head, rows, caption=caption)
+    for row, name in zip(rows, values, strict=True):
+        row.append(f"{against.values[name]:.4f}" if name in against.values else "")
+    return reports.table([*head, f"champion {against.version}"], rows, caption=caption)
+
+
+def _slices(slices: Sequence[Slice], worst: Slice | None, metric: str) -> list[Markup]:
+    compared = any(one.champion for one in slices)
+    rows = []
+    for one in sorted(slices, key=lambda one: one.values[metric])[:MOST_SLICES]:
+        row = [one.name if one.counts else f"{one.name} (too small to count)", one.n]
+        row += [_value(one.values[name], one.intervals[name]) for name in one.values]
+        if compared:
+            change = one.champion
+            row.append(f"{change.difference:+.4f} ({change.low:+.4f} to {change.high:+.4f})" if change else "")
+        rows.append(row)
+    head = ["slice", "examples", *(name.replace("_", " ") for name in slices[0].values)]
+    counting = sum(one.counts for one in slices)
+    parts = []
+    if worst:
+        named = f"The worst slice by {metric} is {worst.name}: {worst.values[metric]:.4f} of {worst.n} examples."
+        parts.append(reports.text(named))
+    caption = f"The worst first, with intervals corrected for the {counting} slices that count."
+    parts.append(reports.table([*head, f"{metric} against the champion"] if compared else head, rows, caption=caption))
+    if len(slices) > MOST_SLICES:
+        parts.append(reports.text(f"{len(slices) - MOST_SLICES} better slices are in verdict.json."))
+    return parts

@@ -1,0 +1,87 @@
+"""The verdict: what evaluate found and decided, in files that export and programs read."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.core.step import write_atomically
+from components.evaluate.gate import Decision, Slice
+
+if TYPE_CHECKING:
+    import numpy as np
+
+VERDICT, PREDICTIONS, LABELS = "verdict.json", "predictions.npz", "predictions.jsonl"
+# Digits kept: the last ones depend on the number of threads.
+DIGITS = 6
+
+
+def flat(values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    """Metrics and their 95% intervals as one level of names: ``accuracy``, ``accuracy_low``, ``accuracy_high``.
+
+    Values that are not numbers are left out: JSON, and so Kubeflow, has none.
+    """
+    found = dict(values)
+    for name, (low, high) in intervals.items():
+        found |= {f"{name}_low": low, f"{name}_high": high}
+    return {name: round(float(value), DIGITS) for name, value in sorted(found.items()) if math.isfinite(value)}
+
+
+def markdown(decision: Decision) -> str:
+    """The decision with its reasons, as Kubeflow shows it."""
+    marks = {"good": "✓", "bad": "✗", "warning": "!", "info": "·"}
+    lines = [f"- {marks[reason.kind]} {reason.text}" for reason in decision.reasons]
+    return "\n".join([f"# {'Accepted' if decision.accepted else 'Refused'}", "", *lines, ""])
+
+
+def write(
+    folder: Path,
+    decision: Decision,
+    slices: Sequence[Slice],
+    outputs: "np.ndarray",
+    batch: "Mapping[str, np.ndarray]",
+    predictions: Sequence[Mapping[str, Any]],
+    facts: Mapping[str, Any],
+) -> None:
+    """Write the folder: the same evaluation gives the same bytes.
+
+    ``predictions.npz`` holds key, label and logits of every test example; ``predictions.jsonl`` the label that the
+    task's post-processing gives it, one line an example, which ``predict`` must give again.
+
+    Args:
+        facts: what else verdict.json says.
+    """
+    import numpy as np
+
+    folder.mkdir(parents=True, exist_ok=True)
+    keys = [key.decode() if isinstance(key, bytes) else str(key) for key in batch["key"].tolist()]
+    aside = folder / f".{PREDICTIONS}"
+    with aside.open("wb") as stream:
+        # NumPy gives every member the date 1980-01-01.
+        np.savez(stream, key=np.array(keys), label=batch["label"], logits=outputs.astype(np.float32))
+    aside.replace(folder / PREDICTIONS)
+    lines = (json.dumps({"key": key} | dict(one)) for key, one in zip(keys, predictions, strict=True))
+    write_atomically(folder / LABELS, "\n".join(lines) + "\n")
+    values = {
+        "accepted": decision.accepted,
+        "reasons": [reason.text for reason in decision.reasons],
+        **facts,
+        "slices": [_slice(one) for one in slices],
+    }
+    # Last: a folder without it is not complete.
+    write_atomically(folder / VERDICT, json.dumps(values, indent=1, sort_keys=True, allow_nan=False))
+
+
+def _slice(one: Slice) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": one.name,
+        "examples": one.n,
+        "counts": one.counts,
+        "metrics": flat(one.values, one.intervals),
+    }
+    if one.champion:
+        found["difference"] = flat(
+            {"difference": one.champion.difference}, {"difference": (one.champion.low, one.champion.high)}
+        )
+    return found
