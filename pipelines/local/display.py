@@ -102,8 +102,8 @@ def summary(values: dict[str, Any], where: str, stream: TextIO = sys.stdout) -> 
         table.add_row(f"[{style}]{mark}[/]", name, step["state"], seconds(step.get("seconds", 0)), escape(origin))
     console.print()
     console.print(table)
-    for name, metric in list(headline(values["metrics"]).items()):
-        console.print(f"{name:20} {metric:.4f}")
+    for name, metric in headline(values["metrics"]).items():
+        console.print(f"{name:20} {metric}")
     if values.get("accepted") is not None:
         verdict = "[green]ACCEPTED[/]" if values["accepted"] else "[red]REFUSED[/]: the champion stays"
         console.print(f"\nThe model is {verdict}")
@@ -112,10 +112,11 @@ def summary(values: dict[str, Any], where: str, stream: TextIO = sys.stdout) -> 
     console.print(f"\n{values['status']} in {seconds(values['seconds'])}: {escape(where)}")
 
 
-def headline(metrics: dict[str, Any]) -> dict[str, float]:
-    """The metrics of the whole test split, without those of classes and slices."""
-    return {
-        name: float(value)
-        for name, value in metrics.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and "/" not in name and "." not in name
-    }
+def headline(metrics: dict[str, Any]) -> dict[str, str]:
+    """Each metric of the test split with its 95% interval, where it has one."""
+    found = {}
+    for name, value in metrics.items():
+        if isinstance(value, int | float) and not name.endswith(("_low", "_high")):
+            low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+            found[name] = f"{value:.4f}" + (f" ({low:.4f} to {high:.4f})" if low is not None else "")
+    return found
