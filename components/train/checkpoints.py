@@ -1,17 +1,19 @@
 """Checkpoints: one file an epoch, published whole, checked when read, with all that decides how training goes on."""
 
 import fcntl
-import io
 import json
 import os
+import re
+import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from components.core import progress
+from components.core import progress, storage
 
 if TYPE_CHECKING:
     import keras
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
 KEPT = 2
 STATE = "state"
-LEASE = "lease"
+FILE = "checkpoint.npz"
+NAME = re.compile(rf"(epoch-\d{{5}})/{re.escape(FILE)}$")
 
 
 @dataclass
@@ -57,84 +60,94 @@ class Checkpoints:
     """The checkpoints of one training: of one fingerprint over data, model and training settings.
 
     Attributes:
-        folder: an absolute path.
+        place: a folder, on an absolute path or ``gs://``, with one folder an epoch.
         fingerprint: what they belong to.
     """
 
-    folder: Path
+    place: str
     fingerprint: str
 
     @classmethod
     def under(cls, root: str, fingerprint: str) -> "Checkpoints":
         """The checkpoints of a training below the installation's root."""
-        return cls(Path(root) / fingerprint, fingerprint)
+        return cls(storage.join(root, fingerprint), fingerprint)
 
-    def files(self) -> list[Path]:
+    def names(self) -> list[str]:
         """The published checkpoints, the oldest first."""
-        return sorted(self.folder.glob("epoch-*.npz"))
+        found = (NAME.match(path) for path in storage.listing(self.place))
+        return sorted(match[1] for match in found if match)
 
     def save(self, model: "keras.Model", done: Progress) -> None:
-        """Publish a checkpoint and remove all but the last two."""
-        path = self.folder / f"epoch-{done.epochs:05d}.npz"
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        with aside.open("wb") as stream:
-            stream.write(_packed(model, done, self.fingerprint))
-            stream.flush()
-            os.fsync(stream.fileno())
-        aside.replace(path)
-        for old in self.files()[:-KEPT]:
-            old.unlink()
+        """Publish a checkpoint and remove all but the last two.
+
+        It is one file, so it appears whole in Cloud Storage too.
+        """
+        name = f"epoch-{done.epochs:05d}"
+        with tempfile.TemporaryDirectory() as folder:
+            _pack(Path(folder) / FILE, model, done, self.fingerprint)
+            storage.upload(Path(folder), storage.join(self.place, name))
+        for old in self.names()[:-KEPT]:
+            storage.remove(storage.join(self.place, old))
 
     def restore(self, model: "keras.Model") -> Progress:
-        """Bring a built and compiled model to where the newest readable checkpoint left it.
+        """Bring a built and compiled model to where the newest usable checkpoint left it.
 
-        A file that cannot be used is passed over with a line that says why; without any, training starts anew.
+        One that cannot be used is removed with a line that says why; without any, training starts anew.
         """
-        for path in reversed(self.files()):
+        for name in reversed(self.names()):
+            uri = storage.join(self.place, name)
             try:
-                done = _unpacked(path.read_bytes(), model, self.fingerprint)
-            # NumPy raises many things at a damaged file; whatever it is, the file before may be whole.
-            except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-                note = f"warning: checkpoint {path.name} is unusable and passed over: {error}"
-                print(note, flush=True)
-                progress.report("train", note=note)
-                continue
-            return done
+                with tempfile.TemporaryDirectory() as folder:
+                    return _unpacked(storage.download(uri, Path(folder)) / FILE, model, self.fingerprint)
+            # NumPy and zip raise many things at a damaged file; whatever it is, the one before may be whole.
+            except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+                _say(f"warning: checkpoint {name} is unusable and passed over: {error}")
+                storage.remove(uri)  # or it would count among the last two for good
         return Progress()
 
     def remove(self) -> None:
         """Forget the training: the next one starts from scratch. Call it while holding the lease."""
-        for path in [*self.folder.glob("*epoch-*.npz*"), self.folder / LEASE]:
-            path.unlink(missing_ok=True)
-        with suppress(OSError):
-            self.folder.rmdir()
+        storage.remove(self.place)
+        if not storage.is_remote(self.place):
+            self._lease_file().unlink(missing_ok=True)
 
     @contextmanager
     def lease(self) -> Iterator[None]:
-        """Be the only writer: a lock that the system releases with the process. Another training is waited for."""
-        with self._held_lock():
+        """Be the only writer: another training of the same is waited for.
+
+        A lock of the system's on a local path, which ends with its process. Cloud Storage has none: there, two
+        trainings of the same at the same time may write over each other's checkpoints, each of them whole.
+        """
+        with nullcontext() if storage.is_remote(self.place) else self._locked():
             yield
 
-    def _held_lock(self) -> IO[str]:
-        """The open lease file, locked; its lock ends when it is closed."""
+    def _lease_file(self) -> Path:
+        return Path(f"{self.place}.lease")
+
+    def _locked(self) -> IO[str]:
+        """The open lease file; closing it ends its lock."""
+        path = self._lease_file()
+        path.parent.mkdir(parents=True, exist_ok=True)
         while True:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / LEASE).open("w")
+            lock = path.open("w")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                note = "another run is training the same model on the same data: waiting for it to end"
-                print(note, flush=True)
-                progress.report("train", note=note)
+                _say("another run is training the same model on the same data: waiting for it to end")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             # Whoever held it may have finished and removed the file: then this lock guards nothing.
             with suppress(FileNotFoundError):
-                if os.fstat(lock.fileno()).st_ino == (self.folder / LEASE).stat().st_ino:
+                if os.fstat(lock.fileno()).st_ino == path.stat().st_ino:
                     return lock
             lock.close()
 
 
-def _packed(model: "keras.Model", done: Progress, fingerprint: str) -> bytes:
+def _say(note: str) -> None:
+    print(note, flush=True)
+    progress.report("train", note=note)
+
+
+def _pack(path: Path, model: "keras.Model", done: Progress, fingerprint: str) -> None:
     import keras
     import numpy as np
 
@@ -152,17 +165,15 @@ def _packed(model: "keras.Model", done: Progress, fingerprint: str) -> bytes:
     arrays = {STATE: np.frombuffer(json.dumps(state).encode(), np.uint8)}
     arrays |= {f"variable-{i}": keras.ops.convert_to_numpy(variable) for i, variable in enumerate(variables)}
     arrays |= {f"best-{i}": values for i, values in enumerate(done.best_weights or ())}
-    stream = io.BytesIO()
-    np.savez(stream, allow_pickle=False, **arrays)
-    return stream.getvalue()
+    np.savez(path, allow_pickle=False, **arrays)
 
 
-def _unpacked(content: bytes, model: "keras.Model", fingerprint: str) -> Progress:
+def _unpacked(path: Path, model: "keras.Model", fingerprint: str) -> Progress:
     """Read everything, check everything, and only then touch the model."""
     import numpy as np
 
     variables = state_variables(model)
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:  # the zip holds a checksum of each array
+    with np.load(path, allow_pickle=False) as arrays:  # the zip holds a checksum of each array
         state: dict[str, Any] = json.loads(arrays[STATE].tobytes())
         if state["fingerprint"] != fingerprint:
             raise ValueError("it belongs to other data or settings")

@@ -118,7 +118,7 @@ def check(data: Examples, architecture: ModelSettings, settings: TrainingSetting
         )
     if settings.patience and not data.splits.get("validation"):
         raise StepError(
-            f"training.patience: {settings.patience} epochs of patience need a validation split, and the data have none",
+            f"training.patience: {settings.patience} epochs of patience need a validation split",
             advice="give data.split a second fraction above 0, or set training.patience=0",
             kind="settings",
         )
@@ -162,7 +162,7 @@ def _network(
         network = load("models", architecture.name).build(architecture, shape, task.units(data.info))
         loop.make_ready(network, task.compile_arguments(), split.any_targets(), settings, steps, device)
     print(f"{network.name}: {network.count_params():,} parameters on {device}", flush=True)
-    return network  # type: ignore[no-any-return]
+    return network
 
 
 def _announcer(settings: TrainingSettings, steps: int, board: results.Board) -> Any:

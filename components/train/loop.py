@@ -80,8 +80,8 @@ def steps_a_call(model: "keras.Model", batch_size: int, steps: int, device: Devi
     It follows from the model, the data's size and the kind of device, never from a stopwatch, so that runs repeat. An
     epoch makes four calls at least, to have something to report and to time.
     """
-    if device.backend != "tensorflow":
-        return 1
+    if device.backend != "tensorflow" or device.count > 1:
+        return 1  # Keras 3.15's loop over a distributed iterator fails in TensorFlow 2.21: it feeds no placeholder
     flop = 6 * batch_size * multiply_adds(model)  # forward, and twice as much backward
     return max(1, min(MOST_STEPS_A_CALL, steps // 4, int(CALL_FLOP[device.kind] / max(flop, 1))))
 
@@ -221,7 +221,7 @@ def watching(settings: TrainingSettings, steps: int, clock: Clock) -> "keras.cal
                 kind="model",
             )
 
-    class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    class Watch(keras.callbacks.Callback):
         """One epoch's time starts after its first call, which may compile."""
 
         epoch, began, first, reported, ended = 0, 0.0, 0, 0.0, False
