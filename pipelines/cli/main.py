@@ -93,6 +93,9 @@ def _told(error: Exception) -> int:
     if os.environ.get("SUANLI_DEBUG") and not usage:
         raise error
     if not (usage or isinstance(error, StepError)):
+        if isinstance(error, OSError):
+            print(f"error: {error.strerror}: {error.filename or 'no file is named'}", file=sys.stderr)
+            return 1
         said = " ".join(f"{type(error).__name__}: {error}".split())
         print(f"error: {said}; this is a fault of suanli: give --debug for the traceback", file=sys.stderr)
         return 1

@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -84,7 +85,9 @@ class Logs(io.TextIOBase):
     def write(self, text: str) -> int:
         *lines, self.rest = (self.rest + text).split("\n")
         for line in lines:
-            self._line(COLOUR.sub("", line))
+            # On a full disk the log is what can be spared; the cause is told all the same.
+            with suppress(OSError):
+                self._line(COLOUR.sub("", line))
         return len(text)
 
     def _line(self, line: str) -> None:
@@ -98,7 +101,7 @@ class Logs(io.TextIOBase):
             self.stream = self._open("runner")
 
     def flush(self) -> None:
-        if not self.stream.closed:
+        with suppress(OSError, ValueError):
             self.stream.flush()
 
 

@@ -1,6 +1,7 @@
 """Why a run failed: the step and the line that says it, from its record, else from its log."""
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from pipelines.local.folder import Run
 
 TAIL = 12
+FULL_BYTES = 2**20
 # What a shell says of a process that a signal ended.
 KILLED = re.compile(r"^(Killed|Terminated|Segmentation fault|Aborted|Bus error|Illegal instruction)\b.*$", re.MULTILINE)
 NOISE = re.compile(r"^\[KFP Executor .*\]: (Loading|Looking|Got executor_input|Wrote)|finished with status|^-+$")
@@ -55,6 +57,8 @@ def of(run: Run, started_last: str) -> Cause:
     if killed := KILLED.search(tail):
         cause = "killed from outside, or by the system for want of memory" if killed[1] == "Killed" else killed[0]
         return Cause(step, cause, "", _log(run, step))
+    if shutil.disk_usage(run.folder).free < FULL_BYTES:
+        return Cause(step, f"no space left for {run.root}; free some, then resume", "", _log(run, step))
     return Cause(step, "it ended without saying why; the end of its log:", tail, _log(run, step))
 
 

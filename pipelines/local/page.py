@@ -81,10 +81,14 @@ def _list(links: list[tuple[str, str]]) -> Markup:
 
 def _steps(values: dict[str, Any]) -> Markup:
     rows = [
-        (name, step["state"], seconds(step.get("seconds", 0)), _origin(step), step["image"])
+        (name, step["state"], seconds(step.get("seconds", 0)), _memory(step), _origin(step), step["image"])
         for name, step in values["steps"].items()
     ]
-    return reports.table(("step", "state", "time", "result", "image tag"), rows)
+    return reports.table(("step", "state", "time", "memory", "result", "image tag"), rows)
+
+
+def _memory(step: dict[str, Any]) -> str:
+    return f"{step['peak_mb']:,} MB" if "peak_mb" in step else ""
 
 
 def _origin(step: dict[str, Any]) -> str:

@@ -113,8 +113,11 @@ def _through(
     values = record.concluded(run, values, status)
     if status == "failed":
         values["cause"] = cause.of(run, watched[0].started_last() if watched else "").record()
-    run.write(values)
-    page.write(run, values)
+    try:
+        run.write(values)
+        page.write(run, values)
+    except OSError as error:
+        print(f"warning: the record could not be written: {error}", file=sys.stderr)
     _say(run, values, as_json, stream)
     return 128 + seen[0] if seen else int(code != 0)
 

@@ -79,7 +79,10 @@ class Watch:
         self.offset += len(whole)
         spoke = []
         for line in whole.splitlines():
-            values = json.loads(line)
+            try:
+                values = json.loads(line)
+            except ValueError:  # a full disk cuts lines short
+                continue
             step = self.steps.setdefault(values["step"], StepProgress(values["step"]))
             step.hear(values)
             spoke.append(step)
