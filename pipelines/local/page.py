@@ -81,14 +81,19 @@ def _list(links: list[tuple[str, str]]) -> Markup:
 
 def _steps(values: dict[str, Any]) -> Markup:
     rows = [
-        (name, step["state"], seconds(step.get("seconds", 0)), _memory(step), _origin(step), step["image"])
+        (name, step["state"], _unbroken(seconds(step.get("seconds", 0))), _memory(step), _origin(step), step["image"])
         for name, step in values["steps"].items()
     ]
     return reports.table(("step", "state", "time", "memory", "result", "image tag"), rows)
 
 
 def _memory(step: dict[str, Any]) -> str:
-    return f"{step['peak_mb']:,} MB" if "peak_mb" in step else ""
+    return _unbroken(f"{step['peak_mb']:,} MB") if "peak_mb" in step else ""
+
+
+def _unbroken(text: str) -> str:
+    """A figure and its unit stay on one line."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _origin(step: dict[str, Any]) -> str:
@@ -104,8 +109,8 @@ def _origin(step: dict[str, Any]) -> str:
 def _settings(values: dict[str, Any]) -> list[Markup]:
     parts = []
     for section, settings in values["parameters"].items():
-        rows = [(key, _plain(value)) for key, value in settings.items() if key != "schema_version"]
-        parts.append(reports.table((section, ""), rows, numeric=False))
+        shown = {key: _plain(value) for key, value in settings.items() if key != "schema_version"}
+        parts += [Markup("<h3>{}</h3>").format(section), reports.facts(shown)]
     return parts
 
 
