@@ -1,0 +1,99 @@
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines import experiment
+from pipelines.cli import doctor
+from pipelines.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SUANLI_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("SUANLI_DEBUG", raising=False)
+    return tmp_path
+
+
+def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(list(arguments)) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("room", "some"),
+    [
+        ("experiments", {"digits", "fashion_mnist", "cifar10", "imagenet"}),
+        ("data", {"digits", "fashion_mnist", "tfds"}),
+        ("models", {"cnn", "resnet"}),
+        ("tasks", {"image_classification"}),
+    ],
+)
+def test_what_there_is_to_choose_from(room: str, some: set[str], capsys: pytest.CaptureFixture[str]) -> None:
+    listed = json.loads(answer(capsys, room, "--json"))
+    assert some <= {choice["name"] for choice in listed}
+    assert all(choice["description"] for choice in listed)
+    lines = answer(capsys, room).splitlines()
+    assert [line.split()[0] for line in lines] == [choice["name"] for choice in listed]
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    help_ = answer(capsys)
+    assert all(f" {name} " in help_ for name in ("run", "step", "runs", "compile", "doctor", "experiments"))
+    assert answer(capsys, "--version") == f"suanli {version('suanli')}\n"
+    module = subprocess.run(
+        [sys.executable, "-m", "pipelines", "--version"], capture_output=True, text=True, check=True
+    )
+    assert module.stdout == f"suanli {version('suanli')}\n"
+
+
+def test_listing_imports_neither_kfp_nor_tensorflow() -> None:
+    script = (
+        "import sys; from pipelines.cli.main import main\n"
+        "for arguments in (['--help'], ['experiments'], ['models', '--json'], ['runs', 'list']): main(arguments)\n"
+        "print([name for name in ('kfp', 'tensorflow', 'keras', 'numpy', 'sklearn') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_compile_writes_the_settings_and_the_target(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--set", "training.epochs=3", "--target", "local")
+    printed = answer(capsys, "compile", "digits", *arguments)
+    answer(capsys, "compile", "digits", "--output", "build/mine.yaml", *arguments)
+    assert (here / "build" / "mine.yaml").read_text() == printed
+    parameters = next(yaml.safe_load_all(printed))["root"]["inputDefinitions"]["parameters"]
+    assert parameters["training"]["defaultValue"]["epochs"] == 3
+    assert parameters["registry"]["defaultValue"] == str(here / "runs" / "registry" / "digits")
+
+
+def test_compile_all_writes_a_file_for_each_experiment(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "targets.toml").write_text(
+        '[team]\nimage_prefix = "docker.pkg.dev/team/suanli"\ndata_root = "gs://d"\n'
+        'checkpoint_root = "gs://c"\nregistry = "gs://r"\n'
+    )
+    answer(capsys, "compile", "--all", "--output", "build", "--target", "team")
+    assert sorted(path.stem for path in (here / "build").iterdir()) == experiment.names()
+    assert "gs://r/imagenet" in (here / "build" / "imagenet.yaml").read_text()
+
+
+def test_doctor_looks_at_everything(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found: list[dict[str, Any]] = json.loads(answer(capsys, "doctor", "--json"))
+    looked_at = {finding["what"] for finding in found}
+    assert {"python", "kfp", "keras", "lock file", "fashion_mnist", "processor", "memory", "disk"} <= looked_at
+    assert all(finding["advice"] for finding in found if finding["level"] != "ok")
+
+
+def test_doctor_finds_a_missing_package_and_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "STEPS_NEED", {"no_such_package": "no-such-package"})
+    assert main(["doctor"]) == 1
+    line = next(line for line in capsys.readouterr().out.splitlines() if "no-such-package" in line)
+    assert line.startswith("fail") and "make setup" in line
