@@ -1,0 +1,83 @@
+"""What evaluate left behind about the model: its decision and its metrics."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.core.errors import StepError
+
+VERDICT, PREDICTIONS = "verdict.json", "predictions.npz"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The decision, and what it stands on.
+
+    Attributes:
+        champion: the version it was made against; empty for none.
+        reasons: why.
+        metrics: flat; ``NAME_low`` and ``NAME_high`` are the ends of NAME's 95% interval.
+        metric: the task's paired metric, by which models are compared.
+        slices: name, examples, metrics, and whether it counts for the gate.
+        settings: the evaluation section.
+        data: the data's fingerprint.
+        examples: how many test examples.
+    """
+
+    champion: str
+    reasons: list[str]
+    metrics: dict[str, float]
+    metric: str
+    slices: list[dict[str, Any]]
+    worst_slice: str
+    settings: dict[str, Any]
+    data: str
+    examples: int
+
+    @classmethod
+    def read(cls, folder: Path, data: str) -> "Verdict":
+        """Read the verdict's folder.
+
+        Args:
+            data: the fingerprint of the data at hand.
+
+        Raises:
+            StepError: it refuses the model, was made on other data, or is damaged.
+        """
+        try:
+            values = json.loads((folder / VERDICT).read_text())
+            accepted = values["accepted"]
+            verdict = cls(
+                champion=values["champion"] or "",
+                reasons=values["reasons"],
+                metrics=values["metrics"],
+                metric=values["paired_metric"],
+                slices=values["slices"],
+                worst_slice=values["worst_slice"] or "",
+                settings=values["settings"],
+                data=values["data"],
+                examples=values["examples"],
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StepError(
+                f"{VERDICT} cannot be read ({type(error).__name__}: {error})", advice="evaluate again"
+            ) from None
+        if not accepted:
+            raise StepError("the verdict refuses this model", advice="only accepted models are exported", kind="model")
+        if verdict.data != data:
+            raise StepError(
+                f"the verdict is about the data {verdict.data}, these are {data}", advice="evaluate again", kind="model"
+            )
+        return verdict
+
+    def interval(self, name: str) -> tuple[float, float] | None:
+        """The ends of a metric's 95% interval, where there is one."""
+        if f"{name}_low" not in self.metrics:
+            return None
+        return self.metrics[f"{name}_low"], self.metrics[f"{name}_high"]
+
+    def named(self) -> list[str]:
+        """The metrics without the ends of their intervals, the paired one first."""
+        ends = {f"{name}{end}" for name in self.metrics for end in ("_low", "_high")}
+        return sorted((name for name in self.metrics if name not in ends), key=lambda name: (name != self.metric, name))

@@ -1,0 +1,225 @@
+"""The model card: what a model is, what it was made of, how good it is and where it is not; one content, two forms.
+
+Its sections follow M. Mitchell et al., Model Cards for Model Reporting, FAT* 2019 (arXiv:1810.03993).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from markupsafe import Markup
+
+from components.core import reports
+from components.core.examples import Examples
+from components.export.accepted import Verdict
+from components.export.runtime import QUANTIZED
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a head."""
+
+    head: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One section: sentences, then facts, then a table, whichever there are."""
+
+    title: str
+    sentences: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    table: Table | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """The whole card."""
+
+    title: str
+    subtitle: str
+    parts: list[Part]
+
+
+def card(
+    name: str,
+    version: str,
+    kind: str,
+    data: Examples,
+    training: Mapping[str, Any],
+    verdict: Verdict,
+    formats: Mapping[str, Mapping[str, Any]],
+    fingerprints: Mapping[str, str],
+) -> Card:
+    """Bring together what the steps found.
+
+    Args:
+        kind: what the model does, in one sentence.
+        training: what train recorded.
+        formats: format -> its size, differences and latencies.
+        fingerprints: what -> its digest.
+    """
+    return Card(
+        f"Model card: {name}",
+        f"version {version}",
+        [
+            _summary(kind, data, training, verdict),
+            _limits(data, verdict),
+            _metrics(verdict),
+            _slices(verdict),
+            Part("Decision", list(verdict.reasons), {"compared with": verdict.champion or "no champion yet"}),
+            _data(data),
+            _training(training),
+            _formats(formats, verdict.metric),
+            Part("Fingerprints", table=Table(("what", "digest"), sorted(fingerprints.items()))),
+        ],
+    )
+
+
+def _summary(kind: str, data: Examples, training: Mapping[str, Any], verdict: Verdict) -> Part:
+    metric, ends = verdict.metric, verdict.interval(verdict.metric)
+    low_high = f" ({_number(ends[0])} to {_number(ends[1])})" if ends else ""
+    return Part(
+        "Model",
+        [kind],
+        {
+            metric: f"{_number(verdict.metrics[metric])}{low_high}",
+            "test examples": verdict.examples,
+            "architecture": training.get("name", ""),
+            "parameters": training.get("parameters", 0),
+            "input": " x ".join(str(int(side)) for side in data.info.get("image_shape", [])),
+            "classes": len(data.info.get("classes", [])),
+        },
+    )
+
+
+def _limits(data: Examples, verdict: Verdict) -> Part:
+    sentences = [
+        f"All figures come from the test split of {data.source}; they say nothing about inputs of another origin.",
+        "Whatever it is shown, it answers with one of the classes below: it does not know an input of none of them.",
+    ]
+    if below := verdict.settings.get("abstain_below"):
+        sentences.append(f"No label is given where the best probability is under {below:g}.")
+    worst = next((one for one in verdict.slices if one["name"] == verdict.worst_slice), None)
+    if worst and verdict.metric in worst["metrics"]:
+        value = _number(worst["metrics"][verdict.metric])
+        sentences.append(
+            f"It is at its weakest on {worst['name']}: {verdict.metric} {value} on {worst['examples']:,} examples."
+        )
+    if small := [one["name"] for one in verdict.slices if not one["counts"]]:
+        least = verdict.settings.get("min_slice", 0)
+        sentences.append(f"Slices of fewer than {least:,} examples did not count for the decision: {', '.join(small)}.")
+    sentences.append("The quantized formats give slightly other outputs; how much is in the table of formats.")
+    return Part("Limits", sentences)
+
+
+def _metrics(verdict: Verdict) -> Part:
+    rows = [(name, verdict.metrics[name], *(verdict.interval(name) or ("", ""))) for name in verdict.named()]
+    told = f"On {verdict.examples:,} test examples, with 95% bootstrap intervals."
+    return Part("Metrics", [told], table=Table(("metric", "value", "low", "high"), rows))
+
+
+def _slices(verdict: Verdict) -> Part:
+    named = [name for name in ("accuracy", "top_k", "loss") if any(name in one["metrics"] for one in verdict.slices)]
+    named = list(dict.fromkeys([verdict.metric, *named]))
+    rows = [
+        (
+            one["name"],
+            one["examples"],
+            *(one["metrics"].get(name, "") for name in named),
+            one["metrics"].get(f"{verdict.metric}_low", ""),
+            one["metrics"].get(f"{verdict.metric}_high", ""),
+        )
+        for one in verdict.slices
+    ]
+    head = ("slice", "examples", *named, f"{verdict.metric}, low", "high")
+    return Part("Slices", ["Intervals of slices that count are corrected for their number."], table=Table(head, rows))
+
+
+def _data(data: Examples) -> Part:
+    facts: dict[str, Any] = {"source": data.source, "fingerprint": data.fingerprint}
+    facts |= {f"{split} examples": count for split, count in data.splits.items()}
+    names = data.info.get("classes", [])
+    shown = ", ".join(map(str, names[:50])) + (f" and {len(names) - 50:,} more" if len(names) > 50 else "")
+    return Part("Data", [f"Classes: {shown}."] if names else [], facts)
+
+
+def _training(training: Mapping[str, Any]) -> Part:
+    names = ("name", "parameters", "epochs", "best_epoch", "backend", "precision", "seed", "threads")
+    facts = {name.replace("_", " "): training[name] for name in names if name in training}
+    versions = training.get("versions", {})
+    return Part("Training", facts=facts | {f"{name} version": versions[name] for name in sorted(versions)})
+
+
+def _formats(formats: Mapping[str, Mapping[str, Any]], metric: str) -> Part:
+    rows = [
+        (
+            name,
+            f"{found['bytes'] / 1e6:.3g} MB",
+            f"{found['difference']:.1e}",
+            f"{found['metric_change']:+.4f}",
+            *(found[f"p{percent}_us_batch{size}"] for size in (1, 64) for percent in (50, 99)),
+        )
+        for name, found in formats.items()
+    ]
+    head = ("format", "size", "difference", f"{metric} change", "p50, 1", "p99, 1", "p50, 64", "p99, 64")
+    quantized = ", ".join(name for name in formats if name in QUANTIZED)
+    latency = "microseconds of a call with 1 and with 64 inputs on the machine that exported"
+    sentences = [
+        "Difference: the largest in any output, relative to the Keras model's largest output, on real test examples.",
+        f"Latency: {latency}; LiteRT and ONNX Runtime with one thread.",
+    ]
+    if quantized:
+        sentences.append(f"Quantized: {quantized}.")
+    return Part("Formats", sentences, table=Table(head, rows))
+
+
+# --- the two forms ---------------------------------------------------------------------------------------------------
+
+
+def html(content: Card) -> str:
+    """The card as a page."""
+    return reports.page(content.title, *map(_section, content.parts), subtitle=content.subtitle)
+
+
+def _section(part: Part) -> Markup:
+    blocks = [reports.text(sentence) for sentence in part.sentences]
+    if part.facts:
+        blocks.append(reports.facts(part.facts))
+    if part.table:
+        blocks.append(reports.table(part.table.head, part.table.rows))
+    return reports.section(part.title, *blocks)
+
+
+def markdown(content: Card) -> str:
+    """The card as Markdown with pipe tables."""
+    lines = [f"# {content.title}", "", content.subtitle]
+    for part in content.parts:
+        lines += ["", f"## {part.title}"]
+        for sentence in part.sentences:
+            lines += ["", _escaped(sentence)]
+        if part.facts:
+            lines += ["", *(f"- {_escaped(name)}: {_escaped(_shown(value))}" for name, value in part.facts.items())]
+        if part.table:
+            lines += ["", _row(part.table.head), _row(["---"] * len(part.table.head)), *map(_row, part.table.rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[Any]) -> str:
+    return f"| {' | '.join(_escaped(_shown(cell)) for cell in cells)} |"
+
+
+def _escaped(text: str) -> str:
+    """Names of classes and slices come from outside: neither cells nor HTML may break."""
+    for mark in ("\\", "|", "<", "*", "_", "`", "["):
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())
+
+
+def _shown(value: Any) -> str:
+    return str(reports.shown(value).unescape())
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}"

@@ -1,0 +1,136 @@
+"""Writes one Keras model in every format asked for, each from the same traced function."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from components.core import progress
+from components.core.errors import StepError
+from components.export.runtime import OUTPUT, PLACES, SIGNATURE
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+# Examples of the train split that show int8 the ranges of every tensor; TensorFlow's guide asks for 100 to 500
+# (tensorflow.org/lite/performance/post_training_quantization).
+CALIBRATION = 200
+
+
+@dataclass(frozen=True)
+class Source:
+    """What every format is written from.
+
+    Attributes:
+        owner: holds the variables.
+        function: inputs -> a dict with the outputs alone.
+        serving: the same with what the task adds, such as probabilities.
+        signature: of the inputs.
+        calibration: inputs of train examples, [n, ...].
+    """
+
+    owner: Any
+    function: Any
+    serving: Any
+    signature: Any
+    calibration: "np.ndarray"
+
+
+def source(model: "keras.Model", task: ModuleType, calibration: "np.ndarray") -> Source:
+    """Trace a model once for all formats."""
+    import tensorflow as tf
+
+    taken = model.inputs[0]
+    signature = tf.TensorSpec(taken.shape, taken.dtype, name=taken.name)
+    function = tf.function(lambda inputs: {OUTPUT: model(inputs, training=False)}, input_signature=[signature])
+
+    def served(inputs: "tf.Tensor") -> "dict[str, tf.Tensor]":
+        outputs = function(inputs)[OUTPUT]
+        return {OUTPUT: outputs, **task.served(outputs)}
+
+    owner = tf.Module()
+    owner.variables_of_model = [variable.value for variable in model.variables]
+    return Source(owner, function, tf.function(served, input_signature=[signature]), signature, calibration)
+
+
+def write(origin: Source, folder: Path, formats: Sequence[str]) -> None:
+    """Write formats into a version's folder.
+
+    Raises:
+        StepError: one cannot express the model.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(formats):
+        progress.report("export", note=f"writing {name}", done=number, total=len(formats))
+        try:
+            WRITERS[name](origin, folder / PLACES[name])
+        except Exception as error:  # each converter raises its own kinds
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+            raise StepError(
+                f"the model cannot be written as {name}: {said}",
+                advice=f"leave {name} out of export.formats, or build the model of other layers",
+                kind="model",
+            ) from error
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of a folder's files."""
+    files = [path] if path.is_file() else [part for part in path.rglob("*") if part.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def _saved_model(origin: Source, path: Path) -> None:
+    import tensorflow as tf
+
+    signatures = {SIGNATURE: origin.serving.get_concrete_function()}
+    tf.saved_model.save(origin.owner, str(path), signatures=signatures)
+
+
+def _litert(origin: Source, path: Path, **settings: Any) -> None:
+    import tensorflow as tf
+
+    concrete = origin.function.get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], origin.owner)
+    for name, value in settings.items():
+        setattr(converter, name, value)
+    path.write_bytes(converter.convert())
+
+
+def _litert_dynamic(origin: Source, path: Path) -> None:
+    """Weights in int8; activations are quantized as they come, or stay float."""
+    import tensorflow as tf
+
+    _litert(origin, path, optimizations=[tf.lite.Optimize.DEFAULT])
+
+
+def _litert_int8(origin: Source, path: Path) -> None:
+    """Weights and activations in int8; inputs stay uint8 pixels and outputs float32."""
+    import tensorflow as tf
+
+    def representative() -> Any:
+        return ([origin.calibration[number : number + 1]] for number in range(len(origin.calibration)))
+
+    _litert(origin, path, optimizations=[tf.lite.Optimize.DEFAULT], representative_dataset=representative)
+
+
+def _onnx(origin: Source, path: Path) -> None:
+    import onnx
+    import tf2onnx
+
+    model, _ = tf2onnx.convert.from_function(origin.function, [origin.signature])
+    # tf2onnx calls the open dimension unk__54 or so.
+    for tensor in (*model.graph.input, *model.graph.output):
+        tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+WRITERS: dict[str, Callable[[Source, Path], None]] = {
+    "saved_model": _saved_model,
+    "litert": _litert,
+    "litert_dynamic": _litert_dynamic,
+    "litert_int8": _litert_int8,
+    "onnx": _onnx,
+}

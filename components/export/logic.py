@@ -1,0 +1,190 @@
+"""export: write the accepted model in every format, check and time each, describe it, and publish it."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from components.core import devices, registry, rooms, sources
+from components.core.config import fingerprint, validated
+from components.core.errors import StepError
+from components.core.examples import Examples
+from components.core.step import Artifact, write_atomically
+from components.export import card as cards
+from components.export import formats, parity, runtime
+from components.export.accepted import PREDICTIONS, Verdict
+
+if TYPE_CHECKING:
+    import keras
+
+    from components.export.settings import ExportSettings
+
+MODEL = "model.keras"
+
+
+def export(
+    examples: Artifact,
+    trained: Artifact,
+    verdict: Artifact,
+    export: Mapping[str, Any],
+    registry: str,
+    exported: Artifact,
+    card: Artifact,
+    card_page: Artifact,
+    benchmark: Artifact,
+) -> None:
+    """Export the model and publish it as the champion. Nothing is published unless every format passes its check.
+
+    Args:
+        examples: the prepared data.
+        trained: a folder with ``model.keras`` and ``training.json``.
+        verdict: a folder with ``verdict.json`` and ``predictions.npz``.
+        export: the export section.
+        registry: where this model's versions are published.
+        exported: becomes the version's folder: ``model.keras``, the formats, ``card.md``, ``card.html`` and
+            ``version.json``; its metadata name the version and the champion that it replaced.
+        card: becomes the model card in Markdown.
+        card_page: becomes the model card as a page.
+        benchmark: gets size, difference and latencies of each format, flat (``litert_p50_us_batch1``).
+
+    Raises:
+        StepError: the verdict refuses the model or belongs to another one, a format cannot be written or is not the
+            model, or another champion was published meanwhile.
+    """
+    settings: ExportSettings = validated("export", export)
+    data = Examples.read(examples.path)
+    judged = Verdict.read(Path(verdict.path), data.fingerprint)
+    task = rooms.load("tasks", data.task)
+    training = _training(Path(trained.path))
+    folder = Path(exported.path)
+    shutil.rmtree(folder, ignore_errors=True)
+    with devices.opened(backend="tensorflow", precision="float32"):
+        model = _model(Path(trained.path), training)
+        # bfloat16 or float16 in training means the same in evaluate.
+        found = parity.sample(data, task, runtime.traced(model), settings.parity_examples)
+        parity.check_recorded(found, Path(verdict.path) / PREDICTIONS, "mixed" in training.get("precision", ""))
+        _write_formats(model, task, data, settings, folder)
+        measured = _measured(folder, found, task, settings)
+    shutil.copyfile(Path(trained.path) / MODEL, folder / MODEL)
+
+    facts = _facts(folder / MODEL, data, training, judged, settings)
+    # An equal model exported by equal code is one version, whoever made it when: what was measured is left out.
+    version = fingerprint(facts)[:12]
+    content = cards.card(
+        name=registry.rstrip("/").rpartition("/")[2],
+        version=version,
+        kind=rooms.title(task),
+        data=data,
+        training=training,
+        verdict=judged,
+        formats=measured,
+        fingerprints=facts["fingerprints"],
+    )
+    for path, text in ((card.path, cards.markdown(content)), (card_page.path, cards.html(content))):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(Path(path), text)
+    shutil.copyfile(card.path, folder / "card.md")
+    shutil.copyfile(card_page.path, folder / "card.html")
+    # Last: a folder without it is not complete.
+    described = {name: _lasting(values) for name, values in measured.items()}
+    write_atomically(folder / "version.json", _json(facts | {"formats": described}))
+    benchmark.metadata.update(_flat(measured))
+    _publish(registry, folder, version, judged)
+    exported.metadata.update({"version": version, "replaced": judged.champion, "formats": list(measured)})
+
+
+def _training(folder: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads((folder / "training.json").read_text())
+    except (OSError, ValueError) as error:
+        raise StepError(f"training.json of the trained model cannot be read: {error}", advice="train again") from None
+    return values
+
+
+def _model(folder: Path, training: Mapping[str, Any]) -> "keras.Model":
+    # A team's own layers register themselves with Keras when their file is imported.
+    if training.get("name") in rooms.names("models"):
+        rooms.load("models", training["name"])
+    return runtime.keras_model(folder / MODEL)
+
+
+def _write_formats(
+    model: "keras.Model", task: ModuleType, data: Examples, settings: "ExportSettings", folder: Path
+) -> None:
+    batch = parity.first(data, "train", formats.CALIBRATION, seed=0)
+    calibration, _ = task.inputs_and_targets(batch)
+    formats.write(formats.source(model, task, calibration), folder, settings.formats)
+
+
+def _measured(
+    folder: Path, found: parity.Sample, task: ModuleType, settings: "ExportSettings"
+) -> dict[str, dict[str, Any]]:
+    """Format -> size, differences and latencies; every format is checked before any is timed."""
+    runs: dict[str, runtime.Run] = {name: runtime.load(folder, name) for name in settings.formats}
+    checked = {name: parity.compare(name, run, found, task, settings) for name, run in runs.items()}
+    parity.require(checked)
+    measured: dict[str, dict[str, Any]] = {}
+    for name, run in runs.items():
+        result = checked[name]
+        times = parity.timed(run, found.inputs, settings.timing_seconds)
+        measured[name] = {
+            "path": runtime.PLACES[name],
+            "bytes": formats.size(folder / runtime.PLACES[name]),
+            "difference": float(f"{result.difference:.2g}"),
+            "metric_change": round(result.metric_change, 6),
+            **times,
+        }
+        print(
+            f"{name}: largest difference {result.difference:.1e}, {task.PAIRED_METRIC} {result.metric_change:+.4f}, "
+            f"{times['p50_us_batch1']:,.0f} microseconds an input",
+            flush=True,
+        )
+    return measured
+
+
+def _facts(
+    model: Path, data: Examples, training: Mapping[str, Any], judged: Verdict, settings: "ExportSettings"
+) -> dict[str, Any]:
+    """What ``version.json`` says, but for what was measured here."""
+    return {
+        "schema_version": 1,
+        "task": data.task,
+        "info": data.info,
+        "model": training.get("name", ""),
+        "training": dict(training),
+        "evaluation": judged.settings,
+        "metrics": judged.metrics,
+        "examples": data.splits,
+        "source": data.source,
+        "export": settings.parameters(),
+        "fingerprints": {
+            **training.get("fingerprints", {}),
+            "data": data.fingerprint,
+            "export code": sources.digest(sources.digests("export")),
+            MODEL: hashlib.sha256(model.read_bytes()).hexdigest()[:16],
+        },
+    }
+
+
+def _lasting(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What is measured of a format, without the latencies, which differ from run to run."""
+    return {name: value for name, value in values.items() if "_us_" not in name}
+
+
+def _flat(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    return {
+        f"{name}_{what}": value for name, values in measured.items() for what, value in values.items() if what != "path"
+    }
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _publish(place: str, folder: Path, version: str, judged: Verdict) -> None:
+    registry.publish(place, folder, version, judged.champion)
+    replaced = f", in place of {judged.champion}" if judged.champion not in {"", version} else ""
+    print(f"published {version} as the champion{replaced}", flush=True)
