@@ -160,7 +160,7 @@ def fit(
             train, settings.batch_size, steps, seed=settings.seed, epoch=epoch, kinds=settings.augmentation
         )
         before = Clock(clock.examples, clock.seconds)
-        logs = _one_epoch(model, data, held_out, epoch, watch, settings)
+        logs = one_epoch(model, data, held_out, epoch, watch, settings)
         _advance(done, logs, model, settings)
         kept.save(model, done)
         after_epoch(done, Clock(clock.examples - before.examples, clock.seconds - before.seconds).rate)
@@ -169,7 +169,7 @@ def fit(
     return done, clock
 
 
-def _one_epoch(
+def one_epoch(
     model: "keras.Model", data: Any, held_out: Any, epoch: int, watch: Any, settings: TrainingSettings
 ) -> dict[str, float]:
     try:
