@@ -41,8 +41,8 @@ def by_class(found: Sequence[ByClass], matrix: np.ndarray, names: Sequence[str])
 
 
 def with_interval(value: float, interval: tuple[float, float]) -> str:
-    """A value with its interval, three digits each."""
-    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+    """A value with its interval, three digits each, on one line however narrow the page."""
+    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def confusion(matrix: np.ndarray, names: Sequence[str]) -> Markup:

@@ -96,7 +96,7 @@ def resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     if pixels.shape[:2] == (height, width):
         return pixels
     values = pixels.astype(np.float32)
-    for axis, size in ((0, height), (1, width)):
+    for axis, size in ((1, width), (0, height)):  # TensorFlow's order, for the last bit
         old = pixels.shape[axis]
         places = (np.arange(size, dtype=np.float32) + 0.5) * np.float32(old / size) - 0.5
         below = np.floor(places).astype(np.int64)

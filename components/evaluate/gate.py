@@ -180,16 +180,16 @@ def _slice_threshold(bound: "Threshold", slices: Sequence[Slice]) -> list[Reason
 def _against(found: Comparison, settings: "EvaluationSettings", metric: str, champion: str) -> Reason:
     sure = f"{100 * (1 - settings.error_rate):g}%"
     said = (
-        f"{metric} differs from the champion {champion} by {found.difference:+.4f} on the same {found.n} examples "
-        f"(better on {found.won}, worse on {found.lost}); with {sure} confidence by more than {found.low:+.4f}"
+        f"against the champion {champion} on the same {found.n:,} examples, {metric} differs by {found.difference:+.4f} "
+        f"(better on {found.won}, worse on {found.lost}; {sure} sure to be above {found.low:+.4f})"
     )
     if settings.margin:
-        if found.low > -settings.margin:
+        if found.above(-settings.margin):
             return Reason("good", f"{said}: not worse beyond the margin of {settings.margin:g}.")
-        if found.high < -settings.margin:
-            return Reason("bad", f"{said}, at most {found.high:+.4f}: worse beyond the margin of {settings.margin:g}.")
+        if found.below(-settings.margin):
+            return Reason("bad", f"{said}: worse beyond the margin of {settings.margin:g}.")
         return Reason("bad", f"{said}: a loss beyond the margin of {settings.margin:g} cannot be ruled out.")
-    if found.low > 0:
+    if found.above(0):
         return Reason("good", f"{said}: better (margin 0 asks for that).")
     return Reason("bad", f"{said}: not shown to be better, which margin 0 asks for.")
 
@@ -201,12 +201,12 @@ def _slices_against(
     worse = [
         Reason(
             "bad",
-            f"slice {one.name!r}: {metric} differs from the champion {champion} by {found.difference:+.4f} "
-            f"({found.low:+.4f} to {found.high:+.4f}, corrected for {len(compared)} slices; {one.n} examples): "
+            f"slice {one.name!r}: against the champion {champion}, {metric} differs by {found.difference:+.4f} "
+            f"({found.low:+.4f} to {found.high:+.4f}, corrected for {len(compared)} slices; {one.n:,} examples): "
             f"worse beyond the slice margin of {settings.slice_margin:g}.",
         )
         for one, found in compared
-        if found.high < -settings.slice_margin
+        if found.below(-settings.slice_margin)
     ]
     if worse or not compared:
         return worse

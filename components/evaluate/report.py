@@ -44,7 +44,9 @@ def page(
         details: facts for the top of the page.
         latency: ``latency_ms_batch_<size>`` -> milliseconds.
     """
-    times = {name.removeprefix("latency_ms_").replace("_", " "): f"{value:.2f} ms" for name, value in latency.items()}
+    times = {
+        name.replace("latency_ms_", "latency, ").replace("_", " "): f"{value:.2f} ms" for name, value in latency.items()
+    }
     top = {
         metric: _value(values[metric], intervals.get(metric)),
         **({f"worst slice ({metric})": f"{worst.name}: {worst.values[metric]:.4f}"} if worst else {}),
@@ -65,7 +67,14 @@ def page(
 
 
 def _value(value: float, interval: tuple[float, float] | None) -> str:
-    return f"{value:.4f}" if interval is None else f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
+    if interval is None:
+        return f"{value:.4f}"
+    return _unbroken(f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})")
+
+
+def _unbroken(text: str) -> str:
+    """Kept on one line: a table scrolls on a narrow screen, and a broken interval cannot be compared down a column."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _metrics(
@@ -88,7 +97,8 @@ def _slices(slices: Sequence[Slice], worst: Slice | None, metric: str) -> list[M
         row += [_value(one.values[name], one.intervals[name]) for name in one.values]
         if compared:
             change = one.champion
-            row.append(f"{change.difference:+.4f} ({change.low:+.4f} to {change.high:+.4f})" if change else "")
+            shown = f"{change.difference:+.4f} ({change.low:+.4f} to {change.high:+.4f})" if change else ""
+            row.append(_unbroken(shown))
         rows.append(row)
     head = ["slice", "examples", *(name.replace("_", " ") for name in slices[0].values)]
     counting = sum(one.counts for one in slices)
