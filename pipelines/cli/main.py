@@ -42,10 +42,16 @@ def debugging(wanted: bool) -> None:
 
 def _add_commands() -> None:
     """Each file imports what it needs only when its command runs: ``suanli --help`` answers at once."""
-    from pipelines.cli import compile, doctor, lists, run, runs, step, tensorboard
+    from pipelines.cli import compile, doctor, lists, predict, run, runs, step, tensorboard
 
     panels: dict[str, dict[str, Callable[..., None]]] = {
-        "Run": {"run": run.run, "step": step.step, "tensorboard": tensorboard.tensorboard, "doctor": doctor.doctor},
+        "Run": {
+            "run": run.run,
+            "predict": predict.predict,
+            "step": step.step,
+            "tensorboard": tensorboard.tensorboard,
+            "doctor": doctor.doctor,
+        },
         "Choose": {
             "experiments": lists.experiments,
             "data": lists.data,
