@@ -1,13 +1,43 @@
 """Data sources, one a file: what can be prepared, and the settings they share."""
 
+import hashlib
 import math
-from typing import Annotated
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
 from components.core.config import Count, Fraction, Positive, Section
 from components.core.errors import StepError
 from components.core.rooms import load
+
+# One example as a source gives it: the task's features without ``key`` and the recorded attributes, such as ``image``
+# (a uint8 array, or the bytes of a JPEG or PNG file) and ``label``; ``name`` says where it came from, for messages.
+Example = dict[str, Any]
+Stream = Callable[[], Iterator[Example]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data source, opened: nothing of it is read before one of its streams is.
+
+    Attributes:
+        info: what the task needs to know: ``classes``, ``image_shape`` and ``encoding`` (``raw`` or ``encoded``).
+        splits: the source's own splits, ``train`` always, ``validation`` and ``test`` where they are official. Each
+            stream gives the same examples in the same order whenever it is called.
+        version: the version of the data.
+        licence: the licence they are under.
+        text: where they come from, in a sentence.
+    """
+
+    info: dict[str, Any]
+    splits: dict[str, Stream]
+    version: str = ""
+    licence: str = "not stated"
+    text: str = ""
 
 
 class DataSettings(Section):
@@ -54,3 +84,23 @@ class DataSettings(Section):
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one input without the batch axis where the settings alone tell it, else empty."""
         return ()
+
+
+def freshness(settings: DataSettings) -> str:
+    """What stands for the state of data that lie outside: the declared version, else what the source's file can tell
+    without reading them (its function ``state``); empty for packaged data."""
+    state = getattr(load("data", settings.name), "state", None)
+    return settings.version or (state(settings) if state else "")
+
+
+def folder_state(folder: str) -> str:
+    """A digest (16 hexadecimal digits) over the names, sizes and times of a local folder's files; empty without one."""
+    root = Path(folder).expanduser()
+    total = hashlib.sha256()
+    for place, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted(files):
+            path = Path(place) / name
+            status = path.stat()
+            total.update(f"{path.relative_to(root)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return total.hexdigest()[:16] if root.is_dir() else ""

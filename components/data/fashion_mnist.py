@@ -1,9 +1,33 @@
 """Fashion-MNIST: 60,000 + 10,000 grey pictures of clothing, 28 x 28, 10 balanced classes (MIT licence)."""
 
-from typing import Literal
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, Protocol
 
 from components.core.config import Fraction
-from components.data import DataSettings
+from components.core.errors import StepError
+from components.data import DataSettings, Example, Source
+
+# Where Debian's package dataset-fashion-mnist puts its files.
+FOLDER = Path("/usr/share/datasets/fashion-mnist")
+FILES = {"train": "train", "test": "t10k"}
+SIDE = 28
+BLOCK = 1024
+# In the order of the labels, https://github.com/zalandoresearch/fashion-mnist#labels
+CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 
 
 class Settings(DataSettings):
@@ -13,4 +37,81 @@ class Settings(DataSettings):
     split: tuple[Fraction, Fraction, Fraction] = (0.9, 0.1, 0.0)
 
     def input_shape(self) -> tuple[int, ...]:
-        return (28, 28, 1)
+        return (SIDE, SIDE, 1)
+
+
+class Bytes(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+def source(settings: Settings) -> Source:
+    """The pictures, from the system package's files or from TensorFlow Datasets.
+
+    Raises:
+        StepError: neither has them, and they cannot be downloaded.
+    """
+    opened = Source(
+        info={"classes": list(CLASSES), "image_shape": [SIDE, SIDE, 1], "encoding": "raw"},
+        splits={split: lambda split=split: _stream(split) for split in FILES},  # type: ignore[misc]
+        version="1",
+        licence="MIT",
+        text="Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017), Zalando SE",
+    )
+    if all(_path(split, what).is_file() for split in FILES for what in ("images-idx3", "labels-idx1")):
+        return opened
+    from components.data import tfds
+
+    named = tfds.Settings(dataset="fashion_mnist", image_shape=(SIDE, SIDE, 1))
+    other = tfds.source(named, advice="install Debian's package dataset-fashion-mnist (make data)")
+    return replace(opened, splits=other.splits, version=other.version)
+
+
+def _path(split: str, what: str) -> Path:
+    return FOLDER / f"{FILES[split]}-{what}-ubyte.gz"
+
+
+def _stream(split: str) -> Iterator[Example]:
+    """The pictures of the IDX files, a block at a time (http://yann.lecun.com/exdb/mnist describes the format)."""
+    import gzip
+
+    import numpy as np
+
+    with gzip.open(_path(split, "images-idx3")) as images, gzip.open(_path(split, "labels-idx1")) as labels:
+        count, height, width = _header(images, 3)
+        if (height, width) != (SIDE, SIDE) or _header(labels, 1) != (count,):
+            raise StepError(f"{_path(split, 'images-idx3')} and its labels do not belong together")
+        for start in range(0, count, BLOCK):
+            size = min(BLOCK, count - start)
+            pixels = np.frombuffer(_read(images, size * SIDE * SIDE), np.uint8).reshape(size, SIDE, SIDE, 1)
+            for image, label in zip(pixels, _read(labels, size), strict=True):
+                yield {"image": image, "label": label}
+
+
+def _header(stream: Bytes, dimensions: int) -> tuple[int, ...]:
+    """The sizes in the head of an IDX file of bytes."""
+    magic, *sizes = struct.unpack(f">{1 + dimensions}I", _read(stream, 4 * (1 + dimensions)))
+    if magic != 0x0800 + dimensions:
+        raise StepError(f"{getattr(stream, 'name', 'a file')} is no IDX file of {dimensions} dimensions")
+    return tuple(sizes)
+
+
+def _read(stream: Bytes, size: int) -> bytes:
+    """So many bytes.
+
+    Raises:
+        StepError: the file is cut short or corrupt.
+    """
+    import zlib
+
+    try:
+        data = stream.read(size)
+    except (EOFError, OSError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        data = b""
+    if len(data) != size:
+        name = getattr(stream, "name", "a file")
+        raise StepError(f"{name} is cut short or corrupt", advice="install dataset-fashion-mnist again")
+    return data

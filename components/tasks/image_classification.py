@@ -52,18 +52,93 @@ class Settings(EvaluationSettings):
 
 def features(info: dict[str, Any]) -> dict[str, Any]:
     """The TFDS features of an example: ``image``, ``label`` and ``key``, plus the recorded attributes."""
-    raise NotImplementedError
+    import numpy as np
+    from tensorflow_datasets import features as kinds
+
+    shape = tuple(info["image_shape"])
+    if info["encoding"] == "raw":
+        image = kinds.Tensor(shape=shape, dtype=np.uint8, encoding="bytes")
+    else:
+        image = kinds.Image(shape=(None, None, shape[-1]))
+    return {
+        "image": image,
+        "label": kinds.ClassLabel(names=info["classes"]),
+        "key": kinds.Text(),
+        "brightness": kinds.Scalar(np.float32),
+    }
 
 
-def problem(example: dict[str, Any], info: dict[str, Any]) -> str:
-    """What is wrong with an example (undecodable, wrong shape or dtype, label outside the classes), or ""."""
-    raise NotImplementedError
+def stored(example: dict[str, Any], info: dict[str, Any]) -> tuple[bytes, dict[str, int | float]]:
+    """An example as it is written: the bytes of its picture, which its key is made from, and its other features.
+
+    Args:
+        example: ``image``, a uint8 array or the bytes of a JPEG or PNG file, and ``label``.
+
+    Raises:
+        ValueError: what is wrong with it: undecodable, wrong shape or dtype, label outside the classes.
+    """
+    import numpy as np
+
+    image, label = example["image"], example["label"]
+    if not 0 <= label < len(info["classes"]):
+        raise ValueError(f"label {label} is outside 0..{len(info['classes']) - 1}")
+    if info["encoding"] == "encoded":
+        return image, {"label": int(label), "brightness": float(pixels(image, info).mean()) / 255}
+    if image.dtype != np.uint8 or image.shape != tuple(info["image_shape"]):
+        raise ValueError(f"the picture is {image.dtype} {list(image.shape)}, not uint8 {list(info['image_shape'])}")
+    return image.tobytes(), {
+        "label": int(label),
+        "brightness": int(image.ravel().sum(dtype=np.uint64)) / (255 * image.size),
+    }
+
+
+def pixels(image: bytes, info: dict[str, Any]) -> "np.ndarray":
+    """A stored picture at its own size, uint8 [height, width, channels].
+
+    Raises:
+        ValueError: it cannot be decoded.
+    """
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    shape = info["image_shape"]
+    if info["encoding"] == "raw":
+        return np.frombuffer(image, np.uint8).reshape(shape)
+    try:
+        with Image.open(io.BytesIO(image), formats=("JPEG", "PNG")) as opened:
+            decoded = np.asarray(opened.convert("L" if shape[-1] == 1 else "RGB"))
+    except Image.UnidentifiedImageError:
+        raise ValueError("it is no JPEG or PNG picture") from None
+    # Pillow raises SyntaxError for a broken PNG.
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"it cannot be decoded: {str(error).splitlines()[0]}") from None
+    return decoded.reshape(*decoded.shape[:2], shape[-1])
 
 
 def parse(records: "tf.Tensor", info: dict[str, Any]) -> "dict[str, tf.Tensor]":
-    """Serialized examples, shape [batch], as tensors: image uint8 [batch, height, width, channels], label int64 [batch],
-    key string [batch], brightness float32 [batch]."""
-    raise NotImplementedError
+    """Serialized examples, shape [batch], as tensors: image uint8 [batch, height, width, channels], label int64
+    [batch], key string [batch], brightness float32 [batch]."""
+    import tensorflow as tf
+
+    kinds = {"image": tf.string, "label": tf.int64, "key": tf.string, "brightness": tf.float32}
+    batch: dict[str, tf.Tensor] = tf.io.parse_example(
+        records, {name: tf.io.FixedLenFeature([], kind) for name, kind in kinds.items()}
+    )
+    height, width, channels = info["image_shape"]
+    if info["encoding"] == "raw":
+        image = tf.io.decode_raw(batch["image"], tf.uint8, fixed_length=height * width * channels)
+        return batch | {"image": tf.reshape(image, [-1, height, width, channels])}
+
+    def decoded(data: "tf.Tensor") -> "tf.Tensor":
+        image = tf.io.decode_image(data, channels=channels, expand_animations=False)
+        image.set_shape([None, None, channels])
+        resized = tf.image.resize(image, [height, width])
+        return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+    spec = tf.TensorSpec([height, width, channels], tf.uint8)
+    return batch | {"image": tf.map_fn(decoded, batch["image"], fn_output_signature=spec)}
 
 
 # --- training --------------------------------------------------------------------------------------------------------
@@ -84,6 +159,13 @@ def compile_arguments() -> dict[str, Any]:
     import keras
 
     return {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "metrics": ["accuracy"]}
+
+
+def served(outputs: "tf.Tensor") -> "dict[str, tf.Tensor]":
+    """What an exported model's serving signature answers beside its outputs: probabilities, float32 [n, classes]."""
+    import tensorflow as tf
+
+    return {"probabilities": tf.nn.softmax(outputs)}
 
 
 def augmented(images: "tf.Tensor", kinds: tuple[str, ...], seed: "tf.Tensor") -> "tf.Tensor":

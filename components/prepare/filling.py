@@ -1,0 +1,184 @@
+"""From a source's streams to record files: check each example, decide its split, drop duplicates across splits."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import compress, islice
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from components.core import progress
+from components.core.errors import StepError
+from components.data import DataSettings, Example, Source
+from components.prepare.profile import Profile
+from components.prepare.writer import Encoder, Split, cores
+
+SPLITS = ("train", "validation", "test")
+# A key's side of the two bounds -> the split's number.
+CUT = np.array([2, 1, 0])
+# Raised when the same data would be written differently: old directories are then no longer taken.
+LAYOUT = 1
+BATCH = 128
+KEY_BYTES = 8
+MEGABYTE = 10**6
+
+Checked = tuple[bytes, dict[str, int | float]]
+
+
+@dataclass
+class Filled:
+    """What was written.
+
+    Attributes:
+        splits: the record files, in the order of writing.
+        duplicates: origin split -> examples left out because an official split that is held back has the same picture.
+        quarantined: name and fault of each bad example.
+        profile: what the report tells.
+        fingerprint: a digest of all examples with their labels and splits, and of how they are stored.
+    """
+
+    splits: list[Split]
+    profile: Profile
+    duplicates: dict[str, int] = field(default_factory=dict)
+    quarantined: list[tuple[str, str]] = field(default_factory=list)
+    fingerprint: str = ""
+
+
+def fill(source: Source, settings: DataSettings, task: ModuleType, folder: Path) -> Filled:
+    """Write every example of a source into the record files of its split, in bounded memory.
+
+    Raises:
+        StepError: more bad examples than ``settings.quarantine``; the first one is named.
+    """
+    shares = fractions(settings.split, set(source.splits))
+    names = [name for name in SPLITS if name in source.splits or shares[name]]
+    layout = {"layout": LAYOUT, "task": settings.task, "info": source.info, "shard_megabytes": settings.shard_megabytes}
+    with ExitStack() as stack:
+        splits = {name: stack.enter_context(Split(folder, name, settings.shard_megabytes * MEGABYTE)) for name in names}
+        filled = Filled(list(splits.values()), Profile(source.info, task))
+        run = _Run(filled, settings, task, source.info, splits, hashlib.blake2b(digest_size=8))
+        run.total.update(json.dumps(layout, sort_keys=True).encode())
+        # What is held back comes first: train and validation must not repeat it.
+        for origin in ("test", "validation", "train"):
+            if origin in source.splits:
+                run.take(origin, source.splits[origin](), thresholds(shares) if origin == "train" else None)
+    filled.fingerprint = run.total.hexdigest()
+    return filled
+
+
+def fractions(split: tuple[float, float, float], official: set[str]) -> dict[str, float]:
+    """What part of the source's train split goes where: the wanted fractions, less those of the official splits."""
+    wanted = dict(zip(SPLITS, split, strict=True))
+    left = {name: 0.0 if name in official - {"train"} else share for name, share in wanted.items()}
+    return {name: share / sum(left.values()) for name, share in left.items()}
+
+
+def thresholds(shares: dict[str, float]) -> np.ndarray:
+    """Two bounds for a key, uint64: below the first it is a test example, below the second validation, else train."""
+    test, validation = shares["test"], shares["test"] + shares["validation"]
+    return np.array([min(round(bound * 2**64), 2**64 - 1) for bound in (test, validation)], np.uint64)
+
+
+def keys_of(images: list[bytes]) -> np.ndarray:
+    """The keys of pictures, uint64 [n]: a hash of the content, so equal pictures share their split."""
+    digests = b"".join(hashlib.blake2b(image, digest_size=KEY_BYTES).digest() for image in images)
+    return np.frombuffer(digests, ">u8").astype(np.uint64)
+
+
+@dataclass
+class _Run:
+    """The state while a source is streamed."""
+
+    filled: Filled
+    settings: DataSettings
+    task: ModuleType
+    info: dict[str, Any]
+    splits: dict[str, Split]
+    total: Any
+    encoder: Encoder = field(default_factory=Encoder)
+    held: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
+    done: int = 0
+    _told: float = 0
+
+    def take(self, origin: str, stream: Iterator[Example], bounds: "np.ndarray | None") -> None:
+        """Write one of the source's splits: as it is, or cut at the bounds."""
+        new: list[np.ndarray] = []
+        limited = islice(stream, self.settings.limit or None)
+        for checked in self._checked(origin, limited):
+            keys = keys_of([image for image, _ in checked])
+            if bounds is None:
+                which = np.full(len(keys), SPLITS.index(origin))
+                new.append(keys)
+            else:
+                which = CUT[np.searchsorted(bounds, keys, side="right")]
+            repeated = _contains(self.held, keys)
+            self.filled.duplicates[origin] = self.filled.duplicates.get(origin, 0) + int(repeated.sum())
+            self._write(list(compress(checked, ~repeated)), keys[~repeated], which[~repeated])
+            self.done += len(checked)
+            if time.monotonic() - self._told > 1:
+                self._told = time.monotonic()
+                progress.report("prepare", done=self.done, note=f"{self.done:,} examples")
+        self.held = np.sort(np.concatenate([self.held, *new]))
+
+    def _write(self, examples: list[Checked], keys: np.ndarray, which: np.ndarray) -> None:
+        labels = np.array([features["label"] for _, features in examples], np.int64)
+        for part in (keys, which, labels):
+            self.total.update(part.astype("<u8").tobytes())
+        for (image, features), key, number in zip(examples, keys.tolist(), which.tolist(), strict=True):
+            record = self.encoder.record({"image": image, "key": b"%016x" % key, **features})
+            self.splits[SPLITS[number]].write(record)
+        self.filled.profile.see(examples, keys, which, labels)
+
+    def _checked(self, origin: str, stream: Iterator[Example]) -> Iterator[list[Checked]]:
+        """The good examples, a batch at a time; the bad ones are set aside, as many as the settings allow."""
+
+        def check(example: Example) -> Checked | ValueError:
+            try:
+                stored: Checked = self.task.stored(example, self.info)
+                return stored
+            except ValueError as error:
+                return error
+
+        with ThreadPoolExecutor(cores()) as pool:
+            # Decoding leaves Python's lock; the rest is too short for threads.
+            spread = pool.map if self.info["encoding"] == "encoded" else map
+            position = 0
+            while batch := list(islice(stream, BATCH)):
+                good = []
+                for number, (example, result) in enumerate(zip(batch, spread(check, batch), strict=True), position):
+                    if isinstance(result, ValueError):
+                        self._set_aside(str(example.get("name", f"{origin} example {number}")), str(result))
+                    else:
+                        good.append(result)
+                position += len(batch)
+                if good:
+                    yield good
+
+    def _set_aside(self, name: str, fault: str) -> None:
+        bad = self.filled.quarantined
+        bad.append((name, fault))
+        if len(bad) <= self.settings.quarantine:
+            return
+        first = f"{bad[0][0]}: {bad[0][1]}"
+        raise StepError(
+            first
+            if len(bad) == 1
+            else f"{len(bad)} bad examples, {self.settings.quarantine} are allowed; first {first}",
+            advice="mend or remove it, or let data.quarantine set some aside",
+        )
+
+
+def _contains(ordered: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Whether each key is among the ordered ones, bool [n]."""
+    if not len(ordered):
+        return np.zeros(len(keys), bool)
+    places = np.searchsorted(ordered, keys)
+    found: np.ndarray = ordered[np.minimum(places, len(ordered) - 1)] == keys
+    return found

@@ -1,0 +1,115 @@
+"""Stream a source into a checked, content-addressed TFDS directory, and describe what is in it."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from components.core import storage
+from components.core.config import validated
+from components.core.errors import StepError
+from components.core.examples import Examples
+from components.core.rooms import load
+from components.core.step import Artifact
+from components.prepare import report as reporting
+from components.prepare import writer
+from components.prepare.filling import SPLITS, Filled, fill
+
+# Written last in Cloud Storage, and there in every complete directory.
+MARK = "dataset_info.json"
+
+
+def prepare(data: dict[str, Any], data_root: str, freshness: str, examples: Artifact, report: Artifact) -> None:
+    """Bring a data source into a TFDS directory ``<data_root>/<fingerprint>``, an index of it and a report.
+
+    Args:
+        data: the experiment's data section.
+        data_root: a local folder or ``gs://``.
+        freshness: stands for the state of the data that lie outside; only the step's key reads it.
+        examples: gets the index, ``components.core.examples.Examples``.
+        report: gets one HTML file.
+
+    Raises:
+        StepError: the data are missing or bad, or a split or class is empty.
+        OSError: the directory cannot be written; nothing of it is left.
+    """
+    settings = validated("data", data)
+    task = load("tasks", settings.task)
+    source = load("data", settings.name).source(settings)
+    with _aside(data_root) as folder:
+        filled = fill(source, settings, task, folder)
+        _require_examples(filled)
+        for split in filled.splits:
+            split.finish(at_least=writer.cores())
+        text = f"{source.text}, version {source.version}" if source.version else source.text
+        writer.describe(folder, task.features(source.info), filled.splits, text=text, licence=source.licence)
+        directory = _publish(folder, data_root, filled.fingerprint)
+    counts = {split.name: sum(split.counts) for split in filled.splits}
+    info = {**source.info, "licence": source.licence, "text": text}
+    index = Examples(directory, filled.fingerprint, settings.task, settings.name, counts, info)
+    index.write(examples.path)
+    examples.metadata.update(
+        directory=directory,
+        fingerprint=filled.fingerprint,
+        source=settings.name,
+        duplicates_removed=sum(filled.duplicates.values()),
+        quarantined=len(filled.quarantined),
+        **counts,
+    )
+    Path(report.path).parent.mkdir(parents=True, exist_ok=True)
+    Path(report.path).write_text(reporting.page(index, settings, filled, task))
+
+
+def _require_examples(filled: Filled) -> None:
+    """Refuse a split that was asked for and got nothing.
+
+    Raises:
+        StepError: it names the split.
+    """
+    total = sum(sum(split.counts) for split in filled.splits)
+    for split in filled.splits:
+        if not split.counts:
+            raise StepError(
+                f"the {split.name} split is empty: the source gave {total} examples",
+                advice="give data.split a larger fraction for it, raise data.limit, or check the source",
+            )
+    filled.splits.sort(key=lambda split: SPLITS.index(split.name))
+
+
+@contextmanager
+def _aside(data_root: str) -> Iterator[Path]:
+    """A folder to write in, on the file system where the result will be, gone afterwards whatever happens."""
+    if storage.is_remote(data_root):
+        with tempfile.TemporaryDirectory(prefix="prepare-") as local:
+            yield Path(local)
+        return
+    folder = Path(data_root) / f".{os.getpid()}-{uuid4().hex[:8]}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _publish(folder: Path, data_root: str, fingerprint: str) -> str:
+    """Give a finished folder its name, unless it is there already; returns where it lies."""
+    directory = storage.join(data_root, fingerprint)
+    if storage.exists(storage.join(directory, MARK)):
+        return directory
+    if not storage.is_remote(data_root):
+        try:
+            folder.rename(directory)
+        except OSError:
+            # Another run was faster: its directory has the same content.
+            if not storage.exists(storage.join(directory, MARK)):
+                raise
+        return directory
+    mark = (folder / MARK).read_text()
+    (folder / MARK).unlink()
+    storage.upload(folder, directory)
+    storage.write_text(storage.join(directory, MARK), mark)
+    return directory
