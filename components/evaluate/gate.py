@@ -118,7 +118,7 @@ def decide(
     *,
     metric: str,
     champion: str = "",
-    identical: bool = False,
+    notes: Sequence[str] = (),
 ) -> Decision:
     """Apply the four rules.
 
@@ -129,7 +129,7 @@ def decide(
         comparison: the paired metric against the champion on the whole test split; None without a champion.
         metric: the paired metric's name.
         champion: the champion's version.
-        identical: whether both models have the same weights.
+        notes: what else is worth saying about the champion.
     """
     reasons = [_threshold(bound, values, intervals) for bound in settings.require]
     for bound in settings.require_slices:
@@ -137,8 +137,7 @@ def decide(
     if comparison is None:
         reasons.append(Reason("info", "There is no champion to compare with: this would be the first version."))
     else:
-        if identical:
-            reasons.append(Reason("info", f"The model has the same weights as the champion {champion}."))
+        reasons += [Reason("info", note) for note in notes]
         reasons.append(_against(comparison, settings, metric, champion))
         reasons += _slices_against(slices, settings, metric, champion)
     reasons += _small(slices, settings, metric)
@@ -180,8 +179,8 @@ def _slice_threshold(bound: "Threshold", slices: Sequence[Slice]) -> list[Reason
 def _against(found: Comparison, settings: "EvaluationSettings", metric: str, champion: str) -> Reason:
     sure = f"{100 * (1 - settings.error_rate):g}%"
     said = (
-        f"against the champion {champion} on the same {found.n:,} examples, {metric} differs by {found.difference:+.4f} "
-        f"(better on {found.won}, worse on {found.lost}; {sure} sure to be above {found.low:+.4f})"
+        f"against the champion {champion} on the same {found.n:,} examples, {metric} differs by "
+        f"{found.difference:+.4f} (better on {found.won}, worse on {found.lost}; {sure} sure to be above {found.low:+.4f})"
     )
     if settings.margin:
         if found.above(-settings.margin):

@@ -21,7 +21,6 @@ from components.evaluate import verdict as files
 if TYPE_CHECKING:
     import numpy as np
 
-    from components.core.registry import Champion
     from components.tasks import EvaluationSettings
 
 # Kubeflow keeps a confusion matrix in its database and draws it: of more classes only the most confused.
@@ -64,12 +63,11 @@ def evaluate(
     data.require("test")
     with devices.opened(backend="tensorflow", precision="float32", seed=settings.seed):
         challenger = _challenger(Path(trained.path), data, task)
-        champion, rival = _champion(registry, data, task)
-        identical = rival is not None and rival.digest == challenger.digest
-        models = [challenger, rival] if rival and not identical else [challenger]
+        rival = _rival(registry, data, task, challenger)
+        models = [challenger, rival.model] if rival and not rival.identical else [challenger]
         test = inference.over_test_split(data, models, task, settings.batch_size)
         latency = inference.latency(challenger, _any_input(data, task))
-    judged = _judged(task, test, settings, data.info, champion, identical)
+    judged = _judged(task, test, settings, data.info, rival)
 
     metrics.metadata.update(files.flat(judged.values, judged.intervals.metrics) | latency)
     _show_classes(classes, task, test, settings, data.info)
@@ -98,10 +96,23 @@ def _challenger(folder: Path, data: Examples, task: ModuleType) -> inference.Loa
     return model
 
 
-def _champion(
-    registry: str, data: Examples, task: ModuleType
-) -> "tuple[Champion, inference.Loaded] | tuple[None, None]":
-    """The champion and its model. One that answers another question is no rival, and must not be replaced in silence.
+@dataclass(frozen=True)
+class Rival:
+    """The champion, ready to be compared with.
+
+    Attributes:
+        identical: whether it has the challenger's architecture and weights: one pass then serves both.
+        notes: what the reasons should say about it.
+    """
+
+    id: str
+    model: inference.Loaded
+    identical: bool
+    notes: tuple[str, ...]
+
+
+def _rival(registry: str, data: Examples, task: ModuleType, challenger: inference.Loaded) -> Rival | None:
+    """The champion; None where nothing was published. One that answers another question must not be replaced unseen.
 
     Raises:
         StepError: it is damaged, or cannot be compared on these examples.
@@ -110,10 +121,11 @@ def _champion(
 
     champion = present(registry)
     if champion is None:
-        return None, None
+        return None
+    published = json.loads((champion.folder / "version.json").read_text())
     model = inference.load_model(champion.folder / "model.keras")
     problem = inference.check_fits(model, data, task)
-    if not problem and not inference.same_labels(champion.folder, data):
+    if not problem and not inference.same_labels(published, data):
         problem = "has other classes than the data, or another order of them"
     if problem:
         raise StepError(
@@ -121,7 +133,13 @@ def _champion(
             advice="publish under a new model name (another experiment name), so that the champion's users keep theirs",
             kind="conflict",
         )
-    return champion, model
+    identical = model.digest == challenger.digest
+    notes = [f"The model has the same weights as the champion {champion.id}."] if identical else []
+    if published.get("fingerprints", {}).get("data", data.fingerprint) != data.fingerprint:
+        notes.append(
+            f"The champion {champion.id} comes from other data, which may have held some of these test examples."
+        )
+    return Rival(champion.id, model, identical, tuple(notes))
 
 
 def _any_input(data: Examples, task: ModuleType) -> "np.ndarray":
@@ -151,20 +169,18 @@ def _judged(
     test: inference.TestSplit,
     settings: "EvaluationSettings",
     info: dict[str, Any],
-    champion: "Champion | None",
-    identical: bool,
+    rival: Rival | None,
 ) -> Judged:
     outputs, batch = test.outputs[0], test.batch
     values = task.score(outputs, batch, settings, info)
     intervals = task.resampled(outputs, batch, settings, values)
     paired, against = None, None
-    if champion:
-        # The same weights give the same outputs: one pass serves both.
+    if rival:
         others = test.outputs[-1]
         paired = task.correct(outputs, batch), task.correct(others, batch)
         comparison = statistics.compare(*paired, settings.error_rate, settings.resamples, settings.seed)
-        their = values if identical else task.score(others, batch, settings, info)
-        against = page.Against(champion.id, their, comparison)
+        their = values if rival.identical else task.score(others, batch, settings, info)
+        against = page.Against(rival.id, their, comparison)
     slices = gate.sliced(task.slices(batch, info), task.example_values(outputs, batch, settings), paired, settings)
     decision = gate.decide(
         values,
@@ -173,8 +189,8 @@ def _judged(
         against.comparison if against else None,
         settings,
         metric=task.PAIRED_METRIC,
-        champion=champion.id if champion else "",
-        identical=identical,
+        champion=rival.id if rival else "",
+        notes=rival.notes if rival else (),
     )
     return Judged(values, intervals, slices, gate.worst(slices, task.PAIRED_METRIC), against, decision)
 

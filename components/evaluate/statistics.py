@@ -144,9 +144,15 @@ def lower_bound(pairs: Pairs, error_rate: float) -> float:
     while high - low > 1e-6:  # by the statistic's normal approximation, which costs nothing
         middle = (low + high) / 2
         low, high = (middle, high) if score(won, lost, pairs.n, middle) > limit else (low, middle)
-    step = max(1e-5, (pairs.difference - low) / 64)
+    # The exact bound lies near; bracket it, then halve the bracket.
+    step, high = max(1e-5, (pairs.difference - low) / 16), low
+    while high + step < pairs.difference and greater(pairs, high, error_rate):
+        low, high = high, high + step
     while low > -1 and not greater(pairs, low, error_rate):
-        low, step = max(-1.0, low - step), step * 1.5
+        low, high, step = max(-1.0, low - step), low, step * 1.5
+    while high - low > 0.01 * (pairs.difference - low):
+        middle = (low + high) / 2
+        low, high = (middle, high) if greater(pairs, middle, error_rate) else (low, middle)
     return low
 
 
