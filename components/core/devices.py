@@ -230,11 +230,11 @@ def opened(
     policy = chosen_precision(precision, found)
     device = Device(found.kind, found.name, found.count, count, name, policy, found.kind == "cpu")
     before = keras.config.dtype_policy()
+    # Layer names count up in a process, and they are part of a saved model's bytes. This forgets the policy too.
+    keras.utils.clear_session(free_memory=False)
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
     keras.config.set_dtype_policy(policy)
-    # Layer names count up in a process; they are part of a saved model's bytes.
-    keras.utils.clear_session(free_memory=False)
     seeded(seed)
     try:
         with _deterministic(device), _jax_data_parallel(device):

@@ -35,7 +35,7 @@ class Settings(ModelSettings):
             if side < 1:
                 return (
                     f"convolution and pool {number} of {len(self.filters)} leave nothing of {pixels} pixels; "
-                    f"use at most {number - 1} filters, model.padding=same or larger pictures"
+                    f"shorten model.filters to {number - 1}, or use model.padding=same or larger pictures"
                 )
         return ""
 
