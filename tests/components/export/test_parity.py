@@ -1,0 +1,101 @@
+"""A format, or a model, that is not the one that was judged never becomes the champion."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.core import registry
+from components.core.errors import StepError
+from components.export import formats, runtime
+from components.tasks import image_classification
+
+
+def wrong_preprocessing(model: Any) -> Any:
+    return rebuilt(model, '"scale": 0.00392156862745098', '"scale": 0.00784313725490196')
+
+
+def broken_operator(model: Any) -> Any:
+    return rebuilt(model, "MaxPooling2D", "AveragePooling2D")
+
+
+def permuted_labels(model: Any) -> Any:
+    *others, kernel, bias = model.get_weights()
+    copy = rebuilt(model)
+    copy.set_weights([*others, np.roll(kernel, 1, axis=1), np.roll(bias, 1)])
+    return copy
+
+
+def altered_weights(model: Any) -> Any:
+    first, *others = model.get_weights()
+    copy = rebuilt(model)
+    copy.set_weights([first[::-1, ::-1], *others])
+    return copy
+
+
+def rebuilt(model: Any, old: str = "", new: str = "") -> Any:
+    import keras
+
+    text = model.to_json()
+    assert old in text
+    copy = keras.models.model_from_json(text.replace(old, new) if old else text)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+FAULTS = [wrong_preprocessing, permuted_labels, altered_weights, broken_operator]
+
+
+@pytest.fixture
+def with_champion(judged: Any, tmp_path: Path) -> Any:
+    """A challenger that was accepted against the champion v1."""
+    folder = tmp_path / "v1"
+    folder.mkdir()
+    for name in ("model.keras", "version.json"):
+        (folder / name).write_text("{}")
+    registry.publish(judged.registry, folder, "v1", "")
+    rewrite(judged, champion="v1")
+    return judged
+
+
+def rewrite(judged: Any, **values: Any) -> None:
+    path = judged.root / "verdict" / "verdict.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def versions(judged: Any) -> list[str]:
+    return [path.name for path in (Path(judged.registry) / "versions").iterdir()]
+
+
+def model_of(judged: Any) -> Any:
+    return runtime.keras_model(judged.root / "trained" / "model.keras")
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize("name", list(formats.WRITERS))
+def test_a_format_of_another_model_leaves_the_champion(
+    name: str, fault: Callable[[Any], Any], with_champion: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, wrong = formats.WRITERS[name], fault(model_of(with_champion))
+
+    def write_wrong(origin: formats.Source, path: Path) -> None:
+        write(formats.source(wrong, image_classification, origin.calibration), path)
+
+    monkeypatch.setitem(formats.WRITERS, name, write_wrong)
+    with pytest.raises(StepError, match=rf"parity: {name}\b") as caught:
+        with_champion.export(formats=(name,))
+    assert caught.value.kind == "model"
+    assert registry.state(with_champion.registry) == "v1"
+    assert versions(with_champion) == ["v1"]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_model_other_than_the_judged_one_leaves_the_champion(fault: Callable[[Any], Any], with_champion: Any) -> None:
+    fault(model_of(with_champion)).save(with_champion.root / "trained" / "model.keras")
+    with pytest.raises(StepError, match="not those that evaluate recorded") as caught:
+        with_champion.export(formats=("litert",))
+    assert caught.value.kind == "model"
+    assert registry.state(with_champion.registry) == "v1"
