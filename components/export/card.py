@@ -78,13 +78,13 @@ def card(
 
 
 def _summary(kind: str, data: Examples, training: Mapping[str, Any], verdict: Verdict) -> Part:
-    metric, ends = verdict.metric, verdict.interval(verdict.metric)
-    low_high = f" ({_number(ends[0])} to {_number(ends[1])})" if ends else ""
+    metric = verdict.metric
     return Part(
         "Model",
         [kind],
         {
-            metric: f"{_number(verdict.metrics[metric])}{low_high}",
+            metric: _number(verdict.metrics[metric]),
+            "95% interval": _interval(verdict, metric),
             "test examples": verdict.examples,
             "architecture": training.get("name", ""),
             "parameters": training.get("parameters", 0),
@@ -94,10 +94,15 @@ def _summary(kind: str, data: Examples, training: Mapping[str, Any], verdict: Ve
     )
 
 
+def _interval(verdict: Verdict, name: str) -> str:
+    ends = verdict.interval(name)
+    return f"{_number(ends[0])} to {_number(ends[1])}" if ends else ""
+
+
 def _limits(data: Examples, verdict: Verdict) -> Part:
     sentences = [
         f"All figures come from the test split of {data.source}; they say nothing about inputs of another origin.",
-        "Whatever it is shown, it answers with one of the classes below: it does not know an input of none of them.",
+        "It answers with one of its classes whatever it is shown, also to an input that belongs to none of them.",
     ]
     if below := verdict.settings.get("abstain_below"):
         sentences.append(f"No label is given where the best probability is under {below:g}.")
@@ -115,26 +120,25 @@ def _limits(data: Examples, verdict: Verdict) -> Part:
 
 
 def _metrics(verdict: Verdict) -> Part:
-    rows = [(name, verdict.metrics[name], *(verdict.interval(name) or ("", ""))) for name in verdict.named()]
-    told = f"On {verdict.examples:,} test examples, with 95% bootstrap intervals."
-    return Part("Metrics", [told], table=Table(("metric", "value", "low", "high"), rows))
+    rows = [(name, verdict.metrics[name], _interval(verdict, name)) for name in verdict.named()]
+    told = f"On {verdict.examples:,} test examples, with 95% bootstrap intervals where they were computed."
+    return Part("Metrics", [told], table=Table(("metric", "value", "95% interval"), rows))
 
 
 def _slices(verdict: Verdict) -> Part:
     named = [name for name in ("accuracy", "top_k", "loss") if any(name in one["metrics"] for one in verdict.slices)]
     named = list(dict.fromkeys([verdict.metric, *named]))
     rows = [
-        (
-            one["name"],
-            one["examples"],
-            *(one["metrics"].get(name, "") for name in named),
-            one["metrics"].get(f"{verdict.metric}_low", ""),
-            one["metrics"].get(f"{verdict.metric}_high", ""),
-        )
+        (one["name"], one["examples"], *(one["metrics"].get(name, "") for name in named), _slice_interval(one, verdict))
         for one in verdict.slices
     ]
-    head = ("slice", "examples", *named, f"{verdict.metric}, low", "high")
+    head = ("slice", "examples", *named, f"interval of {verdict.metric}")
     return Part("Slices", ["Intervals of slices that count are corrected for their number."], table=Table(head, rows))
+
+
+def _slice_interval(one: Mapping[str, Any], verdict: Verdict) -> str:
+    low, high = (one["metrics"].get(f"{verdict.metric}_{end}") for end in ("low", "high"))
+    return "" if low is None or high is None else f"{_number(low)} to {_number(high)}"
 
 
 def _data(data: Examples) -> Part:
@@ -146,7 +150,7 @@ def _data(data: Examples) -> Part:
 
 
 def _training(training: Mapping[str, Any]) -> Part:
-    names = ("name", "parameters", "epochs", "best_epoch", "backend", "precision", "seed", "threads")
+    names = ("epochs", "best_epoch", "backend", "precision", "seed", "threads")
     facts = {name.replace("_", " "): training[name] for name in names if name in training}
     versions = training.get("versions", {})
     return Part("Training", facts=facts | {f"{name} version": versions[name] for name in sorted(versions)})
@@ -163,7 +167,7 @@ def _formats(formats: Mapping[str, Mapping[str, Any]], metric: str) -> Part:
         )
         for name, found in formats.items()
     ]
-    head = ("format", "size", "difference", f"{metric} change", "p50, 1", "p99, 1", "p50, 64", "p99, 64")
+    head = ("format", "size", "difference", f"{metric} change", "p50 of 1", "p99 of 1", "p50 of 64", "p99 of 64")
     quantized = ", ".join(name for name in formats if name in QUANTIZED)
     latency = "microseconds of a call with 1 and with 64 inputs on the machine that exported"
     sentences = [
