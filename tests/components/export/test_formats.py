@@ -1,0 +1,182 @@
+"""Every format, loaded by its own runtime, answers like Keras, whatever the model was trained with."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.core.errors import StepError
+from components.export import formats, parity, runtime
+from components.models import ModelSettings, cnn, resnet
+from components.tasks import image_classification
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (70, 8, 8, 1), dtype=np.uint8)
+EXACT = ("saved_model", "litert", "onnx")
+
+
+def built(settings: ModelSettings, module: Any, precision: str = "float32") -> Any:
+    """A model with weights of its own: batch normalization's too, which start as the identity."""
+    import keras
+
+    from components.core import devices
+
+    with devices.opened(backend="tensorflow", precision=precision, seed=1):
+        model = module.build(settings, (8, 8, 1), 10)
+    random = np.random.default_rng(1)
+    for variable in model.variables:
+        if "norm" in variable.path:
+            variable.assign(random.uniform(0.5, 1.5, variable.shape))
+    assert isinstance(model, keras.Model)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "bound"),
+    [
+        (lambda: built(cnn.Settings(filters=(8,), dropout=0.5), cnn), 1e-5),
+        (lambda: built(resnet.Settings(depth=18, zero_gamma=False), resnet), 1e-4),
+    ],
+    ids=["cnn with dropout", "resnet with batch normalization"],
+)
+def test_exact_formats_give_the_outputs_of_keras_at_every_batch_size(model: Any, bound: float, tmp_path: Path) -> None:
+    network = model()
+    expected = network.predict_on_batch(IMAGES)
+    formats.write(formats.source(network, image_classification, IMAGES), tmp_path, EXACT)
+    for name in EXACT:
+        run = runtime.load(tmp_path, name)
+        for size in (1, 3, 64, 2):
+            assert parity.differences(expected[:size], run(IMAGES[:size]))[0] < bound, (name, size)
+        assert runtime.run_all(run, IMAGES).shape == (70, 10)
+
+
+def test_quantized_formats_are_smaller_and_int8_computes_in_int8(tmp_path: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    network = built(cnn.Settings(filters=(32, 64), padding="same"), cnn)
+    names = ("litert", "litert_dynamic", "litert_int8")
+    formats.write(formats.source(network, image_classification, IMAGES), tmp_path, names)
+    whole, dynamic, integer = (formats.size(tmp_path / runtime.PLACES[name]) for name in names)
+    assert max(dynamic, integer) < 0.4 * whole
+    kinds = {}
+    for name in ("litert_dynamic", "litert_int8"):
+        interpreter = Interpreter(model_path=str(tmp_path / runtime.PLACES[name]))
+        kinds[name] = [part["dtype"] for part in interpreter.get_tensor_details() if len(part["shape"]) == 4]
+    # Activations: pictures come as uint8, and only their cast and the dequantized outputs are floats.
+    assert kinds["litert_int8"].count(np.float32) == 1 < kinds["litert_dynamic"].count(np.float32)
+
+
+def test_the_saved_model_serves_logits_and_probabilities_by_name(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    network = built(cnn.Settings(filters=(8,)), cnn)
+    formats.write(formats.source(network, image_classification, IMAGES), tmp_path, ["saved_model"])
+    served = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"](image=tf.constant(IMAGES))
+    assert set(served) == {"logits", "probabilities"}
+    np.testing.assert_allclose(served["logits"], network.predict_on_batch(IMAGES), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(served["probabilities"], tf.nn.softmax(served["logits"]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_a_model_of_mixed_precision_is_exported_in_float32(precision: str, tmp_path: Path) -> None:
+    mixed = built(cnn.Settings(filters=(8, 16), padding="same"), cnn, precision)
+    assert {layer.compute_dtype for layer in mixed.layers if layer.weights} == {precision[6:], "float32"}
+    mixed.save(tmp_path / "model.keras")
+    network = runtime.keras_model(tmp_path / "model.keras")
+    assert {layer.compute_dtype for layer in network.layers if layer.weights} == {"float32"}
+    for before, after in zip(mixed.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    expected = runtime.traced(network)(IMAGES)
+    assert 0 < parity.differences(expected, mixed.predict_on_batch(IMAGES))[1] < parity.MIXED_TYPICAL
+    formats.write(formats.source(network, image_classification, IMAGES), tmp_path, EXACT)
+    for name in EXACT:
+        assert parity.differences(expected, runtime.load(tmp_path, name)(IMAGES))[0] < 1e-5, name
+
+
+def test_a_model_saved_under_jax_is_exported_under_tensorflow(tmp_path: Path) -> None:
+    script = """
+import sys
+import numpy as np
+from components.models import cnn
+model = cnn.build(cnn.Settings(filters=(8,)), (8, 8, 1), 10)
+model.save(sys.argv[1] + "/model.keras")
+images = np.random.default_rng(0).integers(0, 256, (70, 8, 8, 1), dtype=np.uint8)
+np.save(sys.argv[1] + "/outputs.npy", model.predict_on_batch(images))
+"""
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=environment, check=True, capture_output=True)
+    network, expected = runtime.keras_model(tmp_path / "model.keras"), np.load(tmp_path / "outputs.npy")
+    formats.write(formats.source(network, image_classification, IMAGES), tmp_path, EXACT)
+    for name in (*EXACT, "keras"):
+        assert parity.differences(expected, runtime.load(tmp_path, name)(IMAGES))[0] < 1e-5, name
+
+
+def test_litert_and_onnx_run_without_tensorflow(tmp_path: Path) -> None:
+    network = built(cnn.Settings(filters=(8,)), cnn)
+    formats.write(formats.source(network, image_classification, IMAGES), tmp_path, ["litert", "onnx"])
+    script = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from components.export import runtime
+images = np.zeros((2, 8, 8, 1), np.uint8)
+shapes = [runtime.load(Path(sys.argv[1]), name)(images).shape for name in ("litert", "onnx")]
+print(json.dumps([shapes, [name for name in ("tensorflow", "keras", "kfp") if name in sys.modules]]))
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout) == [[[2, 10], [2, 10]], []]
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("name", list(runtime.PLACES))
+@pytest.mark.parametrize("damage", ["missing", "cut short"])
+def test_a_damaged_format_is_named_in_one_line(name: str, damage: str, tmp_path: Path) -> None:
+    place = tmp_path / runtime.PLACES[name]
+    if damage == "cut short":
+        file = place / "saved_model.pb" if name == "saved_model" else place
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"TFL3 half a file")
+    with pytest.raises(StepError, match=runtime.PLACES[name]) as caught:
+        runtime.load(tmp_path, name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_a_format_cannot_express_is_named(tmp_path: Path) -> None:
+    import keras
+
+    inputs = keras.Input((8, 8, 1), dtype="uint8", name="image")
+    x = keras.ops.fft2((keras.ops.cast(inputs[..., 0], "float32"), keras.ops.cast(inputs[..., 0], "float32")))[0]
+    network = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
+    with pytest.raises(
+        StepError, match="cannot be written as litert: .*; leave litert out of export.formats"
+    ) as caught:
+        formats.write(formats.source(network, image_classification, IMAGES), tmp_path, ["litert"])
+    assert caught.value.kind == "model"
+
+
+@pytest.mark.parametrize(
+    ("offered", "wanted", "expected"),
+    [
+        (["keras", "onnx", "litert", "saved_model"], "", "litert"),
+        (["litert_int8", "saved_model"], "", "saved_model"),
+        (["litert_int8"], "", "litert_int8"),
+        (["litert", "onnx"], "onnx", "onnx"),
+        (["litert", "onnx"], "keras", "no format 'keras'; it has litert, onnx"),
+    ],
+)
+def test_the_quickest_exact_format_is_chosen(offered: list[str], wanted: str, expected: str) -> None:
+    try:
+        assert runtime.chosen(offered, wanted) == expected
+    except StepError as error:
+        assert expected in str(error)
+
+
+def test_a_format_without_its_runtime_is_passed_over_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "PACKAGES", runtime.PACKAGES | {"litert": "not_installed_here"})
+    assert runtime.chosen(["litert", "onnx"]) == "onnx"
+    with pytest.raises(StepError, match="nothing that runs litert is installed; not_installed_here is needed"):
+        runtime.chosen(["litert", "onnx"], "litert")
