@@ -180,7 +180,8 @@ def _against(found: Comparison, settings: "EvaluationSettings", metric: str, cha
     sure = f"{100 * (1 - settings.error_rate):g}%"
     said = (
         f"against the champion {champion} on the same {found.n:,} examples, {metric} differs by "
-        f"{found.difference:+.4f} (better on {found.won}, worse on {found.lost}; {sure} sure to be above {found.low:+.4f})"
+        f"{found.difference:+.4f} (better on {found.won}, worse on {found.lost}; "
+        f"{sure} sure to be above {found.low:+.4f})"
     )
     if settings.margin:
         if found.above(-settings.margin):

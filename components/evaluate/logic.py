@@ -136,9 +136,7 @@ def _rival(registry: str, data: Examples, task: ModuleType, challenger: inferenc
     identical = model.digest == challenger.digest
     notes = [f"The model has the same weights as the champion {champion.id}."] if identical else []
     if published.get("fingerprints", {}).get("data", data.fingerprint) != data.fingerprint:
-        notes.append(
-            f"The champion {champion.id} comes from other data, which may have held some of these test examples."
-        )
+        notes.append(f"The champion {champion.id} comes from other data: it may have seen some of these examples.")
     return Rival(champion.id, model, identical, tuple(notes))
 
 

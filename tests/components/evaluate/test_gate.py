@@ -110,16 +110,6 @@ def test_the_same_loss_on_a_slice_too_small_only_warns() -> None:
     assert "rare, 60 examples" in texts(found, "warning")
 
 
-def test_slices_rarely_refuse_an_equally_good_challenger() -> None:
-    generator = np.random.default_rng(5)
-    refused = 0
-    for _ in range(150):
-        new, old = (generator.random(600) < 0.9).astype(float), (generator.random(600) < 0.9).astype(float)
-        refused += not decision(new, old, margin=0.5, slice_margin=0.0, min_slice=50).accepted
-    # 5% at most, plus three standard deviations of 150 draws.
-    assert refused / 150 <= 0.05 + 3 * (0.05 * 0.95 / 150) ** 0.5
-
-
 def test_the_correction_counts_large_slices_only() -> None:
     masks = {"large": np.arange(N) < 1000, "small": np.arange(N) >= N - 10}
     large, small = gate.sliced(masks, {"accuracy": right(0.9)}, None, image_classification.Settings())

@@ -56,6 +56,15 @@ def test_an_equally_good_model_is_promoted_with_the_power_that_its_data_allow(
     assert simulation["Needed"](n, -margin, 0.05).promoted(tables) > power
 
 
+def test_slices_rarely_refuse_an_equally_good_model_and_nearly_always_one_that_is_clearly_worse_on_one(
+    simulation: dict[str, Any],
+) -> None:
+    shares = [share for _, share in simulation["slice_refusals"](np.random.default_rng(7))]
+    assert shares[0] <= PROMISED, "margin 0: the worst case"
+    assert shares[1] < 0.001
+    assert shares[2] > 0.95
+
+
 def test_the_walk_from_neighbour_to_neighbour_finds_what_every_single_test_says(simulation: dict[str, Any]) -> None:
     needed = simulation["Needed"](40, -0.1, 0.05)
     for total, fewest in enumerate(needed.fewest(range(41))):
