@@ -7,7 +7,7 @@ from pipelines.experiment import Experiment
 
 EXPERIMENT = Experiment(
     data=fashion_mnist.Settings(),
-    model=cnn.Settings(),
+    model=cnn.Settings(padding="same"),
     evaluation=image_classification.Settings(
         require=(Threshold(metric="accuracy", relation=">=", bound=0.85),),
         require_slices=(Threshold(metric="accuracy", relation=">=", bound=0.5),),
