@@ -1,6 +1,7 @@
 """Checks that a written format answers like the Keras model that was judged, on real test examples, and times it."""
 
 import time
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,9 +90,10 @@ def check_recorded(found: Sample, recorded: Path, mixed: bool) -> None:
     import numpy as np
 
     try:
-        with np.load(recorded) as arrays:
+        # Opened here: NumPy leaves a file open that is no archive.
+        with recorded.open("rb") as stream, np.load(stream) as arrays:
             keys, labels, outputs = (arrays[name] for name in ("key", "label", "logits"))
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise _mixup(f"{recorded.name} of the verdict cannot be read ({error})") from None
     places = {str(key): number for number, key in enumerate(keys.tolist())}
     wanted = [key.decode() if isinstance(key, bytes) else str(key) for key in found.batch["key"].tolist()]

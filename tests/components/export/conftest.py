@@ -44,6 +44,17 @@ class Judged:
         shutil.copytree(self.root, root)
         return Judged(root)
 
+    def train(self, precision: str) -> None:
+        """Train and judge anew."""
+        shutil.rmtree(self.root / "verdict")
+        train(self.root, precision)
+        evaluate(self)
+
+    def verdict(self, **values: Any) -> None:
+        """Write values into the verdict."""
+        path = self.root / "verdict" / "verdict.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
     def export(self, **changes: Any) -> dict[str, Place]:
         """Run export; the outputs by name."""
         from components.export.logic import export
