@@ -17,13 +17,16 @@ STEPS = ("prepare", "train", "evaluate", "export")
 CPU = "cpu"
 
 
-def compile_experiment(named: Named, target: Target | None, tag: Callable[[str], str] | None = None) -> str:
+def compile_experiment(
+    named: Named, target: Target | None, tag: Callable[[str], str] | None = None, freshness: str = ""
+) -> str:
     """The pipeline file (YAML) for an experiment.
 
     Args:
         named: the experiment.
         target: whose roots and images become the defaults. Without one they are empty, and the first step refuses.
         tag: step -> image tag; by default the digest of the sources that the step imports.
+        freshness: what stands for the state of data that lie outside (``components.data.freshness``).
 
     Returns:
         The pipeline's document and, after it, the one with Kubernetes' settings.
@@ -40,7 +43,7 @@ def compile_experiment(named: Named, target: Target | None, tag: Callable[[str],
             training,
             str(path),
             pipeline_name=f"training-{named.name}".replace("_", "-"),
-            pipeline_parameters=parameters(named, target, tag or image_tag),
+            pipeline_parameters={**parameters(named, target, tag or image_tag), "freshness": freshness},
         )
         return stable(path.read_text())
 

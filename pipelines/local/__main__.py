@@ -67,8 +67,8 @@ def _compile(folder: Path, path: Path) -> None:
 
     record: dict[str, Any] = json.loads((folder / "run.json").read_text())
     named = Named(record["experiment"], record["description"], Experiment.from_sections(record["parameters"]))
-    images = record["images"]
-    write_atomically(path, compile_experiment(named, Target(**record["target"]), images.__getitem__))
+    target, tag = Target(**record["target"]), record["images"].__getitem__
+    write_atomically(path, compile_experiment(named, target, tag, record["freshness"]))
 
 
 class Logs(io.TextIOBase):

@@ -12,6 +12,7 @@ from typing import Any
 
 from components.core.errors import StepError
 from components.core.sources import ROOT
+from components.data import freshness
 from pipelines import compiler, targets
 from pipelines.experiment import Named
 from pipelines.local import folder
@@ -48,6 +49,7 @@ def asked(named: Named, target: targets.Target, source: str, cache: bool) -> dic
         "parameters": sections,
         "target": target.model_dump(),
         "cache": cache,
+        "freshness": freshness(named.experiment.data),
         "images": {step: compiler.image_tag(step) for step in compiler.STEPS},
         "versions": versions(),
         "commit": _commit(),
