@@ -1,7 +1,12 @@
 """Any image data set of TensorFlow Datasets, by its name."""
 
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -48,9 +53,10 @@ def source(settings: Settings, advice: str = "") -> Source:
     Raises:
         StepError: there is no such data set or split, it cannot be downloaded, or it has no pictures with labels.
     """
+    network = Network()  # asked while the imports go on
     builder = _builder(settings.dataset)
     if not builder.is_prepared():
-        _download(builder, settings.dataset, advice)
+        _download(builder, settings.dataset, advice, network)
     wanted = {"train": settings.train} | ({"test": settings.test} if settings.test else {})
     return opened(builder, settings.dataset, wanted, settings.image_shape)
 
@@ -68,30 +74,56 @@ def _builder(name: str) -> "tensorflow_datasets.core.DatasetBuilder":
 
 
 def _known(name: str) -> list[str]:
-    """The data sets whose names begin alike: there are hundreds of others."""
+    """The few data sets whose names look alike: there are hundreds of others."""
     import tensorflow_datasets as tfds
 
-    known: list[str] = tfds.list_builders(with_community_datasets=False)
-    return [other for other in known if other[:1] == name[:1]] or ["cifar10", "mnist", "imagenet2012"]
+    known = tfds.list_builders(with_community_datasets=False)
+    return get_close_matches(name, known, n=5, cutoff=0.5) or ["cifar10", "imagenet2012", "mnist"]
 
 
-def _download(builder: "tensorflow_datasets.core.DatasetBuilder", name: str, advice: str) -> None:
+def _download(builder: Any, name: str, advice: str, network: "Network") -> None:
+    """Let TFDS download and prepare a data set, where there is a network or all it needs was brought by hand.
+
+    Raises:
+        StepError: it cannot; the ways to get the data are named.
+    """
+    import tensorflow_datasets as tfds
+
+    root = Path(builder.data_dir).parents[builder.info.full_name.count("/")]
+    manual = root / "downloads" / "manual" if builder.MANUAL_DOWNLOAD_INSTRUCTIONS else None
     ways = [advice] if advice else []
-    ways += ["connect to the network", f"copy a prepared {name} to {builder.data_dir}"]
-    try:
-        socket.create_connection(REACHED, timeout=PATIENCE).close()
-    except OSError:
-        raise StepError(
-            f"{name} is not on this machine and there is no network to download it", advice=", or ".join(ways)
-        ) from None
-    import tensorflow_datasets as tfds
-
+    ways += [f"put the files that TFDS's page of {name} names into {manual}"] if manual else ["connect to the network"]
+    way = ", or ".join([*ways, f"copy a prepared {name} to {builder.data_dir}"])
+    brought = manual is not None and manual.is_dir() and any(manual.iterdir())
+    if not brought and not network.reached():
+        raise StepError(f"{name} is not on this machine and there is no network to download it", advice=way)
     try:
         builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
-    except OSError:
-        raise  # a full disk, told as such
     except Exception as error:  # TFDS raises whatever its downloader and its builders raise
-        raise StepError(f"{name} could not be downloaded: {error}", advice=", or ".join(ways)) from error
+        if isinstance(error, OSError) and error.errno:
+            raise  # a full disk, told as such
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise StepError(f"{name} could not be downloaded: {reason}", advice=way) from error
+
+
+class Network:
+    """Whether there is a network, asked in a thread: looking up a name has no time limit of its own."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._answers: list[bool] = []
+        self._thread = threading.Thread(target=self._connect, daemon=True)
+        self._thread.start()
+
+    def _connect(self) -> None:
+        with suppress(OSError):
+            socket.create_connection(REACHED, timeout=PATIENCE).close()
+            self._answers.append(True)
+
+    def reached(self) -> bool:
+        """The answer, PATIENCE seconds after the question at the latest."""
+        self._thread.join(max(0.0, self._began + PATIENCE - time.monotonic()))
+        return bool(self._answers)
 
 
 def opened(builder: Any, name: str, wanted: dict[str, str], image_shape: tuple[int, int, int]) -> Source:
@@ -106,13 +138,19 @@ def opened(builder: Any, name: str, wanted: dict[str, str], image_shape: tuple[i
     import tensorflow_datasets as tfds
 
     kinds = builder.info.features
-    if not isinstance(kinds.get("label"), tfds.features.ClassLabel) or "image" not in kinds:
+    if not {"image", "label"} <= set(kinds) or not isinstance(kinds["label"], tfds.features.ClassLabel):
         raise StepError(f"{name} has {', '.join(kinds)}, where image and label (a class) were expected")
     for split in wanted.values():
-        plain = split.partition("[")[0]
-        if plain not in builder.info.splits:
-            raise StepError(f"{name} has no split {plain!r}", advice=nearest(plain, builder.info.splits))
+        for plain in named(split):
+            if plain not in builder.info.splits:
+                raise StepError(f"{name} has no split {plain!r}", advice=nearest(plain, builder.info.splits))
+        try:
+            tfds.core.ReadInstruction.from_spec(split).to_absolute(builder.info.splits)
+        except (AssertionError, ValueError) as error:
+            raise StepError(f"{split!r} is no split of {name}: {str(error).splitlines()[0]}") from None
     raw = tuple(kinds["image"].shape) == tuple(image_shape)
+    if not raw and not isinstance(kinds["image"], tfds.features.Image):
+        raise StepError(f"{name} has arrays of {list(kinds['image'].shape)}, not {list(image_shape)}")
     info = {
         "classes": list(kinds["label"].names),
         "image_shape": list(image_shape),
@@ -125,6 +163,11 @@ def opened(builder: Any, name: str, wanted: dict[str, str], image_shape: tuple[i
         licence=builder.info.redistribution_info.license or "not stated",
         text=f"{name} of TensorFlow Datasets",
     )
+
+
+def named(split: str) -> list[str]:
+    """The splits that a split's text names: ``train[:10%]+test`` names two."""
+    return [part.partition("[")[0].strip() for part in split.split("+")]
 
 
 def _stream(builder: Any, split: str, raw: bool) -> Stream:

@@ -81,9 +81,23 @@ def fractions(split: tuple[float, float, float], official: set[str]) -> dict[str
 
 
 def thresholds(shares: dict[str, float]) -> np.ndarray:
-    """Two bounds for a key, uint64: below the first it is a test example, below the second validation, else train."""
+    """Two bounds for a mixed key, uint64: test below the first, validation below the second, else train."""
     test, validation = shares["test"], shares["test"] + shares["validation"]
     return np.array([min(round(bound * 2**64), 2**64 - 1) for bound in (test, validation)], np.uint64)
+
+
+def mixed(keys: np.ndarray, salt: str) -> np.ndarray:
+    """Keys as independent ones of another salt, uint64 [n]: SplitMix64's finalizer (Steele, Lea, Flood, 2014).
+
+    The salt is the source's name. Without it, data that were cut by their keys once, prepared again from their
+    directory, would all fall on one side of the second cut.
+    """
+    start = int.from_bytes(hashlib.blake2b(salt.encode(), digest_size=KEY_BYTES).digest())
+    bits = keys ^ np.uint64(start)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+    spread: np.ndarray = bits ^ (bits >> np.uint64(31))
+    return spread
 
 
 def keys_of(images: list[bytes]) -> np.ndarray:
@@ -117,7 +131,7 @@ class _Run:
                 which = np.full(len(keys), SPLITS.index(origin))
                 new.append(keys)
             else:
-                which = CUT[np.searchsorted(bounds, keys, side="right")]
+                which = CUT[np.searchsorted(bounds, mixed(keys, self.settings.name), side="right")]
             repeated = _contains(self.held, keys)
             self.filled.duplicates[origin] = self.filled.duplicates.get(origin, 0) + int(repeated.sum())
             self._write(list(compress(checked, ~repeated)), keys[~repeated], which[~repeated])

@@ -1,0 +1,85 @@
+"""A folder that TensorFlow Datasets wrote, or prepare itself, on disk or in Cloud Storage."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from components.core import storage
+from components.core.config import Positive
+from components.core.errors import StepError
+from components.data import DataSettings, Source, folder_state
+
+MARK = "dataset_info.json"
+
+
+class Settings(DataSettings):
+    """A directory that ``tfds.builder_from_directory`` opens.
+
+    Attributes:
+        directory: the folder with ``dataset_info.json``: a local path, or ``gs://``, which is copied to this machine
+            while it is read. What lies in Cloud Storage is taken anew when ``version`` or ``max_age`` says so.
+        train: the split, or sub-split such as ``train[:10%]``, to train on, and to validate on without ``validation``.
+        validation: the official validation split; empty cuts one from train by ``split``.
+        test: the official test split; empty cuts one from train by ``split``.
+        image_shape: height, width and channels that the model sees; encoded pictures of other sizes are resized.
+    """
+
+    name: Literal["tfds_directory"] = "tfds_directory"
+    directory: Annotated[str, Field(min_length=1)]
+    train: str = "train"
+    validation: str = ""
+    test: str = "test"
+    image_shape: tuple[Positive, Positive, Positive]
+
+    def input_shape(self) -> tuple[int, ...]:
+        return self.image_shape
+
+
+def state(settings: Settings) -> str:
+    """A digest over the names, sizes and times of a local directory's files."""
+    return "" if storage.is_remote(settings.directory) else folder_state(settings.directory)
+
+
+def source(settings: Settings) -> Source:
+    """The examples of the directory.
+
+    Raises:
+        StepError: there is no such directory or split, or it has no pictures with labels.
+    """
+    import tensorflow_datasets as tfds
+
+    from components.data.tfds import named, opened
+
+    wanted = {"train": settings.train, "validation": settings.validation, "test": settings.test}
+    wanted = {ours: theirs for ours, theirs in wanted.items() if theirs}
+    folder = _local(settings.directory, [name for theirs in wanted.values() for name in named(theirs)])
+    if not (folder / MARK).is_file():
+        raise StepError(
+            f"{settings.directory} has no {MARK}", advice="give the folder of one version, such as .../1.0.0"
+        )
+    try:
+        builder = tfds.builder_from_directory(folder)
+    # TFDS raises whatever its parsers raise.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise StepError(f"{settings.directory} cannot be opened: {reason}") from error
+    return opened(builder, settings.directory, wanted, settings.image_shape)
+
+
+def _local(directory: str, splits: list[str]) -> Path:
+    """The directory, or a copy of what is needed of it that lasts as long as this process."""
+    if not storage.is_remote(directory):
+        return Path(directory).expanduser()
+    copy = tempfile.TemporaryDirectory(prefix="tfds-")
+    COPIES.append(copy)
+    every = storage.listing(directory)
+    needed = [name for name in every if ".tfrecord" not in name or any(f"-{split}." in name for split in splits)]
+    if MARK in needed:
+        storage.download(directory, Path(copy.name), names=needed)
+    return Path(copy.name)
+
+
+# Kept here, for a temporary folder is removed with its last reference.
+COPIES: list["tempfile.TemporaryDirectory[str]"] = []
