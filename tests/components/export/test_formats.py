@@ -12,52 +12,56 @@ import pytest
 
 from components.core.errors import StepError
 from components.export import formats, parity, runtime
-from components.models import ModelSettings, cnn, resnet
+from components.models import cnn
 from components.tasks import image_classification
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (70, 8, 8, 1), dtype=np.uint8)
 EXACT = ("saved_model", "litert", "onnx")
 
 
-def built(settings: ModelSettings, module: Any, precision: str = "float32") -> Any:
-    """A model with weights of its own: batch normalization's too, which start as the identity."""
-    import keras
-
+def network_of(settings: cnn.Settings, precision: str = "float32") -> Any:
     from components.core import devices
 
     with devices.opened(backend="tensorflow", precision=precision, seed=1):
-        model = module.build(settings, (8, 8, 1), 10)
+        return cnn.build(settings, (8, 8, 1), 10)
+
+
+def with_dropout() -> Any:
+    return network_of(cnn.Settings(filters=(8,), dropout=0.5))
+
+
+def with_normalization() -> Any:
+    """A residual block, whose normalization is not the identity as it is in a new model."""
+    import keras
+
+    inputs = keras.Input((8, 8, 1), dtype="uint8", name="image")
+    x = keras.layers.Conv2D(4, 3, padding="same")(keras.layers.Rescaling(1 / 255)(inputs))
+    y = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    x = keras.layers.Add()([x, keras.layers.Conv2D(4, 3, padding="same")(y)])
+    model = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(x)))
     random = np.random.default_rng(1)
     for variable in model.variables:
-        if "norm" in variable.path:
+        if "normalization" in variable.path:
             variable.assign(random.uniform(0.5, 1.5, variable.shape))
-    assert isinstance(model, keras.Model)
     return model
 
 
-@pytest.mark.parametrize(
-    ("model", "bound"),
-    [
-        (lambda: built(cnn.Settings(filters=(8,), dropout=0.5), cnn), 1e-5),
-        (lambda: built(resnet.Settings(depth=18, zero_gamma=False), resnet), 1e-4),
-    ],
-    ids=["cnn with dropout", "resnet with batch normalization"],
-)
-def test_exact_formats_give_the_outputs_of_keras_at_every_batch_size(model: Any, bound: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", [with_dropout, with_normalization], ids=lambda model: model.__name__)
+def test_exact_formats_give_the_outputs_of_keras_at_every_batch_size(model: Any, tmp_path: Path) -> None:
     network = model()
     expected = network.predict_on_batch(IMAGES)
     formats.write(formats.source(network, image_classification, IMAGES), tmp_path, EXACT)
     for name in EXACT:
         run = runtime.load(tmp_path, name)
         for size in (1, 3, 64, 2):
-            assert parity.differences(expected[:size], run(IMAGES[:size]))[0] < bound, (name, size)
+            assert parity.differences(expected[:size], run(IMAGES[:size]))[0] < 1e-5, (name, size)
         assert runtime.run_all(run, IMAGES).shape == (70, 10)
 
 
 def test_quantized_formats_are_smaller_and_int8_computes_in_int8(tmp_path: Path) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
-    network = built(cnn.Settings(filters=(32, 64), padding="same"), cnn)
+    network = network_of(cnn.Settings(filters=(32, 64), padding="same"))
     names = ("litert", "litert_dynamic", "litert_int8")
     formats.write(formats.source(network, image_classification, IMAGES), tmp_path, names)
     whole, dynamic, integer = (formats.size(tmp_path / runtime.PLACES[name]) for name in names)
@@ -73,7 +77,7 @@ def test_quantized_formats_are_smaller_and_int8_computes_in_int8(tmp_path: Path)
 def test_the_saved_model_serves_logits_and_probabilities_by_name(tmp_path: Path) -> None:
     import tensorflow as tf
 
-    network = built(cnn.Settings(filters=(8,)), cnn)
+    network = network_of(cnn.Settings(filters=(8,)))
     formats.write(formats.source(network, image_classification, IMAGES), tmp_path, ["saved_model"])
     served = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"](image=tf.constant(IMAGES))
     assert set(served) == {"logits", "probabilities"}
@@ -83,7 +87,7 @@ def test_the_saved_model_serves_logits_and_probabilities_by_name(tmp_path: Path)
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_a_model_of_mixed_precision_is_exported_in_float32(precision: str, tmp_path: Path) -> None:
-    mixed = built(cnn.Settings(filters=(8, 16), padding="same"), cnn, precision)
+    mixed = network_of(cnn.Settings(filters=(8, 16), padding="same"), precision)
     assert {layer.compute_dtype for layer in mixed.layers if layer.weights} == {precision[6:], "float32"}
     mixed.save(tmp_path / "model.keras")
     network = runtime.keras_model(tmp_path / "model.keras")
@@ -116,7 +120,7 @@ np.save(sys.argv[1] + "/outputs.npy", model.predict_on_batch(images))
 
 
 def test_litert_and_onnx_run_without_tensorflow(tmp_path: Path) -> None:
-    network = built(cnn.Settings(filters=(8,)), cnn)
+    network = network_of(cnn.Settings(filters=(8,)))
     formats.write(formats.source(network, image_classification, IMAGES), tmp_path, ["litert", "onnx"])
     script = """
 import json, sys
@@ -151,9 +155,7 @@ def test_a_model_that_a_format_cannot_express_is_named(tmp_path: Path) -> None:
     inputs = keras.Input((8, 8, 1), dtype="uint8", name="image")
     x = keras.ops.fft2((keras.ops.cast(inputs[..., 0], "float32"), keras.ops.cast(inputs[..., 0], "float32")))[0]
     network = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
-    with pytest.raises(
-        StepError, match="cannot be written as litert: .*; leave litert out of export.formats"
-    ) as caught:
+    with pytest.raises(StepError, match=r"cannot be written as litert: .*; leave litert out of") as caught:
         formats.write(formats.source(network, image_classification, IMAGES), tmp_path, ["litert"])
     assert caught.value.kind == "model"
 

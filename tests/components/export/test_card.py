@@ -1,0 +1,80 @@
+"""The model card: the same content as Markdown and as a page."""
+
+from typing import Any
+
+from components.core.examples import Examples
+from components.export import card
+from components.export.accepted import Verdict
+
+METRICS = {"accuracy": 0.91, "accuracy_low": 0.9, "accuracy_high": 0.92, "loss": 0.3, "macro_f1": 0.9}
+
+
+def content(**changes: Any) -> card.Card:
+    slices = [
+        {"name": "class a|b", "examples": 500, "counts": True, "metrics": {"accuracy": 0.95, "loss": 0.2}},
+        {"name": "class <b>", "examples": 12, "counts": False, "metrics": {"accuracy": 0.5, "loss": 0.9}},
+    ]
+    values: dict[str, Any] = {
+        "champion": "v1",
+        "reasons": ["accuracy is 0.91, required >= 0.9."],
+        "metrics": METRICS,
+        "metric": "accuracy",
+        "slices": slices,
+        "worst_slice": "class <b>",
+        "settings": {"min_slice": 100, "abstain_below": 0.4},
+        "data": "d",
+        "examples": 512,
+    }
+    found = {"bytes": 411_000, "difference": 3e-7, "metric_change": -0.002}
+    times = {f"p{percent}_us_batch{size}": 28.5 for percent in (50, 99) for size in (1, 64)}
+    info = {"classes": ["a|b", "<b>"], "image_shape": [28, 28, 1]}
+    return card.card(
+        name="clothes",
+        version="0123456789ab",
+        kind="Image classification: one label for one picture.",
+        data=Examples("/data", "d", "image_classification", "a source", {"train": 4000, "test": 512}, info),
+        training={"name": "cnn", "parameters": 101_578, "epochs": 10, "versions": {"keras": "3.15.1"}},
+        verdict=Verdict(**(values | changes)),
+        formats={"litert": found | times, "litert_int8": found | times},
+        fingerprints={"data": "d", "model.keras": "f00d"},
+    )
+
+
+def test_the_card_says_what_the_model_is_and_where_it_is_weak() -> None:
+    text = card.markdown(content())
+    for line in (
+        "# Model card: clothes",
+        "version 0123456789ab",
+        "- 95% interval: 0.9000 to 0.9200",
+        "- parameters: 101,578",
+        "- input: 28 x 28 x 1",
+        r"It is at its weakest on class \<b>: accuracy 0.5000 on 12 examples.",
+        r"Slices of fewer than 100 examples did not count for the decision: class \<b>.",
+        "No label is given where the best probability is under 0.4.",
+        "accuracy is 0.91, required >= 0.9.",
+        "- compared with: v1",
+        r"| class a\|b | 500 | 0.95 | 0.2 |  |",
+        r"| litert\_int8 | 0.411 MB | 3.0e-07 | -0.0020 | 28.5 | 28.5 | 28.5 | 28.5 |",
+        "| model.keras | f00d |",
+    ):
+        assert line in text.splitlines(), line
+
+
+def test_a_table_s_rows_have_as_many_cells_as_its_head() -> None:
+    text = card.markdown(content()).replace(r"\|", "")
+    widths = [[line.count("|") for line in block.splitlines()] for block in text.split("\n\n") if block[0] == "|"]
+    assert len(widths) == 4 and all(len(set(counts)) == 1 and len(counts) > 2 for counts in widths)
+
+
+def test_names_from_outside_stay_text_on_the_page() -> None:
+    page = card.html(content())
+    assert "class &lt;b&gt;" in page and "<b>" not in page
+    for title in ("Model", "Limits", "Metrics", "Slices", "Decision", "Data", "Training", "Formats", "Fingerprints"):
+        assert f"<h2>{title}</h2>" in page
+
+
+def test_what_was_not_found_is_left_out() -> None:
+    text = card.markdown(content(champion="", slices=[], worst_slice="", settings={}, metrics={"accuracy": 0.91}))
+    assert "- compared with: no champion yet" in text
+    for absent in ("weakest", "fewer than", "No label is given"):
+        assert absent not in text
