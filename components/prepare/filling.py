@@ -18,7 +18,7 @@ from components.core import progress
 from components.core.errors import StepError
 from components.data import DataSettings, Example, Source
 from components.prepare.profile import Profile
-from components.prepare.writer import Encoder, Split, cores
+from components.prepare.writer import Encoder, Split, Value, cores
 
 SPLITS = ("train", "validation", "test")
 # A key's side of the two bounds -> the split's number.
@@ -29,7 +29,7 @@ BATCH = 128
 KEY_BYTES = 8
 MEGABYTE = 10**6
 
-Checked = tuple[bytes, dict[str, int | float]]
+Checked = tuple[bytes, dict[str, Value]]
 
 
 @dataclass

@@ -61,7 +61,7 @@ def prepare(data: dict[str, Any], data_root: str, freshness: str, examples: Arti
         **counts,
     )
     Path(report.path).parent.mkdir(parents=True, exist_ok=True)
-    Path(report.path).write_text(reporting.page(index, settings, filled, task))
+    Path(report.path).write_text(reporting.page(index, filled))
 
 
 def _require_examples(filled: Filled) -> None:

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from components.prepare.writer import Value
+
 SPLITS = 3
-BINS = 32
-# Pictures kept for the report: those with the smallest keys, so the choice depends on the content alone.
-CLASSES_SHOWN, PER_CLASS = 20, 8
+BINS = 40
+# Training pictures kept, as many of each class, in the classes' order: those with the smallest keys, so that the choice
+# depends on the content alone and adding others moves it little.
+KEPT = 500
 
 
 class Profile:
@@ -21,36 +24,39 @@ class Profile:
     """
 
     def __init__(self, info: dict[str, Any], task: ModuleType) -> None:
-        self.info, self.task = info, task
+        self._info, self._task = info, task
         classes = len(info["classes"])
         self.counts = np.zeros((SPLITS, classes), np.int64)
         self.brightness = np.zeros(BINS, np.int64)
-        shown = min(classes, CLASSES_SHOWN)
+        self._each = max(1, KEPT // classes)
         # For each class a heap of (-key, picture): its first is the largest key kept.
-        self._kept: list[list[tuple[int, bytes]]] = [[] for _ in range(shown)]
-        self._largest = np.full(classes, -1, np.float64)
-        self._largest[:shown] = np.inf
+        self._kept: list[list[tuple[int, bytes]]] = [[] for _ in range(min(classes, KEPT))]
+        # A key below its class's bound is kept.
+        self._bounds = np.zeros(classes, np.uint64)
+        self._bounds[: len(self._kept)] = np.iinfo(np.uint64).max
 
     def see(
-        self, examples: list[tuple[bytes, dict[str, Any]]], keys: np.ndarray, which: np.ndarray, labels: np.ndarray
+        self, examples: list[tuple[bytes, dict[str, Value]]], keys: np.ndarray, which: np.ndarray, labels: np.ndarray
     ) -> None:
         """Take note of some examples with their keys, split numbers and labels, each [n]."""
         np.add.at(self.counts, (which, labels), 1)
         training = which == 0
-        values = np.array([features["brightness"] for _, features in examples])[training]
+        values = np.array([features["brightness"] for _, features in examples], np.float64)[training]
         self.brightness += np.bincount(np.minimum(values * BINS, BINS - 1).astype(int), minlength=BINS)
-        for place in np.flatnonzero(training & (keys < self._largest[labels])):
+        for place in np.flatnonzero(training & (keys < self._bounds[labels])):
             self._keep(int(labels[place]), int(keys[place]), examples[place][0])
 
     def _keep(self, label: int, key: int, image: bytes) -> None:
         kept = self._kept[label]
-        if len(kept) < PER_CLASS:
+        if len(kept) < self._each:
             heapq.heappush(kept, (-key, image))
         elif key < -kept[0][0]:
             heapq.heapreplace(kept, (-key, image))
-        if len(kept) == PER_CLASS:
-            self._largest[label] = -kept[0][0]
+        if len(kept) == self._each:
+            self._bounds[label] = -kept[0][0]
 
     def pictures(self) -> list[list[np.ndarray]]:
-        """The pictures kept of each of the first classes, uint8 [height, width, channels]."""
-        return [[self.task.pixels(image, self.info) for _, image in sorted(kept, reverse=True)] for kept in self._kept]
+        """The pictures kept of each class, uint8 [height, width, channels]."""
+        return [
+            [self._task.pixels(image, self._info) for _, image in sorted(kept, reverse=True)] for kept in self._kept
+        ]
