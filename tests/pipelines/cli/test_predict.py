@@ -1,0 +1,158 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.core import registry
+from components.tasks import image_classification
+from pipelines.cli.main import main
+
+CLASSES = ["dark", "bright"]
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that tells dark pictures from bright ones, as LiteRT and ONNX."""
+    import keras
+
+    from components.core import devices
+    from components.export import formats
+
+    folder = tmp_path_factory.mktemp("version")
+    with devices.opened(backend="tensorflow", precision="float32"):
+        inputs = keras.Input((4, 4, 1), dtype="uint8", name="image")
+        mean = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+        model = keras.Model(inputs, keras.layers.Dense(2)(mean))
+        model.set_weights([np.array([[-8.0, 8.0]]), np.array([4.0, -4.0])])
+        pictures = np.zeros((1, 4, 4, 1), np.uint8)
+        formats.write(formats.source(model, image_classification, pictures), folder, ("litert", "onnx"))
+    (folder / "model.keras").write_text("not needed")
+    described = {
+        "task": "image_classification",
+        "info": {"classes": CLASSES, "image_shape": [4, 4, 1]},
+        "evaluation": image_classification.Settings(abstain_below=0.6).parameters(),
+    }
+    (folder / "version.json").write_text(json.dumps(described))
+    return folder
+
+
+@pytest.fixture
+def runs(version: Path, tmp_path: Path) -> Path:
+    """A folder of runs: a published model ``light``, a run that exported it and one that was refused."""
+    root = tmp_path / "runs"
+    registry.publish(str(root / "registry" / "light"), version, "v1", "")
+    for name, exported in (("20260101-000000-light", True), ("20260102-000000-dull", False)):
+        (root / name / "steps").mkdir(parents=True)
+        (root / name / "run.json").write_text(json.dumps({"status": "succeeded"}))
+        record = {"step": "export", "started": 0, "outputs": {"exported": {"path": str(version)}}}
+        if exported:
+            (root / name / "steps" / "export.json").write_text(json.dumps(record))
+    return root
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    (folder / "more").mkdir(parents=True)
+    for name, level in (("a.png", 0), ("more/b.png", 255), ("more/c.png", 128)):
+        Image.fromarray(np.full((6, 6), level, np.uint8)).save(folder / name)
+    return folder
+
+
+def predicted(capsys: pytest.CaptureFixture[str], *arguments: Any) -> list[dict[str, Any]]:
+    assert main(["predict", *map(str, arguments)]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "light",
+        "{runs}/registry/light",
+        "{runs}/registry/light/versions/v1",
+        "{version}",
+        "20260101-000000-light",
+        "20260101",
+    ],
+)
+def test_a_model_has_many_names(
+    model: str, runs: Path, version: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = predicted(capsys, model.format(runs=runs, version=version), pictures, "--runs", runs)
+    assert [(Path(one["input"]).name, one["label"]) for one in found] == [
+        ("a.png", "dark"),
+        ("b.png", "bright"),
+        ("c.png", None),
+    ]
+    assert all(one["probability"] == one["top"][0]["probability"] for one in found)
+
+
+@pytest.mark.parametrize("name", ["litert", "onnx"])
+def test_files_arrays_and_folders_come_in_the_order_given(
+    name: str, runs: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "two.npy", np.stack([np.full((4, 4), level, np.uint8) for level in (255, 0)]))
+    arguments = (tmp_path / "two.npy", pictures / "a.png", "--format", name, "--top", 1, "--runs", runs)
+    found = predicted(capsys, "light", *arguments)
+    assert [one["label"] for one in found] == ["bright", "dark", "dark"]
+    assert [len(one["top"]) for one in found] == [1, 1, 1]
+
+
+def test_a_terminal_gets_a_table(
+    runs: Path, pictures: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["predict", "light", str(pictures), "--runs", str(runs)]) == 0
+    head, first, *_, last = capsys.readouterr().out.splitlines()
+    assert head.split() == ["input", "label", "probability", "next"]
+    assert first.split()[1:] == ["dark", "1.000", "bright", "0.000"]
+    assert "none is sure enough" in last
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lihgt", "{pictures}"], "unknown model 'lihgt'"),
+        (["lihgt", "{pictures}"], "did you mean light?"),
+        (["{pictures}", "{pictures}"], "holds neither version.json nor champion.json"),
+        (["20260102-000000-dull", "{pictures}"], "run 20260102-000000-dull exported no model"),
+        (["light", "{pictures}", "--format", "litert_int8"], "has no format 'litert_int8'"),
+        (["light", "{pictures}", "--format", "tflite"], "has no format 'tflite'"),
+        (["light", "{pictures}", "--top", "-1"], "--top"),
+        (["light"], "Missing argument"),
+        (["light", "{pictures}/nothing.png"], "no such file or folder"),
+        (["light", "{pictures}/empty"], "no JPEG or PNG files"),
+        (["light", "{pictures}/broken.png"], "cannot be read as a picture"),
+        (["light", "{pictures}/text.txt"], "is no picture"),
+        (["light", "{pictures}/float.npy"], "must hold uint8 pixels"),
+    ],
+)
+def test_what_cannot_be_predicted_is_told_in_one_line(
+    arguments: list[str], message: str, runs: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pictures / "empty").mkdir()
+    (pictures / "broken.png").write_bytes((pictures / "a.png").read_bytes()[:40])
+    (pictures / "text.txt").write_text("text")
+    np.save(pictures / "float.npy", np.zeros((4, 4)))
+    command = [argument.format(pictures=pictures) for argument in arguments]
+    assert main(["predict", *command, "--runs", str(runs)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and message in line
+
+
+def test_litert_predicts_without_tensorflow(runs: Path, pictures: Path) -> None:
+    script = f"""
+import sys
+from pipelines.cli.main import main
+assert main(["predict", "light", {str(pictures)!r}, "--runs", {str(runs)!r}]) == 0
+assert not {{"tensorflow", "keras", "jax"}} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "", 3)
