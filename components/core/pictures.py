@@ -50,7 +50,9 @@ def from_file(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
             if image.mode.startswith("I"):  # 16 bits: the upper 8, as TensorFlow takes them
                 return fitted((np.asarray(image, np.uint32) >> 8).astype(np.uint8), shape)
-            return fitted(np.asarray(image.convert("L" if shape[2] == 1 else "RGB")), shape)
+            mode = "L" if shape[2] == 1 else "RGB"
+            image.draft(mode, image.size)  # the grey that a JPEG itself stores, as TensorFlow takes it
+            return fitted(np.asarray(image.convert(mode)), shape)
     # Pillow raises SyntaxError for a broken PNG and ValueError for some broken headers.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = "not a JPEG or PNG" if isinstance(error, Image.UnidentifiedImageError) else str(error).splitlines()[0]

@@ -132,7 +132,8 @@ def parse(records: "tf.Tensor", info: dict[str, Any]) -> "dict[str, tf.Tensor]":
         return batch | {"image": tf.reshape(image, [-1, height, width, channels])}
 
     def decoded(data: "tf.Tensor") -> "tf.Tensor":
-        image = tf.io.decode_image(data, channels=channels, expand_animations=False)
+        # It reads PNG, too. The accurate transform is Pillow's, so that prediction sees the very same pixels.
+        image = tf.io.decode_jpeg(data, channels=channels, dct_method="INTEGER_ACCURATE")
         image.set_shape([None, None, channels])
         resized = tf.image.resize(image, [height, width])
         return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)

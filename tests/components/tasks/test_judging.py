@@ -1,0 +1,81 @@
+"""How image classification judges outputs and turns them into predictions."""
+
+import numpy as np
+import pytest
+
+from components.tasks import image_classification as task
+
+INFO = {"classes": ["cat", "dog", "owl"], "image_shape": [2, 2, 1]}
+OUTPUTS = np.array([[3, 1, 0], [0, 2, 1.9], [0, 0, 4], [5, 0, 0]], np.float32)
+BATCH = {
+    "label": np.array([0, 2, 2, 1]),
+    "key": np.array([b"a", b"b", b"c", b"d"]),
+    "brightness": np.array([0.1, 0.2, 0.3, 0.4], np.float32),
+}
+
+
+def test_predictions_are_the_best_labels_with_their_probabilities() -> None:
+    found = task.predictions(OUTPUTS, task.Settings(top_k=2), INFO)
+    assert [one["label"] for one in found] == ["cat", "dog", "owl", "cat"]
+    assert [top["label"] for top in found[1]["top"]] == ["dog", "owl"]
+    assert found[0]["probability"] == pytest.approx(np.exp(3) / np.exp([3, 1, 0]).sum())
+    assert found[0]["top"][0]["probability"] == found[0]["probability"]
+
+
+def test_more_labels_than_classes_are_not_asked_for() -> None:
+    assert len(task.predictions(OUTPUTS, task.Settings(top_k=5), INFO)[0]["top"]) == 3
+    assert task.score(OUTPUTS, BATCH, task.Settings(top_k=5), INFO)["top_k"] == 1
+
+
+def test_below_the_abstain_threshold_there_is_no_label_but_still_the_best_ones() -> None:
+    settings = task.Settings(abstain_below=0.6, top_k=2)
+    found = task.predictions(OUTPUTS, settings, INFO)
+    assert [one["label"] for one in found] == ["cat", None, "owl", "cat"]
+    assert found[1]["top"][0]["label"] == "dog"
+    scores = task.score(OUTPUTS, BATCH, settings, INFO)
+    assert scores["answered"] == 0.75
+    assert scores["answered_accuracy"] == pytest.approx(2 / 3)
+    assert scores["accuracy"] == 0.5
+
+
+def test_no_outputs_give_no_predictions() -> None:
+    assert task.predictions(OUTPUTS[:0], task.Settings(), INFO) == []
+
+
+def test_every_metric_that_a_threshold_may_name_is_scored() -> None:
+    assert set(task.METRICS) <= set(task.score(OUTPUTS, BATCH, task.Settings(), INFO))
+    assert set(task.SLICE_METRICS) == set(task.example_values(OUTPUTS, BATCH, task.Settings()))
+    assert task.PAIRED_METRIC in task.SLICE_METRICS
+
+
+def test_the_paired_metric_is_right_or_wrong() -> None:
+    assert task.correct(OUTPUTS, BATCH).tolist() == [1, 0, 1, 0]
+
+
+def test_the_surest_mistake_is_the_most_probable_wrong_label() -> None:
+    found = task.mistaken(OUTPUTS, BATCH)
+    assert found[0] == found[2] == 0
+    assert found.argmax() == 3
+
+
+def test_slices_are_classes_and_quarters_of_recorded_attributes() -> None:
+    found = task.slices(BATCH, INFO)
+    assert found["class owl"].tolist() == [False, True, True, False]
+    assert found["brightness lowest quarter"].tolist() == [True, False, False, False]
+    assert found["brightness highest quarter"].tolist() == [False, False, False, True]
+    assert len(found) == 3 + 4
+
+
+def test_attributes_without_variety_and_classes_without_examples_are_no_slices() -> None:
+    batch = BATCH | {"brightness": np.full(4, 0.5), "label": np.array([0, 0, 2, 2])}
+    assert set(task.slices(batch, INFO)) == {"class cat", "class owl"}
+
+
+def test_the_report_shows_mistakes_with_what_they_were_taken_for() -> None:
+    settings = task.Settings(resamples=100)
+    found = task.score(OUTPUTS, BATCH, settings, INFO)
+    intervals = task.resampled(OUTPUTS, BATCH, settings, found)
+    mistakes = [(3, np.zeros((2, 2, 1), np.uint8))]
+    html = "".join(task.figures(OUTPUTS, BATCH, settings, INFO, intervals, mistakes))
+    assert "dog, taken for cat" in html
+    assert "Most confident mistakes" not in "".join(task.figures(OUTPUTS, BATCH, settings, INFO, intervals, []))
