@@ -19,9 +19,6 @@ from components.prepare import report as reporting
 from components.prepare import writer
 from components.prepare.filling import SPLITS, Filled, fill
 
-# Written last in Cloud Storage, and there in every complete directory.
-MARK = "dataset_info.json"
-
 
 def prepare(data: dict[str, Any], data_root: str, freshness: str, examples: Artifact, report: Artifact) -> None:
     """Bring a data source into a TFDS directory ``<data_root>/<fingerprint>``, an index of it and a report.
@@ -96,20 +93,31 @@ def _aside(data_root: str) -> Iterator[Path]:
 
 
 def _publish(folder: Path, data_root: str, fingerprint: str) -> str:
-    """Give a finished folder its name, unless it is there already; returns where it lies."""
+    """Give a finished folder its name, unless it is there already and whole; returns where it lies."""
     directory = storage.join(data_root, fingerprint)
-    if storage.exists(storage.join(directory, MARK)):
+    if _whole(directory):
         return directory
-    if not storage.is_remote(data_root):
-        try:
-            folder.rename(directory)
-        except OSError:
-            # Another run was faster: its directory has the same content.
-            if not storage.exists(storage.join(directory, MARK)):
-                raise
+    if storage.is_remote(data_root):
+        mark = (folder / writer.MARK).read_text()
+        (folder / writer.MARK).unlink()
+        storage.upload(folder, directory)
+        storage.write_text(storage.join(directory, writer.MARK), mark)
         return directory
-    mark = (folder / MARK).read_text()
-    (folder / MARK).unlink()
-    storage.upload(folder, directory)
-    storage.write_text(storage.join(directory, MARK), mark)
+    # Someone removed files from it.
+    storage.remove(directory)
+    try:
+        folder.rename(directory)
+    except OSError:
+        # Another run was faster: its directory has the same content.
+        if not _whole(directory):
+            raise
     return directory
+
+
+def _whole(directory: str) -> bool:
+    """Whether there is a directory with all the record files that its description names."""
+    try:
+        names = writer.described(storage.read_text(storage.join(directory, writer.MARK)))
+    except FileNotFoundError:
+        return False
+    return set(names) <= set(storage.listing(directory))

@@ -4,6 +4,7 @@ A ``tf.train.Example`` is nested length-prefixed fields. All that does not depen
 for equal lengths, so those bytes are made once a length and joined with the values; nothing imports TensorFlow.
 """
 
+import json
 import os
 import struct
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,8 @@ from typing import IO, Any, Self
 from google_crc32c import value as crc32c
 
 NAME = "examples"
+# The description's file, which makes a folder a TFDS directory; the last one written in Cloud Storage.
+MARK = "dataset_info.json"
 WRITE_BYTES = 1 << 20
 # TFRecord: length, masked CRC of the length, data, masked CRC of the data
 # (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details).
@@ -143,8 +146,7 @@ class Split:
         if len(self.counts) < wanted:
             self._cut(wanted)
         for number in range(len(self.counts)):
-            name = f"{NAME}-{self.name}.tfrecord-{number:05d}-of-{len(self.counts):05d}"
-            self._path(number).rename(self.folder / name)
+            self._path(number).rename(self.folder / _file(self.name, number, len(self.counts)))
 
     def _cut(self, wanted: int) -> None:
         """Spread the records evenly; only small splits are, so this moves little."""
@@ -162,6 +164,11 @@ class Split:
 
     def _path(self, number: int) -> Path:
         return self.folder / f".{self.name}.{number:05d}"
+
+
+def _file(split: str, number: int, count: int) -> str:
+    """A record file's name, by TFDS's default template."""
+    return f"{NAME}-{split}.tfrecord-{number:05d}-of-{count:05d}"
 
 
 def _records(path: Path) -> Iterator[bytes]:
@@ -193,6 +200,12 @@ def describe(folder: Path, features: Mapping[str, Any], splits: list[Split], *, 
         description=text,
         license=licence,
     )
+
+
+def described(text: str) -> list[str]:
+    """The names of the record files that the text of a ``dataset_info.json`` of ours tells of."""
+    splits = {split["name"]: len(split["shardLengths"]) for split in json.loads(text)["splits"]}
+    return [_file(name, number, count) for name, count in splits.items() for number in range(count)]
 
 
 def cores() -> int:

@@ -1,0 +1,162 @@
+"""Which split an example goes to, what is left out, and what stops the step."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.core.errors import StepError
+from components.data import DataSettings, Source
+from components.prepare.filling import Filled, fill, fractions
+from components.tasks import image_classification as task
+
+SHAPE = [2, 2, 1]
+SPLIT = (0.5, 0.25, 0.25)
+
+
+def picture(number: int) -> np.ndarray:
+    return np.frombuffer(hashlib.blake2b(str(number).encode(), digest_size=4).digest(), np.uint8).reshape(SHAPE)
+
+
+def source(**splits: list[Any]) -> Source:
+    """A source of small pictures, each given by a number, or of whole examples."""
+
+    def stream(values: list[Any]) -> Iterator[dict[str, Any]]:
+        for value in values:
+            yield value if isinstance(value, dict) else {"image": picture(value), "label": value % 3}
+
+    info = {"classes": ["a", "b", "c"], "image_shape": SHAPE, "encoding": "raw"}
+    return Source(info, {name: lambda values=values: stream(values) for name, values in splits.items()})
+
+
+def filled(data: Source, folder: Path, **changes: Any) -> Filled:
+    found = fill(data, DataSettings(name="digits", split=SPLIT).model_copy(update=changes), task, folder)
+    for split in found.splits:
+        split.finish(at_least=changes.get("shards", 1))
+    return found
+
+
+def written(folder: Path) -> dict[str, list[str]]:
+    """Split -> keys of its examples, in their order."""
+    keys: dict[str, list[str]] = {}
+    for file in sorted(folder.glob("*.tfrecord-*")):
+        found = re.findall(rb"\n\x03key\x12\x14\n\x12\n\x10([0-9a-f]{16})", file.read_bytes())
+        keys.setdefault(file.name.split("-")[1].partition(".")[0], []).extend(key.decode() for key in found)
+    return keys
+
+
+def placed(data: Source, **changes: Any) -> dict[str, str]:
+    """Key -> its split."""
+    with TemporaryDirectory() as folder:
+        filled(data, Path(folder), **changes)
+        found = written(Path(folder))
+    assert sum(map(len, found.values())) == sum(len({*keys}) for keys in found.values())
+    places = {key: split for split, keys in found.items() for key in keys}
+    assert len(places) == sum(map(len, found.values())), "a picture is in two splits"
+    return places
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sets(st.integers(0, 10**6), min_size=1, max_size=60),
+    st.sets(st.integers(0, 10**6), max_size=60),
+    st.randoms(use_true_random=False),
+    st.integers(1, 9),
+)
+def test_a_picture_keeps_its_split_whatever_the_order_the_shards_and_the_other_pictures(
+    numbers: set[int], others: set[int], random: Any, shards: int
+) -> None:
+    before = placed(source(train=sorted(numbers)))
+    more = sorted(numbers | others)
+    random.shuffle(more)
+    after = placed(source(train=more), shards=shards)
+    assert len(before) == len(numbers)
+    assert {key: after[key] for key in before} == before
+
+
+def test_the_fractions_are_met() -> None:
+    splits = list(placed(source(train=list(range(20_000)))).values())
+    shares = {name: splits.count(name) / len(splits) for name in set(splits)}
+    assert shares == pytest.approx({"train": 0.5, "validation": 0.25, "test": 0.25}, abs=0.015)  # 4 standard errors
+
+
+@pytest.mark.parametrize(
+    ("split", "official", "expected"),
+    [
+        ((0.8, 0.1, 0.1), {"train"}, (0.8, 0.1, 0.1)),
+        ((0.9, 0.1, 0.0), {"train", "test"}, (0.9, 0.1, 0.0)),
+        ((0.6, 0.2, 0.2), {"train", "test"}, (0.75, 0.25, 0.0)),
+        ((0.6, 0.2, 0.2), {"train", "validation"}, (0.75, 0.0, 0.25)),
+        ((0.6, 0.2, 0.2), {"train", "validation", "test"}, (1.0, 0.0, 0.0)),
+        ((1.0, 0.0, 0.0), {"train"}, (1.0, 0.0, 0.0)),
+    ],
+)
+def test_only_the_fractions_of_splits_that_are_not_official_count(
+    split: tuple[float, float, float], official: set[str], expected: tuple[float, ...]
+) -> None:
+    assert tuple(fractions(split, official).values()) == pytest.approx(expected)
+
+
+def test_duplicates_of_official_splits_are_counted_and_removed_from_the_others(tmp_path: Path) -> None:
+    data = source(train=[1, 2, 3, 4, 5, 6, 6], validation=[3, 7, 8], test=[1, 2, 8, 9])
+    found = filled(data, tmp_path)
+    keys = written(tmp_path)
+    assert found.duplicates == {"test": 0, "validation": 1, "train": 3}
+    assert {split: len(values) for split, values in keys.items()} == {"test": 4, "validation": 2, "train": 4}
+    assert not {*keys["train"]} & {*keys["test"], *keys["validation"]}
+    assert len({*keys["train"]}) == 3  # the repeated 6 stays: it straddles nothing
+
+
+def test_a_limit_caps_each_split_of_the_source(tmp_path: Path) -> None:
+    filled(source(train=list(range(100)), test=list(range(200, 300))), tmp_path, limit=30, split=(0.5, 0.5, 0.0))
+    counts = {split: len(keys) for split, keys in written(tmp_path).items()}
+    assert counts["test"] == 30 and counts["train"] + counts["validation"] == 30
+
+
+BAD = {
+    "shape": ({"image": np.zeros((3, 2, 1), np.uint8), "label": 0}, "the picture is uint8 [3, 2, 1], not uint8"),
+    "dtype": ({"image": np.zeros(SHAPE, np.float32), "label": 0}, "the picture is float32 [2, 2, 1], not uint8"),
+    "label": ({"image": picture(1), "label": 3}, "label 3 is outside 0..2"),
+    "no label": ({"image": picture(1), "label": -1}, "label -1 is outside 0..2"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_the_first_bad_example_is_named(name: str, tmp_path: Path) -> None:
+    example, fault = BAD[name]
+    with pytest.raises(StepError, match=re.escape(f"train example 2: {fault}")) as failure:
+        filled(source(train=[1, 2, example, 3]), tmp_path)
+    assert "\n" not in str(failure.value)
+
+
+def test_as_many_bad_examples_as_allowed_are_set_aside_and_listed(tmp_path: Path) -> None:
+    data = source(train=[1, BAD["shape"][0], 2, BAD["label"][0] | {"name": "the odd one"}, 3])
+    found = filled(data, tmp_path, quarantine=2)
+    assert [name for name, _ in found.quarantined] == ["train example 1", "the odd one"]
+    assert sum(map(len, written(tmp_path).values())) == 3
+    with pytest.raises(StepError, match="2 bad examples, 1 are allowed; first train example 1: "):
+        filled(data, tmp_path, quarantine=1)
+
+
+def test_the_fingerprint_tells_content_labels_and_splits_apart(tmp_path: Path) -> None:
+    def fingerprint(data: Source, **changes: Any) -> str:
+        with TemporaryDirectory() as folder:
+            return filled(data, Path(folder), **changes).fingerprint
+
+    same = fingerprint(source(train=[1, 2, 3]))
+    assert fingerprint(source(train=[1, 2, 3]), shards=3) == same
+    relabelled = {"image": picture(3), "label": 1}
+    others = [
+        fingerprint(source(train=[1, 2, 4])),
+        fingerprint(source(train=[1, 2, relabelled])),
+        fingerprint(source(train=[1, 2, 3]), split=(1.0, 0.0, 0.0)),
+        fingerprint(source(train=[1, 2], test=[3])),
+    ]
+    assert len({same, *others}) == 5
