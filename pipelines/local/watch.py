@@ -42,13 +42,14 @@ class StepProgress:
             parts.append(_of("epoch", said, "epoch", "epochs"))
         if "batch" in said:
             parts.append(_of("step", said, "batch", "batches"))
-        if "done" in said:
+        at_work = self.state == "running"
+        if at_work and "done" in said and said.get("total"):
             parts.append(_of("", said, "done", "total"))
         if "loss" in said:
             parts.append(f"loss {said['loss']:.4f}")
         if said.get("rate"):
             parts.append(f"{said['rate']:,.0f} images/s")
-        if said.get("note"):
+        if at_work and said.get("note"):
             parts.append(str(said["note"]))
         return "  ".join(parts)
 

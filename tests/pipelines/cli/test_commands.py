@@ -45,7 +45,7 @@ def test_what_there_is_to_choose_from(room: str, some: set[str], capsys: pytest.
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     help_ = answer(capsys)
-    assert all(f" {name} " in help_ for name in ("run", "step", "runs", "compile", "doctor", "experiments"))
+    assert all(f" {name} " in help_ for name in ("run", "step", "runs", "compile", "doctor", "experiments", "predict"))
     assert answer(capsys, "--version") == f"suanli {version('suanli')}\n"
     module = subprocess.run(
         [sys.executable, "-m", "pipelines", "--version"], capture_output=True, text=True, check=True

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -163,28 +162,31 @@ def test_two_runs_at_once_do_not_disturb_each_other(runs: Path, first: dict[str,
 
 
 @pytest.fixture
-def killed_in_train(tmp_path: Path) -> Iterator[Path]:
-    """The runs folder of a run whose train step was killed after its second epoch."""
-    runs = tmp_path / "runs"
+def killed_in_train(runs: Path, first: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run without the cache whose train step was killed after its second epoch."""
     run = subprocess.Popen(
-        command("run", "digits"), env=environment(runs), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command("run", "digits", "--no-cache"),
+        env=environment(runs),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    while not list(runs.glob(".checkpoints/*/epoch-00002.npz")):
+    while not list(runs.glob("2*/checkpoints/*/epoch-00002/checkpoint.npz")):
         assert run.poll() is None and time.monotonic() < deadline, "training has not come so far"
         time.sleep(0.005)
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         words = path.read_bytes().split(b"\0") if path.exists() else []
-        if b"train" in words and any(str(runs).encode() in word for word in words) and b"sh" not in words[:1]:
+        if b"train" in words and any(str(runs).encode() in word for word in words) and words[0] != b"sh":
             os.kill(int(path.parent.name), signal.SIGKILL)
     assert run.wait(30) == 1
-    yield runs
+    record: dict[str, Any] = document(runs, "runs", "show", "latest")
+    return record
 
 
 def test_a_run_killed_in_train_goes_on_and_ends_like_an_uninterrupted_one(
-    killed_in_train: Path, first: dict[str, Any]
+    runs: Path, killed_in_train: dict[str, Any], first: dict[str, Any]
 ) -> None:
-    failed = document(killed_in_train, "runs", "show", "latest")
+    failed = killed_in_train
     assert failed["status"] == "failed" and failed["cause"]["step"] == "train"
     assert failed["cause"]["message"].startswith("killed")
     assert {name: step["state"] for name, step in failed["steps"].items()} == {
@@ -193,21 +195,22 @@ def test_a_run_killed_in_train_goes_on_and_ends_like_an_uninterrupted_one(
         "evaluate": "waiting",
         "export": "waiting",
     }
-    resumed = document(killed_in_train, "run", "--resume", "latest")
+    resumed = document(runs, "run", "--resume", failed["id"])
     assert (resumed["status"], resumed["attempts"], resumed["id"]) == ("succeeded", 2, failed["id"])
     assert resumed["steps"]["prepare"]["cached"] and not resumed["steps"]["train"]["cached"]
     same = ("accuracy", "loss", "macro_f1")
     assert {name: resumed["metrics"][name] for name in same} == {name: first["metrics"][name] for name in same}
     trained = [
-        json.loads((folder / "steps" / "train.json").read_text())["outputs"]["trained"]["digest"]
-        for folder in (killed_in_train / resumed["id"], Path(first["target"]["registry"]).parent / first["id"])
+        json.loads((runs / record["id"] / "steps" / "train.json").read_text())["outputs"]["trained"]["digest"]
+        for record in (first, resumed)
     ]
     assert trained[0] == trained[1]
 
 
-def test_reproduce_gives_the_same_and_leaves_the_champion(runs: Path, first: dict[str, Any]) -> None:
+def test_reproduce_gives_the_same_and_leaves_the_champion(runs: Path, second: Any) -> None:
+    reproduced = document(runs, "runs", "list")[1]["id"]
     champion = (runs / "registry" / "digits" / "champion.json").read_bytes()
-    found = document(runs, "runs", "reproduce", first["id"])
+    found = document(runs, "runs", "reproduce", reproduced)
     assert found["equal"], [row for row in found["compared"] if not row["equal"]]
     assert {"prepare examples", "train trained", "evaluate verdict", "accuracy"} <= {
         row["what"] for row in found["compared"]
