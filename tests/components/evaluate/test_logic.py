@@ -1,0 +1,315 @@
+"""The whole step on scikit-learn's digits, with KFP's own artifacts."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from kfp import dsl
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from components.core import devices
+from components.core.errors import StepError
+from components.core.examples import Examples
+from components.evaluate.logic import evaluate
+from components.tasks import image_classification as task
+
+TEST = 300
+NAMES = [f"digit {label}" for label in range(10)]
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """Pictures uint8 [1797, 8, 8, 1] and labels."""
+    pixels, labels = load_digits(return_X_y=True)
+    return np.round(pixels * 255 / 16).astype(np.uint8).reshape(-1, 8, 8, 1), labels
+
+
+def write_examples(folder: Path, **info: Any) -> None:
+    import tensorflow as tf
+
+    images, labels = digits()
+    (folder / "data").mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(folder / "data/digits-test.tfrecord-00000-of-00001")) as records:
+        for number in range(TEST):
+            example = tf.train.Example()
+            feature = example.features.feature
+            feature["image"].bytes_list.value.append(images[number].tobytes())
+            feature["key"].bytes_list.value.append(f"digit {number}".encode())
+            feature["label"].int64_list.value.append(int(labels[number]))
+            feature["brightness"].float_list.value.append(float(images[number].mean()) / 255)
+            records.write(example.SerializeToString())
+    known = {"classes": NAMES, "image_shape": [8, 8, 1], "encoding": "raw"} | info
+    Examples(str(folder / "data"), "d1", "image_classification", "digits", {"test": TEST}, known).write(
+        folder / "examples"
+    )
+
+
+def write_model(folder: Path, epochs: int, units: int = 10, side: int = 8, forget: int | None = None) -> None:
+    """A small dense network trained on what is not the test split, without the class ``forget``."""
+    import keras
+
+    images, labels = digits()
+    kept = np.arange(len(labels)) >= TEST
+    kept &= labels != forget
+    with devices.opened(backend="tensorflow", precision="float32", seed=1):
+        inputs = keras.Input((side, side, 1), dtype="uint8")
+        x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+        x = keras.layers.Dense(units)(keras.layers.Dense(32, activation="relu")(x))
+        model = keras.Model(inputs, x)
+        model.compile(keras.optimizers.Adam(0.01), **task.compile_arguments())
+        if epochs:
+            model.fit(images[kept], labels[kept], epochs=epochs, batch_size=128, verbose=0)
+        folder.mkdir(parents=True)
+        model.save(folder / "model.keras")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Examples and models: good, worse (untrained), forgetful (never saw a 3)."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    write_examples(folder)
+    write_model(folder / "good", 12)
+    write_model(folder / "untrained", 0)
+    write_model(folder / "forgetful", 12, forget=3)
+    write_model(folder / "nine", 0, units=9)
+    write_model(folder / "large", 0, side=9)
+    return folder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the step returned and left."""
+
+    accepted: bool
+    out: Path
+    metrics: dsl.Metrics
+    classes: dsl.ClassificationMetrics
+
+    @property
+    def verdict(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.out / "verdict/verdict.json").read_text())
+        return found
+
+    @property
+    def reasons(self) -> str:
+        return (self.out / "reasons").read_text()
+
+
+Judge = Callable[..., Outcome]
+
+
+@pytest.fixture
+def judge(made: Path, tmp_path: Path) -> Judge:
+    """Run the step on one of the models."""
+
+    def run(which: str, out: str = "out", examples: Path | None = None, **settings: Any) -> Outcome:
+        chosen = {"margin": 0.02, "min_slice": 20, "slice_margin": 0.2, "resamples": 200, "batch_size": 128} | settings
+        place = tmp_path / out
+        metrics, classes = (
+            dsl.Metrics(uri=str(place / "metrics")),
+            dsl.ClassificationMetrics(uri=str(place / "classes")),
+        )
+        accepted = evaluate(
+            examples=dsl.Dataset(uri=str(examples or made / "examples")),
+            trained=dsl.Model(uri=str(tmp_path / which if (tmp_path / which).exists() else made / which)),
+            evaluation=json.loads(json.dumps(task.Settings(**chosen).parameters())),
+            registry=str(tmp_path / "registry"),
+            metrics=metrics,
+            classes=classes,
+            report=dsl.HTML(uri=str(place / "report")),
+            reasons=dsl.Markdown(uri=str(place / "reasons")),
+            verdict=dsl.Artifact(uri=str(place / "verdict")),
+        )
+        return Outcome(accepted, place, metrics, classes)
+
+    return run
+
+
+@pytest.fixture
+def crown(made: Path, tmp_path: Path) -> Callable[..., str]:
+    """Make one of the models the champion."""
+
+    def publish(which: str, **version: Any) -> str:
+        folder = tmp_path / "registry/versions/v1"
+        shutil.copytree(made / which, folder)
+        (folder / "version.json").write_text(json.dumps(version))
+        (tmp_path / "registry/champion.json").write_text(json.dumps({"version": "v1"}))
+        return "v1"
+
+    return publish
+
+
+def test_a_good_first_model_is_accepted_and_everything_is_written(judge: Judge) -> None:
+    found = judge("good", require=["accuracy>=0.8"], require_slices=["accuracy>=0.2"])
+    assert found.accepted
+    verdict = found.verdict
+    assert verdict["accepted"] is True
+    assert verdict["champion"] is None
+    assert (verdict["data"], verdict["task"], verdict["examples"]) == ("d1", "image_classification", TEST)
+    assert verdict["settings"]["top_k"] == 5
+    assert verdict["worst_slice"] in {one["name"] for one in verdict["slices"]}
+    assert found.reasons.startswith("# Accepted")
+    assert all(reason in found.reasons for reason in verdict["reasons"])
+    stored = np.load(found.out / "verdict/predictions.npz")
+    assert stored["logits"].dtype == np.float32 and stored["logits"].shape == (TEST, 10)
+    assert stored["key"][7] == "digit 7"
+    assert verdict["metrics"]["accuracy"] == pytest.approx(
+        (stored["logits"].argmax(1) == stored["label"]).mean(), abs=1e-6
+    )
+    page = (found.out / "report").read_text()
+    assert verdict["worst_slice"] in page
+    assert "<svg" in page and "data:image/png" in page
+    assert re.findall(r'(?:src|href)="(?!#|data:)[^"]*"|<script', page) == [], "everything is in the page itself"
+
+
+def test_kubeflow_gets_flat_finite_metrics_a_confusion_matrix_and_a_roc_curve(judge: Judge) -> None:
+    found = judge("good")
+    values = json.loads(json.dumps(found.metrics.metadata, allow_nan=False))
+    assert values["accuracy_low"] < values["accuracy"] < values["accuracy_high"]
+    assert {"loss", "top_k", "macro_f1", "roc_auc", "calibration_error", "latency_ms_batch_1"} <= set(values)
+    shown = json.loads(json.dumps(found.classes.metadata, allow_nan=False))
+    assert [spec["displayName"] for spec in shown["confusionMatrix"]["annotationSpecs"]] == NAMES
+    assert sum(sum(row["row"]) for row in shown["confusionMatrix"]["rows"]) == TEST
+    assert all(0 <= point["confidenceThreshold"] <= 1 for point in shown["confidenceMetrics"])
+
+
+def test_the_same_model_twice_gives_the_same_verdict_to_the_byte(judge: Judge) -> None:
+    first, second = judge("good", "first"), judge("good", "second")
+    for name in ("verdict.json", "predictions.npz", "predictions.jsonl"):
+        assert (first.out / "verdict" / name).read_bytes() == (second.out / "verdict" / name).read_bytes(), name
+
+
+def test_prediction_from_files_gives_the_labels_that_were_recorded(judge: Judge, made: Path, tmp_path: Path) -> None:
+    from components.evaluate.inference import load_model
+
+    found = judge("good", abstain_below=0.6)
+    recorded = [json.loads(line) for line in (found.out / "verdict/predictions.jsonl").read_text().splitlines()]
+    images, _ = digits()
+    (tmp_path / "pictures").mkdir()
+    for number in range(10):
+        Image.fromarray(images[number, ..., 0]).save(tmp_path / f"pictures/{number}.png")
+    info = Examples.read(made / "examples").info
+    inputs = np.stack([pixels for _, pixels in task.read_inputs(str(tmp_path / "pictures"), info)])
+    again = task.predictions(load_model(made / "good/model.keras").run(inputs), task.Settings(abstain_below=0.6), info)
+    assert [one["label"] for one in again] == [one["label"] for one in recorded[:10]]
+    assert [one["key"] for one in recorded[:2]] == ["digit 0", "digit 1"]
+
+
+def test_a_model_below_its_threshold_is_refused(judge: Judge) -> None:
+    found = judge("untrained", require=["accuracy>=0.8"])
+    assert not found.accepted
+    assert found.verdict["accepted"] is False
+    assert found.reasons.startswith("# Refused")
+    assert ">= 0.8 is required" in found.reasons
+    assert "Refused" in (found.out / "report").read_text()
+
+
+def test_the_champions_own_weights_are_not_worse_than_the_champion(judge: Judge, crown: Callable[..., str]) -> None:
+    crown("good")
+    found = judge("good")
+    assert found.accepted
+    assert found.verdict["champion"] == "v1"
+    assert "same weights as the champion v1" in found.reasons
+
+
+def test_a_worse_challenger_is_refused_and_a_better_one_accepted(
+    judge: Judge, crown: Callable[..., str], tmp_path: Path
+) -> None:
+    crown("good")
+    worse = judge("untrained", "worse")
+    assert not worse.accepted
+    assert worse.verdict["comparison"]["high"] < -0.02
+    assert "worse beyond the margin" in worse.reasons
+    shutil.rmtree(tmp_path / "registry")
+    crown("untrained")
+    better = judge("good", "better", margin=0.0)
+    assert better.accepted
+    assert "champion v1" in (better.out / "report").read_text()
+
+
+def test_a_challenger_that_forgot_one_class_is_refused_for_that_slice(judge: Judge, crown: Callable[..., str]) -> None:
+    crown("good")
+    found = judge("forgetful", margin=0.3)
+    assert not found.accepted
+    refused = [line for line in found.reasons.splitlines() if line.startswith("- ✗")]
+    assert len(refused) == 1
+    assert "slice 'class digit 3'" in refused[0]
+
+
+def test_a_second_look_after_the_champion_changed_decides_anew(
+    judge: Judge, crown: Callable[..., str], tmp_path: Path
+) -> None:
+    assert judge("untrained", "before").accepted
+    crown("good")
+    assert not judge("untrained", "after").accepted
+
+
+@pytest.mark.parametrize(
+    ("champion", "version", "said"),
+    [
+        ("nine", {}, "has 9 outputs, the data need 10"),
+        ("large", {}, "takes inputs of 9 x 9 x 1, the data have 8 x 8 x 1"),
+        ("good", {"info": {"classes": NAMES[::-1]}}, "another order of them"),
+    ],
+)
+def test_a_champion_that_answers_another_question_is_neither_rival_nor_replaced(
+    judge: Judge, crown: Callable[..., str], champion: str, version: dict[str, Any], said: str
+) -> None:
+    crown(champion, **version)
+    with pytest.raises(StepError) as caught:
+        judge("good")
+    assert said in caught.value.message
+    assert "new model name" in caught.value.advice
+    assert caught.value.kind == "conflict"
+
+
+def test_a_champion_from_other_data_is_compared_and_that_is_said(judge: Judge, crown: Callable[..., str]) -> None:
+    crown("good", fingerprints={"data": "older"}, info={"classes": NAMES})
+    assert "comes from other data" in judge("good").reasons
+
+
+def broken(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:500])
+
+
+def infinite(path: Path) -> None:
+    import keras
+
+    model = keras.models.load_model(path)
+    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+    model.save(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [(broken, "cannot be loaded"), (Path.unlink, "cannot be loaded"), (infinite, "outputs that are not finite")],
+)
+def test_a_spoilt_model_is_told_in_one_line_and_leaves_no_verdict(
+    judge: Judge, made: Path, tmp_path: Path, spoil: Callable[[Path], None], said: str
+) -> None:
+    shutil.copytree(made / "good", tmp_path / "spoilt")
+    spoil(tmp_path / "spoilt/model.keras")
+    with pytest.raises(StepError) as caught:
+        judge("spoilt")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out/verdict").exists()
+
+
+@pytest.mark.parametrize(("which", "said"), [("nine", "has 9 outputs"), ("large", "takes inputs of 9 x 9 x 1")])
+def test_a_model_that_does_not_fit_the_data_is_told(judge: Judge, which: str, said: str) -> None:
+    with pytest.raises(StepError, match=said):
+        judge(which)
+
+
+def test_data_without_a_test_split_are_told(judge: Judge, made: Path, tmp_path: Path) -> None:
+    data = Examples.read(made / "examples")
+    Examples(data.directory, "d", data.task, data.source, {"train": 5}, data.info).write(tmp_path / "examples")
+    with pytest.raises(StepError, match="no test split"):
+        judge("good", examples=tmp_path / "examples")
