@@ -173,7 +173,8 @@ def _unpacked(path: Path, model: "keras.Model", fingerprint: str) -> Progress:
     import numpy as np
 
     variables = state_variables(model)
-    with np.load(path, allow_pickle=False) as arrays:  # the zip holds a checksum of each array
+    # The zip holds a checksum of each array. NumPy leaves a file that it opened itself open if it is no zip.
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         state: dict[str, Any] = json.loads(arrays[STATE].tobytes())
         if state["fingerprint"] != fingerprint:
             raise ValueError("it belongs to other data or settings")

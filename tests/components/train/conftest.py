@@ -1,0 +1,123 @@
+"""Really prepared digits, and a way to train on them."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.core.examples import Examples
+from components.data import digits
+from components.models import cnn
+from components.train.settings import TrainingSettings
+
+OUTPUTS = ("trained", "metrics", "curves", "logs")
+MODEL = {"filters": (8, 16), "padding": "same", "dense": 16, "dropout": 0.3}
+TRAINING = {"epochs": 3, "batch_size": 64, "backend": "tensorflow"}
+
+
+@dataclass
+class Place:
+    """An artifact as a step's logic sees it."""
+
+    path: str
+    uri: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Trained:
+    """What one training left behind."""
+
+    root: Path
+    metrics: dict[str, Any]
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        values: dict[str, list[float]] = json.loads((self.root / "trained/history.json").read_text())
+        return values
+
+    @property
+    def record(self) -> dict[str, Any]:
+        values: dict[str, Any] = json.loads((self.root / "trained/training.json").read_text())
+        return values
+
+    def digests(self) -> dict[str, str]:
+        """File name -> digest of what later steps read."""
+        files = sorted((self.root / "trained").iterdir())
+        return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The examples artifact of 1,797 digits: 0.7 train, 0.1 validation, 0.2 test."""
+    from components.prepare.logic import prepare
+
+    root = tmp_path_factory.mktemp("digits")
+    data = digits.Settings().parameters()
+    prepare(data, str(root / "data"), "", Place(str(root / "examples")), Place(str(root / "report.html")))
+    return root / "examples"
+
+
+@pytest.fixture(scope="session")
+def examples(prepared: Path) -> Examples:
+    return Examples.read(prepared)
+
+
+def arguments(
+    root: Path, prepared: Path, model: dict[str, Any], training: dict[str, Any], **promise: str
+) -> dict[str, Any]:
+    """What the step's logic is called with, artifacts as paths."""
+    return {
+        "examples": str(prepared),
+        "model": cnn.Settings(**MODEL | model).parameters(),
+        "training": TrainingSettings(**TRAINING | training).parameters(),
+        "checkpoint_root": str(root / "checkpoints"),
+        "accelerator_type": promise.get("accelerator_type", ""),
+        "accelerator_count": promise.get("accelerator_count", "0"),
+        **{name: str(root / name) for name in OUTPUTS},
+    }
+
+
+@pytest.fixture
+def training(tmp_path: Path, prepared: Path) -> Callable[..., Trained]:
+    """Train in this process: ``training(seed=3, model={...}, folder="again")``."""
+
+    def run(*, folder: str = "run", model: dict[str, Any] | None = None, **changes: Any) -> Trained:
+        from components.train.logic import train
+
+        promise = {key: changes.pop(key) for key in list(changes) if key.startswith("accelerator")}
+        root = tmp_path / folder
+        root.mkdir(exist_ok=True)
+        values = arguments(root, prepared, model or {}, changes, **promise)
+        places = {name: Place(values.pop(name)) for name in ("examples", *OUTPUTS)}
+        train(**values, **places)
+        return Trained(root, places["metrics"].metadata)
+
+    return run
+
+
+@pytest.fixture
+def process(tmp_path: Path, prepared: Path) -> Callable[..., "subprocess.Popen[str]"]:
+    """Train in a process of its own, which prints a line after each epoch."""
+
+    def start(*, folder: str = "run", environment: dict[str, str] | None = None, **changes: Any) -> Any:
+        root = tmp_path / folder
+        root.mkdir(exist_ok=True)
+        values = arguments(root, prepared, {}, changes)
+        (root / "arguments.json").write_text(json.dumps(values))
+        return subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("train_here.py")), str(root / "arguments.json")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})},
+        )
+
+    return start

@@ -1,0 +1,118 @@
+"""Input: an epoch's examples and their order follow from the seed and the epoch alone."""
+
+import numpy as np
+import pytest
+
+from components.tasks import image_classification as task
+from components.train import inputs
+
+HELD, STREAMED = 2**30, 0
+
+
+def labels(data) -> list[int]:
+    return [int(label) for _, y in data for label in y]
+
+
+@pytest.fixture(scope="module", params=[HELD, STREAMED], ids=["held", "streamed"])
+def split(request, examples):
+    return inputs.opened(examples, "train", task, request.param)
+
+
+def test_the_order_is_new_in_every_epoch_and_the_same_again(split) -> None:
+    orders = [
+        labels(inputs.shuffled(split, 32, 10, seed=seed, epoch=epoch))
+        for seed, epoch in ((0, 0), (0, 0), (0, 1), (1, 0))
+    ]
+    assert orders[0] == orders[1]
+    assert len({tuple(order) for order in orders}) == 3
+
+
+def test_an_epoch_has_its_steps_in_whole_batches_without_repeats(split) -> None:
+    steps = split.count // 100
+    data = inputs.shuffled(split, 100, steps, seed=0, epoch=0)
+    assert int(data.cardinality()) == steps
+    images = [x.numpy() for x, _ in data]
+    assert {image.shape for image in images} == {(100, 8, 8, 1)}
+    assert len(np.unique(np.concatenate(images), axis=0)) == steps * 100
+
+
+def test_validation_reads_every_example_once_and_in_order(split) -> None:
+    steps = inputs.steps_of(split.count, 100, 0, whole_batches=False)
+    assert labels(inputs.in_order(split, 100, steps)) == labels(
+        split.examples.batches("train", 64).map(task.inputs_and_targets)
+    )
+    assert len(labels(inputs.in_order(split, 100, 2))) == 200
+
+
+@pytest.mark.parametrize(
+    ("count", "batch", "most", "whole", "steps"),
+    [
+        (100, 30, 0, True, 3),
+        (100, 30, 0, False, 4),
+        (100, 30, 2, True, 2),
+        (100, 30, 99, True, 3),
+        (100, 100, 1000, False, 1),
+    ],
+)
+def test_steps_are_the_split_or_the_limit(count: int, batch: int, most: int, whole: bool, steps: int) -> None:
+    assert inputs.steps_of(count, batch, most, whole_batches=whole) == steps
+
+
+# --- augmentation ----------------------------------------------------------------------------------------------------
+
+
+def changed(images, kinds: tuple[str, ...], seed: int = 0):
+    import tensorflow as tf
+
+    return task.augmented(tf.constant(images), kinds, tf.constant([seed, 1], tf.int64)).numpy()
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return np.random.default_rng(0).integers(0, 256, (200, 9, 12, 3), dtype=np.uint8)
+
+
+def test_flip_mirrors_about_half_of_the_pictures_and_nothing_else(pictures) -> None:
+    flipped = changed(pictures, ("flip",))
+    mirrored = [np.array_equal(new, old[:, ::-1]) for new, old in zip(flipped, pictures, strict=True)]
+    same = [np.array_equal(new, old) for new, old in zip(flipped, pictures, strict=True)]
+    assert all(a != b for a, b in zip(mirrored, same, strict=True))
+    assert 60 < sum(mirrored) < 140
+
+
+def test_shift_moves_by_whole_pixels_up_to_a_tenth(pictures) -> None:
+    moved = changed(pictures, ("shift",))
+    offsets = set()
+    for new, old in zip(moved, pictures, strict=True):
+        fits = [
+            (down, right)
+            for down in range(-2, 3)
+            for right in range(-2, 3)
+            if np.array_equal(
+                new[max(0, -down) : 9 - max(0, down), max(0, -right) : 12 - max(0, right)],
+                old[max(0, down) : 9 + min(0, down), max(0, right) : 12 + min(0, right)],
+            )
+        ]
+        assert len(fits) == 1
+        offsets.add(fits[0])
+    assert {down for down, _ in offsets} == {right for _, right in offsets} == {-1, 0, 1}
+
+
+def test_crop_keeps_size_type_and_range(pictures) -> None:
+    cut = changed(pictures, ("crop",))
+    assert (cut.shape, cut.dtype) == (pictures.shape, np.uint8)
+    assert not np.array_equal(cut, pictures)
+    assert abs(float(cut.mean()) - float(pictures.mean())) < 2
+
+
+def test_augmentation_repeats_with_its_seed_and_epoch(split) -> None:
+    def pixels(epoch: int, seed: int = 0) -> bytes:
+        data = inputs.shuffled(split, 32, 3, seed=seed, epoch=epoch, kinds=("flip", "shift", "crop"))
+        return b"".join(x.numpy().tobytes() for x, _ in data)
+
+    assert pixels(0) == pixels(0)
+    assert len({pixels(0), pixels(1), pixels(0, seed=1)}) == 3
+
+
+def test_two_batches_of_an_epoch_are_changed_differently(pictures) -> None:
+    assert not np.array_equal(changed(pictures, ("shift",), 0), changed(pictures, ("shift",), 1))
