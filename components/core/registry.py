@@ -61,7 +61,8 @@ def _named(registry: str) -> tuple[str, int]:
         return "", 0
     try:
         version = json.loads(text)["version"]
-        if isinstance(version, str) and version:
+        # It becomes part of a path.
+        if isinstance(version, str) and version and "/" not in version and not version.startswith("."):
             return version, generation
     except (ValueError, KeyError, TypeError):
         pass
@@ -93,7 +94,7 @@ def champion(registry: str) -> Champion | None:
 
 
 def publish(registry: str, folder: Path, version: str, expected: str) -> None:
-    """Publish a version and make it the champion, if the champion is still the expected one.
+    """Publish a version and make it the champion, if the champion is still the expected one (or is it already).
 
     Args:
         registry: the model's registry.
@@ -104,22 +105,27 @@ def publish(registry: str, folder: Path, version: str, expected: str) -> None:
     Raises:
         StepError: kind ``conflict``: another champion was published meanwhile; nothing is changed.
     """
-    _check(registry, expected)
     uri = version_uri(registry, version)
-    ours = not storage.exists(storage.join(uri, VERSION))
-    if ours:
-        storage.remove(uri)
-        storage.upload(folder, uri)
-    try:
-        with _exclusively(registry):
-            generation = _check(registry, expected)
-            if version != expected:
-                text = json.dumps({"version": version, "replaced": expected}, indent=1)
-                storage.write_text(storage.join(registry, CHAMPION), text + "\n", generation=generation)
-    except StepError:
+    with _exclusively(registry):
+        if state(registry) == version:
+            return  # published by a run that was interrupted after it, or by an equal one
+        _check(registry, expected)
+        ours = not storage.exists(storage.join(uri, VERSION))
         if ours:
-            storage.remove(uri)
-        raise
+            if not storage.is_remote(uri):
+                storage.remove(uri)
+            storage.upload(folder, uri)
+        try:
+            generation = _check(registry, expected)
+            text = json.dumps({"version": version, "replaced": expected}, indent=1)
+            storage.write_text(storage.join(registry, CHAMPION), text + "\n", generation=generation)
+        except StepError:
+            if state(registry) == version:
+                return  # an equal run was faster, or the answer to our own write was lost on the way
+            if ours:
+                storage.remove(uri)
+            _check(registry, expected)  # says who came first
+            raise
 
 
 def _check(registry: str, expected: str) -> int:

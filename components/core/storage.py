@@ -3,6 +3,8 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,23 @@ if TYPE_CHECKING:
 
 REMOTE = "gs://"
 WORKERS = 8
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Cloud Storage's refusals as one line. Its library need not be there for a local path."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "google":
+            raise
+        said = " ".join(str(error).split())[:300]
+        raise StepError(
+            f"Cloud Storage: {type(error).__name__}: {said}",
+            advice="check the bucket's name, and that this account (gcloud auth application-default login, or the "
+            "pod's service account) may use it",
+            kind="resources",
+        ) from error
 
 
 def is_remote(uri: str) -> bool:
@@ -48,6 +67,7 @@ def read_text(uri: str) -> str:
     return read_versioned(uri)[0]
 
 
+@_in_one_line()
 def read_versioned(uri: str) -> tuple[str, int]:
     """The text of a file with the generation it has in Cloud Storage; 0 on a local path.
 
@@ -64,6 +84,7 @@ def read_versioned(uri: str) -> tuple[str, int]:
     return blob.download_as_bytes(if_generation_match=blob.generation).decode(), int(blob.generation)
 
 
+@_in_one_line()
 def write_text(uri: str, text: str, *, generation: int | None = None) -> None:
     """Write a small file whole: a reader sees the old text or the new one.
 
@@ -89,6 +110,7 @@ def write_text(uri: str, text: str, *, generation: int | None = None) -> None:
         raise StepError(f"{uri} was changed meanwhile", advice="try again", kind="conflict") from None
 
 
+@_in_one_line()
 def listing(uri: str) -> list[str]:
     """The names of the files below a folder, relative to it, sorted; empty where there is none."""
     if not is_remote(uri):
@@ -98,6 +120,7 @@ def listing(uri: str) -> list[str]:
     return sorted(blob.name.removeprefix(f"{prefix}/") for blob in bucket.list_blobs(prefix=f"{prefix}/"))
 
 
+@_in_one_line()
 def exists(uri: str) -> bool:
     """Whether there is such a file, or a folder with one in it."""
     if not is_remote(uri):
@@ -105,6 +128,7 @@ def exists(uri: str) -> bool:
     return bool(_blob(uri).exists()) or bool(listing(uri))
 
 
+@_in_one_line()
 def upload(folder: Path, uri: str) -> None:
     """Copy a folder to a place where there is none yet.
 
@@ -140,6 +164,7 @@ def upload(folder: Path, uri: str) -> None:
     _first_failure(names, results, uri)
 
 
+@_in_one_line()
 def download(uri: str, folder: Path, names: list[str] | None = None) -> Path:
     """Copy a folder's files below a local folder, which is returned.
 
@@ -174,6 +199,7 @@ def download(uri: str, folder: Path, names: list[str] | None = None) -> Path:
     return folder
 
 
+@_in_one_line()
 def remove(uri: str) -> None:
     """Remove a folder and what is in it; nothing where there is none."""
     if not is_remote(uri):

@@ -71,7 +71,7 @@ def test_what_a_crash_left_of_a_version_is_replaced(model: str, tmp_path: Path) 
     assert champion and champion.version() == {"text": "two"}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 3}', '{"version": ""}', "null"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 3}', '{"version": ""}', '{"version": "../v1"}', "null"])
 def test_a_corrupt_champion_file_is_told_and_not_overwritten(text: str, model: str, tmp_path: Path) -> None:
     path = Path(model) / "champion.json"
     path.write_text(text)
@@ -123,3 +123,9 @@ def test_of_many_challengers_at_once_exactly_one_wins(model: str, tmp_path: Path
     champion = registry.champion(model)
     assert champion and champion.version() == {"text": won}
     assert texts(model) == ["one", won]
+
+
+def test_what_an_equal_run_published_already_is_no_conflict(model: str, tmp_path: Path) -> None:
+    registry.publish(model, version(tmp_path / "again", "one"), "v1", "v0")
+    assert registry.state(model) == "v1"
+    assert texts(model) == ["one"]

@@ -1,8 +1,12 @@
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from components.core import storage
+from components.core.errors import StepError
 
 
 @pytest.fixture
@@ -58,3 +62,38 @@ def test_a_digest_tells_names_and_contents(folder: Path) -> None:
     renamed = storage.digest(folder)
     (folder / "c.txt").write_text("x")
     assert len({before, renamed, storage.digest(folder)}) == 3
+
+
+@pytest.fixture
+def no_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Cloud Storage as it answers for a bucket that is not there."""
+
+    class Absent(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b'{"error": {"code": 404, "message": "The specified bucket does not exist."}}'
+            self.send_response(404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815  # the library's name
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Absent) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
+        yield
+        server.shutdown()
+        thread.join()
+
+
+# Google's library warns of a package that only its gRPC half needs.
+@pytest.mark.filterwarnings("ignore:Please install grpcio-status:ImportWarning")
+@pytest.mark.parametrize("call", [storage.listing, lambda uri: storage.write_text(uri, "text")], ids=["read", "write"])
+def test_a_refusal_of_cloud_storage_is_one_line(call: object, no_bucket: None) -> None:
+    with pytest.raises(StepError, match=r"^Cloud Storage: NotFound: .*; check the bucket's name") as caught:
+        call("gs://absent/place")  # type: ignore[operator]
+    assert caught.value.kind == "resources" and "\n" not in str(caught.value)
