@@ -165,7 +165,7 @@ def _slice_threshold(bound: "Threshold", slices: Sequence[Slice]) -> list[Reason
         if bound.holds(value):
             continue
         shown = not bound.holds(low) and not bound.holds(high)
-        said = f"slice {one.name!r}: {bound.metric} is {value:.4g} ({low:.4g} to {high:.4g}, {one.n} examples)"
+        said = f"Slice {one.name!r}: {bound.metric} is {value:.4g} ({low:.4g} to {high:.4g}, {one.n} examples)"
         needed = f"{bound.relation} {bound.bound:g} is required"
         if shown:
             found.append(Reason("bad", f"{said}, but {needed}."))
@@ -179,7 +179,7 @@ def _slice_threshold(bound: "Threshold", slices: Sequence[Slice]) -> list[Reason
 def _against(found: Comparison, settings: "EvaluationSettings", metric: str, champion: str) -> Reason:
     sure = f"{100 * (1 - settings.error_rate):g}%"
     said = (
-        f"against the champion {champion} on the same {found.n:,} examples, {metric} differs by "
+        f"Against the champion {champion} on the same {found.n:,} examples, {metric} differs by "
         f"{found.difference:+.4f} (better on {found.won}, worse on {found.lost}; "
         f"{sure} sure to be above {found.low:+.4f})"
     )
@@ -201,7 +201,7 @@ def _slices_against(
     worse = [
         Reason(
             "bad",
-            f"slice {one.name!r}: against the champion {champion}, {metric} differs by {found.difference:+.4f} "
+            f"Slice {one.name!r}: against the champion {champion}, {metric} differs by {found.difference:+.4f} "
             f"({found.low:+.4f} to {found.high:+.4f}, corrected for {len(compared)} slices; {one.n:,} examples): "
             f"worse beyond the slice margin of {settings.slice_margin:g}.",
         )

@@ -48,8 +48,8 @@ def page(
         name.replace("latency_ms_", "latency, ").replace("_", " "): f"{value:.2f} ms" for name, value in latency.items()
     }
     top = {
-        metric: _value(values[metric], intervals.get(metric)),
-        **({f"worst slice ({metric})": f"{worst.name}: {worst.values[metric]:.4f}"} if worst else {}),
+        metric: _spread(values[metric], intervals.get(metric), 4),
+        **({f"worst slice ({metric})": f"{worst.name}: {worst.values[metric]:.3f}"} if worst else {}),
         **details,
         **times,
     }
@@ -66,10 +66,9 @@ def page(
     )
 
 
-def _value(value: float, interval: tuple[float, float] | None) -> str:
-    if interval is None:
-        return f"{value:.4f}"
-    return _unbroken(f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})")
+def _spread(value: float, interval: tuple[float, float] | None, digits: int) -> str:
+    spread = "" if interval is None else f" ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
+    return f"{value:.{digits}f}{spread}"
 
 
 def _unbroken(text: str) -> str:
@@ -81,7 +80,9 @@ def _metrics(
     values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]], against: Against | None
 ) -> Markup:
     head, caption = ["metric", "value (95% interval)"], "Intervals by the bootstrap over test examples."
-    rows = [[name.replace("_", " "), _value(value, intervals.get(name))] for name, value in values.items()]
+    rows = [
+        [name.replace("_", " "), _unbroken(_spread(value, intervals.get(name), 4))] for name, value in values.items()
+    ]
     if against is None:
         return reports.table(head, rows, caption=caption)
     for row, name in zip(rows, values, strict=True):
@@ -94,20 +95,20 @@ def _slices(slices: Sequence[Slice], worst: Slice | None, metric: str) -> list[M
     rows = []
     for one in sorted(slices, key=lambda one: one.values[metric])[:MOST_SLICES]:
         row = [one.name if one.counts else f"{one.name} (too small to count)", one.n]
-        row += [_value(one.values[name], one.intervals[name]) for name in one.values]
+        row += [_unbroken(_spread(one.values[name], one.intervals[name], 3)) for name in one.values]
         if compared:
             change = one.champion
-            shown = f"{change.difference:+.4f} ({change.low:+.4f} to {change.high:+.4f})" if change else ""
+            shown = f"{change.difference:+.3f} ({change.low:+.3f} to {change.high:+.3f})" if change else ""
             row.append(_unbroken(shown))
         rows.append(row)
     head = ["slice", "examples", *(name.replace("_", " ") for name in slices[0].values)]
     counting = sum(one.counts for one in slices)
     parts = []
     if worst:
-        named = f"The worst slice by {metric} is {worst.name}: {worst.values[metric]:.4f} of {worst.n} examples."
+        named = f"The worst slice by {metric} is {worst.name}: {worst.values[metric]:.3f} on {worst.n:,} examples."
         parts.append(reports.text(named))
     caption = f"The worst first, with intervals corrected for the {counting} slices that count."
-    parts.append(reports.table([*head, f"{metric} against the champion"] if compared else head, rows, caption=caption))
+    parts.append(reports.table([*head, f"{metric} against champion"] if compared else head, rows, caption=caption))
     if len(slices) > MOST_SLICES:
         parts.append(reports.text(f"{len(slices) - MOST_SLICES} better slices are in verdict.json."))
     return parts

@@ -62,7 +62,7 @@ def test_a_slice_shown_to_miss_its_threshold_refuses_and_is_named() -> None:
     new[::SLICES] = right(0.3, N // SLICES)
     found = decision(new, None, require_slices=("accuracy>=0.5",))
     assert not found.accepted
-    assert "slice 'class 0'" in texts(found, "bad")
+    assert "Slice 'class 0'" in texts(found, "bad")
     assert "class 1" not in texts(found, "bad")
 
 
@@ -97,7 +97,7 @@ def test_a_challenger_better_overall_but_clearly_worse_on_one_large_slice_is_ref
     assert new.mean() > old.mean()
     found = decision(new, old, margin=0.02)
     assert not found.accepted
-    assert texts(found, "bad").startswith("slice 'class 0': against the champion v1")
+    assert texts(found, "bad").startswith("Slice 'class 0': against the champion v1")
     assert texts(found, "bad").count("\n") == 0
 
 

@@ -163,7 +163,7 @@ def test_a_good_first_model_is_accepted_and_everything_is_written(judge: Judge) 
         (stored["logits"].argmax(1) == stored["label"]).mean(), abs=1e-6
     )
     page = (found.out / "report").read_text()
-    assert verdict["worst_slice"] in page
+    assert verdict["worst_slice"] in page.replace("\N{NO-BREAK SPACE}", " ")
     assert "<svg" in page and "data:image/png" in page
     assert re.findall(r'(?:src|href)="(?!#|data:)[^"]*"|<script', page) == [], "everything is in the page itself"
 
@@ -239,7 +239,7 @@ def test_a_challenger_that_forgot_one_class_is_refused_for_that_slice(judge: Jud
     assert not found.accepted
     refused = [line for line in found.reasons.splitlines() if line.startswith("- ✗")]
     assert len(refused) == 1
-    assert "slice 'class digit 3'" in refused[0]
+    assert "Slice 'class digit 3'" in refused[0]
 
 
 def test_a_second_look_after_the_champion_changed_decides_anew(
