@@ -79,4 +79,9 @@ def opened(folder: Path, format: str = "", top: int = 0) -> Predictor:
     if not offered:
         raise StepError(f"{folder} holds no model", advice="export it again")
     chosen = runtime.chosen(offered, format)
-    return Predictor(task, settings, info, chosen, runtime.load(folder, chosen, cpu_count()))
+    if chosen == "keras" and described.get("model") in rooms.names("models"):
+        # A team's own layers register themselves with Keras when their file is imported.
+        rooms.load("models", described["model"])
+    with runtime.quiet():
+        run = runtime.load(folder, chosen, cpu_count())
+    return Predictor(task, settings, info, chosen, run)

@@ -177,7 +177,7 @@ def _saved_model(folder: Path) -> Run:
 def _litert(path: Path, threads: int) -> Run:
     from ai_edge_litert.interpreter import Interpreter
 
-    with _quiet():
+    with quiet():
         interpreter = Interpreter(model_path=str(path), num_threads=threads)
     (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
     present: tuple[int, ...] = ()
@@ -186,7 +186,7 @@ def _litert(path: Path, threads: int) -> Run:
         nonlocal present
         if inputs.shape != present:
             interpreter.resize_tensor_input(taken["index"], inputs.shape)
-            with _quiet():
+            with quiet():
                 interpreter.allocate_tensors()
             present = inputs.shape
         interpreter.set_tensor(taken["index"], inputs)
@@ -208,8 +208,8 @@ def _onnx(path: Path, threads: int) -> Run:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep LiteRT's greeting, which its C++ part writes to file descriptor 2, out of a command's output."""
+def quiet() -> Iterator[None]:
+    """Keep LiteRT's and TensorFlow's greetings, which C++ writes to file descriptor 2, out of a command's output."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
