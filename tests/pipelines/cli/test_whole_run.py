@@ -15,7 +15,10 @@ import pytest
 import yaml
 
 SUANLI = str(Path(sys.executable).with_name("suanli"))
-SETTINGS = ("training.epochs=6", "training.patience=0", 'export.formats=["litert"]', "export.timing_seconds=0.05")
+SETTINGS = (
+    *("training.epochs=5", "training.patience=0", "evaluation.resamples=200"),
+    *('export.formats=["litert"]', "export.timing_seconds=0.05"),
+)
 # No model is that good: the gate says no, and export is spared.
 REFUSE = 'evaluation.require=["accuracy>=1"]'
 
@@ -165,7 +168,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(runs: Path, first: dict[str,
 def killed_in_train(runs: Path, first: dict[str, Any]) -> dict[str, Any]:
     """The record of a run without the cache whose train step was killed after its second epoch."""
     run = subprocess.Popen(
-        command("run", "digits", "--no-cache"),
+        command("run", "digits", "--no-cache", "--set", REFUSE),
         env=environment(runs),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
