@@ -1,5 +1,7 @@
 """Pictures from files, decoded and resized as training sees them, with nothing but Pillow and NumPy."""
 
+import io
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,19 +46,52 @@ def from_file(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     Raises:
         StepError: it cannot be read, is cut short or is no picture.
     """
+    try:
+        return fitted(decoded(path.read_bytes(), shape[2]), shape)
+    except (OSError, ValueError) as error:
+        raise StepError(f"{path} cannot be read as a picture: {error}") from None
+
+
+def decoded(data: bytes, channels: int) -> np.ndarray:
+    """The bytes of a JPEG or PNG file as uint8 [height, width, channels], at its own size.
+
+    Args:
+        channels: 1 or 3.
+
+    Raises:
+        ValueError: it is cut short, damaged or no picture; in one line.
+    """
     from PIL import Image
 
+    mode = "L" if channels == 1 else "RGB"
     try:
-        with Image.open(path, formats=("JPEG", "PNG")) as image:
+        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+            if image.format == "PNG":
+                _check_png(data)
             if image.mode.startswith("I"):  # 16 bits: the upper 8, as TensorFlow takes them
-                return fitted((np.asarray(image, np.uint32) >> 8).astype(np.uint8), shape)
-            mode = "L" if shape[2] == 1 else "RGB"
+                grey = (np.asarray(image, np.uint32) >> 8).astype(np.uint8)
+                return np.repeat(grey[..., None], channels, axis=2)
             image.draft(mode, image.size)  # the grey that a JPEG itself stores, as TensorFlow takes it
-            return fitted(np.asarray(image.convert(mode)), shape)
+            pixels = np.asarray(image.convert(mode))
+    except Image.UnidentifiedImageError:
+        raise ValueError("not a JPEG or PNG") from None
     # Pillow raises SyntaxError for a broken PNG and ValueError for some broken headers.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = "not a JPEG or PNG" if isinstance(error, Image.UnidentifiedImageError) else str(error).splitlines()[0]
-        raise StepError(f"{path} cannot be read as a picture: {reason}") from None
+        raise ValueError(str(error).splitlines()[0]) from None
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _check_png(data: bytes) -> None:
+    """Check what Pillow passes over and TensorFlow refuses: the sum of every chunk, and the last chunk's presence."""
+    place = 8
+    while place < len(data):
+        end = place + 12 + int.from_bytes(data[place : place + 4])
+        if zlib.crc32(data[place + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
+            raise ValueError("a PNG with a wrong checksum")
+        if data[place + 4 : place + 8] == b"IEND":
+            return
+        place = end
+    raise ValueError("a PNG without its end")
 
 
 def _stack(path: Path, shape: tuple[int, int, int]) -> Iterator[tuple[str, np.ndarray]]:

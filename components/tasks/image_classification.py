@@ -98,23 +98,17 @@ def pixels(image: bytes, info: dict[str, Any]) -> "np.ndarray":
     Raises:
         ValueError: it cannot be decoded.
     """
-    import io
-
     import numpy as np
-    from PIL import Image
+
+    from components.core import pictures
 
     shape = info["image_shape"]
     if info["encoding"] == "raw":
         return np.frombuffer(image, np.uint8).reshape(shape)
     try:
-        with Image.open(io.BytesIO(image), formats=("JPEG", "PNG")) as opened:
-            decoded = np.asarray(opened.convert("L" if shape[-1] == 1 else "RGB"))
-    except Image.UnidentifiedImageError:
-        raise ValueError("it is no JPEG or PNG picture") from None
-    # Pillow raises SyntaxError for a broken PNG.
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"it cannot be decoded: {str(error).splitlines()[0]}") from None
-    return decoded.reshape(*decoded.shape[:2], shape[-1])
+        return pictures.decoded(image, shape[-1])
+    except ValueError as error:
+        raise ValueError(f"cannot be read as a picture: {error}") from None
 
 
 def parse(records: "tf.Tensor", info: dict[str, Any]) -> "dict[str, tf.Tensor]":
