@@ -143,10 +143,14 @@ def _slice_interval(one: Mapping[str, Any], verdict: Verdict) -> str:
 
 def _data(data: Examples) -> Part:
     facts: dict[str, Any] = {"source": data.source, "fingerprint": data.fingerprint}
-    facts |= {f"{split} examples": count for split, count in data.splits.items()}
+    if licence := data.info.get("licence"):
+        facts["licence"] = licence
+    order = [split for split in ("train", "validation", "test") if split in data.splits]
+    facts |= {f"{split} examples": data.splits[split] for split in (*order, *sorted(set(data.splits) - set(order)))}
     names = data.info.get("classes", [])
     shown = ", ".join(map(str, names[:50])) + (f" and {len(names) - 50:,} more" if len(names) > 50 else "")
-    return Part("Data", [f"Classes: {shown}."] if names else [], facts)
+    told = [data.info.get("text", ""), f"Classes: {shown}." if names else ""]
+    return Part("Data", [sentence for sentence in told if sentence], facts)
 
 
 def _training(training: Mapping[str, Any]) -> Part:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from components.core import progress
 from components.core.errors import StepError
-from components.export.runtime import OUTPUT, PLACES, SIGNATURE
+from components.export.runtime import OUTPUT, PLACES, SIGNATURE, told
 
 if TYPE_CHECKING:
     import keras
@@ -44,7 +45,8 @@ def source(model: "keras.Model", task: ModuleType, calibration: "np.ndarray") ->
 
     taken = model.inputs[0]
     signature = tf.TensorSpec(taken.shape, taken.dtype, name=taken.name)
-    function = tf.function(lambda inputs: {OUTPUT: model(inputs, training=False)}, input_signature=[signature])
+    traced = partial(tf.function, input_signature=[signature], autograph=False)
+    function = traced(lambda inputs: {OUTPUT: model(inputs, training=False)})
 
     def served(inputs: "tf.Tensor") -> "dict[str, tf.Tensor]":
         outputs = function(inputs)[OUTPUT]
@@ -52,7 +54,7 @@ def source(model: "keras.Model", task: ModuleType, calibration: "np.ndarray") ->
 
     owner = tf.Module()
     owner.variables_of_model = [variable.value for variable in model.variables]
-    return Source(owner, function, tf.function(served, input_signature=[signature]), signature, calibration)
+    return Source(owner, function, traced(served), signature, calibration)
 
 
 def write(origin: Source, folder: Path, formats: Sequence[str]) -> None:
@@ -67,9 +69,8 @@ def write(origin: Source, folder: Path, formats: Sequence[str]) -> None:
         try:
             WRITERS[name](origin, folder / PLACES[name])
         except Exception as error:  # each converter raises its own kinds
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
             raise StepError(
-                f"the model cannot be written as {name}: {said}",
+                f"the model cannot be written as {name}: {told(error)}",
                 advice=f"leave {name} out of export.formats, or build the model of other layers",
                 kind="model",
             ) from error

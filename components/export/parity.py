@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.errors import StepError
 from components.core.examples import Examples
-from components.export.runtime import QUANTIZED, run_all
+from components.export.runtime import QUANTIZED, run_all, told
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,11 +131,10 @@ def compare(format: str, run: "Run", found: Sample, task: ModuleType, settings: 
     try:
         alone, outputs = run(found.inputs[:1]), run_all(run, found.inputs)
     except Exception as error:  # each runtime raises its own kinds
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-        return Parity(np.inf, np.inf, np.nan, f"{format} does not run: {said}")
+        return Parity(np.inf, np.inf, np.nan, f"{format} does not run: {told(error)}")
     if outputs.shape != found.outputs.shape or alone.shape != found.outputs[:1].shape:
-        told = f"{format} gives outputs of shape {list(outputs.shape)}, the model {list(found.outputs.shape)}"
-        return Parity(np.inf, np.inf, np.nan, told)
+        shapes = f"{format} gives outputs of shape {list(outputs.shape)}, the model {list(found.outputs.shape)}"
+        return Parity(np.inf, np.inf, np.nan, shapes)
     # What an example's neighbours are must not matter.
     pairs = differences(found.outputs, outputs), differences(found.outputs[:1], alone)
     difference, typical = (max(values) for values in zip(*pairs, strict=True))

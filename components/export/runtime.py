@@ -96,7 +96,7 @@ def load(folder: Path, format: str, threads: int = 1) -> Run:
     except StepError:
         raise
     except Exception as error:  # each runtime raises its own kinds
-        raise StepError(f"{place} cannot be loaded: {_line(error)}", kind="model") from None
+        raise StepError(f"{place} cannot be loaded: {told(error)}", kind="model") from None
     return run
 
 
@@ -125,7 +125,7 @@ def keras_model(path: Path) -> "keras.Model":
         model: keras.Model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # Keras raises what zipfile, json and h5py raise, and its own
         raise StepError(
-            f"the model {path.name} in {path.parent} cannot be loaded: {_line(error)}", kind="model"
+            f"the model {path.name} in {path.parent} cannot be loaded: {told(error)}", kind="model"
         ) from None
     config = json.loads(model.to_json())
     if not _to_float32(config):
@@ -152,7 +152,8 @@ def traced(model: "keras.Model") -> Run:
     import tensorflow as tf
 
     signature = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
-    function = tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature])
+    # Keras needs no AutoGraph, which would read and rewrite the source of every layer.
+    function = tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature], autograph=False)
     return lambda inputs: function(tf.constant(inputs)).numpy()
 
 
@@ -220,5 +221,7 @@ def quiet() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+def told(error: Exception) -> str:
+    """The one line of a library's error that says most: the first, unless it only announces others."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[-1 if lines[0].endswith(":") else 0][:300]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from components.core.errors import StepError
 from components.export import formats, parity, runtime
+from components.export.settings import ExportSettings
 from components.models import cnn
 from components.tasks import image_classification
 
@@ -158,6 +160,40 @@ def test_a_model_that_a_format_cannot_express_is_named(tmp_path: Path) -> None:
     with pytest.raises(StepError, match=r"cannot be written as litert: .*; leave litert out of") as caught:
         formats.write(formats.source(network, image_classification, IMAGES), tmp_path, ["litert"])
     assert caught.value.kind == "model"
+
+
+OUTPUTS = np.eye(10)[np.arange(70) % 10]
+
+
+def right(inputs: np.ndarray) -> np.ndarray:
+    """The outputs of the pictures from where the inputs begin."""
+    start = next(number for number, image in enumerate(IMAGES) if (image == inputs[0]).all())
+    return OUTPUTS[start : start + len(inputs)]
+
+
+def no_operator(inputs: np.ndarray) -> np.ndarray:
+    raise RuntimeError("Node number 3 (FlexFFT) failed to prepare.\nmore lines")
+
+
+@pytest.mark.parametrize("name", ["onnx", "litert_int8"])
+@pytest.mark.parametrize(
+    ("run", "problem"),
+    [
+        (no_operator, r"does not run: Node number 3 \(FlexFFT\) failed to prepare\.$"),
+        (lambda inputs: np.zeros((len(inputs), 9)), r"gives outputs of shape \[70, 9\], the model \[70, 10\]"),
+        (lambda inputs: np.full((len(inputs), 10), np.nan), "nan"),
+        (lambda inputs: right(inputs) * (1 if len(inputs) > 1 else 3), "differ by 2"),
+    ],
+    ids=["an operator that is not there", "another shape", "not a number", "alone another output than in a batch"],
+)
+def test_a_format_that_fails_or_strays_has_a_problem(name: str, run: Any, problem: str) -> None:
+    found = parity.Sample({"label": np.arange(70) % 10}, IMAGES, OUTPUTS, np.ones(70))
+    settings = ExportSettings()
+    assert not parity.compare(name, right, found, image_classification, settings).problem
+    bad = parity.compare(name, run, found, image_classification, settings)
+    assert re.search(problem, bad.problem)
+    with pytest.raises(StepError, match=f"parity: {name}.*; the champion stays"):
+        parity.require({name: bad})
 
 
 @pytest.mark.parametrize(
