@@ -12,6 +12,7 @@ from components.core.errors import StepError
 from components.core.rooms import load
 
 if TYPE_CHECKING:
+    import numpy as np
     import tensorflow as tf
 
 FILE = "examples.json"
@@ -19,6 +20,21 @@ READ_BYTES = 1 << 20
 # Files read side by side, and records held for shuffling, when a split does not fit into memory.
 INTERLEAVED = 16
 WINDOW = 16384
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Examples as a task has them written.
+
+    Attributes:
+        contents: of each good example the bytes that its key is made from: its picture.
+        features: the other features but the key; name -> array [good examples].
+        faults: position among the given examples -> what is wrong with that one.
+    """
+
+    contents: list[bytes]
+    features: "dict[str, np.ndarray]"
+    faults: dict[int, str]
 
 
 @dataclass(frozen=True)

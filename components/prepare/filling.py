@@ -16,20 +16,20 @@ import numpy as np
 
 from components.core import progress
 from components.core.errors import StepError
+from components.core.examples import Stored
 from components.data import DataSettings, Example, Source
 from components.prepare.profile import Profile
-from components.prepare.writer import Encoder, Split, Value, cores
+from components.prepare.writer import Encoder, Split, cores
 
 SPLITS = ("train", "validation", "test")
 # A key's side of the two bounds -> the split's number.
 CUT = np.array([2, 1, 0])
 # Raised when the same data would be written differently: old directories are then no longer taken.
 LAYOUT = 1
-BATCH = 128
+# Examples in memory at once, and encoded ones that a thread takes.
+BATCH, PICTURES = 128, 16
 KEY_BYTES = 8
 MEGABYTE = 10**6
-
-Checked = tuple[bytes, dict[str, Value]]
 
 
 @dataclass
@@ -63,7 +63,7 @@ def fill(source: Source, settings: DataSettings, task: ModuleType, folder: Path)
     with ExitStack() as stack:
         splits = {name: stack.enter_context(Split(folder, name, settings.shard_megabytes * MEGABYTE)) for name in names}
         filled = Filled(list(splits.values()), Profile(source.info, task))
-        run = _Run(filled, settings, task, source.info, splits, hashlib.blake2b(digest_size=8))
+        run = _Run(filled, settings, task, source.info, splits, hashlib.blake2b(digest_size=8), Encoder(task.KINDS))
         run.total.update(json.dumps(layout, sort_keys=True).encode())
         # What is held back comes first: train and validation must not repeat it.
         for origin in ("test", "validation", "train"):
@@ -116,64 +116,62 @@ class _Run:
     info: dict[str, Any]
     splits: dict[str, Split]
     total: Any
-    encoder: Encoder = field(default_factory=Encoder)
+    encoder: Encoder
     held: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
     done: int = 0
     _told: float = 0
 
-    def take(self, origin: str, stream: Iterator[Example], bounds: "np.ndarray | None") -> None:
+    def take(self, origin: str, stream: Iterator[Example], bounds: np.ndarray | None) -> None:
         """Write one of the source's splits: as it is, or cut at the bounds."""
         new: list[np.ndarray] = []
-        limited = islice(stream, self.settings.limit or None)
-        for checked in self._checked(origin, limited):
-            keys = keys_of([image for image, _ in checked])
+        self.filled.duplicates[origin] = 0
+        for stored in self._stored(origin, islice(stream, self.settings.limit or None)):
+            keys = keys_of(stored.contents)
             if bounds is None:
                 which = np.full(len(keys), SPLITS.index(origin))
                 new.append(keys)
             else:
                 which = CUT[np.searchsorted(bounds, mixed(keys, self.settings.name), side="right")]
             repeated = _contains(self.held, keys)
-            self.filled.duplicates[origin] = self.filled.duplicates.get(origin, 0) + int(repeated.sum())
-            self._write(list(compress(checked, ~repeated)), keys[~repeated], which[~repeated])
-            self.done += len(checked)
-            if time.monotonic() - self._told > 1:
-                self._told = time.monotonic()
-                progress.report("prepare", done=self.done, note=f"{self.done:,} examples")
+            if repeated.any():
+                self.filled.duplicates[origin] += int(repeated.sum())
+                stored, keys, which = _without(stored, repeated), keys[~repeated], which[~repeated]
+            self._write(stored, keys, which)
         self.held = np.sort(np.concatenate([self.held, *new]))
 
-    def _write(self, examples: list[Checked], keys: np.ndarray, which: np.ndarray) -> None:
-        labels = np.array([features["label"] for _, features in examples], np.int64)
-        for part in (keys, which, labels):
+    def _write(self, stored: Stored, keys: np.ndarray, which: np.ndarray) -> None:
+        for part in (keys, which, stored.features["label"]):
             self.total.update(part.astype("<u8").tobytes())
-        for (image, features), key, number in zip(examples, keys.tolist(), which.tolist(), strict=True):
-            record = self.encoder.record({"image": image, "key": b"%016x" % key, **features})
-            self.splits[SPLITS[number]].write(record)
-        self.filled.profile.see(examples, keys, which, labels)
+        columns = (values.tolist() for values in stored.features.values())
+        titles = [b"%016x" % key for key in keys.tolist()]
+        records = list(map(self.encoder.record, zip(stored.contents, titles, *columns, strict=True)))
+        for number in np.unique(which).tolist():
+            self.splits[SPLITS[number]].write(list(compress(records, which == number)))
+        self.filled.profile.see(stored, keys, which)
+        self.done += len(records)
+        if time.monotonic() - self._told > 1:
+            self._told = time.monotonic()
+            progress.report("prepare", done=self.done, note=f"{self.done:,} examples")
 
-    def _checked(self, origin: str, stream: Iterator[Example]) -> Iterator[list[Checked]]:
+    def _stored(self, origin: str, stream: Iterator[Example]) -> Iterator[Stored]:
         """The good examples, a batch at a time; the bad ones are set aside, as many as the settings allow."""
-
-        def check(example: Example) -> Checked | ValueError:
-            try:
-                stored: Checked = self.task.stored(example, self.info)
-                return stored
-            except ValueError as error:
-                return error
-
+        encoded = self.info["encoding"] == "encoded"
         with ThreadPoolExecutor(cores()) as pool:
             # Decoding leaves Python's lock; the rest is too short for threads.
-            spread = pool.map if self.info["encoding"] == "encoded" else map
+            spread, size = (pool.map, PICTURES) if encoded else (map, BATCH)
             position = 0
             while batch := list(islice(stream, BATCH)):
-                good = []
-                for number, (example, result) in enumerate(zip(batch, spread(check, batch), strict=True), position):
-                    if isinstance(result, ValueError):
-                        self._set_aside(str(example.get("name", f"{origin} example {number}")), str(result))
-                    else:
-                        good.append(result)
-                position += len(batch)
-                if good:
-                    yield good
+                parts = [batch[start : start + size] for start in range(0, len(batch), size)]
+                for part, stored in zip(parts, spread(self._judged, parts), strict=True):
+                    for place, fault in stored.faults.items():
+                        self._set_aside(part[place].get("name", f"{origin} example {position + place}"), fault)
+                    position += len(part)
+                    if stored.contents:
+                        yield stored
+
+    def _judged(self, examples: list[Example]) -> Stored:
+        stored: Stored = self.task.stored(examples, self.info)
+        return stored
 
     def _set_aside(self, name: str, fault: str) -> None:
         bad = self.filled.quarantined
@@ -187,6 +185,12 @@ class _Run:
             else f"{len(bad)} bad examples, {self.settings.quarantine} are allowed; first {first}",
             advice="mend or remove it, or let data.quarantine set some aside",
         )
+
+
+def _without(stored: Stored, left_out: np.ndarray) -> Stored:
+    """The examples that are not left out."""
+    contents = list(compress(stored.contents, ~left_out))
+    return Stored(contents, {name: values[~left_out] for name, values in stored.features.items()}, {})
 
 
 def _contains(ordered: np.ndarray, keys: np.ndarray) -> np.ndarray:

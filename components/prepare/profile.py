@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from components.prepare.writer import Value
+from components.core.examples import Stored
 
 SPLITS = 3
 BINS = 40
@@ -35,16 +35,15 @@ class Profile:
         self._bounds = np.zeros(classes, np.uint64)
         self._bounds[: len(self._kept)] = np.iinfo(np.uint64).max
 
-    def see(
-        self, examples: list[tuple[bytes, dict[str, Value]]], keys: np.ndarray, which: np.ndarray, labels: np.ndarray
-    ) -> None:
-        """Take note of some examples with their keys, split numbers and labels, each [n]."""
+    def see(self, stored: Stored, keys: np.ndarray, which: np.ndarray) -> None:
+        """Take note of some examples with their keys and split numbers, each [n]."""
+        labels = stored.features["label"]
         np.add.at(self.counts, (which, labels), 1)
         training = which == 0
-        values = np.array([features["brightness"] for _, features in examples], np.float64)[training]
+        values = stored.features["brightness"][training]
         self.brightness += np.bincount(np.minimum(values * BINS, BINS - 1).astype(int), minlength=BINS)
-        for place in np.flatnonzero(training & (keys < self._bounds[labels])):
-            self._keep(int(labels[place]), int(keys[place]), examples[place][0])
+        for place in np.flatnonzero(training & (keys < self._bounds[labels])).tolist():
+            self._keep(int(labels[place]), int(keys[place]), stored.contents[place])
 
     def _keep(self, label: int, key: int, image: bytes) -> None:
         kept = self._kept[label]

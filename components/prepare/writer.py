@@ -7,9 +7,11 @@ for equal lengths, so those bytes are made once a length and joined with the val
 import json
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, pairwise
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -20,11 +22,12 @@ NAME = "examples"
 # The description's file, which makes a folder a TFDS directory; the last one written in Cloud Storage.
 MARK = "dataset_info.json"
 WRITE_BYTES = 1 << 20
+# Encoded pictures have many lengths; so many combinations are remembered.
+HEADERS = 1 << 12
 # TFRecord: length, masked CRC of the length, data, masked CRC of the data
 # (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details).
-HEAD, TAIL = struct.Struct("<QI"), struct.Struct("<I")
-LENGTH, FLOAT = struct.Struct("<Q"), struct.Struct("<f")
-FRAME = HEAD.size + TAIL.size
+LENGTH, TAIL, FLOAT = struct.Struct("<Q"), struct.Struct("<I"), struct.Struct("<f")
+FRAME = LENGTH.size + 2 * TAIL.size
 # Protocol buffer tags (https://protobuf.dev/programming-guides/encoding): field 1, 2 or 3, its length comes next. The
 # messages are tensorflow/core/example/{example,feature}.proto, where a Feature is a list of bytes (1), floats (2) or
 # integers (3).
@@ -49,50 +52,49 @@ def masked(crc: int) -> int:
 
 
 class Encoder:
-    """Values of an example to the bytes of its record, frame included."""
+    """Values of examples to the bytes of their records, frames included.
 
-    def __init__(self) -> None:
-        self._fields: dict[tuple[str, type, int], bytes] = {}
-        self._frames: dict[int, tuple[bytes, bytes]] = {}
+    Args:
+        kinds: feature -> its values' type: bytes become a bytes list, integers (not negative) an int64 list, fractions
+            a float list. The features are written in this order.
+    """
 
-    def record(self, example: Mapping[str, Value]) -> bytes:
-        """One record. Bytes become a bytes list, integers (not negative) an int64 list, fractions a float list.
+    def __init__(self, kinds: Mapping[str, type[Value]]) -> None:
+        self._kinds = dict(kinds)
+        encoders: dict[type[Value], Callable[[Any], bytes]] = {bytes: bytes, int: cache(varint), float: FLOAT.pack}
+        self._encoders = [encoders[kind] for kind in kinds.values()]
+        # Lengths of the values -> the record's head, and what stands before each value.
+        self._headers: dict[tuple[int, ...], tuple[bytes, list[bytes]]] = {}
 
-        The order of the features is the mapping's own.
-        """
-        parts: list[bytes] = []
-        for name, value in example.items():
-            if isinstance(value, bytes):
-                data = value
-            elif isinstance(value, int):
-                data = varint(value)
-            else:
-                data = FLOAT.pack(value)
-            known = (name, type(value), len(data))
-            parts += self._fields.get(known) or self._field(known), data
-        body = b"".join(parts)
-        frame, start = self._frames.get(len(body)) or self._frame(len(body))
-        data = start + body
-        return b"".join((frame, data, TAIL.pack(masked(crc32c(data)))))
+    def record(self, values: Sequence[Value]) -> bytes:
+        """One record."""
+        data = [encode(value) for encode, value in zip(self._encoders, values, strict=True)]
+        lengths = tuple(map(len, data))
+        head, starts = self._headers.get(lengths) or self._header(lengths)
+        body = b"".join([part for pair in zip(starts, data, strict=True) for part in pair])
+        return b"".join((head, body, TAIL.pack(masked(crc32c(body)))))
 
-    def _field(self, known: tuple[str, type, int]) -> bytes:
-        """What precedes a value of this length in the map of features."""
-        name, kind, size = known
-        tag = {bytes: FIRST, float: SECOND, int: THIRD}[kind]
-        start = FIRST + varint(size)  # the list's value, or its packed values
-        start = tag + varint(len(start) + size) + start  # the kind of list
-        start = SECOND + varint(len(start) + size) + start  # the map entry's value
-        title = name.encode()
-        start = FIRST + varint(len(title)) + title + start  # the map entry's key
-        start = FIRST + varint(len(start) + size) + start  # the entry
-        return self._fields.setdefault(known, start)
+    def _header(self, lengths: tuple[int, ...]) -> tuple[bytes, list[bytes]]:
+        pairs = zip(self._kinds.items(), lengths, strict=True)
+        starts = [_before(name, kind, length) for (name, kind), length in pairs]
+        size = sum(map(len, starts)) + sum(lengths)
+        starts[0] = FIRST + varint(size) + starts[0]  # the map of features itself
+        length = LENGTH.pack(len(FIRST + varint(size)) + size)
+        made = length + TAIL.pack(masked(crc32c(length))), starts
+        if len(self._headers) < HEADERS:
+            self._headers[lengths] = made
+        return made
 
-    def _frame(self, size: int) -> tuple[bytes, bytes]:
-        """What precedes a map of features of this size: the record's head, and the example's own first bytes."""
-        start = FIRST + varint(size)
-        length = LENGTH.pack(len(start) + size)
-        head = HEAD.pack(len(start) + size, masked(crc32c(length)))
-        return self._frames.setdefault(size, (head, start))
+
+def _before(name: str, kind: type[Value], size: int) -> bytes:
+    """What precedes a value of this length in the map of features."""
+    tag = {bytes: FIRST, float: SECOND, int: THIRD}[kind]
+    start = FIRST + varint(size)  # the list's value, or its packed values
+    start = tag + varint(len(start) + size) + start  # the kind of list
+    start = SECOND + varint(len(start) + size) + start  # the map entry's value
+    title = name.encode()
+    start = FIRST + varint(len(title)) + title + start  # the map entry's key
+    return FIRST + varint(len(start) + size) + start  # the entry
 
 
 @dataclass
@@ -101,28 +103,33 @@ class Split:
 
     Attributes:
         counts: examples in each file.
-        payload: bytes of the records without their frames, which is what TFDS calls a split's size.
+        sizes: bytes of each record, frame included.
     """
 
     folder: Path
     name: str
     file_bytes: int
     counts: list[int] = field(default_factory=list)
-    payload: int = 0
+    sizes: "array[int]" = field(default_factory=lambda: array("I"))
     _stream: IO[bytes] | None = None
     _left: int = 0
 
-    def write(self, record: bytes) -> None:
-        """Append a record."""
-        if self._stream is None or self._left < len(record):
+    def write(self, records: Sequence[bytes]) -> None:
+        """Append a few records; those of one call lie in one file."""
+        joined = b"".join(records)
+        if self._stream is None or self._left < len(joined):
             self.close()
-            self._stream = self._path(len(self.counts)).open("wb", buffering=WRITE_BYTES)
+            self._stream = self._path(len(self.counts)).open("wb")
             self.counts.append(0)
             self._left = self.file_bytes
-        self._stream.write(record)
-        self._left -= len(record)
-        self.counts[-1] += 1
-        self.payload += len(record) - FRAME
+        self._stream.write(joined)
+        self._left -= len(joined)
+        self.counts[-1] += len(records)
+        self.sizes.extend(map(len, records))
+
+    def payload(self) -> int:
+        """Bytes of the records without their frames, which is what TFDS calls a split's size."""
+        return sum(self.sizes) - FRAME * len(self.sizes)
 
     def close(self) -> None:
         """End the file that is open."""
@@ -142,7 +149,7 @@ class Split:
         The order of the records is the order in which they were written, whatever the number of files.
         """
         self.close()
-        wanted = min(at_least, sum(self.counts))
+        wanted = min(at_least, len(self.sizes))
         if len(self.counts) < wanted:
             self._cut(wanted)
         for number in range(len(self.counts)):
@@ -152,13 +159,15 @@ class Split:
         """Spread the records evenly; only small splits are, so this moves little."""
         paths = [self._path(number) for number in range(len(self.counts))]
         whole = [path.rename(path.with_name(f"{path.name}.whole")) for path in paths]
-        records = (record for path in whole for record in _records(path))
-        total = sum(self.counts)
-        bounds = [total * number // wanted for number in range(wanted + 1)]
+        content = _chunks(whole)
+        bounds = [len(self.sizes) * number // wanted for number in range(wanted + 1)]
+        next(content)
+        for number, (start, end) in enumerate(pairwise(bounds)):
+            left = sum(self.sizes[start:end])
+            with self._path(number).open("wb") as stream:
+                while left:
+                    left -= stream.write(content.send(min(left, WRITE_BYTES)))
         self.counts = [end - start for start, end in pairwise(bounds)]
-        for number, count in enumerate(self.counts):
-            with self._path(number).open("wb", buffering=WRITE_BYTES) as stream:
-                stream.writelines(islice(records, count))
         for path in whole:
             path.unlink()
 
@@ -166,16 +175,18 @@ class Split:
         return self.folder / f".{self.name}.{number:05d}"
 
 
+def _chunks(paths: list[Path]) -> Generator[bytes, int, None]:
+    """The content of files, one after the other; each time at most as many bytes as are sent."""
+    size = yield b""
+    for path in paths:
+        with path.open("rb", buffering=0) as stream:
+            while data := stream.read(size):
+                size = yield data
+
+
 def _file(split: str, number: int, count: int) -> str:
     """A record file's name, by TFDS's default template."""
     return f"{NAME}-{split}.tfrecord-{number:05d}-of-{count:05d}"
-
-
-def _records(path: Path) -> Iterator[bytes]:
-    """The records of a file, frames included."""
-    with path.open("rb", buffering=WRITE_BYTES) as stream:
-        while head := stream.read(HEAD.size):
-            yield head + stream.read(HEAD.unpack(head)[0] + TAIL.size)
 
 
 def describe(folder: Path, features: Mapping[str, Any], splits: list[Split], *, text: str, licence: str) -> None:
@@ -190,7 +201,7 @@ def describe(folder: Path, features: Mapping[str, Any], splits: list[Split], *, 
             tfds.core.SplitInfo(
                 name=split.name,
                 shard_lengths=split.counts,
-                num_bytes=split.payload,
+                num_bytes=split.payload(),
                 filename_template=template.replace(split=split.name),
             )
             for split in splits

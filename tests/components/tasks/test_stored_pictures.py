@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.core import pictures
-from components.prepare.writer import FRAME, HEAD, TAIL, Encoder
+from components.prepare.writer import Encoder
 from components.tasks import image_classification as task
 
 
@@ -33,12 +33,12 @@ def information(*shape: int, encoding: str = "encoded") -> dict[str, Any]:
 
 def parsed(examples: list[dict[str, Any]], info: dict[str, Any]) -> dict[str, np.ndarray]:
     """What ``parse`` makes of what ``stored`` and the writer made."""
-    records = []
-    for number, example in enumerate(examples):
-        image, features = task.stored(example, info)
-        framed = Encoder().record({"image": image, "key": b"%d" % number, **features})
-        assert len(framed) > FRAME
-        records.append(framed[HEAD.size : -TAIL.size])
+    stored = task.stored(examples, info)
+    assert not stored.faults
+    keys = [b"%d" % number for number in range(len(examples))]
+    columns = zip(stored.contents, keys, *(values.tolist() for values in stored.features.values()), strict=True)
+    encoder = Encoder(task.KINDS)
+    records = [encoder.record(values)[12:-4] for values in columns]  # without TFRecord's frame
     batch = tf.function(lambda given: task.parse(given, info))(tf.constant(records))
     return {name: values.numpy() for name, values in batch.items()}
 
@@ -91,9 +91,10 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_file_is_told_in_one_line(name: str) -> None:
     data, fault = BROKEN[name]
-    with pytest.raises(ValueError, match=fault) as failure:
-        task.stored({"image": data, "label": 0}, information(32, 32, 3))
-    assert "\n" not in str(failure.value)
+    good = {"image": file_of(PICTURE, "PNG"), "label": 1}
+    stored = task.stored([good, {"image": data, "label": 0}], information(32, 32, 3))
+    assert fault in stored.faults[1] and "\n" not in stored.faults[1]
+    assert stored.contents == [good["image"]] and stored.features["label"].tolist() == [1]
 
 
 def test_sixteen_bits_are_cut_to_the_upper_eight() -> None:
