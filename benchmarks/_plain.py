@@ -43,11 +43,14 @@ model = keras.Sequential(
         keras.layers.Rescaling(1 / 255),
         *(
             layer
-            for filters in (32, 64, 128)
-            for layer in (keras.layers.Conv2D(filters, 3, activation="relu"), keras.layers.MaxPooling2D())
+            for filters in settings["filters"]
+            for layer in (
+                keras.layers.Conv2D(filters, 3, padding=settings["padding"], activation="relu"),
+                keras.layers.MaxPooling2D(),
+            )
         ),
         keras.layers.Flatten(),
-        keras.layers.Dense(64, activation="relu"),
+        keras.layers.Dense(settings["dense"], activation="relu"),
         keras.layers.Dense(10, dtype="float32"),
     ]
 )
