@@ -5,6 +5,7 @@ one. LIFELINE is the read end of a pipe whose write end only the command holds: 
 everything here goes too.
 """
 
+import gc
 import io
 import json
 import os
@@ -32,10 +33,12 @@ def main(folder: Path, lifeline: int) -> int:
     logs = Logs(folder / "log")
     sys.stdout = logs
     compiled = folder / "pipeline.yaml"
+    gc.disable()  # until kfp is imported: none of what that makes is garbage
     if not compiled.is_file():
         _compile(folder, compiled)
     from kfp import components, local
 
+    gc.enable()
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
         pipeline_root=str(folder / "artifacts"),
