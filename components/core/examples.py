@@ -27,12 +27,13 @@ class Stored:
     """Examples as a task has them written.
 
     Attributes:
-        contents: of each good example the bytes that its key is made from: its picture.
+        contents: of each good example the bytes that its key is made from: its picture. Where all have one length, they
+            are the rows of an array, uint8 [good examples, length].
         features: the other features but the key; name -> array [good examples].
         faults: position among the given examples -> what is wrong with that one.
     """
 
-    contents: list[bytes]
+    contents: "list[bytes] | np.ndarray"
     features: "dict[str, np.ndarray]"
     faults: dict[int, str]
 

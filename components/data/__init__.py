@@ -4,7 +4,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +28,7 @@ class Source:
         info: what the task needs to know: ``classes``, ``image_shape`` and ``encoding`` (``raw`` or ``encoded``).
         splits: the source's own splits, ``train`` always, ``validation`` and ``test`` where they are official. Each
             stream gives the same examples in the same order whenever it is called.
+        counts: how many examples a split gives, where that is known before it is read.
         version: the version of the data.
         licence: the licence they are under.
         text: where they come from, in a sentence.
@@ -35,6 +36,7 @@ class Source:
 
     info: dict[str, Any]
     splits: dict[str, Stream]
+    counts: dict[str, int] = field(default_factory=dict)
     version: str = ""
     licence: str = "not stated"
     text: str = ""

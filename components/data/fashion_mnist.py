@@ -55,6 +55,7 @@ def source(settings: Settings) -> Source:
     opened = Source(
         info={"classes": list(CLASSES), "image_shape": [SIDE, SIDE, 1], "encoding": "raw"},
         splits={split: lambda split=split: _stream(split) for split in FILES},  # type: ignore[misc]
+        counts={"train": 60_000, "test": 10_000},
         version="1",
         licence="MIT",
         text="Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017), Zalando SE",
@@ -65,7 +66,7 @@ def source(settings: Settings) -> Source:
 
     named = tfds.Settings(dataset="fashion_mnist", image_shape=(SIDE, SIDE, 1))
     other = tfds.source(named, advice="install Debian's package dataset-fashion-mnist (make data)")
-    return replace(opened, splits=other.splits, version=other.version)
+    return replace(opened, splits=other.splits, counts=other.counts, version=other.version)
 
 
 def _path(split: str, what: str) -> Path:

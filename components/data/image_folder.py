@@ -66,6 +66,7 @@ def source(settings: Settings) -> Source:
     return Source(
         info={"classes": classes, "image_shape": list(settings.image_shape), "encoding": "encoded"},
         splits={split: files.stream for split, files in listed.items()},
+        counts={split: len(files.labels) for split, files in listed.items()},
         version=settings.version,
         text=f"pictures of the folder {root.name}",
     )

@@ -140,12 +140,13 @@ def opened(builder: Any, name: str, wanted: dict[str, str], image_shape: tuple[i
     kinds = builder.info.features
     if not {"image", "label"} <= set(kinds) or not isinstance(kinds["label"], tfds.features.ClassLabel):
         raise StepError(f"{name} has {', '.join(kinds)}, where image and label (a class) were expected")
-    for split in wanted.values():
+    counts = {}
+    for ours, split in wanted.items():
         for plain in named(split):
             if plain not in builder.info.splits:
                 raise StepError(f"{name} has no split {plain!r}", advice=nearest(plain, builder.info.splits))
         try:
-            tfds.core.ReadInstruction.from_spec(split).to_absolute(builder.info.splits)
+            counts[ours] = builder.info.splits[split].num_examples
         except (AssertionError, ValueError) as error:
             raise StepError(f"{split!r} is no split of {name}: {str(error).splitlines()[0]}") from None
     raw = tuple(kinds["image"].shape) == tuple(image_shape)
@@ -159,6 +160,7 @@ def opened(builder: Any, name: str, wanted: dict[str, str], image_shape: tuple[i
     return Source(
         info=info,
         splits={ours: _stream(builder, theirs, raw) for ours, theirs in wanted.items()},
+        counts=counts,
         version=str(builder.version),
         licence=builder.info.redistribution_info.license or "not stated",
         text=f"{name} of TensorFlow Datasets",

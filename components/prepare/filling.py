@@ -26,9 +26,13 @@ SPLITS = ("train", "validation", "test")
 CUT = np.array([2, 1, 0])
 # Raised when the same data would be written differently: old directories are then no longer taken.
 LAYOUT = 1
-# Examples in memory at once, and encoded ones that a thread takes.
-BATCH, PICTURES = 128, 16
+# Examples in memory at once: so many, or fewer where that would be more bytes.
+BATCH, BATCH_BYTES = 512, 2**21
+# Encoded ones that a thread takes at once.
+PICTURES = 8
 KEY_BYTES = 8
+# A byte's two digits, uint8 [256, 2].
+HEXADECIMAL = np.frombuffer(bytes(range(256)).hex().encode(), np.uint8).reshape(256, 2)
 MEGABYTE = 10**6
 
 
@@ -59,11 +63,25 @@ def fill(source: Source, settings: DataSettings, task: ModuleType, folder: Path)
     """
     shares = fractions(settings.split, set(source.splits))
     names = [name for name in SPLITS if name in source.splits or shares[name]]
+    given = {name: min(count, settings.limit or count) for name, count in source.counts.items()}
     layout = {"layout": LAYOUT, "task": settings.task, "info": source.info, "shard_megabytes": settings.shard_megabytes}
     with ExitStack() as stack:
-        splits = {name: stack.enter_context(Split(folder, name, settings.shard_megabytes * MEGABYTE)) for name in names}
+        splits = {}
+        for name in names:
+            expected = round(given.get("train", 0) * shares[name]) if shares[name] else given.get(name, 0)
+            split = Split(folder, name, settings.shard_megabytes * MEGABYTE, cores(), expected)
+            splits[name] = stack.enter_context(split)
         filled = Filled(list(splits.values()), Profile(source.info, task))
-        run = _Run(filled, settings, task, source.info, splits, hashlib.blake2b(digest_size=8), Encoder(task.KINDS))
+        run = _Run(
+            filled,
+            settings,
+            task,
+            source.info,
+            splits,
+            hashlib.blake2b(digest_size=8),
+            Encoder(task.KINDS),
+            sum(given.values()),
+        )
         run.total.update(json.dumps(layout, sort_keys=True).encode())
         # What is held back comes first: train and validation must not repeat it.
         for origin in ("test", "validation", "train"):
@@ -100,9 +118,10 @@ def mixed(keys: np.ndarray, salt: str) -> np.ndarray:
     return spread
 
 
-def keys_of(images: list[bytes]) -> np.ndarray:
-    """The keys of pictures, uint64 [n]: a hash of the content, so equal pictures share their split."""
-    digests = b"".join(hashlib.blake2b(image, digest_size=KEY_BYTES).digest() for image in images)
+def keys_of(contents: list[bytes] | np.ndarray) -> np.ndarray:
+    """The keys of contents, uint64 [n]: a hash, so equal contents share their split."""
+    hashed = hashlib.blake2b
+    digests = b"".join([hashed(content, digest_size=KEY_BYTES).digest() for content in contents])
     return np.frombuffer(digests, ">u8").astype(np.uint64)
 
 
@@ -117,6 +136,7 @@ class _Run:
     splits: dict[str, Split]
     total: Any
     encoder: Encoder
+    expected: int
     held: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
     done: int = 0
     _told: float = 0
@@ -140,18 +160,18 @@ class _Run:
         self.held = np.sort(np.concatenate([self.held, *new]))
 
     def _write(self, stored: Stored, keys: np.ndarray, which: np.ndarray) -> None:
-        for part in (keys, which, stored.features["label"]):
-            self.total.update(part.astype("<u8").tobytes())
-        columns = (values.tolist() for values in stored.features.values())
-        titles = [b"%016x" % key for key in keys.tolist()]
-        records = list(map(self.encoder.record, zip(stored.contents, titles, *columns, strict=True)))
+        self.total.update(
+            np.stack([keys, which, stored.features["label"]], axis=1, dtype="<u8", casting="unsafe").tobytes()
+        )
+        titles = HEXADECIMAL[keys.astype(">u8")[:, None].view(np.uint8)].reshape(len(keys), -1)
+        records = self.encoder.records([stored.contents, titles, *stored.features.values()])
         for number in np.unique(which).tolist():
-            self.splits[SPLITS[number]].write(list(compress(records, which == number)))
+            self.splits[SPLITS[number]].write(_kept(records, which == number))
         self.filled.profile.see(stored, keys, which)
         self.done += len(records)
         if time.monotonic() - self._told > 1:
             self._told = time.monotonic()
-            progress.report("prepare", done=self.done, note=f"{self.done:,} examples")
+            progress.report("prepare", done=self.done, **({"total": self.expected} if self.expected else {}))
 
     def _stored(self, origin: str, stream: Iterator[Example]) -> Iterator[Stored]:
         """The good examples, a batch at a time; the bad ones are set aside, as many as the settings allow."""
@@ -159,14 +179,16 @@ class _Run:
         with ThreadPoolExecutor(cores()) as pool:
             # Decoding leaves Python's lock; the rest is too short for threads.
             spread, size = (pool.map, PICTURES) if encoded else (map, BATCH)
-            position = 0
-            while batch := list(islice(stream, BATCH)):
+            least = PICTURES * cores()
+            position, most = 0, least
+            while batch := list(islice(stream, most)):
+                most = max(least, min(BATCH, BATCH_BYTES // (1 + memoryview(batch[0]["image"]).nbytes)))
                 parts = [batch[start : start + size] for start in range(0, len(batch), size)]
                 for part, stored in zip(parts, spread(self._judged, parts), strict=True):
                     for place, fault in stored.faults.items():
                         self._set_aside(part[place].get("name", f"{origin} example {position + place}"), fault)
                     position += len(part)
-                    if stored.contents:
+                    if len(stored.contents):
                         yield stored
 
     def _judged(self, examples: list[Example]) -> Stored:
@@ -189,8 +211,13 @@ class _Run:
 
 def _without(stored: Stored, left_out: np.ndarray) -> Stored:
     """The examples that are not left out."""
-    contents = list(compress(stored.contents, ~left_out))
-    return Stored(contents, {name: values[~left_out] for name, values in stored.features.items()}, {})
+    kept = ~left_out
+    features = {name: values[kept] for name, values in stored.features.items()}
+    return Stored(_kept(stored.contents, kept), features, {})
+
+
+def _kept(rows: list[bytes] | np.ndarray, mask: np.ndarray) -> list[bytes] | np.ndarray:
+    return rows[mask] if isinstance(rows, np.ndarray) else list(compress(rows, mask))
 
 
 def _contains(ordered: np.ndarray, keys: np.ndarray) -> np.ndarray:

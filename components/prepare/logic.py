@@ -41,7 +41,7 @@ def prepare(data: dict[str, Any], data_root: str, freshness: str, examples: Arti
         filled = fill(source, settings, task, folder)
         _require_examples(filled)
         for split in filled.splits:
-            split.finish(at_least=writer.cores())
+            split.finish()
         text = f"{source.text}, version {source.version}" if source.version else source.text
         writer.describe(folder, task.features(source.info), filled.splits, text=text, licence=source.licence)
         directory = _publish(folder, data_root, filled.fingerprint)

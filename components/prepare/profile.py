@@ -43,7 +43,7 @@ class Profile:
         values = stored.features["brightness"][training]
         self.brightness += np.bincount(np.minimum(values * BINS, BINS - 1).astype(int), minlength=BINS)
         for place in np.flatnonzero(training & (keys < self._bounds[labels])).tolist():
-            self._keep(int(labels[place]), int(keys[place]), stored.contents[place])
+            self._keep(int(labels[place]), int(keys[place]), bytes(stored.contents[place]))
 
     def _keep(self, label: int, key: int, image: bytes) -> None:
         kept = self._kept[label]

@@ -5,6 +5,7 @@ for equal lengths, so those bytes are made once a length and joined with the val
 """
 
 import json
+import math
 import os
 import struct
 from array import array
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+import numpy as np
 from google_crc32c import value as crc32c
 
 NAME = "examples"
@@ -34,6 +36,10 @@ FRAME = LENGTH.size + 2 * TAIL.size
 FIRST, SECOND, THIRD = b"\x0a", b"\x12", b"\x1a"
 
 Value = bytes | int | float
+# One feature of some examples: numbers [n], contents of one length as an array uint8 [n, length], or any contents.
+Column = np.ndarray | Sequence[bytes]
+# Records of one length are the rows of an array, uint8 [n, length].
+Records = np.ndarray | list[bytes]
 
 
 def varint(number: int) -> bytes:
@@ -46,8 +52,8 @@ def varint(number: int) -> bytes:
     return bytes(parts)
 
 
-def masked(crc: int) -> int:
-    """A CRC as TFRecord stores it: rotated by 15 bits plus a constant."""
+def masked(crc: Any) -> Any:
+    """A CRC, or an array uint32 of them, as TFRecord stores it: rotated by 15 bits plus a constant."""
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
@@ -66,15 +72,47 @@ class Encoder:
         # Lengths of the values -> the record's head, and what stands before each value.
         self._headers: dict[tuple[int, ...], tuple[bytes, list[bytes]]] = {}
 
-    def record(self, values: Sequence[Value]) -> bytes:
+    def records(self, columns: Sequence[Column]) -> Records:
+        """The records of some examples, one column of values a feature."""
+        parts = [_fixed(column, kind) for column, kind in zip(columns, self._kinds.values(), strict=True)]
+        if all(part is not None for part in parts):
+            return self._alike([part for part in parts if part is not None])
+        values = [
+            column.tolist() if isinstance(column, np.ndarray) and column.ndim == 1 else column for column in columns
+        ]
+        return [self.record(one) for one in zip(*values, strict=True)]
+
+    def record(self, values: Sequence[Any]) -> bytes:
         """One record."""
         data = [encode(value) for encode, value in zip(self._encoders, values, strict=True)]
-        lengths = tuple(map(len, data))
-        head, starts = self._headers.get(lengths) or self._header(lengths)
+        head, starts = self._header(tuple(map(len, data)))
         body = b"".join([part for pair in zip(starts, data, strict=True) for part in pair])
         return b"".join((head, body, TAIL.pack(masked(crc32c(body)))))
 
+    def _alike(self, parts: list[np.ndarray]) -> np.ndarray:
+        """Records whose values have equal lengths, as the rows of one array.
+
+        Args:
+            parts: the bytes of each feature's values, uint8 [n, length].
+        """
+        head, starts = self._header(tuple(part.shape[1] for part in parts))
+        columns = [head, *(piece for pair in zip(starts, parts, strict=True) for piece in pair)]
+        rows = np.empty((len(parts[0]), sum(map(_width, columns)) + TAIL.size), np.uint8)
+        place = 0
+        for column in columns:
+            values = np.frombuffer(column, np.uint8) if isinstance(column, bytes) else column
+            rows[:, place : place + _width(column)] = values
+            place += _width(column)
+        size, data = rows.shape[1], rows.tobytes()
+        starts_at = range(0, len(data), size)
+        sums = [crc32c(data[start + len(head) : start + place]) for start in starts_at]
+        rows[:, place:] = masked(np.array(sums, np.uint32)).astype("<u4")[:, None].view(np.uint8)
+        return rows
+
     def _header(self, lengths: tuple[int, ...]) -> tuple[bytes, list[bytes]]:
+        """A record's head, and what precedes each value."""
+        if known := self._headers.get(lengths):
+            return known
         pairs = zip(self._kinds.items(), lengths, strict=True)
         starts = [_before(name, kind, length) for (name, kind), length in pairs]
         size = sum(map(len, starts)) + sum(lengths)
@@ -84,6 +122,21 @@ class Encoder:
         if len(self._headers) < HEADERS:
             self._headers[lengths] = made
         return made
+
+
+def _width(column: bytes | np.ndarray) -> int:
+    return len(column) if isinstance(column, bytes) else int(column.shape[1])
+
+
+def _fixed(column: Column, kind: type[Value]) -> np.ndarray | None:
+    """The bytes of a column's values, uint8 [n, length]; None where their lengths differ."""
+    if not isinstance(column, np.ndarray):
+        return None
+    if kind is bytes:
+        return column
+    if kind is float:
+        return column.astype("<f4")[:, None].view(np.uint8)
+    return column.astype(np.uint8)[:, None] if column.size and column.min() >= 0 and column.max() < 128 else None
 
 
 def _before(name: str, kind: type[Value], size: int) -> bytes:
@@ -102,6 +155,9 @@ class Split:
     """The record files of one split while they are written: ``.<split>.<number>``, each full before the next begins.
 
     Attributes:
+        file_bytes: the size aimed at for one file.
+        at_least: how many files there are to be at least, where there are as many examples.
+        expected: about how many examples will come, where that is known.
         counts: examples in each file.
         sizes: bytes of each record, frame included.
     """
@@ -109,23 +165,34 @@ class Split:
     folder: Path
     name: str
     file_bytes: int
+    at_least: int = 1
+    expected: int = 0
     counts: list[int] = field(default_factory=list)
     sizes: "array[int]" = field(default_factory=lambda: array("I"))
     _stream: IO[bytes] | None = None
     _left: int = 0
+    _first: int = 0
 
-    def write(self, records: Sequence[bytes]) -> None:
+    def write(self, records: Records) -> None:
         """Append a few records; those of one call lie in one file."""
-        joined = b"".join(records)
+        joined = np.ascontiguousarray(records).data.cast("B") if isinstance(records, np.ndarray) else b"".join(records)
         if self._stream is None or self._left < len(joined):
             self.close()
+            self._left = self._room(len(joined) / len(records))
             self._stream = self._path(len(self.counts)).open("wb")
             self.counts.append(0)
-            self._left = self.file_bytes
         self._stream.write(joined)
         self._left -= len(joined)
         self.counts[-1] += len(records)
         self.sizes.extend(map(len, records))
+
+    def _room(self, record_bytes: float) -> int:
+        """The size of the next file: smaller where too few would be filled, going by the first records' size."""
+        if not self.counts:
+            # With room for chance, which decides whose the examples are.
+            most = self.expected + 4 * math.sqrt(self.expected)
+            self._first = min(self.file_bytes, math.ceil(most * record_bytes / self.at_least)) or self.file_bytes
+        return self._first if len(self.counts) < self.at_least else self.file_bytes
 
     def payload(self) -> int:
         """Bytes of the records without their frames, which is what TFDS calls a split's size."""
@@ -143,13 +210,13 @@ class Split:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def finish(self, at_least: int) -> None:
+    def finish(self) -> None:
         """Give the files their final names, cut into ``at_least`` files where there are fewer.
 
         The order of the records is the order in which they were written, whatever the number of files.
         """
         self.close()
-        wanted = min(at_least, len(self.sizes))
+        wanted = min(self.at_least, len(self.sizes))
         if len(self.counts) < wanted:
             self._cut(wanted)
         for number in range(len(self.counts)):

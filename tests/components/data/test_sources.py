@@ -153,7 +153,7 @@ def directory(folder: Path, encoding: str, count: int = 9) -> Path:
     """A TFDS directory of noise, with as many test pictures as training pictures."""
     folder.mkdir()
     info = {"classes": ["a", "b"], "image_shape": list(SHAPE), "encoding": encoding}
-    splits = [writer.Split(folder, name, 10**6) for name in ("train", "test")]
+    splits = [writer.Split(folder, name, 10**6, 2) for name in ("train", "test")]
     for split in splits:
         for number in range(count):
             pixels = noise(number)
@@ -164,7 +164,7 @@ def directory(folder: Path, encoding: str, count: int = 9) -> Path:
             stored = task.stored([{"image": image, "label": number % 2}], info)
             features = [values[0].item() for values in stored.features.values()]
             split.write([writer.Encoder(task.KINDS).record([*stored.contents, b"%d" % number, *features])])
-        split.finish(2)
+        split.finish()
     writer.describe(folder, task.features(info), splits, text="noise", licence="none")
     return folder
 
@@ -176,7 +176,7 @@ def test_a_tfds_directory_gives_its_pictures_as_they_are_stored(encoding: str, t
     settings = tfds_directory.Settings(directory=str(place), image_shape=shape, train="train[:6]")
     source = tfds_directory.source(settings)
     assert source.info == {"classes": ["a", "b"], "image_shape": list(shape), "encoding": encoding}
-    images = {*task.stored(list(source.splits["train"]()), source.info).contents}
+    images = {bytes(content) for content in task.stored(list(source.splits["train"]()), source.info).contents}
     assert len(images) == 6 and len(labels(source, "test")) == 9
     assert {task.pixels(image, source.info).tobytes() for image in images} < {noise(n).tobytes() for n in range(9)}
 

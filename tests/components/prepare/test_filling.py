@@ -36,10 +36,11 @@ def source(**splits: list[Any]) -> Source:
     return Source(info, {name: lambda values=values: stream(values) for name, values in splits.items()})
 
 
-def filled(data: Source, folder: Path, **changes: Any) -> Filled:
+def filled(data: Source, folder: Path, shards: int = 1, **changes: Any) -> Filled:
     found = fill(data, DataSettings(name="digits", split=SPLIT).model_copy(update=changes), task, folder)
     for split in found.splits:
-        split.finish(at_least=changes.get("shards", 1))
+        split.at_least = shards
+        split.finish()
     return found
 
 
