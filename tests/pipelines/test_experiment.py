@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import StepError
+from components.models import resnet
 from pipelines import experiment
 
 FASHION = experiment.load("fashion_mnist").experiment
@@ -18,18 +19,18 @@ def test_the_default_experiment_trains_as_the_tutorial_does() -> None:
 
 def test_settings_are_laid_over_an_experiment() -> None:
     changed = FASHION.with_settings(
-        ["training.epochs=3", "data.split=[0.7,0.3,0]", 'evaluation.require=["accuracy>=0.9"]', "model.padding=same"]
+        ["training.epochs=3", "data.split=[0.7,0.3,0]", 'evaluation.require=["accuracy>=0.9"]', "model.padding=valid"]
     )
     assert changed.training.epochs == 3
     assert changed.data.split == (0.7, 0.3, 0)
     assert str(changed.evaluation.require[0]) == "accuracy >= 0.9"
-    assert changed.sections()["model"]["padding"] == "same"
+    assert changed.sections()["model"]["padding"] == "valid"
     assert FASHION.training.epochs == 10
 
 
 def test_another_model_starts_from_its_own_defaults() -> None:
     changed = FASHION.with_settings(["model.name=resnet", "model.depth=18"])
-    assert changed.sections()["model"] == {"schema_version": 1, "name": "resnet", "depth": 18, "stem": "auto"}
+    assert changed.sections()["model"] == resnet.Settings(depth=18).parameters()
 
 
 def test_an_experiment_survives_the_trip_through_its_sections() -> None:
@@ -52,7 +53,7 @@ def test_an_experiment_survives_the_trip_through_its_sections() -> None:
         ("data.split=[0.9,0.1]", "data.split"),
         ("data.split=[1,0,0]", "training.patience: 2 epochs of patience need a validation split"),
         ("data.max_age=7 days", "data.max_age"),
-        ("model.filters=[8,8,8,8,8]", "model: convolution and pool 4 of 5 leave nothing of 28 pixels"),
+        ("model.filters=[8,8,8,8,8]", "model: convolution and pool 5 of 5 leave nothing of 28 pixels"),
         ("model.filters=[]", "model.filters"),
         ('evaluation.require=["accuracy over 0.9"]', "evaluation.require.0: a threshold reads like accuracy>=0.9"),
         ("evaluation.margin=-0.1", "evaluation.margin"),
