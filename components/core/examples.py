@@ -19,7 +19,7 @@ FILE = "examples.json"
 READ_BYTES = 1 << 20
 # Files read side by side, and records held for shuffling, when a split does not fit into memory.
 INTERLEAVED = 16
-WINDOW = 16384
+WINDOW, WINDOW_BYTES = 16384, 2**28
 
 
 @dataclass(frozen=True)
@@ -108,18 +108,28 @@ class Examples:
             names = tf.data.Dataset.from_tensor_slices(files).shuffle(len(files), seed=shuffle_seed)
             records = names.interleave(
                 lambda name: tf.data.TFRecordDataset(name, buffer_size=READ_BYTES), cycle_length=INTERLEAVED
-            ).shuffle(WINDOW, seed=shuffle_seed)
+            ).shuffle(self._window(split, files), seed=shuffle_seed)
         batches = records.batch(batch_size, drop_remainder=drop_remainder)
         return batches.map(
             lambda batch: task.parse(batch, self.info), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         ).prefetch(tf.data.AUTOTUNE)
 
+    def _window(self, split: str, files: list[str]) -> int:
+        """How many records to hold for shuffling: fewer where they are large."""
+        record_bytes = sum(Path(file).stat().st_size for file in files) / self.splits[split]
+        return max(1, min(WINDOW, int(WINDOW_BYTES / record_bytes)))
+
     def files(self, split: str) -> list[str]:
-        """The record files of a split, local, in order; those in Cloud Storage are copied here, once a process."""
+        """The record files of a split, local, in order; those in Cloud Storage are copied here, once a process.
+
+        Raises:
+            StepError: some of them are gone.
+        """
         names = sorted(name for name in storage.listing(self.directory) if f"-{split}.tfrecord-" in name)
-        if not names:
+        # A name ends in the number of files that there are.
+        if not names or len(names) != int(names[0].rpartition("-")[2]):
             raise StepError(
-                f"{self.directory} has no record files for {split}", advice="prepare the data again (--no-cache)"
+                f"{self.directory} lacks record files for {split}", advice="prepare the data again (--no-cache)"
             )
         if not storage.is_remote(self.directory):
             return [str(Path(self.directory) / name) for name in names]
