@@ -7,12 +7,9 @@ shared cache come by environment: ``SUANLI_RUN`` (the run's folder), ``SUANLI_CA
 """
 
 import errno
-import fcntl
-import hashlib
 import importlib
 import json
 import os
-import shutil
 import sys
 import time
 import traceback
@@ -21,15 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from components.core import progress, sources
+from components.core import cache, progress
 from components.core.errors import StepError
+from components.core.files import digest_of, write_atomically
 
 PLACES = ("data_root", "checkpoint_root", "registry")
-# Where checkpoints lie is no part of what a step computes.
-NOT_IN_KEY = frozenset({"checkpoint_root"})
-
-# The units of data.max_age, in seconds.
-AGES = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 class Artifact(Protocol):
@@ -84,9 +77,10 @@ def run(
     record = Record(Path(folder), step)
     with _one_line_failures(record):
         record.asked(logic, parameters, inputs, outputs)
-        key = _key(step, parameters, inputs, _function(state)(**parameters) if state else "")
-        cache = _cache(Path(folder), scope)
-        result = _cached(cache, key, record, outputs, compute) if cache else compute()
+        key = cache.key_of(step, parameters, inputs, _function(state)(**parameters) if state else "")
+        place = cache.place(Path(folder), scope)
+        run_id = record.folder.name
+        result = cache.taken(place, key, run_id, record.values, outputs, compute) if place else compute()
         record.finish(key, outputs)
     return result
 
@@ -208,172 +202,9 @@ def _write_if_missing(artifact: Artifact) -> None:
         path.write_text(json.dumps(artifact.metadata, indent=1, sort_keys=True))
 
 
-# --- the cache -----------------------------------------------------------------------------------------------------
-
-
-def _key(step: str, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact], state: str) -> dict[str, Any]:
-    """Everything that the result stands on, by name, so that a difference can be told."""
-    chosen = {"data": ("data", "name"), "models": ("model", "name")}
-    used = {room: parameters[section][field] for room, (section, field) in chosen.items() if section in parameters}
-    return {
-        "step": step,
-        "code": sources.digests(step, used),
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "parameters": _flat({name: value for name, value in parameters.items() if name not in NOT_IN_KEY}),
-        "inputs": {name: digest_of(Path(artifact.path)) for name, artifact in inputs.items()},
-        "state": state,
-    }
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one level of dotted names. kfp.local turns the integers inside into floats; undo that."""
-    if isinstance(value, Mapping):
-        pairs = ((f"{prefix}.{name}" if prefix else str(name), part) for name, part in value.items())
-        return {name: leaf for path, part in pairs for name, leaf in _flat(part, path).items()} or {prefix: {}}
-    return {prefix: _whole(value)}
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_whole(part) for part in value]
-    if isinstance(value, Mapping):
-        return {name: _whole(part) for name, part in value.items()}
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def digest_of(path: Path) -> str:
-    """A digest (16 hexadecimal digits) of a file, or of a folder's files with their names."""
-    total = hashlib.sha256()
-    files = sorted(part for part in path.rglob("*") if part.is_file()) if path.is_dir() else [path]
-    for file in files:
-        if file.is_file():
-            total.update(str(file.relative_to(path)).encode())
-            with file.open("rb") as stream:
-                total.update(hashlib.file_digest(stream, "sha256").digest())
-    return total.hexdigest()[:16]
-
-
-def _cache(run_folder: Path, scope: str) -> Path | None:
-    """The folder to look in: everybody's, or the run's own for what must be decided anew by every run."""
-    if scope == "run":
-        return run_folder / "finished"
-    shared = os.environ.get("SUANLI_CACHE", "")
-    return Path(shared) if shared else None
-
-
-def _cached(
-    cache: Path, key: dict[str, Any], record: Record, outputs: Mapping[str, Artifact], compute: Callable[[], Any]
-) -> Any:
-    """Take the result that has this key, or compute it while no one else does."""
-    cache.mkdir(parents=True, exist_ok=True)
-    entry = cache / entry_name(key)
-    record.values["entry"] = entry.name
-    with _locked(cache / f"{entry.name}.lock", record.step):
-        kept = _read_entry(entry)
-        if kept is not None and not _expired(kept):
-            for output, artifact in outputs.items():
-                _copy(entry / "outputs" / output, Path(artifact.path))
-                artifact.metadata.update(kept["metadata"][output])
-            record.values |= {"cached": True, "from": kept["run"]}
-            return kept["result"]
-        record.values["changed"] = _changes(cache, key) if kept is None else ["kept longer than data.max_age allows"]
-        result = compute()
-        _write_entry(entry, key, record, outputs, result)
-    return result
-
-
-def entry_name(key: Mapping[str, Any]) -> str:
-    """The name of the cache's folder for a key."""
-    return f"{key['step']}-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}"
-
-
-def _read_entry(entry: Path) -> dict[str, Any] | None:
-    """A kept result, unless what it points to is gone."""
-    try:
-        kept: dict[str, Any] = json.loads((entry / "entry.json").read_text())
-    except (OSError, ValueError):
-        return None
-    places = [Path(values["directory"]) for values in kept["metadata"].values() if "directory" in values]
-    return kept if all(place.is_dir() for place in places if "://" not in str(place)) else None
-
-
-def _expired(kept: Mapping[str, Any]) -> bool:
-    """Whether a kept result is older than the age that its own settings allow."""
-    allowed = str(kept["key"]["parameters"].get("data.max_age", ""))
-    return bool(allowed) and time.time() - float(kept["time"]) > float(allowed[:-1]) * AGES[allowed[-1]]
-
-
-def _write_entry(
-    entry: Path, key: Mapping[str, Any], record: Record, outputs: Mapping[str, Artifact], result: Any
-) -> None:
-    """Publish a result: copied aside, then renamed."""
-    aside = entry.with_name(f".{entry.name}.{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
-    for output, artifact in outputs.items():
-        _copy(Path(artifact.path), aside / "outputs" / output)
-    kept = {
-        "key": key,
-        "run": record.folder.name,
-        "time": time.time(),
-        "result": result,
-        "metadata": {output: artifact.metadata for output, artifact in outputs.items()},
-    }
-    (aside / "entry.json").write_text(json.dumps(kept, indent=1))
-    shutil.rmtree(entry, ignore_errors=True)
-    aside.rename(entry)
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target, dirs_exist_ok=True)
-    else:
-        shutil.copyfile(source, target)
-
-
-@contextmanager
-def _locked(path: Path, step: str) -> Iterator[None]:
-    """Hold a lock that the system releases with the process, and say so when another run holds it."""
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress.report(step, note="another run is computing the same step: waiting for its result")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _changes(cache: Path, key: Mapping[str, Any]) -> list[str]:
-    """What differs from the most similar kept result of the same step, one line each; empty where there is none."""
-    entries = [kept for path in cache.glob(f"{key['step']}-*/entry.json") if (kept := _read_entry(path.parent))]
-    newest_first = sorted(entries, key=lambda kept: -float(kept["time"]))
-    return min((_differences(kept["key"], key) for kept in newest_first), key=len, default=[])
-
-
-def _differences(before: Mapping[str, Any], key: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for part, new in key.items():
-        old = before.get(part)
-        if not isinstance(new, dict) or not isinstance(old, dict):
-            lines += [f"{part}: {old} -> {new}"] if old != new else []
-            continue
-        for name in sorted(old.keys() | new.keys()):
-            if old.get(name) != new.get(name):
-                shown = "" if part == "code" else f": {old.get(name, 'absent')} -> {new.get(name, 'absent')}"
-                lines.append(f"{part} {name}{shown}")
-    return lines
-
-
 def _peak_mb() -> int:
     """The largest resident memory that this process has had; Linux counts it in KiB, macOS in bytes."""
     import resource
 
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a small file so that a reader sees the old one or the new one, never half of one."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text)
-    aside.replace(path)

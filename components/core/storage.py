@@ -1,6 +1,5 @@
 """Files and folders, on a local path or in Google Cloud Storage (``gs://bucket/name``), by the same calls."""
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import StepError
+from components.core.files import write_atomically
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
@@ -97,9 +97,7 @@ def write_text(uri: str, text: str, *, generation: int | None = None) -> None:
     if not is_remote(uri):
         path = Path(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        aside.write_text(text)
-        aside.replace(path)
+        write_atomically(path, text)
         return
     from google.api_core.exceptions import PreconditionFailed
 
@@ -207,15 +205,6 @@ def remove(uri: str) -> None:
         return
     bucket, prefix = _bucket(uri)
     bucket.delete_blobs(list(bucket.list_blobs(prefix=f"{prefix}/")), on_error=lambda _: None)
-
-
-def digest(folder: Path) -> str:
-    """A digest (12 hexadecimal digits) of a local folder's files with their names."""
-    total = hashlib.sha256()
-    for name in listing(str(folder)):
-        with (folder / name).open("rb") as stream:
-            total.update(f"{name}\n{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
-    return total.hexdigest()[:12]
 
 
 def _first_failure(names: list[str], results: list[Any], uri: str) -> None:

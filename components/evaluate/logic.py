@@ -12,8 +12,9 @@ from components.core import devices
 from components.core.config import validated
 from components.core.errors import StepError
 from components.core.examples import Examples
+from components.core.files import write_atomically
 from components.core.rooms import load
-from components.core.step import Artifact, write_atomically
+from components.core.step import Artifact
 from components.evaluate import gate, inference, statistics
 from components.evaluate import report as page
 from components.evaluate import verdict as files

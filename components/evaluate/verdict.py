@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.core.step import write_atomically
+from components.core.files import write_atomically
 from components.evaluate.gate import Decision, Slice
 
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ def _target(name: str) -> "Target | None":
 
 def _write(path: Path, named: "Named", target: "Target | None") -> None:
     from components.core.errors import StepError
-    from components.core.step import write_atomically
+    from components.core.files import write_atomically
     from pipelines.compiler import compile_experiment
 
     # Kubernetes' settings are a second YAML document, which JSON cannot hold.

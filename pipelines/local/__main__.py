@@ -63,7 +63,7 @@ def _keep_tidy(lifeline: int) -> None:
 
 
 def _compile(folder: Path, path: Path) -> None:
-    from components.core.step import write_atomically
+    from components.core.files import write_atomically
     from pipelines.compiler import compile_experiment
     from pipelines.experiment import Experiment, Named
     from pipelines.targets import Target

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import StepError
+from components.core.files import write_atomically
 from components.core.rooms import nearest
-from components.core.step import write_atomically
 
 FILE = "run.json"
 LATEST = "latest"

@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from components.core import reports
-from components.core.step import write_atomically
+from components.core.files import write_atomically
 from pipelines.local.display import headline, seconds
 from pipelines.local.folder import Run
 

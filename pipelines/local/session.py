@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from components.core.errors import StepError
-from components.core.step import write_atomically
+from components.core.files import write_atomically
 from pipelines import experiment, targets
 from pipelines.local import cause, display, folder, launch, page, record
 from pipelines.local.folder import Run

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from components.core import sources, step
+from components.core import cache, sources, step
 from components.core.errors import StepError
 
 CALLS: list[dict[str, Any]] = []
@@ -273,12 +273,12 @@ def test_two_runs_at_once_compute_a_step_once(machine: Path) -> None:
         (machine / name).mkdir()
 
     def compute(name: str) -> None:
-        cache = machine / "cache"
-        cache.mkdir(exist_ok=True)
         kept = step.Record(machine / name, "prepare")
         out = Made(str(machine / name / "out"))
-        key = step._key("prepare", {"data": {"name": "digits"}}, {}, "")
-        step._cached(cache, key, kept, {"out": out}, lambda: logic(data={"fault": "slow"}, out=out))
+        key = cache.key_of("prepare", {"data": {"name": "digits"}}, {}, "")
+        cache.taken(
+            machine / "cache", key, name, kept.values, {"out": out}, lambda: logic(data={"fault": "slow"}, out=out)
+        )
         kept.finish(key, {"out": out})
 
     threads = [threading.Thread(target=compute, args=(name,)) for name in ("one", "two")]

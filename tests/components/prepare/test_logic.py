@@ -11,7 +11,7 @@ import pytest
 
 from components.core.errors import StepError
 from components.core.examples import Examples
-from components.core.step import digest_of
+from components.core.files import digest_of
 from components.data import digits
 from components.prepare import writer
 from components.prepare.logic import prepare
