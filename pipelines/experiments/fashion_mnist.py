@@ -1,4 +1,4 @@
-"""Ten kinds of clothing, 70,000 grey pictures of 28 x 28: a CNN reaches 0.90 in 90 s on 2 cores."""
+"""Ten kinds of clothing, 70,000 grey pictures of 28 x 28: a CNN reaches 0.91 in 4 minutes on 2 cores."""
 
 from components.data import fashion_mnist
 from components.models import cnn
