@@ -14,13 +14,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from components.core import progress, sources
+from components.core.artifacts import Artifact
 from components.core.files import digest_of
-
-if TYPE_CHECKING:
-    from components.core.step import Artifact
 
 # Where checkpoints lie is no part of what a step computes.
 NOT_IN_KEY = frozenset({"checkpoint_root"})
@@ -29,7 +27,7 @@ NOT_IN_KEY = frozenset({"checkpoint_root"})
 AGES = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
-def key_of(step: str, parameters: Mapping[str, Any], inputs: Mapping[str, "Artifact"], state: str) -> dict[str, Any]:
+def key_of(step: str, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact], state: str) -> dict[str, Any]:
     """Everything that the result stands on, by name, so that a difference can be told."""
     chosen = {"data": ("data", "name"), "models": ("model", "name")}
     used = {room: parameters[section][field] for room, (section, field) in chosen.items() if section in parameters}
@@ -72,7 +70,7 @@ def taken(
     key: dict[str, Any],
     run: str,
     notes: dict[str, Any],
-    outputs: Mapping[str, "Artifact"],
+    outputs: Mapping[str, Artifact],
     compute: Callable[[], Any],
 ) -> Any:
     """Take the result that has this key, or compute it while no one else does.
@@ -123,7 +121,7 @@ def _expired(kept: Mapping[str, Any]) -> bool:
     return bool(allowed) and time.time() - float(kept["time"]) > float(allowed[:-1]) * AGES[allowed[-1]]
 
 
-def _write_entry(entry: Path, key: Mapping[str, Any], run: str, outputs: Mapping[str, "Artifact"], result: Any) -> None:
+def _write_entry(entry: Path, key: Mapping[str, Any], run: str, outputs: Mapping[str, Artifact], result: Any) -> None:
     """Publish a result: copied aside, then renamed."""
     aside = entry.with_name(f".{entry.name}.{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)

@@ -16,21 +16,14 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from components.core import cache, progress
+from components.core.artifacts import Artifact
 from components.core.errors import StepError
 from components.core.files import digest_of, write_atomically
 
 PLACES = ("data_root", "checkpoint_root", "registry")
-
-
-class Artifact(Protocol):
-    """What a step's logic sees of a KFP artifact: a place for files, and a dictionary that the user interface shows."""
-
-    path: str
-    uri: str
-    metadata: dict[str, Any]
 
 
 def run(

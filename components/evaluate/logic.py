@@ -9,12 +9,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from components.core import devices
+from components.core.artifacts import Artifact
 from components.core.config import validated
 from components.core.errors import StepError
 from components.core.examples import Examples
 from components.core.files import write_atomically
 from components.core.rooms import load
-from components.core.step import Artifact
 from components.evaluate import gate, inference, statistics
 from components.evaluate import report as page
 from components.evaluate import verdict as files

@@ -9,11 +9,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from components.core import devices, registry, rooms, sources
+from components.core.artifacts import Artifact
 from components.core.config import fingerprint, validated
 from components.core.errors import StepError
 from components.core.examples import Examples
 from components.core.files import write_atomically
-from components.core.step import Artifact
 from components.export import card as cards
 from components.export import formats, parity, runtime
 from components.export.accepted import PREDICTIONS, Verdict

@@ -10,11 +10,11 @@ from typing import Any
 from uuid import uuid4
 
 from components.core import storage
+from components.core.artifacts import Artifact
 from components.core.config import validated
 from components.core.errors import StepError
 from components.core.examples import Examples
 from components.core.rooms import load
-from components.core.step import Artifact
 from components.prepare import report as reporting
 from components.prepare import writer
 from components.prepare.filling import SPLITS, Filled, fill

@@ -7,12 +7,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from components.core import devices
+from components.core.artifacts import Artifact
 from components.core.config import fingerprint, validated
 from components.core.errors import StepError
 from components.core.examples import Examples
 from components.core.files import write_atomically
 from components.core.rooms import load
-from components.core.step import Artifact
 from components.models import ModelSettings
 from components.train import inputs, loop, results
 from components.train.checkpoints import Checkpoints, Progress

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.cli.output import debugging
+
 app = typer.Typer(
     help="Machine-learning pipelines for Kubeflow: one experiment file, from a laptop to GPU and TPU node pools.",
     add_completion=False,
@@ -32,12 +34,6 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show whole tracebacks.")] = False,
 ) -> None:
     debugging(debug)
-
-
-def debugging(wanted: bool) -> None:
-    """Show tracebacks from here on, in this process and in those it starts."""
-    if wanted:
-        os.environ["SUANLI_DEBUG"] = "1"
 
 
 def _add_commands() -> None:

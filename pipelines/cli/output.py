@@ -1,6 +1,7 @@
-"""Answers on stdout: aligned columns for people, JSON for programs."""
+"""What commands print: aligned columns for people, JSON for programs, and tracebacks on demand."""
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,3 +17,9 @@ def columns(rows: Iterable[Sequence[Any]]) -> None:
 def as_document(values: Any) -> None:
     """Print one JSON document."""
     print(json.dumps(values, indent=1))
+
+
+def debugging(wanted: bool) -> None:
+    """Show tracebacks from here on, in this process and in those it starts."""
+    if wanted:
+        os.environ["SUANLI_DEBUG"] = "1"

@@ -19,7 +19,7 @@ def run(
 ) -> None:
     """Run an experiment's whole pipeline here: prepare, train, evaluate, export."""
     from components.core.errors import StepError
-    from pipelines.cli.main import debugging
+    from pipelines.cli.output import debugging
     from pipelines.local import folder, session
 
     debugging(debug)

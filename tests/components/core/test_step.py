@@ -4,11 +4,11 @@ import os
 import shutil
 import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from places import Place
 
 from components.core import cache, sources, step
 from components.core.errors import StepError
@@ -18,19 +18,7 @@ CHAMPION: list[str] = []
 RELEASE = threading.Event()
 
 
-@dataclass
-class Made:
-    """A KFP artifact as a step sees it."""
-
-    path: str
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def uri(self) -> str:
-        return self.path
-
-
-def logic(*, data: dict[str, Any], out: Made, source: Made | None = None, **places: str) -> bool:
+def logic(*, data: dict[str, Any], out: Place, source: Place | None = None, **places: str) -> bool:
     CALLS.append(data)
     match data.get("fault"):
         case "known":
@@ -65,7 +53,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(
     root: Path, name: str = "one", *, source: str = "", scope: Any = "shared", state: str = "", **data: Any
-) -> Made:
+) -> Place:
     """One step of one run; its output."""
     folder = root / name
     folder.mkdir(exist_ok=True)
@@ -73,8 +61,8 @@ def run(
     inputs = {}
     if source:
         (folder / "source").write_text(source)
-        inputs["source"] = Made(str(folder / "source"))
-    out = Made(str(folder / f"out-{time.monotonic_ns()}"))
+        inputs["source"] = Place(str(folder / "source"))
+    out = Place(str(folder / f"out-{time.monotonic_ns()}"))
     values = {"name": "digits", **data}
     try:
         step.run(
@@ -244,12 +232,12 @@ def test_the_record_holds_the_call(machine: Path) -> None:
     run(machine, source="a", limit=3)
     noted = record(machine)
     assert noted["logic"] == f"{__name__}:logic" and noted["parameters"]["data"]["limit"] == 3
-    assert noted["inputs"]["source"] == {"type": "Made", "path": "source", "metadata": {}}
-    assert noted["output_types"] == {"out": "Made"} and noted["peak_mb"] > 0
+    assert noted["inputs"]["source"] == {"type": "Place", "path": "source", "metadata": {}}
+    assert noted["output_types"] == {"out": "Place"} and noted["peak_mb"] > 0
 
 
 def test_a_file_compiled_without_a_target_is_refused(machine: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    out = Made(str(machine / "out"))
+    out = Place(str(machine / "out"))
     with pytest.raises(SystemExit):
         step.run("prepare", f"{__name__}:logic", parameters={"data": {}, "data_root": ""}, outputs={"out": out})
     assert "data_root is '', not gs:// or an absolute path; compile with --target" in capfd.readouterr().err
@@ -257,13 +245,13 @@ def test_a_file_compiled_without_a_target_is_refused(machine: Path, capfd: pytes
 
 
 def test_outside_a_run_a_step_is_a_plain_call(machine: Path) -> None:
-    out = Made(str(machine / "out"))
+    out = Place(str(machine / "out"))
     assert step.run("prepare", f"{__name__}:logic", parameters={"data": {}, "data_root": "/d"}, outputs={"out": out})
     assert not (machine / "cache").exists() and (machine / "out" / "file").is_file()
 
 
 def test_an_artifact_of_metadata_alone_gets_a_file(machine: Path) -> None:
-    metrics = Made(str(machine / "metrics"), {"accuracy": 0.9})
+    metrics = Place(str(machine / "metrics"), metadata={"accuracy": 0.9})
     step._write_if_missing(metrics)
     assert json.loads((machine / "metrics").read_text()) == {"accuracy": 0.9}
 
@@ -274,7 +262,7 @@ def test_two_runs_at_once_compute_a_step_once(machine: Path) -> None:
 
     def compute(name: str) -> None:
         kept = step.Record(machine / name, "prepare")
-        out = Made(str(machine / name / "out"))
+        out = Place(str(machine / name / "out"))
         key = cache.key_of("prepare", {"data": {"name": "digits"}}, {}, "")
         cache.taken(
             machine / "cache", key, name, kept.values, {"out": out}, lambda: logic(data={"fault": "slow"}, out=out)

@@ -2,12 +2,13 @@
 
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from places import Place
 
 from components.core.examples import Examples
 from components.export.settings import ExportSettings
@@ -15,15 +16,6 @@ from components.models import cnn
 from components.tasks import image_classification
 
 TRAIN, TEST = 1000, 300
-
-
-@dataclass
-class Place:
-    """An artifact as a step's logic sees it."""
-
-    path: str
-    uri: str = ""
-    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

@@ -2,12 +2,13 @@
 
 import errno
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from places import Place
 
 from components.core.errors import StepError
 from components.core.examples import Examples
@@ -18,21 +19,14 @@ from components.prepare.logic import prepare
 
 
 @dataclass
-class Output:
-    path: str
-    uri: str = ""
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
 class Prepared:
-    examples: Output
-    report: Output
+    examples: Place
+    report: Place
     index: Examples
 
 
 def prepared(folder: Path, data_root: Path, data: Any = None) -> Prepared:
-    examples, report = Output(str(folder / "examples")), Output(str(folder / "report"))
+    examples, report = Place(str(folder / "examples")), Place(str(folder / "report"))
     prepare((data or digits.Settings()).parameters(), str(data_root), "", examples, report)
     return Prepared(examples, report, Examples.read(examples.path))
 
@@ -138,7 +132,7 @@ def test_a_data_root_that_cannot_be_written_is_told_as_such(tmp_path: Path) -> N
 def test_an_impossible_wish_is_one_line(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     data = {**digits.Settings().parameters(), **changes}
     with pytest.raises(StepError) as failure:
-        prepare(data, str(tmp_path), "", Output(str(tmp_path / "examples")), Output(str(tmp_path / "report")))
+        prepare(data, str(tmp_path), "", Place(str(tmp_path / "examples")), Place(str(tmp_path / "report")))
     assert message in str(failure.value) and "\n" not in str(failure.value)
     assert list(tmp_path.iterdir()) == []
 

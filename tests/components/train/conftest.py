@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from places import Place
 
 from components.core.examples import Examples
 from components.data import digits
@@ -20,15 +21,6 @@ from components.train.settings import TrainingSettings
 OUTPUTS = ("trained", "metrics", "curves", "logs")
 MODEL = {"filters": (8, 16), "padding": "same", "dense": 16, "dropout": 0.3}
 TRAINING = {"epochs": 3, "batch_size": 64, "backend": "tensorflow"}
-
-
-@dataclass
-class Place:
-    """An artifact as a step's logic sees it."""
-
-    path: str
-    uri: str = ""
-    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
