@@ -1,55 +1,76 @@
 """An experiment as one complete, byte-stable pipeline file: its defaults are the experiment and the target."""
 
+import json
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from components.core import sources
 from pipelines.experiment import Named
+from pipelines.hardware.pods import PLACEHOLDER
 from pipelines.targets import LOCAL_PREFIX, Target
+
+if TYPE_CHECKING:
+    from pipelines.hardware.placement import Variant
 
 STEPS = ("prepare", "train", "evaluate", "export")
 # Only train asks for an accelerator; the other steps run the CPU image wherever they are.
 CPU = "cpu"
+# (step, image) -> tag.
+Tags = Callable[[str, str], str]
 
 
 def compile_experiment(
-    named: Named, target: Target | None, tag: Callable[[str], str] | None = None, freshness: str = ""
+    named: Named,
+    target: Target | None,
+    tag: Tags | None = None,
+    freshness: str = "",
+    *,
+    image: str = CPU,
+    placement: Mapping[str, Any] | None = None,
+    variant: "Variant | None" = None,
 ) -> str:
     """The pipeline file (YAML) for an experiment.
 
     Args:
         named: the experiment.
         target: whose roots and images become the defaults. Without one they are empty, and the first step refuses.
-        tag: step -> image tag; by default the digest of the sources that the step imports.
+        tag: step and image -> image tag; by default the digest of the sources that the step imports.
         freshness: what stands for the state of data that lie outside (``components.data.freshness``).
+        image: which image train runs: ``cpu``, ``gpu`` or ``tpu``.
+        placement: parameters of the chosen hardware (``hardware.choice.parameters``), which become defaults.
+        variant: what KFP takes as constants only.
 
     Returns:
         The pipeline's document and, after it, the one with Kubernetes' settings.
     """
     from kfp.compiler import Compiler
 
-    from pipelines.training import training
+    from pipelines.hardware.placement import Variant
+    from pipelines.training import build
 
+    values = {**parameters(named, target, tag or image_tag, image), "freshness": freshness, **(placement or {})}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # Every kfp 2.17 compile warns that a module of its own is deprecated.
         warnings.filterwarnings("ignore", category=FutureWarning)
         path = Path(folder) / "pipeline.yaml"
         Compiler().compile(
-            training,
-            str(path),
-            pipeline_name=f"training-{named.name}".replace("_", "-"),
-            pipeline_parameters={**parameters(named, target, tag or image_tag), "freshness": freshness},
+            build(variant or Variant()), str(path), pipeline_name=pipeline_name(named.name), pipeline_parameters=values
         )
         return stable(path.read_text())
 
 
-def parameters(named: Named, target: Target | None, tag: Callable[[str], str]) -> dict[str, Any]:
-    """The pipeline's parameters for an experiment on a target."""
+def pipeline_name(experiment: str) -> str:
+    """The name under which Kubeflow knows an experiment's pipeline."""
+    return f"training-{experiment}".replace("_", "-")
+
+
+def parameters(named: Named, target: Target | None, tag: Tags, image: str = CPU) -> dict[str, Any]:
+    """The pipeline's parameters for an experiment on a target, placement aside."""
     places = {"data_root": "", "checkpoint_root": "", "registry": ""}
     if target:
         places = {
@@ -58,13 +79,14 @@ def parameters(named: Named, target: Target | None, tag: Callable[[str], str]) -
             "registry": f"{target.registry}/{named.name}",
         }
     prefix = target.image_prefix if target else LOCAL_PREFIX
-    images = {f"{step}_image": f"{prefix}-{CPU}:{tag(step)}" for step in STEPS}
+    kinds = {step: image if step == "train" else CPU for step in STEPS}
+    images = {f"{step}_image": f"{prefix}-{kind}:{tag(step, kind)}" for step, kind in kinds.items()}
     return {**named.experiment.sections(), **places, **images}
 
 
-def image_tag(step: str) -> str:
-    """The tag of a step's image: its name and a digest of every source file that it may import."""
-    return f"{step}-{sources.digest(sources.digests(step))}"
+def image_tag(step: str, image: str = CPU) -> str:
+    """The tag of a step's image: its name and a digest of its lock file and every source file that it may import."""
+    return f"{step}-{sources.digest(sources.digests(step, image=image))}"
 
 
 def stable(text: str) -> str:
@@ -78,22 +100,35 @@ def stable(text: str) -> str:
     return yaml.safe_dump_all(documents, sort_keys=True, width=120, allow_unicode=True)
 
 
-def undeclared(pipeline: Mapping[str, Any]) -> list[str]:
+def undeclared(pipeline: Mapping[str, Any], platform: Mapping[str, Any] | None = None) -> list[str]:
     """The parameters that a task uses and its own DAG does not declare, as ``dag/task: parameter``.
 
     Such a file compiles, and fails on a cluster with "parent DAG does not have input parameter".
 
     Args:
         pipeline: the first document of a compiled file.
+        platform: the second one, whose parameters are the DAG's, too.
     """
+    settings = (
+        (platform or {}).get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+    )
     found = []
     dags = {"root": pipeline["root"], **pipeline["components"]}
     for name, component in dags.items():
         declared = set(component.get("inputDefinitions", {}).get("parameters", {}))
         for task, body in component.get("dag", {}).get("tasks", {}).items():
-            used = {value["componentInputParameter"] for value in _values(body) if "componentInputParameter" in value}
-            found += [f"{name}/{task}: {parameter}" for parameter in sorted(used - declared)]
+            label = pipeline["components"][body["componentRef"]["name"]].get("executorLabel", "")
+            executor = pipeline["deploymentSpec"]["executors"].get(label, {})
+            used = _named(body) | _named(settings.get(label, {}))
+            # A container's placeholders are the task's own inputs.
+            own = set(body.get("inputs", {}).get("parameters", {}))
+            lost = set(PLACEHOLDER.findall(json.dumps(executor.get("container", {})))) - own
+            found += [f"{name}/{task}: {parameter}" for parameter in sorted((used - declared) | lost)]
     return found
+
+
+def _named(node: Any) -> set[str]:
+    return {value["componentInputParameter"] for value in _values(node) if "componentInputParameter" in value}
 
 
 def _values(node: Any) -> Iterator[Mapping[str, Any]]:

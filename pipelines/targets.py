@@ -13,6 +13,10 @@ FILE = "targets.toml"
 # kfp.local names a step without this word a problem, because it runs on this Python whatever the image (kfp 2.17).
 LOCAL_PREFIX = "suanli-python"
 FIELDS = ("image_prefix", "data_root", "checkpoint_root", "registry")
+# Where Kubeflow's launcher can keep artifacts.
+ROOTS = ("gs://", "s3://", "minio://")
+# A Kubernetes quantity.
+QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|[kMGTP]i?)?$"
 
 
 class Target(BaseModel):
@@ -23,6 +27,15 @@ class Target(BaseModel):
         data_root: where prepared data are kept; absolute or gs://, as are the next two.
         checkpoint_root: where checkpoints are kept.
         registry: where models are published, one folder each.
+        host: the address of the Kubeflow server.
+        namespace: where its runs live.
+        service_account: the service account of the runs' pods; empty for the server's own choice.
+        pipeline_root: where Kubeflow keeps artifacts; empty for the server's own choice.
+        queue: Kueue's local queue for train; empty for none.
+        autopilot: whether the cluster is GKE Autopilot.
+        step_node_selector: labels of the nodes for the steps without an accelerator.
+        step_cpu: CPUs that each of these steps asks for.
+        step_memory: memory that each of these steps asks for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +45,15 @@ class Target(BaseModel):
     data_root: str
     checkpoint_root: str
     registry: str
+    host: str = ""
+    namespace: str = "kubeflow"
+    service_account: str = ""
+    pipeline_root: str = ""
+    queue: str = ""
+    autopilot: bool = False
+    step_node_selector: dict[str, str] = {}
+    step_cpu: Annotated[str, Field(pattern=QUANTITY)] = "1"
+    step_memory: Annotated[str, Field(pattern=QUANTITY)] = "4Gi"
 
     @model_validator(mode="after")
     def _absolute(self) -> "Target":
@@ -39,6 +61,8 @@ class Target(BaseModel):
             place = getattr(self, field)
             if not place.startswith(("/", "gs://")):
                 raise ValueError(f"{field} must be gs:// or an absolute path, not {place!r}")
+        if self.pipeline_root and not self.pipeline_root.startswith(ROOTS):
+            raise ValueError(f"pipeline_root must begin with {' or '.join(ROOTS)}, not {self.pipeline_root!r}")
         return self
 
 
@@ -82,7 +106,7 @@ def _first(error: Exception) -> str:
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        return f"has an unknown key {where}; {nearest(where, FIELDS)}"
+        return f"has an unknown key {where}; {nearest(where, [name for name in Target.model_fields if name != 'name'])}"
     if first["type"] == "missing":
         return f"lacks {where}"
     return f"{where}: {first['msg'].removeprefix('Value error, ')}".removeprefix(": ")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "components"
-LOCK = "requirements/cpu.txt"
+LOCKS = {image: f"requirements/{image}.txt" for image in ("cpu", "gpu", "tpu")}
 
 # Files of these rooms are loaded by name at run time, so a step's image stands on all of them.
 ROOMS: dict[str, tuple[str, ...]] = {
@@ -75,10 +75,10 @@ def modules_of(step: str, chosen: dict[str, str] | None = None) -> list[str]:
     return [name.removesuffix(".__init__") for name in packages]
 
 
-def digests(step: str, chosen: dict[str, str] | None = None) -> dict[str, str]:
-    """Path in the checkout -> digest of every file that a step's result stands on, the lock file included."""
+def digests(step: str, chosen: dict[str, str] | None = None, image: str = "cpu") -> dict[str, str]:
+    """Path in the checkout -> digest of every file that a step's result stands on, its image's lock file included."""
     files = closure(*modules_of(step, chosen))
-    lock = ROOT / LOCK
+    lock = ROOT / LOCKS[image]
     if lock.is_file():  # it is not in an image, whose own digest covers it
         files.append(lock)
     return {str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in files}

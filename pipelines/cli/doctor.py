@@ -89,9 +89,9 @@ def _version(distribution: str) -> str:
 def _locks() -> Iterator[Finding]:
     from importlib import metadata
 
-    from components.core.sources import LOCK, ROOT
+    from components.core.sources import LOCKS, ROOT
 
-    path = ROOT / LOCK
+    path = ROOT / LOCKS["cpu"]
     if not path.is_file():
         yield Finding("warn", "lock file", "absent", "run from the checkout to compare versions")
         return
@@ -104,7 +104,7 @@ def _locks() -> Iterator[Finding]:
     if other:
         yield Finding("warn", "lock file", f"{len(other)} differ: {', '.join(other[:3])}", "make setup")
     else:
-        yield Finding("ok", "lock file", f"{len(locked)} versions as in {LOCK}")
+        yield Finding("ok", "lock file", f"{len(locked)} versions as in {LOCKS['cpu']}")
 
 
 def _data() -> Iterator[Finding]:

@@ -1,30 +1,98 @@
 """Where a task's pod goes: every value is a pipeline parameter, so one compiled file serves every node pool."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
+# Nodes that carry accelerators, which no step without one may occupy, tainted or not.
+ACCELERATOR_LABELS = ("cloud.google.com/gke-accelerator", "cloud.google.com/gke-tpu-accelerator")
+WEEK_S = "604800s"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
-def on_cpu(task: PipelineTask, image: Any) -> PipelineTask:
-    """A step that needs no accelerator."""
-    return task.set_container_image(image)
+
+@dataclass(frozen=True)
+class Variant:
+    """What KFP takes as constants only: another value is another compiled file, under a digest of its own.
+
+    Attributes:
+        shared_memory: the size of train's /dev/shm, such as ``16Gi``; empty for half of the node's memory.
+        retries: how often train's pod is started again.
+        timeout: seconds after which train's pod is ended; 0 for never.
+        queue: Kueue's local queue that train's pod waits in; empty for none.
+        fresh: whether prepare looks at its source each time instead of taking a cached result.
+    """
+
+    shared_memory: str = ""
+    retries: int = 0
+    timeout: int = 0
+    queue: str = ""
+    fresh: bool = False
+
+
+def on_cpu(task: PipelineTask, image: Any, cpu: Any, memory: Any, node_selector: Any) -> PipelineTask:
+    """A step that needs no accelerator, and never lies on a node that has one.
+
+    Args:
+        cpu: how many CPUs the pod asks for, a str parameter such as ``2`` or ``500m``.
+        memory: how much memory, a str parameter such as ``4Gi``.
+        node_selector: labels of the nodes.
+    """
+    _sized(task.set_container_image(image), cpu, memory)
+    kubernetes.add_node_selector_json(task, node_selector)
+    absent = [{"key": label, "operator": "DoesNotExist"} for label in ACCELERATOR_LABELS]
+    return kubernetes.add_node_affinity(task, match_expressions=absent)
 
 
 def on_accelerator(
-    task: PipelineTask, image: Any, accelerator_type: Any, accelerator_count: Any, node_selector: Any, tolerations: Any
+    task: PipelineTask,
+    image: Any,
+    accelerator_type: Any,
+    accelerator_count: Any,
+    node_selector: Any,
+    tolerations: Any,
+    cpu: Any,
+    memory: Any,
+    variant: Variant,
 ) -> PipelineTask:
     """A step on the accelerator that the submission names; an empty type and a count of "0" mean none.
 
     Args:
-        accelerator_count: a str parameter: Kubeflow's backend reads an int one as "" and the pod starts without
-            its accelerator.
+        accelerator_count: a str parameter, as are cpu and memory: Kubeflow's backend reads an int one as "" and the
+            pod starts without its accelerator.
+        cpu: how many CPUs the pod asks for; ``0`` for whatever is there.
+        memory: how much memory; ``0`` for whatever is there.
     """
     task.set_container_image(image).set_accelerator_type(accelerator_type).set_accelerator_limit(accelerator_count)
     # set_accelerator_* do not register their parameters, which fails inside If, ParallelFor and ExitHandler.
     task.register_pipeline_channels([accelerator_type, accelerator_count])
+    _sized(task, cpu, memory)
     kubernetes.add_node_selector_json(task, node_selector)
     kubernetes.add_toleration_json(task, tolerations)
     # Containers get 64 MB of /dev/shm; input pipelines with worker processes die of it.
-    kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", medium="Memory")
+    kubernetes.empty_dir_mount(
+        task, "shared-memory", "/dev/shm", medium="Memory", size_limit=variant.shared_memory or None
+    )
+    return _constants(task, variant)
+
+
+def _sized(task: PipelineTask, cpu: Any, memory: Any) -> PipelineTask:
+    """Requests, no limits: a step may use what its node has to spare."""
+    task.set_cpu_request(cpu).set_memory_request(memory)
+    task.register_pipeline_channels([value for value in (cpu, memory) if not isinstance(value, str)])
+    return task
+
+
+def _constants(task: PipelineTask, variant: Variant) -> PipelineTask:
+    if variant.retries:
+        # Argo counts the longest back-off from the first attempt and ends a retry by it: the default hour would
+        # forbid to retry what has trained for longer.
+        task.set_retry(
+            num_retries=variant.retries, backoff_duration="60s", backoff_factor=2.0, backoff_max_duration=WEEK_S
+        )
+    if variant.timeout:
+        kubernetes.set_timeout(task, variant.timeout)
+    if variant.queue:
+        kubernetes.add_pod_label(task, QUEUE_LABEL, variant.queue)
     return task

@@ -70,7 +70,7 @@ def _compile(folder: Path, path: Path) -> None:
 
     record: dict[str, Any] = json.loads((folder / "run.json").read_text())
     named = Named(record["experiment"], record["description"], Experiment.from_sections(record["parameters"]))
-    target, tag = Target(**record["target"]), record["images"].__getitem__
+    target, tag = Target(**record["target"]), lambda step, _: record["images"][step]
     write_atomically(path, compile_experiment(named, target, tag, record["freshness"]))
 
 

@@ -23,7 +23,7 @@ TARGET = Target(
 
 
 def compiled(name: str) -> str:
-    return compiler.compile_experiment(experiment.load(name), TARGET, tag=lambda step: f"{step}-0")
+    return compiler.compile_experiment(experiment.load(name), TARGET, tag=lambda step, image: f"{step}-0")
 
 
 def pipeline(name: str) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def test_compiling_gives_the_same_bytes_in_every_process() -> None:
     script = (
         "import sys; from pipelines.targets import Target; from pipelines import compiler, experiment\n"
         f"target = Target(**{TARGET.model_dump()!r})\n"
-        "sys.stdout.write(compiler.compile_experiment(experiment.load('digits'), target, tag=lambda step: step + '-0'))"
+        "sys.stdout.write(compiler.compile_experiment(experiment.load('digits'), target, tag=lambda step, image: step + '-0'))"
     )
     texts = {
         subprocess.run(

@@ -1,0 +1,102 @@
+"""A team's own ``accelerators.toml``: rows of its own, its prices, the labels of its pools."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from components.core.errors import StepError
+from components.core.rooms import nearest
+from pipelines.hardware.catalog.chips import GPUS
+from pipelines.hardware.catalog.machines import MACHINES
+from pipelines.hardware.catalog.row import Row
+from pipelines.hardware.catalog.shapes import together
+
+FILE = "accelerators.toml"
+# Beside the row's own fields: the row to start from, and the machine type that the pool has.
+LIKE, MACHINE = "like", "machine_type"
+KEYS = (*(name for name in Row.model_fields if name != "name"), LIKE, MACHINE)
+# What a price means on its own day; a team's prices do not stay ours in name.
+OWN = {"source": FILE, "priced": ""}
+
+
+def laid_over(ours: Mapping[str, Row], folder: Path) -> dict[str, Row]:
+    """Our rows with the file's tables laid over them: ``[l4]`` changes a row, ``like = "l4"`` in ``[my-l4]`` adds one.
+
+    ``labels`` are added to the row's own, and an empty value takes one away; every other key replaces.
+
+    Raises:
+        StepError: the file is no TOML, a key is misspelt, a value impossible, or a new row lacks something.
+    """
+    path = folder / FILE
+    try:
+        tables = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return dict(ours)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StepError(f"{path}: {error}", advice="write a table for each accelerator", kind="settings") from None
+    catalog = dict(ours)
+    for name, table in tables.items():
+        catalog[name] = _row(path, catalog, name, table)
+    return catalog
+
+
+def _row(path: Path, catalog: Mapping[str, Row], name: str, table: Any) -> Row:
+    where = f"{path}: [{name}]"
+    if not isinstance(table, dict):
+        raise StepError(f"{where} is no table", advice=f"write [{name}] and its keys below it", kind="settings")
+    for key in table:
+        if key not in KEYS:
+            raise StepError(f"{where} has an unknown key {key}", advice=nearest(key, KEYS), kind="settings")
+    try:
+        return Row.model_validate(_values(where, catalog, name, table))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        if first["type"] == "missing":
+            raise StepError(
+                f"{where} lacks {place}", advice='give it, or like = "NAME" to start from a row', kind="settings"
+            ) from None
+        message = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+        raise StepError(f"{where} {place}: {message}, not {first['input']!r}", kind="settings") from None
+
+
+def _values(where: str, catalog: Mapping[str, Row], name: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a row: those of the row that it starts from, of the machine that it names, and its own."""
+    start = table.get(LIKE, name)
+    if start not in catalog and LIKE in table:
+        raise StepError(f"{where} like: no accelerator {start!r}", advice=nearest(str(start), catalog), kind="settings")
+    base = catalog.get(start)
+    values: dict[str, Any] = base.model_dump() if base else {}
+    given = {key: value for key, value in table.items() if key not in {LIKE, MACHINE}}
+    if {"on_demand", "spot"} & set(given):
+        values |= OWN
+    if MACHINE in table:
+        values |= _machine(where, base, table[MACHINE])
+    if isinstance(given.get("labels"), dict):
+        labels = {**values.get("labels", {}), **given["labels"]}
+        given["labels"] = {key: value for key, value in labels.items() if value != ""}
+    return {**values, **given, "name": name}
+
+
+def _machine(where: str, base: Row | None, machine_type: Any) -> dict[str, Any]:
+    """Size and price of the machine type that a pool has."""
+    if machine_type not in MACHINES:
+        raise StepError(
+            f"{where} {MACHINE}: {machine_type!r} is not known here",
+            advice="give machine_types, vcpus and memory_gib, and its prices",
+            kind="settings",
+        )
+    machine = MACHINES[machine_type]
+    values: dict[str, Any] = {
+        "machine_types": (machine_type,),
+        "vcpus": machine.vcpus,
+        "memory_gib": machine.memory_gib,
+    }
+    if base and base.kind == "gpu" and base.chip in GPUS:
+        on_demand, spot = GPUS[base.chip].usd
+        values["on_demand"] = together(base.count, on_demand, machine.on_demand)
+        values["spot"] = together(base.count, spot, machine.spot)
+    return values

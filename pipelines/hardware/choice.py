@@ -1,0 +1,60 @@
+"""A rung of the ladder as the pipeline's placement parameters."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipelines.hardware.catalog.row import CLASS_LABEL, SPOT_LABEL, Taint
+from pipelines.hardware.ladder import Rung
+
+FLEX_LABEL = "cloud.google.com/gke-flex-start"
+MACHINE_LABEL = "node.kubernetes.io/instance-type"
+
+
+def parameters(rungs: Sequence[Rung], *, compute_class: str = "", autopilot: bool = False) -> dict[str, Any]:
+    """Parameter of the training pipeline -> value, so that train's pod lands on this hardware and on no other.
+
+    Args:
+        rungs: one rung, or several that one pod can use, for which a compute class decides.
+        compute_class: the class that picks the nodes; it replaces the row's own labels.
+        autopilot: whether the cluster is GKE Autopilot, which knows no machine types as labels.
+    """
+    row = rungs[0].row
+    cpu, memory = _smallest_requests(rungs)
+    return {
+        "accelerator_type": row.resource,
+        "accelerator_count": str(row.count) if row.resource else "0",
+        "node_selector": _selector(rungs[0], compute_class, autopilot),
+        "tolerations": _tolerations(rungs, compute_class),
+        "train_cpu": cpu,
+        "train_memory": memory,
+    }
+
+
+def _smallest_requests(rungs: Sequence[Rung]) -> tuple[str, str]:
+    """What fits each of the machines that the pod may get."""
+    smallest = min(rungs, key=lambda rung: (rung.row.vcpus, rung.row.memory_gib)).row
+    tightest = min(rungs, key=lambda rung: rung.row.memory_gib).row
+    return smallest.requests[0], tightest.requests[1]
+
+
+def _selector(rung: Rung, compute_class: str, autopilot: bool) -> dict[str, str]:
+    if compute_class:
+        return {CLASS_LABEL: compute_class}
+    labels = dict(rung.row.labels)
+    if autopilot:
+        labels.pop(MACHINE_LABEL, None)
+    if rung.capacity == "spot":
+        labels[SPOT_LABEL] = "true"
+    if rung.capacity == "flex-start":
+        labels[FLEX_LABEL] = "true"
+    return labels
+
+
+def _tolerations(rungs: Sequence[Rung], compute_class: str) -> list[dict[str, str]]:
+    taints = list(rungs[0].row.taints)
+    if any(rung.spot for rung in rungs):
+        # Standard clusters taint spot pools only where their owner says so; compute classes and Autopilot always do.
+        taints.append(Taint(key=SPOT_LABEL, value="true"))
+    if compute_class:
+        taints.append(Taint(key=CLASS_LABEL, value=compute_class))
+    return [taint.toleration() for taint in taints]
