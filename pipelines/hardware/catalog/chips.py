@@ -52,12 +52,13 @@ GPUS: dict[str, Chip] = {
     "l4": Chip("nvidia-l4", 24, 300 * G, PCIE4, _gpu(30.3, 60, 121, 121), (0.56004, 0.2862)),
     "a100-40g": Chip("nvidia-tesla-a100", 40, 1555 * G, 600 * G, _gpu(19.5, 156, 312, 312), (2.93391, 1.5399)),
     "a100-80g": Chip("nvidia-a100-80gb", 80, 2039 * G, 600 * G, _gpu(19.5, 156, 312, 312), (3.969, 2.1604)),
-    "h100": Chip("nvidia-h100-80gb", 80, 3350 * G, 900 * G, _gpu(67, 494, 989, 989), (9.87869, 5.3387)),
+    "h100": Chip("nvidia-h100-80gb", 80, 3350 * G, 900 * G, _gpu(67, 494, 989, 989), (9.79655, 5.3387)),
     "h100-mega": Chip("nvidia-h100-mega-80gb", 80, 3350 * G, 900 * G, _gpu(67, 494, 989, 989), (10.34428, 5.6299)),
     "h200": Chip("nvidia-h200-141gb", 141, 4800 * G, 900 * G, _gpu(67, 494, 989, 989), (9.31174, 5.1215)),
     "b200": Chip("nvidia-b200", 180, 8000 * G, 1800 * G, _gpu(80, 1100, 2250, 2250), (11.277, 4.7183)),
-    # Its dense tensor peaks were not found in a source: float32 alone.
-    "rtx-pro-6000": Chip("nvidia-rtx-pro-6000", 96, 1597 * G, PCIE5, _gpu(117), (None, None)),
+    # Its dense tensor peaks were not found in a source: float32 alone. The price is what is left of g4-standard-48's
+    # 4.5001 (dstackai/dstack#3213, 2025-10-22) without the machine.
+    "rtx-pro-6000": Chip("nvidia-rtx-pro-6000", 96, 1597 * G, PCIE5, _gpu(117), (1.0958, None)),
 }
 TPUS: dict[str, Chip] = {
     "v4": Chip("tpu-v4-podslice", 32, 1228 * G, 300 * G, _tpu(275), (3.22, 0.9215), "us-central2"),

@@ -37,20 +37,18 @@ def _linear(
 
 
 MACHINES: dict[str, Machine] = {
-    **_linear("e2-standard-{}", (4, 8, 16, 32), 1, 4, (0.03351, None)),
-    # vCPU 0.031611, GiB 0.004237.
-    **_linear("n1-standard-{}", (4, 8, 16, 32, 64), 1, 3.75, (0.0475, None)),
-    # vCPU 0.024988, GiB 0.002927.
-    **_linear("g2-standard-{}", (4, 8, 12, 16, 24, 32, 48, 96), 1, 4, (0.036696, None)),
-    **_linear("g4-standard-{}", (48, 96, 192, 384), 1, 3.75, (None, None)),
-    **_linear("a2-highgpu-{}g", (1, 2, 4, 8), 12, 85, (0.73948, 0.36975)),
-    # The same two prices for a vCPU and a GiB as a2-highgpu.
-    "a2-megagpu-16g": Machine(96, 1360, 8.79698, 4.39849),
-    **_linear("a2-ultragpu-{}g", (1, 2, 4, 8), 12, 170, (1.09962, 0.54978)),
-    **_linear("a3-highgpu-{}g", (1, 2, 4, 8), 26, 234, (1.18251, 0.36117)),
-    "a3-megagpu-8g": Machine(208, 1872, 9.46008, 2.88936),
-    "a3-ultragpu-8g": Machine(224, 2952, 10.31298, None),
-    "a4-highgpu-8g": Machine(224, 3968),
+    **_linear("e2-standard-{}", (4, 8, 16, 32), 1, 4, (0.033506, 0.019338)),
+    **_linear("n1-standard-{}", (4, 8, 16, 32, 64), 1, 3.75, (0.0475, 0.015956)),
+    **_linear("g2-standard-{}", (4, 8, 12, 16, 24, 32, 48, 96), 1, 4, (0.036698, 0.018754)),
+    **_linear("g4-standard-{}", (48, 96, 192, 384), 1, 3.75, (0.0709225, 0.028365)),
+    **_linear("a2-highgpu-{}g", (1, 2, 4, 8), 12, 85, (0.73948, 0.38812)),
+    "a2-megagpu-16g": Machine(96, 1360, 8.79698, 4.61728),
+    **_linear("a2-ultragpu-{}g", (1, 2, 4, 8), 12, 170, (1.09962, 0.57716)),
+    **_linear("a3-highgpu-{}g", (1, 2, 4, 8), 26, 234, (1.18251, 0.64454)),
+    "a3-megagpu-8g": Machine(208, 1872, 9.46006, 5.15632),
+    "a3-ultragpu-8g": Machine(224, 2952, 12.266, 6.68552),
+    # The catalogue's B200 rows seem to hold the whole machine: its own row says 0.
+    "a4-highgpu-8g": Machine(224, 3968, 0.0, 0.0),
     "ct4p-hightpu-4t": Machine(240, 407),
     "ct5lp-hightpu-1t": Machine(24, 48),
     "ct5lp-hightpu-4t": Machine(112, 192),
