@@ -42,6 +42,10 @@ lint: setup ## Check style and types
 compile: setup ## Compile every experiment into build/
 	$(BIN)/suanli compile --all --output build
 
+.PHONY: manifests
+manifests: setup ## Rewrite what manifests/ repeats of the catalog
+	$(BIN)/python -m pipelines.hardware.manifests
+
 .PHONY: golden
 golden: setup ## Rewrite the golden files after an intended change
 	$(BIN)/pytest tests --rewrite-golden -k golden

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipelines.hardware.catalog.row import CLASS_LABEL, SPOT_LABEL, Taint
+from pipelines.hardware.catalog.shapes import MACHINE_LABEL
 from pipelines.hardware.ladder import Rung
 
 FLEX_LABEL = "cloud.google.com/gke-flex-start"
-MACHINE_LABEL = "node.kubernetes.io/instance-type"
 
 
 def parameters(rungs: Sequence[Rung], *, compute_class: str = "", autopilot: bool = False) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from components.core.rooms import nearest
 from pipelines.hardware.catalog.chips import GPUS
 from pipelines.hardware.catalog.machines import MACHINES
 from pipelines.hardware.catalog.row import Row
-from pipelines.hardware.catalog.shapes import together
+from pipelines.hardware.catalog.shapes import MACHINE_LABEL, together
 
 FILE = "accelerators.toml"
 # Beside the row's own fields: the row to start from, and the machine type that the pool has.
@@ -95,6 +95,9 @@ def _machine(where: str, base: Row | None, machine_type: Any) -> dict[str, Any]:
         "vcpus": machine.vcpus,
         "memory_gib": machine.memory_gib,
     }
+    if base and base.labels.get(MACHINE_LABEL):
+        values["labels"] = {**base.labels, MACHINE_LABEL: machine_type}
+        values |= {"on_demand": machine.on_demand, "spot": machine.spot}
     if base and base.kind == "gpu" and base.chip in GPUS:
         on_demand, spot = GPUS[base.chip].usd
         values["on_demand"] = together(base.count, on_demand, machine.on_demand)

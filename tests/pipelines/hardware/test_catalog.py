@@ -94,6 +94,9 @@ labels = { team = "vision", "cloud.google.com/gke-accelerator-count" = "" }
 like = "l4"
 machine_type = "g2-standard-32"
 
+[cpu-8]
+machine_type = "n1-standard-8"
+
 [desk]
 kind = "gpu"
 chip = "rtx-4090"
@@ -118,6 +121,8 @@ def test_a_team_changes_and_adds_rows(tmp_path: Path) -> None:
     assert found["our-l4"].on_demand == pytest.approx(0.56004 + 32 * 0.036698, abs=1e-4)
     # It starts from the row as it stands above it in the file.
     assert found["our-l4"].labels["team"] == "vision"
+    assert found["cpu-8"].labels == {"node.kubernetes.io/instance-type": "n1-standard-8"}
+    assert found["cpu-8"].on_demand == pytest.approx(0.38)
     assert found["desk"].resource == "nvidia.com/gpu" and found["desk"].on_demand is None
     assert list(found)[: len(CATALOG)] == list(CATALOG)
 
