@@ -7,11 +7,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated
 
 import typer
 
-Level = Literal["ok", "warn", "fail"]
+from pipelines.finding import Finding
+
 # The whole of fashion_mnist's run, with its cache and formats, and room to breathe.
 DISK_GB = 2.0
 MEMORY_GB = 4.0
@@ -30,15 +31,6 @@ STEPS_NEED = {
     "onnxruntime": "onnxruntime",
     "ai_edge_litert": "ai-edge-litert",
 }
-
-
-class Finding(NamedTuple):
-    """One line: what was looked at, what was found, and what to do about it."""
-
-    level: Level
-    what: str
-    found: str
-    advice: str = ""
 
 
 def doctor(

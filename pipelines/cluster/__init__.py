@@ -1,0 +1,1 @@
+"""The cluster: a Kubeflow Pipelines server, its runs and its schedules."""

@@ -1,0 +1,70 @@
+"""Whether an image lies in its registry, asked by the registry's own HTTP interface (OCI distribution, version 2)."""
+
+from typing import Literal, NamedTuple
+
+# Artifact Registry takes a Google access token; others answer without one where an image is public.
+GOOGLE = (".pkg.dev", "gcr.io")
+TIMEOUT_S = 10.0
+MANIFESTS = (
+    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json"
+)
+
+
+class Answer(NamedTuple):
+    """What a registry said: ``there``, ``absent``, or ``unknown`` with the reason."""
+
+    state: Literal["there", "absent", "unknown"]
+    reason: str = ""
+
+
+def look_up(image: str) -> Answer:
+    """Ask an image's registry for its manifest.
+
+    Args:
+        image: ``HOST/PATH:TAG``; a first part without a dot, a colon or ``localhost`` names no registry.
+    """
+    import urllib3
+
+    host, slash, rest = image.partition("/")
+    if not slash or not (set(".:") & set(host) or host == "localhost"):
+        return Answer("unknown", f"{image} names no registry")
+    path, _, tag = rest.rpartition(":")
+    # As docker has it: a registry on this machine speaks plain HTTP.
+    scheme = "http" if host.partition(":")[0] in {"localhost", "127.0.0.1"} else "https"
+    headers = {"Accept": MANIFESTS, **_credentials(host)}
+    try:
+        response = urllib3.request(
+            "HEAD",
+            f"{scheme}://{host}/v2/{path}/manifests/{tag}",
+            headers=headers,
+            timeout=TIMEOUT_S,
+            retries=urllib3.Retry(2, redirect=3, raise_on_redirect=False, raise_on_status=False),
+        )
+    except urllib3.exceptions.HTTPError as error:
+        cause = getattr(error, "reason", None) or error
+        return Answer("unknown", f"{host} does not answer ({type(cause).__name__})")
+    match response.status:
+        case 200:
+            return Answer("there")
+        case 404:
+            return Answer("absent")
+        case 401 | 403:
+            return Answer("unknown", f"{host} wants credentials: gcloud auth application-default login")
+    return Answer("unknown", f"{host} answers {response.status}")
+
+
+def _credentials(host: str) -> dict[str, str]:
+    """An access token of the machine's Google account where the registry is Google's and there is one."""
+    if not host.endswith(GOOGLE):
+        return {}
+    import google.auth
+    import google.auth.exceptions
+    import google.auth.transport.requests
+
+    try:
+        credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+        credentials.refresh(google.auth.transport.requests.Request())
+    except google.auth.exceptions.GoogleAuthError:
+        return {}
+    return {"Authorization": f"Bearer {credentials.token}"}

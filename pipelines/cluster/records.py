@@ -1,0 +1,203 @@
+"""Versions, runs and schedules as plain data, read from the generated client's objects."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+KEY = "submission"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A pipeline's version on the server.
+
+    Attributes:
+        pipeline_id: the pipeline's id.
+        version_id: the version's id.
+        name: the version's name, which ends in its content's digest.
+        created: whether it has just been uploaded.
+    """
+
+    pipeline_id: str
+    version_id: str
+    name: str
+    created: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as the server tells it.
+
+    Attributes:
+        id: its id.
+        name: its display name.
+        state: PENDING, RUNNING, SUCCEEDED, SKIPPED, FAILED, CANCELING, CANCELED, PAUSED, or empty.
+        error: the server's reason for a failure; often empty.
+        created: when it was made.
+        finished: when it ended, or None.
+        experiment_id: the server's experiment that it belongs to.
+        description: without the submission's key.
+        key: the submission's key; empty for runs that were not submitted by us.
+        parameters: what it was given.
+        pipeline_root: where it writes; empty for the server's default.
+        pipeline_id: its pipeline.
+        version_id: its pipeline's version.
+        recurring_run_id: the schedule that started it; empty for none.
+        tasks: the workflow's nodes as the server lists them (``runs.steps`` makes steps of them).
+    """
+
+    id: str
+    name: str
+    state: str
+    error: str = ""
+    created: datetime | None = None
+    finished: datetime | None = None
+    experiment_id: str = ""
+    description: str = ""
+    key: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    pipeline_root: str = ""
+    pipeline_id: str = ""
+    version_id: str = ""
+    recurring_run_id: str = ""
+    tasks: tuple[Any, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class RecurringRun:
+    """A schedule as the server keeps it.
+
+    Attributes:
+        id: its id.
+        name: its display name.
+        description: without the submission's key.
+        enabled: whether it starts runs.
+        cron: six fields, seconds first, as the server has them; None for an interval.
+        interval_s: seconds between two runs; None for cron.
+        start: when it begins; None for at once.
+        end: when it ends; None for never.
+        max_concurrency: how many of its runs may be under way.
+        no_catchup: whether missed times are left out.
+        parameters: what its runs are given.
+        pipeline_id: its pipeline.
+        version_id: its pipeline's version; empty for always the newest.
+        pipeline_root: where its runs write; empty for the server's default.
+        service_account: its runs' service account; empty for the server's default.
+        experiment_id: the server's experiment that its runs belong to.
+        created: when it was made.
+        updated: when it was last changed.
+        error: what the server has against it.
+        key: the submission's key.
+    """
+
+    id: str
+    name: str
+    description: str
+    enabled: bool
+    cron: str | None
+    interval_s: int | None
+    start: datetime | None
+    end: datetime | None
+    max_concurrency: int
+    no_catchup: bool
+    parameters: dict[str, Any]
+    pipeline_id: str
+    version_id: str
+    pipeline_root: str
+    service_account: str
+    experiment_id: str
+    created: datetime | None
+    updated: datetime | None
+    error: str
+    key: str = ""
+
+
+def keyed(description: str, key: str) -> str:
+    """A description whose last line is the submission's key."""
+    return "\n".join(line for line in (description, f"{KEY} {key}") if line)
+
+
+def unkeyed(text: str | None) -> tuple[str, str]:
+    """A description without its key, and the key."""
+    found = re.search(rf"(?:^|\n){KEY} (\S+)\Z", text or "")
+    return ((text or "")[: found.start()], found[1]) if found else (text or "", "")
+
+
+def job(version: Version, parameters: Mapping[str, Any] | None, pipeline_root: str) -> dict[str, Any]:
+    """What runs and recurring runs have in common."""
+    import kfp_server_api as k
+
+    return {
+        "pipeline_version_reference": k.V2beta1PipelineVersionReference(
+            pipeline_id=version.pipeline_id, pipeline_version_id=version.version_id
+        ),
+        "runtime_config": k.V2beta1RuntimeConfig(
+            parameters=dict(parameters or {}), pipeline_root=pipeline_root or None
+        ),
+    }
+
+
+def run(item: Any) -> Run:
+    """A run from the generated client's object."""
+    description, key = unkeyed(item.description)
+    reference, config = item.pipeline_version_reference, item.runtime_config
+    return Run(
+        id=item.run_id,
+        name=item.display_name or "",
+        state=item.state or "",
+        error=message(item.error),
+        created=moment(item.created_at),
+        finished=moment(item.finished_at),
+        experiment_id=item.experiment_id or "",
+        description=description,
+        key=key,
+        parameters=dict((config and config.parameters) or {}),
+        pipeline_root=(config and config.pipeline_root) or "",
+        pipeline_id=(reference and reference.pipeline_id) or "",
+        version_id=(reference and reference.pipeline_version_id) or item.pipeline_version_id or "",
+        recurring_run_id=item.recurring_run_id or "",
+        tasks=tuple((item.run_details and item.run_details.task_details) or ()),
+    )
+
+
+def recurring_run(item: Any) -> RecurringRun:
+    """A schedule from the generated client's object."""
+    description, key = unkeyed(item.description)
+    reference, config = item.pipeline_version_reference, item.runtime_config
+    cron = item.trigger and item.trigger.cron_schedule
+    every = item.trigger and item.trigger.periodic_schedule
+    when = cron or every
+    return RecurringRun(
+        id=item.recurring_run_id,
+        name=item.display_name or "",
+        description=description,
+        enabled=item.status == "ENABLED" if item.status else item.mode == "ENABLE",
+        cron=(cron and cron.cron) or None,
+        interval_s=int(every.interval_second) if every and every.interval_second else None,
+        start=moment(when and when.start_time),
+        end=moment(when and when.end_time),
+        max_concurrency=int(item.max_concurrency or 0),
+        no_catchup=bool(item.no_catchup),
+        parameters=dict((config and config.parameters) or {}),
+        pipeline_id=(reference and reference.pipeline_id) or "",
+        version_id=(reference and reference.pipeline_version_id) or item.pipeline_version_id or "",
+        pipeline_root=(config and config.pipeline_root) or "",
+        service_account=item.service_account or "",
+        experiment_id=item.experiment_id or "",
+        created=moment(item.created_at),
+        updated=moment(item.updated_at),
+        error=message(item.error),
+        key=key,
+    )
+
+
+def moment(value: datetime | None) -> datetime | None:
+    """A time in UTC; the server writes 1970 for one that has not come."""
+    return value.astimezone(UTC) if value and value.year > 1970 else None
+
+
+def message(status: Any) -> str:
+    """What an error (``google.rpc.Status``) says, in one line; empty for none."""
+    return " ".join(((status and status.message) or "").split())

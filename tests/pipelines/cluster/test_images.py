@@ -1,0 +1,56 @@
+"""Image look-ups against a registry of the OCI distribution interface on loopback."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from pipelines.cluster import images
+
+THERE = "/v2/team/suanli-cpu/manifests/train-1"
+ANSWERS = {THERE: 200, "/v2/team/private/manifests/1": 401, "/v2/team/broken/manifests/1": 418}
+
+
+class Registry(BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        asked_well = "application/vnd.oci.image.manifest.v1+json" in self.headers["Accept"]
+        self.send_response(ANSWERS.get(self.path, 404) if asked_well else 400)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("image", "state", "reason"),
+    [
+        ("team/suanli-cpu:train-1", "there", ""),
+        ("team/suanli-cpu:train-2", "absent", ""),
+        ("team/private:1", "unknown", "wants credentials"),
+        ("team/broken:1", "unknown", "answers 418"),
+    ],
+)
+def test_a_registry_is_asked(image: str, state: str, reason: str, registry: str) -> None:
+    answer = images.look_up(f"{registry}/{image}")
+    assert answer.state == state and reason in answer.reason
+
+
+def test_a_name_without_a_registry_is_not_looked_up() -> None:
+    assert images.look_up("suanli-python-cpu:train-1") == ("unknown", "suanli-python-cpu:train-1 names no registry")
+
+
+def test_a_registry_that_is_down_is_said() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{unused.getsockname()[1]}"
+    assert images.look_up(f"{host}/a:1").reason.startswith(f"{host} does not answer")
