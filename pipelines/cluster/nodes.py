@@ -146,7 +146,12 @@ def _grows(pod: Pod, cluster: Cluster) -> bool:
 
 def _unlabelled(what: str, pod: Pod, fits: Sequence[Fit], cluster: Cluster) -> Finding:
     level: Level = "warn" if cluster.gke or _grows(pod, cluster) else "fail"
-    return Finding(level, what, _nearest(pod, fits, cluster), _growth(pod, cluster))
+    advice = _growth(pod, cluster)
+    best = min(fits, key=lambda fit: len(fit.labels), default=None)
+    held = any("/" in resource for resource in pod.limits)
+    if best and held and len(best.labels) == 1 and MACHINE in best.labels[0] and not cluster.autopilot:
+        advice = f"if {best.node} is the pool, give its machine_type to the row in accelerators.toml; {advice}"
+    return Finding(level, what, _nearest(pod, fits, cluster), advice)
 
 
 def _nearest(pod: Pod, fits: Sequence[Fit], cluster: Cluster) -> str:

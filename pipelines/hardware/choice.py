@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipelines.hardware.catalog.row import CLASS_LABEL, SPOT_LABEL, Taint
-from pipelines.hardware.catalog.shapes import MACHINE_LABEL
+from pipelines.hardware.catalog.shapes import COUNT_LABEL, MACHINE_LABEL
 from pipelines.hardware.ladder import Rung
 
 FLEX_LABEL = "cloud.google.com/gke-flex-start"
@@ -43,6 +43,8 @@ def _selector(rung: Rung, compute_class: str, autopilot: bool) -> dict[str, str]
     labels = dict(rung.row.labels)
     if autopilot:
         labels.pop(MACHINE_LABEL, None)
+        if rung.row.kind == "gpu":
+            labels[COUNT_LABEL] = str(rung.row.count)
     if rung.capacity == "spot":
         labels[SPOT_LABEL] = "true"
     if rung.capacity == "flex-start":

@@ -13,7 +13,7 @@ from pipelines.finding import Finding
 from pipelines.hardware import catalog, choice, ladder
 from pipelines.hardware.pods import Pod
 
-L4 = {"cloud.google.com/gke-accelerator": "nvidia-l4", "cloud.google.com/gke-accelerator-count": "1"}
+L4 = {"cloud.google.com/gke-accelerator": "nvidia-l4", "node.kubernetes.io/instance-type": "g2-standard-8"}
 GPU_TAINT = ("nvidia.com/gpu=present:NoSchedule",)
 QUEUED = {"kueue.x-k8s.io/queue-name": "train"}
 

@@ -8,8 +8,10 @@ from pipelines.hardware.catalog.row import RESOURCES, Precision, Row, Taint
 
 GPU_LABEL, TPU_LABEL = "cloud.google.com/gke-accelerator", "cloud.google.com/gke-tpu-accelerator"
 TOPOLOGY_LABEL = "cloud.google.com/gke-tpu-topology"
-# Tells a pool of machines with two L4s from one with four, and an 8-chip v5e machine from two of four chips.
+# Tells a v5e machine of eight chips from two of four, whose topology is the same.
 COUNT_LABEL = "cloud.google.com/gke-accelerator-count"
+# Tells a pool of machines with two L4s from one with four. The count label would do too, but was only seen on nodes that
+# Autopilot and auto-provisioning made, and on TPU nodes; this one is on every node.
 MACHINE_LABEL = "node.kubernetes.io/instance-type"
 PRICED = "2026"
 SOURCE = (
@@ -141,7 +143,7 @@ def _gpu(chip: str, count: int, machine_types: tuple[str, ...]) -> Row:
         chip=chip,
         count=count,
         machine_types=machine_types,
-        labels={GPU_LABEL: facts.label, COUNT_LABEL: str(count)},
+        labels={GPU_LABEL: facts.label, MACHINE_LABEL: machine_types[0]},
         taints=(GPU_TAINT,),
         image="gpu",
         vcpus=machine.vcpus,

@@ -83,22 +83,22 @@ def test_a_compute_class_makes_its_nodes() -> None:
     ("labels", "words"),
     [
         (
-            {**L4, "cloud.google.com/gke-accelerator-count": "2"},
-            "no node of 2 has the labels; a comes nearest: has cloud.google.com/gke-accelerator-count=2, not 1",
+            {**L4, "node.kubernetes.io/instance-type": "g2-standard-24"},
+            "no node of 2 has the labels; a comes nearest: has node.kubernetes.io/instance-type=g2-standard-24, not g2-standard-8",
         ),
         (
             {"cloud.google.com/gke-accelerator": "nvidia-l4"},
-            "no node of 2 has the labels; a comes nearest: lacks cloud.google.com/gke-accelerator-count=1",
+            "no node of 2 has the labels; a comes nearest: lacks node.kubernetes.io/instance-type=g2-standard-8",
         ),
         (
             {"cloud.google.com/gke-accelerator": "nvidia-tesla-t4"},
             (
                 "no node of 2 has cloud.google.com/gke-accelerator=nvidia-l4 (there is nvidia-tesla-t4), nor "
-                "cloud.google.com/gke-accelerator-count=1 (no node has such a label)"
+                "node.kubernetes.io/instance-type=g2-standard-8 (there is e2-standard-8)"
             ),
         ),
     ],
-    ids=["count", "missing label", "other chip"],
+    ids=["machine", "missing label", "other chip"],
 )
 def test_the_nearest_node_and_what_it_lacks_are_named(labels: dict[str, str], words: str) -> None:
     level, found, advice = place(placed("l4"), node("a", labels, GPU_TAINT, gpu="1"), node("c", PLAIN))
@@ -135,15 +135,21 @@ def test_gke_tolerates_the_taint_of_a_resource_that_is_asked_for() -> None:
 
 
 def test_a_machine_that_is_too_small_is_named_with_what_is_wanted() -> None:
-    small = {**L4, "node.kubernetes.io/instance-type": "g2-standard-4"}
-    there = node("a", small, GPU_TAINT, gpu="1", cpu="3920m", memory="13Gi")
+    there = node("a", L4, GPU_TAINT, gpu="1", cpu="3920m", memory="13Gi")
     level, found, advice = place(placed("l4"), there, gke=True)
     wanted = catalog.load()["l4"].requests
     assert level == "fail"
-    assert found.startswith("1 node has the labels, none is large enough (g2-standard-4): ")
+    assert found.startswith("1 node has the labels, none is large enough (g2-standard-8): ")
     assert f"{float(capacity.quantity(wanted[0])):.4g} cpu wanted, at most 3.92 cpu for pods" in found
     assert f"{wanted[1]} memory wanted, at most 13Gi memory for pods" in found
     assert "machine_type" in advice
+
+
+def test_a_pool_of_another_machine_type_is_told_how_to_name_it() -> None:
+    small = {**L4, "node.kubernetes.io/instance-type": "g2-standard-4"}
+    level, found, advice = place(placed("l4"), node("a", small, GPU_TAINT, gpu="1"), gke=True)
+    assert level == "warn" and "has node.kubernetes.io/instance-type=g2-standard-4, not g2-standard-8" in found
+    assert advice.startswith("if a is the pool, give its machine_type to the row in accelerators.toml")
 
 
 def test_daemons_leave_less_than_the_node_says() -> None:

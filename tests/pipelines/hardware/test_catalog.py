@@ -88,7 +88,7 @@ def test_a_name_that_cannot_be_used_is_one_line(name: str, said: str) -> None:
 OWN = """
 [l4]
 on_demand = 0.7
-labels = { team = "vision", "cloud.google.com/gke-accelerator-count" = "" }
+labels = { team = "vision", "node.kubernetes.io/instance-type" = "" }
 
 [our-l4]
 like = "l4"
