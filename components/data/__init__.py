@@ -42,6 +42,21 @@ class Source:
     text: str = ""
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a data source before it is opened; its file may tell it by a function ``facts(settings)``.
+
+    Attributes:
+        counts: examples of the source's own splits, ``train`` always.
+        classes: how many.
+        encoded: whether pictures are stored as JPEG or PNG files, to be decoded in each epoch.
+    """
+
+    counts: dict[str, int]
+    classes: int
+    encoded: bool = False
+
+
 class DataSettings(Section):
     """What every data source can be asked for; a source's own Settings add to it.
 

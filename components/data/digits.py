@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from components.core.config import Fraction
-from components.data import DataSettings, Example, Source
+from components.data import DataSettings, Example, Facts, Source
 
 
 class Settings(DataSettings):
@@ -15,6 +15,11 @@ class Settings(DataSettings):
 
     def input_shape(self) -> tuple[int, ...]:
         return (8, 8, 1)
+
+
+def facts(settings: Settings) -> Facts:
+    """Known without scikit-learn."""
+    return Facts({"train": 1797}, 10)
 
 
 def source(settings: Settings) -> Source:

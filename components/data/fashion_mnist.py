@@ -8,12 +8,13 @@ from typing import Literal, Protocol
 
 from components.core.config import Fraction
 from components.core.errors import StepError
-from components.data import DataSettings, Example, Source
+from components.data import DataSettings, Example, Facts, Source
 
 # Where Debian's package dataset-fashion-mnist puts its files.
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
 FILES = {"train": "train", "test": "t10k"}
 SIDE = 28
+COUNTS = {"train": 60_000, "test": 10_000}
 BLOCK = 1024
 # In the order of the labels, https://github.com/zalandoresearch/fashion-mnist#labels
 CLASSES = (
@@ -46,6 +47,11 @@ class Bytes(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+def facts(settings: Settings) -> Facts:
+    """The same whichever way they come."""
+    return Facts(COUNTS, len(CLASSES))
+
+
 def source(settings: Settings) -> Source:
     """The pictures, from the system package's files or from TensorFlow Datasets.
 
@@ -55,7 +61,7 @@ def source(settings: Settings) -> Source:
     opened = Source(
         info={"classes": list(CLASSES), "image_shape": [SIDE, SIDE, 1], "encoding": "raw"},
         splits={split: lambda split=split: _stream(split) for split in FILES},  # type: ignore[misc]
-        counts={"train": 60_000, "test": 10_000},
+        counts=COUNTS,
         version="1",
         licence="MIT",
         text="Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017), Zalando SE",

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from components.core.config import Positive
 from components.core.errors import StepError
-from components.data import DataSettings, Example, Source, folder_state
+from components.data import DataSettings, Example, Facts, Source, folder_state
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +41,17 @@ class Settings(DataSettings):
 def state(settings: Settings) -> str:
     """A digest over the names, sizes and times of all files."""
     return folder_state(settings.folder)
+
+
+def facts(settings: Settings) -> Facts | None:
+    """Counted by the files' names, or None where the folder is not on this machine."""
+    root = Path(settings.folder).expanduser()
+    if not root.is_dir():
+        return None
+    splits = {name: root / name for name in SPLITS if (root / name).is_dir()}
+    places = splits if "train" in splits else {"train": root}
+    counts = {name: sum(path.suffix.lower() in SUFFIXES for path in place.rglob("*")) for name, place in places.items()}
+    return Facts(counts, sum(path.is_dir() for path in places["train"].iterdir()), encoded=True)
 
 
 def source(settings: Settings) -> Source:

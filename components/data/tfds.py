@@ -14,7 +14,7 @@ from pydantic import Field
 from components.core.config import Positive
 from components.core.errors import StepError
 from components.core.rooms import nearest
-from components.data import DataSettings, Example, Source, Stream
+from components.data import DataSettings, Example, Facts, Source, Stream
 
 if TYPE_CHECKING:
     import tensorflow_datasets
@@ -22,6 +22,20 @@ if TYPE_CHECKING:
 # Who answers here can download; without a network, TFDS itself takes minutes to say so.
 REACHED = ("storage.googleapis.com", 443)
 PATIENCE = 2.0
+# Examples of the splits, classes, and the pictures' shape where all have one: as the data sets' pages in the catalog of
+# TensorFlow Datasets give them (tensorflow.org/datasets/catalog). TFDS itself knows only what has been prepared.
+KNOWN: dict[str, tuple[dict[str, int], int, tuple[int, ...]]] = {
+    "cifar10": ({"train": 50_000, "test": 10_000}, 10, (32, 32, 3)),
+    "cifar100": ({"train": 50_000, "test": 10_000}, 100, (32, 32, 3)),
+    "mnist": ({"train": 60_000, "test": 10_000}, 10, (28, 28, 1)),
+    "fashion_mnist": ({"train": 60_000, "test": 10_000}, 10, (28, 28, 1)),
+    "svhn_cropped": ({"train": 73_257, "test": 26_032, "extra": 531_131}, 10, (32, 32, 3)),
+    "imagenet2012": ({"train": 1_281_167, "validation": 50_000}, 1000, ()),
+    "imagenette": ({"train": 9_469, "validation": 3_925}, 10, ()),
+    "food101": ({"train": 75_750, "validation": 25_250}, 101, ()),
+    "tf_flowers": ({"train": 3_670}, 5, ()),
+    "cats_vs_dogs": ({"train": 23_262}, 2, ()),
+}
 
 
 class Settings(DataSettings):
@@ -42,6 +56,17 @@ class Settings(DataSettings):
 
     def input_shape(self) -> tuple[int, ...]:
         return self.image_shape
+
+
+def facts(settings: Settings) -> Facts | None:
+    """What is known of the data set and the splits asked for, or None."""
+    counts, classes, shape = KNOWN.get(settings.dataset.partition("/")[0].partition(":")[0], ({}, 0, ()))
+    if settings.train not in counts:
+        return None
+    taken = {"train": counts[settings.train]}
+    if settings.test in counts:
+        taken["test"] = counts[settings.test]
+    return Facts(taken, classes, encoded=shape != settings.image_shape)
 
 
 def source(settings: Settings, advice: str = "") -> Source:

@@ -38,7 +38,23 @@ def options(
 
 def _add_commands() -> None:
     """Each file imports what it needs only when its command runs: ``suanli --help`` answers at once."""
-    from pipelines.cli import compile, doctor, lists, predict, run, runs, step, tensorboard
+    from pipelines.cli import (
+        accelerators,
+        compile,
+        doctor,
+        explain,
+        lists,
+        nodepool,
+        plan,
+        predict,
+        run,
+        runs,
+        schedule,
+        schedules,
+        step,
+        submit,
+        tensorboard,
+    )
 
     panels: dict[str, dict[str, Callable[..., None]]] = {
         "Run": {
@@ -53,13 +69,24 @@ def _add_commands() -> None:
             "data": lists.data,
             "models": lists.models,
             "tasks": lists.tasks,
+            "accelerators": accelerators.accelerators,
         },
-        "Cluster": {"compile": compile.compile_},
+        "Cluster": {
+            "plan": plan.plan,
+            "explain": explain.explain,
+            "compile": compile.compile_,
+            "submit": submit.submit,
+            "wait": submit.wait,
+            "cancel": submit.cancel,
+            "schedule": schedule.schedule,
+            "nodepool": nodepool.nodepool,
+        },
     }
     for panel, commands in panels.items():
         for name, command in commands.items():
             app.command(name, rich_help_panel=panel)(command)
     app.add_typer(runs.app, name="runs", rich_help_panel="Run")
+    app.add_typer(schedules.app, name="schedules", rich_help_panel="Cluster")
 
 
 def main(arguments: list[str] | None = None) -> int:

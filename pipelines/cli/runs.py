@@ -50,9 +50,34 @@ def show(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) ->
         output.as_document(record)
         return
     print(f"{run.id}  {' '.join(record['description'].split())}")
-    display.summary(record, str(run.folder / page.FILE))
+    cluster = record.get("cluster")
+    display.summary(record, (cluster["link"] or cluster["run"]) if cluster else str(run.folder / page.FILE))
+    if cluster:
+        print(f"on {cluster['host']}, {', then '.join(cluster['accelerator'])}\n")
+        output.columns(_predicted(record))
     if "cause" in record:
         print(f"{record['cause']['step']} failed: {record['cause']['message']}\n{record['cause']['details']}".strip())
+
+
+def _predicted(record: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Predicted time and cost of each step beside the actual ones; a total where all of a column is known."""
+    from pipelines.local import display
+
+    predicted, steps = record.get("predicted", {}), record["steps"]
+    rows: list[tuple[str, ...]] = [("step", "predicted", "actual", "predicted USD", "actual USD")]
+    sums: list[list[float | None]] = []
+    for name in dict.fromkeys([*steps, *predicted]):
+        before, after = predicted.get(name, {}), steps.get(name, {})
+        values = [before.get("seconds"), after.get("seconds"), before.get("usd"), after.get("usd")]
+        sums.append(values)
+        rows.append((name, *(display.seconds(value) if value else "" for value in values[:2]), *map(_usd, values[2:])))
+    totals = [sum(part or 0 for part in column) if all(column) else None for column in zip(*sums, strict=True)]
+    rows.append(("all", *(display.seconds(value) if value else "" for value in totals[:2]), *map(_usd, totals[2:])))
+    return rows
+
+
+def _usd(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}" if value >= 1 else f"{value:.4f}"
 
 
 @app.command()

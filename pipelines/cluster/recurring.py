@@ -123,7 +123,7 @@ def disable_recurring_run(server: Server, recurring_run_id: str) -> None:
 
 
 def delete_recurring_run(server: Server, recurring_run_id: str) -> None:
-    """Delete a schedule; its runs stay.
+    """Delete a schedule. Its finished runs stay; one that is under way ends with it, as its workflow's owner is gone.
 
     Raises:
         StepError: there is none with this id.

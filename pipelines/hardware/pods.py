@@ -1,7 +1,7 @@
 """The pods that Kubeflow's backend makes of a compiled file and a run's parameters, as far as placement goes.
 
 Read from the compiled documents alone, not from what was meant: what is shown and checked is what will be submitted.
-How the backend reads them: kubeflow/pipelines, backend/src/v2/driver/{driver,k8s}.go at 2.17.0, and a run of such a file.
+How the backend reads them: kubeflow/pipelines, backend/src/v2/driver/{driver,k8s}.go at 2.17.0.
 """
 
 import re
@@ -206,3 +206,8 @@ def _tolerations(step: str, settings: Any, values: Any) -> list[dict[str, Any]]:
         else:
             found.append({key: value for key, value in setting.items() if value != ""})
     return found
+
+
+def cores(quantity: str) -> float:
+    """A CPU quantity such as ``500m`` or ``2`` as a number of cores."""
+    return float(quantity.removesuffix("m")) / 1000 if quantity.endswith("m") else float(quantity)

@@ -1,11 +1,19 @@
 """A run on the terminal: a live table of steps, or plain lines where nobody watches."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
-from pipelines.local.watch import StepProgress, Watch
+from pipelines.local.watch import StepProgress
+
+
+class Watched(Protocol):
+    """A run in progress, here or on a cluster."""
+
+    @property
+    def steps(self) -> Mapping[str, StepProgress]: ...
+
 
 MARKS = {
     "waiting": ("·", "dim"),
@@ -19,7 +27,7 @@ PLAIN_EVERY_S = 15.0
 
 
 @contextmanager
-def shown(title: str, stream: TextIO = sys.stdout) -> Iterator[Callable[[Watch], None]]:
+def shown(title: str, stream: TextIO = sys.stdout) -> Iterator[Callable[[Watched], None]]:
     """A function that shows a run's progress as often as it is called; a terminal that has gone away stops nothing."""
     with suppress(OSError):
         print(title, file=stream, flush=True)
@@ -31,7 +39,7 @@ def shown(title: str, stream: TextIO = sys.stdout) -> Iterator[Callable[[Watch],
 
     live = Live(console=Console(file=stream), auto_refresh=False, transient=True)
 
-    def show(watch: Watch) -> None:
+    def show(watch: Watched) -> None:
         with suppress(OSError):
             live.update(_table(watch), refresh=True)
 
@@ -44,7 +52,7 @@ def shown(title: str, stream: TextIO = sys.stdout) -> Iterator[Callable[[Watch],
             live.stop()
 
 
-def _table(watch: Watch) -> Any:
+def _table(watch: Watched) -> Any:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
@@ -62,7 +70,7 @@ class Plain:
         self.said: dict[str, tuple[Any, ...]] = {}
         self.when: dict[str, float] = {}
 
-    def __call__(self, watch: Watch) -> None:
+    def __call__(self, watch: Watched) -> None:
         for step in watch.steps.values():
             if self._is_news(step):
                 line = f"{step.name:9} {step.state:9} {seconds(step.seconds()):>7}  {step.detail()}".rstrip()

@@ -60,7 +60,8 @@ class Run:
             values: dict[str, Any] = json.loads((self.folder / FILE).read_text())
         except (OSError, ValueError) as error:
             raise StepError(f"run {self.id} cannot be read: {error}") from None
-        if values["status"] == "running" and not self.alive():
+        # A run on a cluster has no process here.
+        if values["status"] == "running" and "cluster" not in values and not self.alive():
             values["status"] = "interrupted"
         return values
 

@@ -30,17 +30,8 @@ def asked(named: Named, target: targets.Target, source: str, cache: bool) -> dic
     Args:
         source: the experiment as the user named it.
         cache: whether results of other runs are taken.
-
-    Raises:
-        StepError: a setting holds a word that kfp.local would rewrite.
     """
     sections = named.experiment.sections()
-    if folder.REWRITTEN in json.dumps(sections):
-        raise StepError(
-            f"a setting holds {folder.REWRITTEN!r}, which kfp.local would rewrite",
-            advice="rename that file or folder",
-            kind="settings",
-        )
     return {
         "experiment": named.name,
         "description": named.text,
@@ -59,6 +50,16 @@ def asked(named: Named, target: targets.Target, source: str, cache: bool) -> dic
         "steps": {},
         "metrics": {},
     }
+
+
+def check(named: Named) -> None:
+    """Raises StepError where a setting holds a word that kfp.local would rewrite."""
+    if folder.REWRITTEN in json.dumps(named.experiment.sections()):
+        raise StepError(
+            f"a setting holds {folder.REWRITTEN!r}, which kfp.local would rewrite",
+            advice="rename that file or folder",
+            kind="settings",
+        )
 
 
 def cores() -> int:

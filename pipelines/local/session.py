@@ -22,6 +22,7 @@ def start(source: str, changes: list[str], runs: Path, *, cache: bool, debug: bo
         StepError: a setting is wrong, or the folder of runs cannot be written; nothing has been started or created.
     """
     named = experiment.load(source).with_settings(changes)
+    record.check(named)
     values = record.asked(named, targets.local(runs), source, cache)
     with launch.signals_noted() as seen:
         run = folder.create(runs, named.name)
@@ -46,6 +47,8 @@ def reproduce(first: Run, *, as_json: bool) -> tuple[int, Run]:
         StepError: the run has not succeeded.
     """
     before = first.read()
+    if "cluster" in before:
+        raise StepError(f"run {first.id} was on a cluster and cannot be reproduced here", kind="settings")
     if before["status"] != "succeeded":
         raise StepError(f"run {first.id} is {before['status']}: only a finished run can be reproduced", kind="settings")
     again = experiment.Experiment.from_sections(before["parameters"])
@@ -70,6 +73,10 @@ def resume(run: Run, *, debug: bool, as_json: bool) -> int:
         StepError: the run has succeeded, or is in progress.
     """
     values = run.read()
+    if "cluster" in values:
+        raise StepError(
+            f"run {run.id} is on a cluster", advice="submit it again: its steps come from the cache", kind="settings"
+        )
     if values["status"] not in {"failed", "interrupted"}:
         raise StepError(
             f"run {run.id} is {values['status']}: there is nothing to resume",

@@ -40,7 +40,8 @@ def test_compiling_gives_the_same_bytes_in_every_process() -> None:
     script = (
         "import sys; from pipelines.targets import Target; from pipelines import compiler, experiment\n"
         f"target = Target(**{TARGET.model_dump()!r})\n"
-        "sys.stdout.write(compiler.compile_experiment(experiment.load('digits'), target, tag=lambda step, image: step + '-0'))"
+        "tag = lambda step, image: step + '-0'\n"
+        "sys.stdout.write(compiler.compile_experiment(experiment.load('digits'), target, tag=tag))"
     )
     texts = {
         subprocess.run(

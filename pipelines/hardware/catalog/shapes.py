@@ -10,8 +10,8 @@ GPU_LABEL, TPU_LABEL = "cloud.google.com/gke-accelerator", "cloud.google.com/gke
 TOPOLOGY_LABEL = "cloud.google.com/gke-tpu-topology"
 # Tells a v5e machine of eight chips from two of four, whose topology is the same.
 COUNT_LABEL = "cloud.google.com/gke-accelerator-count"
-# Tells a pool of machines with two L4s from one with four. The count label would do too, but was only seen on nodes that
-# Autopilot and auto-provisioning made, and on TPU nodes; this one is on every node.
+# Tells a pool of machines with two L4s from one with four. The count label would do too, but was only seen on nodes
+# that Autopilot and auto-provisioning made, and on TPU nodes; this one is on every node.
 MACHINE_LABEL = "node.kubernetes.io/instance-type"
 PRICED = "2026"
 SOURCE = (

@@ -84,7 +84,10 @@ def test_a_compute_class_makes_its_nodes() -> None:
     [
         (
             {**L4, "node.kubernetes.io/instance-type": "g2-standard-24"},
-            "no node of 2 has the labels; a comes nearest: has node.kubernetes.io/instance-type=g2-standard-24, not g2-standard-8",
+            (
+                "no node of 2 has the labels; a comes nearest: has node.kubernetes.io/instance-type=g2-standard-24, "
+                "not g2-standard-8"
+            ),
         ),
         (
             {"cloud.google.com/gke-accelerator": "nvidia-l4"},

@@ -1,0 +1,46 @@
+"""Print the profile of a model section: ``python -m components.profile``, with a JSON request on stdin."""
+
+import json
+import os
+import re
+import sys
+from typing import Any
+
+BOLD = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def main() -> None:
+    """Read ``{"model": section, "input_shape": [...], "units": n}``, write the profile's record as one line of JSON."""
+    request = json.load(sys.stdin)
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    # Tracing executes nothing: it must not wait for, or take, an accelerator's memory.
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    from components.core.config import validated
+    from components.core.errors import StepError
+    from components.core.rooms import load
+    from components.profile import counting
+
+    try:
+        architecture = validated("model", request["model"])
+        module, shape = load("models", architecture.name), tuple(request["input_shape"])
+
+        def build() -> Any:
+            return module.build(architecture, shape, request["units"])
+
+        answer = counting.of(build).record()
+    except StepError as error:
+        answer = {"error": error.message, "advice": error.advice}
+    except Exception as error:  # a model's own code may raise anything
+        answer = {"error": f"model {request['model'].get('name')}: {_told(error)}", "advice": ""}
+    print(json.dumps(answer))
+
+
+def _told(error: Exception) -> str:
+    """An exception in one line: Keras writes several, in bold, the cause after a line that says where."""
+    lines = [line.strip() for line in BOLD.sub("", str(error)).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {' '.join(lines[:2])}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""How many bytes are alive at the fullest moment of a step, and how many wait for the backward pass."""
+
+from collections.abc import Sequence
+
+from components.profile import Size
+from components.profile.kernels import BATCH, Launch
+from components.profile.trace import Graph
+
+
+def kept(graph: Graph, launches: Sequence[Launch]) -> Size:
+    """Bytes that the forward pass makes or is given and the backward pass reads; variables do not count."""
+    made = {number for launch in launches if launch.forward for number in launch.writes}
+    later = {number for launch in launches if not launch.forward for number in launch.reads}
+    total = Size()
+    for number in sorted(made & later - graph.variables):
+        total = total.plus(graph.tensors[number])
+    return total
+
+
+def peak(graph: Graph, launches: Sequence[Launch], in_place: bool) -> Size:
+    """Bytes alive while the fullest kernel runs, in the order of the trace: activations and gradients, no variables.
+
+    Args:
+        in_place: whether an elementwise kernel may write over an operand that nobody reads again.
+    """
+    last = {number: place for place, launch in enumerate(launches) for number in launch.reads}
+    end = len(launches)
+    last |= dict.fromkeys(graph.results, end)
+    made: set[int] = set()
+    alive, most = Size(), Size()
+    for place, launch in enumerate(launches):
+        for number in launch.writes:
+            if number not in graph.variables:
+                alive = alive.plus(graph.tensors[number])
+                made.add(number)
+        dying = [number for number in launch.reads if number in made and last[number] == place]
+        now = alive
+        if in_place and launch.kind == "memory" and launch.reduces is None and dying:
+            # The result takes a dying operand's place: one of the two counts.
+            largest = max(dying, key=lambda number: graph.tensors[number].at(BATCH))
+            if any(graph.tensors[number] == graph.tensors[largest] for number in launch.writes):
+                now = alive.plus(graph.tensors[largest], -1)
+        most = max(most, now, key=lambda size: size.at(BATCH))
+        for number in (*dying, *(number for number in launch.writes if number not in last)):
+            alive = alive.plus(graph.tensors[number], -1)
+            made.discard(number)
+    return most

@@ -1,0 +1,205 @@
+"""One training step of a model as TensorFlow traces it, as a plain list of operations; nothing of it is executed."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from components.profile import NOTHING, Size
+from components.profile.operations import kind_of, minimal, product
+
+if TYPE_CHECKING:
+    import keras
+
+# Two traces tell what grows with the batch; neither size is one that graphs treat specially.
+BATCHES = (2, 4)
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operation.
+
+    Attributes:
+        type: TensorFlow's name of it.
+        kind: as ``operations.kind_of`` says.
+        inputs: numbers of the tensors that it reads, in the graph's list of tensors.
+        outputs: numbers of the tensors that it makes.
+        flops: if it is a product.
+        sides: of the product.
+        times: how often a step runs it, more than once inside a loop.
+        forward: whether it belongs to the forward pass.
+    """
+
+    type: str
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    flops: Size = NOTHING
+    sides: tuple[int, int] = (0, 0)
+    times: float = 1.0
+    forward: bool = True
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A training step.
+
+    Attributes:
+        nodes: in an order in which they can run.
+        tensors: bytes of each tensor.
+        results: numbers of the tensors that leave the step: the loss and the gradients.
+        variables: numbers of the tensors that are a variable's value.
+    """
+
+    nodes: tuple[Node, ...]
+    tensors: tuple[Size, ...]
+    results: frozenset[int]
+    variables: frozenset[int]
+
+
+def graph_of(model: "keras.Model") -> Graph:
+    """Forward pass, a cross-entropy over each output's last axis, and the gradients of all trainable variables."""
+    few, more = (_Walk(*_traced(model, batch)) for batch in BATCHES)
+    if [node.type for node in few.nodes] != [node.type for node in more.nodes]:
+        raise ValueError(f"the graph of {model.name} depends on the batch size")
+    nodes = tuple(
+        Node(a.type, a.kind, a.inputs, a.outputs, _linear(a.flops[0], b.flops[0]), a.sides, a.times, a.forward)
+        for a, b in zip(few.nodes, more.nodes, strict=True)
+    )
+    tensors = tuple(_linear(a, b) for a, b in zip(few.tensors, more.tensors, strict=True))
+    return Graph(nodes, tensors, frozenset(few.results), frozenset(few.variables))
+
+
+def _linear(few: float, more: float) -> Size:
+    each = (more - few) / (BATCHES[1] - BATCHES[0])
+    return Size(few - each * BATCHES[0], each)
+
+
+def _traced(model: "keras.Model", batch: int) -> tuple[Any, int]:
+    """The traced step, and how many of its operations the forward pass made."""
+    import keras
+    import tensorflow as tf
+
+    forward = 0
+
+    def step(inputs: Any) -> Any:
+        nonlocal forward
+        with tf.GradientTape() as tape:
+            outputs = keras.tree.flatten(model(inputs, training=True))
+            loss = tf.add_n([tf.reduce_sum(tf.reduce_logsumexp(tf.cast(one, "float32"), -1)) for one in outputs])
+        forward = len(tf.compat.v1.get_default_graph().get_operations())
+        return loss, tape.gradient(loss, model.trainable_variables)
+
+    given = model.inputs[0] if len(model.inputs) == 1 else model.input
+    specs = keras.tree.map_structure(lambda one: tf.TensorSpec((batch, *one.shape[1:]), one.dtype), given)
+    concrete = tf.function(step, autograph=False, jit_compile=False).get_concrete_function(specs)
+    return concrete.graph, forward
+
+
+class _Walk:
+    """The operations of a traced graph that its results stand on, functions and loops opened."""
+
+    def __init__(self, graph: Any, forward: int) -> None:
+        self.nodes: list[Node] = []
+        self.tensors: list[float] = []
+        self.variables: set[int] = set()
+        self._numbers: dict[Any, int] = {}
+        self._trips: dict[str, float] = {}
+        order = graph.get_operations()
+        before = {operation.name for operation in order[:forward]}
+        needed = _needed(graph.outputs, [one for one in order if one.type.startswith("Assign")])
+        for operation in order:
+            if operation.name in needed:
+                self._add(operation, 1.0, operation.name in before)
+        self.results = {self._number(tensor) for tensor in graph.outputs}
+
+    def _number(self, tensor: Any) -> int:
+        key = tensor.ref()
+        if key not in self._numbers:
+            self._numbers[key] = len(self.tensors)
+            self.tensors.append(_bytes(tensor))
+        return self._numbers[key]
+
+    def _same(self, outer: Any, inner: Any) -> None:
+        """Let a tensor inside a function be the tensor outside that it stands for."""
+        self._numbers[inner.ref()] = self._number(outer)
+
+    def _add(self, operation: Any, times: float, forward: bool) -> None:
+        if operation.type in {"While", "StatelessWhile"}:
+            self._loop(operation, times, forward)
+        elif operation.type in {"PartitionedCall", "StatefulPartitionedCall"}:
+            self._call(operation, times, forward)
+        else:
+            kind = kind_of(operation.type)
+            flops, sides = product(operation) if kind in {"conv", "depthwise", "matmul"} else (0.0, (0, 0))
+            if kind == "conv" and minimal(operation):
+                kind = "winograd"
+            inputs, outputs = (tuple(map(self._number, part)) for part in (operation.inputs, operation.outputs))
+            if operation.type == "ReadVariableOp":
+                self.variables.update(outputs)
+            self.nodes.append(Node(operation.type, kind, inputs, outputs, Size(flops), sides, times, forward))
+
+    def _call(self, operation: Any, times: float, forward: bool) -> None:
+        inner = operation.graph._get_function(operation.get_attr("f").name).graph
+        for outer, given in zip(operation.inputs, inner.inputs, strict=True):
+            self._same(outer, given)
+        for one in _ordered(inner):
+            self._add(one, times, forward)
+        for outer, made in zip(operation.outputs, inner.outputs, strict=True):
+            self._numbers[outer.ref()] = self._number(made)
+
+    def _loop(self, operation: Any, times: float, forward: bool) -> None:
+        """The body's operations ``trips`` times; what it pushes for the backward loop is an output of that size."""
+        trips = self._trips_of(operation)
+        body = operation.graph._get_function(operation.get_attr("body").name).graph
+        pushed = 0.0
+        for one in _ordered(body):
+            self._add(one, times * trips, forward)
+            if one.type == "TensorListPushBack":
+                pushed += trips * _bytes(one.inputs[1])
+        inputs, outputs = (tuple(map(self._number, part)) for part in (operation.inputs, operation.outputs))
+        lists = [tensor for tensor in operation.outputs if tensor.dtype.name == "variant"]
+        if lists:
+            self.tensors[self._number(lists[0])] += pushed
+        self.nodes.append(Node(operation.type, "free", inputs, outputs, times=times, forward=forward))
+        for tensor in operation.outputs:
+            self._trips[tensor.name] = trips
+
+    def _trips_of(self, operation: Any) -> float:
+        """How often a loop runs: its largest known count, the length of a list it reads, or its forward loop's."""
+        import tensorflow as tf
+
+        for tensor in operation.inputs:
+            if tensor.name in self._trips:
+                return self._trips[tensor.name]
+        lengths = [
+            tensor.op.inputs[0].shape[0]
+            for tensor in operation.inputs
+            if tensor.op.type == "TensorListFromTensor" and tensor.op.inputs[0].shape.rank
+        ]
+        if lengths:
+            return float(max(lengths))
+        limit = tf.get_static_value(operation.inputs[1])
+        return float(limit) if limit is not None and 0 < limit < 2**31 - 1 else 1.0
+
+
+def _ordered(graph: Any) -> list[Any]:
+    needed = _needed([*graph.outputs], list(graph.control_outputs))
+    return [one for one in graph.get_operations() if one.name in needed and one.type != "Placeholder"]
+
+
+def _needed(results: Any, others: list[Any]) -> set[str]:
+    """The names of all operations that these tensors and operations stand on."""
+    waiting, seen = [tensor.op for tensor in results] + others, set[str]()
+    while waiting:
+        operation = waiting.pop()
+        if operation.name not in seen:
+            seen.add(operation.name)
+            waiting += [tensor.op for tensor in operation.inputs]
+    return seen
+
+
+def _bytes(tensor: Any) -> float:
+    """Bytes of a tensor; 0 for resources, lists and what has no known shape."""
+    if tensor.dtype.name in {"resource", "variant", "string"} or not tensor.shape.is_fully_defined():
+        return 0.0
+    return float(math.prod(tensor.shape) * tensor.dtype.size)

@@ -1,0 +1,125 @@
+"""What can be told before anything is sent: each check one line, and nothing started where one fails."""
+
+from collections.abc import Iterator, Sequence
+
+from components.core.sources import ROOT
+from components.train.settings import TrainingSettings
+from pipelines.cluster import arguments, images
+from pipelines.finding import Finding
+from pipelines.hardware import fit
+from pipelines.hardware.ladder import Rung
+from pipelines.hardware.planner import cost
+from pipelines.hardware.planner.plan import Line, Refusal
+from pipelines.submission import Submission
+from pipelines.targets import Target
+
+# What the planner says of a rung; None where it cannot tell.
+Estimate = Line | Refusal | None
+
+# Below this share of the chip's memory, nothing needs to be said.
+CLOSE = 0.9
+
+
+def offline(
+    submission: Submission, target: Target, lines: Sequence[Estimate], training: TrainingSettings
+) -> Iterator[Finding]:
+    """The checks that need no cluster.
+
+    Args:
+        lines: what the planner says of each rung, None where it cannot tell.
+
+    Raises:
+        StepError: the run's parameters do not fit the compiled file.
+    """
+    arguments.check(submission.text, submission.parameters)
+    yield Finding(
+        "ok", "pipeline", f"{submission.pipeline} {submission.digest}, {len(submission.parameters)} parameters"
+    )
+    for rung, line in zip(submission.rungs, lines, strict=True):
+        yield _hardware(rung, training)
+        if isinstance(line, Refusal):
+            yield Finding("fail", str(rung), line.reason)
+        if isinstance(line, Line):
+            yield _memory(rung, line)
+            yield _time(rung, line)
+        if rung.spot:
+            yield from _spot(rung, target, line if isinstance(line, Line) else None)
+    yield from _roots(target)
+    yield from _images(submission)
+
+
+def _hardware(rung: Rung, training: TrainingSettings) -> Finding:
+    row = rung.row
+    price = "price not known" if rung.price is None else f"{rung.price:.2f} USD an hour"
+    topology = f", topology {row.topology}" if row.topology else ""
+    wrong, advice = fit.problem(training, row)
+    if wrong:
+        return Finding("fail", str(rung), wrong, advice)
+    return Finding("ok", str(rung), f"{row.machine_types[0]}{topology}, {fit.precision(training, row)}, {price}")
+
+
+def _memory(rung: Rung, line: Line) -> Finding:
+    found = f"{line.memory / 2**30:.1f} of {line.memory_limit / 2**30:.1f} GiB a chip at this batch"
+    if line.memory > CLOSE * line.memory_limit:
+        return Finding("warn", f"{rung} memory", found, "close: a smaller batch is safer")
+    return Finding("ok", f"{rung} memory", found)
+
+
+def _time(rung: Rung, line: Line) -> Finding:
+    hours, usd = (line.hours(rung.spot), line.price(rung.spot))
+    price = "" if usd is None else f", {usd:,.2f} USD"
+    return Finding("ok", f"{rung} training", f"about {hours:,.2f} h{price} (suanli plan explains it)")
+
+
+def _spot(rung: Rung, target: Target, line: Line | None) -> Iterator[Finding]:
+    """A checkpoint on the pod's own disk goes with the pod."""
+    if target.checkpoint_root.startswith("gs://"):
+        return
+    yield Finding(
+        "warn",
+        f"{rung} checkpoints",
+        f"checkpoint_root {target.checkpoint_root} is no bucket, and is lost with a preempted node{_loss(line)}",
+        "give the target a gs:// checkpoint_root, or a mounted volume that outlives the pod",
+    )
+
+
+def _loss(line: Line | None) -> str:
+    """What training takes where each interruption starts it from the beginning."""
+    if not line:
+        return ""
+    work, start = line.seconds - line.start_seconds, line.start_seconds
+    expected = cost.spot(work, start, interval=work, write=0.0, rate=cost.INTERRUPTIONS)
+    if expected.seconds > 100 * line.seconds:
+        return ": training would hardly ever end"
+    return f": expect {expected.seconds / 3600:,.2f} h instead of {line.hours(spot=True):,.2f} h"
+
+
+def _roots(target: Target) -> Iterator[Finding]:
+    for name in ("data_root", "registry"):
+        place = getattr(target, name)
+        if not place.startswith("gs://"):
+            yield Finding("warn", name, f"{place} is each pod's own disk", "use gs://, or a volume that all pods mount")
+
+
+def _images(submission: Submission) -> Iterator[Finding]:
+    """Each image once, with the steps that run it."""
+    steps: dict[str, list[str]] = {}
+    for pod in submission.pods:
+        steps.setdefault(pod.image, []).append(pod.step)
+    for image, users in steps.items():
+        answer = images.look_up(image)
+        what = f"image of {', '.join(users)}"
+        match answer.state:
+            case "there":
+                yield Finding("ok", what, image)
+            case "absent":
+                yield Finding("fail", what, f"{image} is not in its registry", _how_to_build())
+            case "unknown":
+                yield Finding("warn", what, f"{image} was not looked up: {answer.reason}")
+
+
+def _how_to_build() -> str:
+    """Images are built from a checkout by its own Makefile, where that has the target."""
+    makefile = ROOT / "Makefile"
+    there = makefile.is_file() and "\nimages:" in makefile.read_text()
+    return "make images push" if there else "build it from this checkout and push it under this tag"

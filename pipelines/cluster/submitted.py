@@ -1,0 +1,173 @@
+"""A run on a cluster as a folder here: what was asked for, what was predicted, and what came of it."""
+
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from components.core.errors import StepError
+from pipelines.cluster.records import Run as ClusterRun
+from pipelines.cluster.runs import Progress
+from pipelines.cluster.server import Server
+from pipelines.hardware.catalog import Catalog
+from pipelines.hardware.ladder import Rung
+from pipelines.hardware.planner import calibration
+from pipelines.hardware.planner.calibration import Calibration
+from pipelines.hardware.pods import cores
+from pipelines.local import folder
+from pipelines.local.folder import Run
+from pipelines.submission import Submission
+
+# Kubeflow's words for a run and a step -> ours.
+STATUS = {"SUCCEEDED": "succeeded", "FAILED": "failed", "CANCELED": "cancelled", "SKIPPED": "cancelled"}
+STATES = {"PENDING": "waiting", "RUNNING": "running", "SUCCEEDED": "succeeded", "FAILED": "failed"}
+QUEUE = "kueue.x-k8s.io/queue-name"
+# Steps without an accelerator are paid for by their share of such a machine.
+CPU_ROW = "cpu-8"
+
+
+def begin(
+    runs: Path,
+    values: dict[str, Any],
+    submission: Submission,
+    server: Server,
+    run: ClusterRun,
+    predicted: Mapping[str, Any],
+) -> tuple[Run, dict[str, Any]]:
+    """Write the record of a run that the server has just accepted.
+
+    Args:
+        values: what ``record.asked`` says of the experiment.
+        predicted: step -> ``seconds`` and ``usd``, of the steps that could be predicted.
+    """
+    there = folder.create(runs, submission.experiment)
+    images = {pod.step: pod.image for pod in submission.pods}
+    values = {
+        **values,
+        "id": there.id,
+        "images": images,
+        "predicted": dict(predicted),
+        "cluster": {
+            "host": server.host,
+            "namespace": server.namespace,
+            "run": run.id,
+            "link": server.run_link(run.id),
+            "pipeline": submission.pipeline,
+            "version": submission.digest,
+            "accelerator": [str(rung) for rung in submission.rungs],
+            "pipeline_root": run.pipeline_root,
+            "queue": next((pod.labels[QUEUE] for pod in submission.pods if QUEUE in pod.labels), ""),
+        },
+    }
+    there.write(values)
+    folder.point_latest(there)
+    return there, values
+
+
+def conclude(
+    there: Run, values: dict[str, Any], progress: Progress, found: Mapping[str, Any], prices: Mapping[str, float | None]
+) -> dict[str, Any]:
+    """Write what the server and the steps' own files say of a run, over or not.
+
+    Args:
+        found: what ``results.read`` found.
+        prices: step -> USD an hour of its pod.
+    """
+    steps: dict[str, Any] = {}
+    for step in progress.steps:
+        seconds = step.seconds
+        price = prices.get(step.name)
+        steps[step.name] = {
+            "state": STATES.get(step.state, "skipped"),
+            "image": values["images"].get(step.name, ""),
+            **({} if seconds is None else {"seconds": round(seconds, 1)}),
+            **({} if seconds is None or price is None else {"usd": round(seconds / 3600 * price, 4)}),
+        }
+    values = {
+        **values,
+        "status": STATUS.get(progress.run.state, "running"),
+        "steps": steps,
+        "seconds": round(_seconds(progress.run), 1),
+        **{name: found[name] for name in ("metrics", "training", "accepted", "reasons") if name in found},
+    }
+    if progress.over:
+        values["finished"] = progress.run.finished.timestamp() if progress.run.finished else time.time()
+    if failed := progress.failed:
+        message = failed.error or progress.run.error or "the server does not say why: see the step's log there"
+        values["cause"] = {"step": failed.name, "message": message, "details": "", "log": ""}
+    there.write(values)
+    return values
+
+
+def _seconds(run: ClusterRun) -> float:
+    if not run.created:
+        return 0.0
+    ended = run.finished.timestamp() if run.finished else time.time()
+    return max(0.0, ended - run.created.timestamp())
+
+
+def prices(submission: Submission, catalog: Catalog) -> dict[str, float | None]:
+    """Step -> USD an hour of its pod: the whole machine for train, a CPU machine's share for the others."""
+    machine = catalog[CPU_ROW]
+    found: dict[str, float | None] = {}
+    for pod in submission.pods:
+        if pod.step == "train" and submission.rungs:
+            found[pod.step] = submission.rungs[0].price
+        elif machine.on_demand is None:
+            found[pod.step] = None
+        else:
+            found[pod.step] = machine.on_demand / machine.vcpus * cores(pod.requests.get("cpu", "1"))
+    return found
+
+
+def predicted(
+    rung: Rung, train_seconds: float | None, before: Mapping[str, Any], price: Mapping[str, float | None]
+) -> dict[str, Any]:
+    """Step -> predicted ``seconds`` and ``usd``: train by the planner, the others as the last run on a cluster took.
+
+    Args:
+        train_seconds: the planner's estimate on this rung, None where it has none.
+        before: that last run's record; empty without one.
+    """
+    seconds = {name: step["seconds"] for name, step in before.get("steps", {}).items() if step.get("seconds")}
+    seconds.pop("train", None)
+    if train_seconds is not None:
+        seconds["train"] = train_seconds
+    return {
+        name: {
+            "seconds": round(value, 1),
+            **({} if price.get(name) is None else {"usd": round(value / 3600 * (price[name] or 0), 4)}),
+            "from": f"the planner, {rung}" if name == "train" else f"run {before['id']}",
+        }
+        for name, value in seconds.items()
+    }
+
+
+def finished(runs: Path, experiment: str) -> list[dict[str, Any]]:
+    """The records of an experiment's finished runs on clusters, the oldest first."""
+    records = [run.read() for run in folder.every(runs)]
+    return [
+        record
+        for record in records
+        if record.get("cluster") and record["experiment"] == experiment and record["status"] == "succeeded"
+    ]
+
+
+def calibrations(records: Iterable[dict[str, Any]], catalog: Catalog) -> list[Calibration]:
+    """What finished runs measured, as far as they measured it, the newest first."""
+    found = []
+    for values in records:
+        with suppress(StepError):
+            found.append(calibration.of_run(values, catalog.values(), values["id"]))
+    return found[::-1]
+
+
+def find(runs: Path, which: str) -> tuple[Run, dict[str, Any]] | None:
+    """The folder of a run on a cluster, by its own id, a beginning of it, ``latest``, or Kubeflow's id."""
+    for run in reversed(folder.every(runs)):
+        values = run.read()
+        cluster = values.get("cluster")
+        if cluster and (which in {"latest", cluster["run"]} or run.id.startswith(which)):
+            return run, values
+    return None

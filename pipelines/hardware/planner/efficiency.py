@@ -1,0 +1,114 @@
+"""The few fitted numbers of the planner: what share of its peaks a kind of device reaches."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from components.profile import Traced
+
+# The bandwidth that ``memory`` speaks of; see ``Efficiency.narrowing``.
+REFERENCE = 1e12
+# Cards of 70 to 75 W do not hold their peak clocks: this share of them, from the few published speeds. A probe of a CPU
+# reaches about 0.8 of what its clock and units promise.
+SUSTAINED = {"t4": 0.75, "p4": 0.75, "l4": 0.85, "e2": 0.8}
+
+
+@dataclass(frozen=True)
+class Efficiency:
+    """A kind of device.
+
+    Attributes:
+        conv: share of the peak FLOP/s that convolutions reach, by the units' format: ``float32`` (vector units),
+            ``tf32``, ``half`` (16 bits).
+        matmul: the same for matrix products.
+        memory: share of the memory's bandwidth that kernels of a convolutional network reach, up to 1 TB/s.
+        transformer_memory: the same for a network of matrix products.
+        narrowing: of k TB/s beyond that, k^-narrowing times the share is reached.
+        depthwise: what depthwise convolutions reach, as a share of the other kernels' bandwidth.
+        winograd: how much faster convolutions of 3 x 3 are on vector units than their FLOPs say.
+        launch: seconds to start a kernel.
+        overlap: p of the p-norm that joins a kernel's arithmetic and traffic: 1 adds them, infinity takes the longer.
+        exchange: share of the link's bandwidth that an all-reduce reaches.
+        tile: side of the matrix unit's tile.
+        spread: the factor up and down that most held-out cases lie within.
+        source: where the numbers come from.
+    """
+
+    conv: Mapping[str, float]
+    matmul: Mapping[str, float]
+    memory: float
+    transformer_memory: float
+    depthwise: float
+    launch: float
+    narrowing: float = 0.0
+    winograd: float = 1.0
+    overlap: float = 1.0
+    exchange: float = 0.5
+    tile: Mapping[str, int] = field(default_factory=dict)
+    spread: float = 1.35
+    source: str = ""
+
+    def product(self, kind: str, unit: str) -> float:
+        """Share of the peak that a kind of product reaches on a kind of unit."""
+        if kind == "matmul":
+            return self.matmul[unit]
+        return self.conv[unit] * (self.winograd if kind == "winograd" and unit == "float32" else 1.0)
+
+    def bandwidth(self, peak: float, transformer: bool) -> float:
+        """Bytes/s that kernels reach on a memory of such a peak."""
+        share = self.transformer_memory if transformer else self.memory
+        return float(peak * share * max(1.0, peak / REFERENCE) ** -self.narrowing)
+
+    def record(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def is_transformer(traced: Traced) -> bool:
+    """Whether most of a step's arithmetic is matrix products: the model's class, found in its graph."""
+    products = sum(kernel.count * kernel.flops.each for kernel in traced.fused if kernel.kind == "matmul")
+    return products > 0.5 * traced.flops.each
+
+
+FITTED = "fitted on published training speeds, benchmarks/published.toml, by benchmarks/planner.py"
+EFFICIENCIES = {
+    "gpu": Efficiency(
+        conv={"float32": 0.55, "tf32": 0.29, "half": 0.9},
+        matmul={"float32": 0.76, "tf32": 0.79, "half": 0.9},
+        memory=0.85,
+        transformer_memory=0.63,
+        narrowing=0.3,
+        depthwise=0.17,
+        launch=5e-6,
+        winograd=2.5,
+        tile={"float32": 32, "tf32": 64, "half": 64},
+        spread=1.35,
+        source=FITTED,
+    ),
+    # Shares of the memory's bandwidth above 1: XLA for TPUs fuses normalization into convolutions, and so moves less
+    # than is counted.
+    "tpu": Efficiency(
+        conv={"half": 0.9},
+        matmul={"half": 0.65},
+        memory=1.5,
+        transformer_memory=1.0,
+        depthwise=0.17,
+        launch=2e-6,
+        overlap=2.0,
+        tile={"half": 128},
+        spread=1.5,
+        source=FITTED,
+    ),
+    # Shares of what a probe measures on this machine; on the catalog's machines, of the estimate that stands there.
+    "cpu": Efficiency(
+        conv={"float32": 1.2, "half": 1.0},
+        matmul={"float32": 1.0, "half": 1.0},
+        memory=0.4,
+        transformer_memory=0.4,
+        depthwise=0.5,
+        launch=1.5e-5,
+        overlap=2.0,
+        spread=1.35,
+        source="fitted on four networks trained on two cores, benchmarks/planner.py",
+    ),
+}

@@ -1,0 +1,149 @@
+"""Where each number of a row's estimate comes from: its value, its formula and its source."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from components.core.errors import StepError
+from pipelines.hardware.catalog.row import Row
+from pipelines.hardware.planner import calibration, cost, memory, throughput, training
+from pipelines.hardware.planner.efficiency import EFFICIENCIES, is_transformer
+from pipelines.hardware.planner.jobs import Job
+from pipelines.hardware.planner.lines import Assumptions, Line, fits, line
+from pipelines.hardware.planner.memory import GIB
+from pipelines.hardware.planner.throughput import Chip
+
+COUNTED = "counted on the model's traced graph"
+CATALOG = "the catalog"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One number.
+
+    Attributes:
+        name: what it is.
+        value: the number, in ``unit``; or a word.
+        unit: such as ``images/s``, ``GiB``, ``USD``.
+        formula: what it follows from, by the names of other facts.
+        source: where a measured or chosen number comes from.
+    """
+
+    name: str
+    value: float | str
+    unit: str = ""
+    formula: str = ""
+    source: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def explained(job: Job, row: Row, assumed: Assumptions) -> tuple[Fact, ...]:
+    """The facts behind a row's line, in the order of their use.
+
+    Raises:
+        StepError: the row cannot hold the job.
+    """
+    if reason := fits(job, row):
+        raise StepError(f"{row.name} cannot hold {job.experiment}: {reason}", kind="settings")
+    answer = line(job, row, assumed)
+    return (
+        *_model(job, row, answer),
+        *_step(job, row, answer, assumed),
+        *_time(job, row, answer, assumed),
+        *_memory(job, row, answer),
+        *_money(row, answer, assumed),
+    )
+
+
+def _model(job: Job, row: Row, answer: Line) -> tuple[Fact, ...]:
+    traced = job.profile.step(answer.precision)
+    parts = throughput.kernels(traced, row.kind)
+    moved = sum(kernel.count * kernel.bytes.each for kernel in parts)
+    kind = "transformer" if is_transformer(traced) else "convolutional"
+    return (
+        Fact("precision", answer.precision, formula=f"training.precision is {job.precision}"),
+        Fact("parameters", job.profile.parameters, "", source=COUNTED),
+        Fact("forward pass", traced.forward_flops.each / 1e9, "GFLOP an image", source=COUNTED),
+        Fact("training step", traced.flops.each / 1e9, "GFLOP an image", "forward and backward pass", COUNTED),
+        Fact("traffic", moved / 1e6, "MB an image", "what the step's kernels read and write", COUNTED),
+        Fact("kernels", sum(kernel.count for kernel in parts), "a step", source=COUNTED),
+        Fact("model class", kind, formula="by the share of matrix products in the FLOPs", source=COUNTED),
+    )
+
+
+def _step(job: Job, row: Row, answer: Line, assumed: Assumptions) -> tuple[Fact, ...]:
+    chip, reached = Chip.of(row, answer.precision), EFFICIENCIES[row.kind]
+    step = throughput.step(job.profile, answer.precision, job.batch_size, chip, job.optimizer)
+    transformer = is_transformer(job.profile.step(answer.precision))
+    product = reached.product("matmul" if transformer else "conv", chip.unit)
+    bandwidth = reached.bandwidth(chip.bandwidth, transformer)
+    return (
+        Fact("batch", job.batch_size / chip.count, "images a chip", f"{job.batch_size} over {chip.count} chips"),
+        Fact("peak", chip.flops / 1e12, f"TFLOP/s a chip ({chip.unit})", source=CATALOG),
+        Fact("share of the peak", product, "", "for the model's main kind of product", reached.source),
+        Fact("memory bandwidth", chip.bandwidth / 1e9, "GB/s a chip", source=CATALOG),
+        Fact("bandwidth reached", bandwidth / 1e9, "GB/s a chip", "bandwidth x its fitted share", reached.source),
+        Fact("compute", 1e3 * step.compute, "ms a step", "kernels whose arithmetic takes longer than their traffic"),
+        Fact("memory traffic", 1e3 * step.memory, "ms a step", "the other kernels, and the optimizer's update"),
+        Fact("launches", 1e3 * step.launch, "ms a step", f"kernels x {1e6 * reached.launch:g} us", reached.source),
+        Fact("all-reduce", 1e3 * step.exchange, "ms a step", "2 (n - 1) / n x gradients / (link / 2 x its share)"),
+    )
+
+
+def _time(job: Job, row: Row, answer: Line, assumed: Assumptions) -> tuple[Fact, ...]:
+    measured = calibration.for_row(assumed.calibrations, row)
+    course = training.course(job, row, answer.precision, start=assumed.start_seconds)
+    rate = training.input_rate(job, row)
+    joined = "sum of" if row.kind == "cpu" else "the longest of"
+    decoded = f"vCPUs x {training.DECODED:g} pictures/s" if job.encoded else "vCPUs x bytes/s / bytes of a picture"
+    facts = (
+        Fact("input pipeline", rate, "images/s", decoded, "components/data; ImageNet's JPEG on one vCPU"),
+        Fact("host", 1e3 * course.host, "ms a step", "Python's time for a call / steps in a call", "an assumption"),
+        Fact("step", 1e3 * course.step_seconds, "ms", f"{joined} device, host and input"),
+    )
+    factor = Fact("calibration", measured.factor, "", "measured / predicted", measured.source) if measured else None
+    low, high = f"{answer.low:,.0f}", f"{answer.high:,.0f}"
+    return (
+        *facts,
+        *((factor,) if factor else ()),
+        Fact("speed", answer.images_per_second, "images/s", "batch / step", f"between {low} and {high}"),
+        Fact("bound", answer.bound, formula="what takes most of a step"),
+        Fact("epochs", job.epochs, "", f"{job.steps} steps each; patience {job.patience} may end it earlier"),
+        Fact("validation", course.validation / cost.HOUR, "h", "forward pass over the validation split, each epoch"),
+        Fact("start", answer.start_seconds / 60, "min", "machine, image, imports and compilation", "assumptions"),
+        Fact("time", answer.seconds / cost.HOUR, "h", "start + steps + validation + checkpoints"),
+    )
+
+
+def _memory(job: Job, row: Row, answer: Line) -> tuple[Fact, ...]:
+    holds = memory.needed(job, row, answer.precision)
+    chosen = "chosen: benchmarks/planner.py measures it on a CPU"
+    return (
+        Fact("variables", holds.variables / GIB, "GiB", "4 bytes a parameter"),
+        Fact("optimizer", holds.slots / GIB, "GiB", f"{memory.SLOTS[job.optimizer]} x 4 bytes a trained one"),
+        Fact("gradients", holds.gradients / GIB, "GiB", "4 bytes a trained one"),
+        Fact("activations", holds.activations / GIB, "GiB", "alive at the fullest moment, and scratch", COUNTED),
+        Fact("data", holds.data / GIB, "GiB", "examples held in memory, on a CPU"),
+        Fact("runtime", holds.runtime / GIB, "GiB", source=chosen),
+        Fact("memory", holds.total / GIB, "GiB a chip", "the larger of gradients and activations, and the others"),
+        Fact("memory of a chip", holds.limit / GIB, "GiB", source=CATALOG),
+        Fact("largest batch", answer.largest_batch, "images", "over all chips"),
+    )
+
+
+def _money(row: Row, answer: Line, assumed: Assumptions) -> tuple[Fact, ...]:
+    where = f"{CATALOG}: {row.region}, {row.priced}".rstrip(", ")
+    unknown = "not known"
+    return (
+        Fact("price", row.on_demand or unknown, "USD/h", source=where),
+        Fact("cost", unknown if answer.cost is None else answer.cost, "USD", "price x time"),
+        Fact("spot price", row.spot or unknown, "USD/h", source=where),
+        Fact("interruptions", assumed.interruptions, "an hour on spot", source="an assumption"),
+        Fact("checkpoints", answer.checkpoint_seconds / 60, "min apart", "one after each epoch"),
+        Fact("best checkpoints", answer.best_checkpoint_seconds / 60, "min apart", "sqrt(2 d M)", "Young, 1974"),
+        Fact("lost on spot", answer.lost_seconds / 60, "min", "expected: done twice, or starting again", "Daly, 2006"),
+        Fact("time on spot", answer.spot_seconds / cost.HOUR, "h", "start + work + lost"),
+        Fact("cost on spot", unknown if answer.spot_cost is None else answer.spot_cost, "USD", "spot price x time"),
+    )

@@ -1,0 +1,99 @@
+"""What a chip's memory must hold, and the largest batch that it can."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from components.profile import Profile
+from pipelines.hardware.catalog.row import Row
+from pipelines.hardware.planner.jobs import Job
+
+GIB = 2**30
+FLOAT = 4
+SLOTS = {"adam": 2, "adamw": 2, "sgd": 1}
+# What the runtime takes for itself (CUDA's context, the libraries' workspaces; on a CPU the interpreter and
+# TensorFlow), and the share that fragmentation and convolutions' scratch space cost. Measured on a CPU
+# (benchmarks/planner.py); an assumption on GPUs and TPUs.
+RUNTIME = {"cpu": 0.75 * GIB, "gpu": 1.0 * GIB, "tpu": 0.4 * GIB}
+# On a CPU what is left of tracing and compiling counts, too: so much for any model, and for each operation of its step.
+TRACED, TRACED_OPERATION = 56 * 2**20, 0.155 * 2**20
+SCRATCH = {"cpu": 0.2, "gpu": 0.1, "tpu": 0.1}
+# A split of up to so many bytes is held in the host's memory (components/train/inputs.py).
+HELD_BYTES = GIB
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on one chip.
+
+    Attributes:
+        variables: weights, float32, with what is not trained.
+        slots: the optimizer's.
+        gradients: one for each trained number, float32.
+        activations: at the fullest moment of a step, 16-bit copies of weights included.
+        data: examples held in memory; on a CPU only, elsewhere they are the host's.
+        runtime: reserved for the runtime.
+        limit: what there is.
+    """
+
+    variables: float
+    slots: float
+    gradients: float
+    activations: float
+    data: float
+    runtime: float
+    limit: float
+
+    @property
+    def total(self) -> float:
+        """All of it: gradients take the place of activations that are no longer needed."""
+        return self.variables + self.slots + max(self.gradients, self.activations) + self.data + self.runtime
+
+    def record(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**asdict(self), "total": self.total}
+
+
+def needed(job: Job, row: Row, precision: str, batch: int | None = None) -> Memory:
+    """What one chip of a row holds for a global batch, the job's own by default."""
+    profile, kind = job.profile, row.kind
+    chips = row.count * row.hosts
+    share = (job.batch_size if batch is None else batch) / chips
+    return Memory(
+        variables=FLOAT * profile.parameters,
+        slots=SLOTS[job.optimizer] * FLOAT * profile.trainable,
+        gradients=FLOAT * profile.trainable,
+        activations=activations(profile, precision, kind, share) + share * job.input_bytes,
+        data=min(job.total_bytes, HELD_BYTES) if kind == "cpu" and job.total_bytes <= HELD_BYTES else 0.0,
+        runtime=RUNTIME[kind] + (traced(profile, precision) if kind == "cpu" else 0.0),
+        limit=limit(row),
+    )
+
+
+def traced(profile: Profile, precision: str) -> float:
+    """Bytes of the host's memory that the traced step takes."""
+    return TRACED + TRACED_OPERATION * sum(kernel.count for kernel in profile.step(precision).single)
+
+
+def activations(profile: Profile, precision: str, kind: str, share: float) -> float:
+    """Bytes alive at the fullest moment for a chip's share of the batch, scratch space included."""
+    step = profile.step(precision)
+    peak = step.peak if kind == "cpu" else step.peak_fused
+    return peak.at(share) * (1 + SCRATCH[kind])
+
+
+def limit(row: Row) -> float:
+    """Bytes of one chip's memory; for a CPU what a pod on the machine may ask for."""
+    if row.kind == "cpu":
+        return float(row.requests[1].removesuffix("Gi")) * GIB
+    return row.chip_memory_gib * GIB
+
+
+def largest_batch(job: Job, row: Row, precision: str) -> int:
+    """The largest global batch that fits, a multiple of the chips; 0 where not even one example a chip does."""
+    chips = row.count * row.hosts
+    none = needed(job, row, precision, 0)
+    left = none.limit - none.runtime - none.variables - none.slots - none.data
+    if left < none.gradients:
+        return 0
+    one = activations(job.profile, precision, row.kind, 1) + job.input_bytes - none.activations
+    return max(0, int((left - none.activations) / one)) * chips

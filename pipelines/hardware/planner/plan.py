@@ -1,0 +1,182 @@
+"""A plan: every row that can hold a job, and the one to take under a deadline and a budget."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from components.core.errors import StepError
+from pipelines.hardware.catalog.row import Row
+from pipelines.hardware.planner.calibration import Calibration
+from pipelines.hardware.planner.cost import INTERRUPTIONS
+from pipelines.hardware.planner.explain import Fact, explained
+from pipelines.hardware.planner.jobs import Job
+from pipelines.hardware.planner.lines import Assumptions, Line, Refusal, fits, line
+
+__all__ = ["Fact", "Line", "Plan", "Refusal", "explain", "fits", "plan"]
+
+Prefer = Literal["cost", "time"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The answer for one job.
+
+    Attributes:
+        job: its record.
+        lines: rows that can hold it, the preferred ones first.
+        refused: the other rows.
+        choice: the row to take, or an empty string where none meets deadline and budget.
+        nearest: the row that comes nearest to meeting them, where none does.
+        verdict: the recommendation in a sentence.
+        deadline_hours: as asked.
+        budget: USD, as asked.
+        prefer: ``cost`` or ``time``.
+        spot: whether times and costs of spot capacity decide.
+        interruptions: of spot capacity an hour, as assumed.
+    """
+
+    job: dict[str, Any]
+    lines: tuple[Line, ...]
+    refused: tuple[Refusal, ...]
+    choice: str
+    nearest: str
+    verdict: str
+    deadline_hours: float | None
+    budget: float | None
+    prefer: Prefer
+    spot: bool
+    interruptions: float
+
+    def record(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def plan(
+    job: Job,
+    rows: Iterable[Row],
+    *,
+    deadline_hours: float | None = None,
+    budget: float | None = None,
+    prefer: Prefer = "cost",
+    spot: bool = False,
+    calibrations: Sequence[Calibration] = (),
+    interruptions: float = INTERRUPTIONS,
+    start_minutes: float | None = None,
+) -> Plan:
+    """Plan a job on every row.
+
+    Args:
+        deadline_hours: from the submission until training ends.
+        budget: USD for the training step's machine.
+        prefer: what decides among the rows that meet both.
+        spot: decide by spot capacity's expected time and cost.
+        calibrations: what finished runs measured.
+        interruptions: of spot capacity, an hour.
+        start_minutes: until the first step, where known better.
+
+    Raises:
+        StepError: no row can hold the job.
+    """
+    assumed = Assumptions(interruptions, None if start_minutes is None else 60 * start_minutes, calibrations)
+    lines, refused = [], []
+    for row in rows:
+        reason = fits(job, row)
+        if reason:
+            refused.append(Refusal(row.name, reason))
+        else:
+            lines.append(line(job, row, assumed))
+    if not lines:
+        raise StepError(
+            f"no accelerator can hold {job.experiment}: {'; '.join(f'{one.row}: {one.reason}' for one in refused[:3])}",
+            advice="change training.batch_size or training.precision",
+            kind="settings",
+        )
+    lines.sort(key=lambda one: _preference(one, prefer, spot))
+    meeting = [one for one in lines if _excess(one, deadline_hours, budget, spot) == 0]
+    nearest = min(lines, key=lambda one: (_excess(one, deadline_hours, budget, spot), *_preference(one, prefer, spot)))
+    return Plan(
+        job=job.record(),
+        lines=tuple(lines),
+        refused=tuple(refused),
+        choice=meeting[0].row if meeting else "",
+        nearest="" if meeting else nearest.row,
+        verdict=_verdict(meeting, nearest, deadline_hours, budget, prefer, spot),
+        deadline_hours=deadline_hours,
+        budget=budget,
+        prefer=prefer,
+        spot=spot,
+        interruptions=interruptions,
+    )
+
+
+def explain(
+    job: Job,
+    row: Row,
+    *,
+    calibrations: Sequence[Calibration] = (),
+    interruptions: float = INTERRUPTIONS,
+    start_minutes: float | None = None,
+) -> tuple[Fact, ...]:
+    """Every number behind a row's line, with its formula and its source; arguments as for ``plan``.
+
+    Raises:
+        StepError: the row cannot hold the job.
+    """
+    start = None if start_minutes is None else 60 * start_minutes
+    return explained(job, row, Assumptions(interruptions, start, calibrations))
+
+
+def _preference(one: Line, prefer: Prefer, spot: bool) -> tuple[float, float]:
+    """What to sort by; a row without a price comes last among costs."""
+    price = one.price(spot)
+    known = math.inf if price is None else price
+    return (known, one.hours(spot)) if prefer == "cost" else (one.hours(spot), known)
+
+
+def _excess(one: Line, deadline_hours: float | None, budget: float | None, spot: bool) -> float:
+    """By what factor, as a logarithm, a row misses deadline and budget together; 0 where it meets both."""
+    missed = 0.0
+    if deadline_hours is not None:
+        missed += max(0.0, math.log(one.hours(spot) / deadline_hours))
+    if budget is not None:
+        price = one.price(spot)
+        missed += math.inf if price is None else max(0.0, math.log(price / budget))
+    return missed
+
+
+def _verdict(
+    meeting: Sequence[Line], nearest: Line, deadline: float | None, budget: float | None, prefer: Prefer, spot: bool
+) -> str:
+    limits = [
+        *([f"within {duration(3600 * deadline)}"] if deadline is not None else []),
+        *([f"for at most {budget:,.2f} USD"] if budget is not None else []),
+    ]
+    asked = " and ".join(limits)
+    if not meeting:
+        return f"nothing trains it {asked}; {nearest.row} comes nearest: {_told(nearest, spot)}"
+    best = meeting[0]
+    what = "the cheapest" if prefer == "cost" and best.price(spot) is not None else "the fastest"
+    return f"{best.row} is {what}{f' {asked}' if asked else ''}: {_told(best, spot)}"
+
+
+def _told(one: Line, spot: bool) -> str:
+    price = one.price(spot)
+    money = "price not known" if price is None else f"{price:,.2f} USD"
+    return f"{duration(3600 * one.hours(spot))}, {money}{' on spot' if spot else ''}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``45 s``, ``12 min``, ``3 h 20 min``, ``4 d 6 h``."""
+    if math.isinf(seconds):
+        return "for ever"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} d {hours % 24} h" if hours % 24 else f"{hours // 24} d"

@@ -1,0 +1,98 @@
+"""Profiles of models, each counted once in a process of its own and kept under a digest of all that it stands on."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from components.core.config import fingerprint
+from components.core.errors import StepError
+from components.core.files import write_atomically
+from components.core.sources import ROOT, closure
+from components.profile import VERSION, Profile
+
+MODULES = ("counting", "kernels", "memory", "operations", "trace")
+PACKAGES = ("keras", "tensorflow", "tensorflow-cpu")
+PATIENCE = 600
+
+
+def cache_folder() -> Path:
+    """Where profiles are kept: ``$SUANLI_CACHE_HOME``, else the user's cache."""
+    chosen = os.environ.get("SUANLI_CACHE_HOME")
+    home = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "suanli"
+    return home / "profiles"
+
+
+def profile(section: Mapping[str, Any], input_shape: tuple[int, ...], units: int, cache: Path | None = None) -> Profile:
+    """The profile of a model section, from the cache or counted now, in some seconds.
+
+    Args:
+        section: the model section's parameters.
+        input_shape: of one example.
+        units: how many outputs.
+        cache: the folder of profiles.
+
+    Raises:
+        StepError: the model does not build.
+    """
+    request = {"model": dict(section), "input_shape": list(input_shape), "units": units}
+    path = (cache or cache_folder()) / f"{key(request)}.json"
+    try:
+        return Profile.from_record(json.loads(path.read_text()))
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not there, or not whole: count again
+    values = _counted(request)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(values))
+    return Profile.from_record(values)
+
+
+def key(request: Mapping[str, Any]) -> str:
+    """A digest over the request, the sources that count, the model's own sources, and the versions of the packages."""
+    name = str(request["model"]["name"])
+    files = closure(f"components.models.{name}", *(f"components.profile.{module}" for module in MODULES))
+    digests = {str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return fingerprint({"request": request, "version": VERSION, "files": digests, "packages": _versions()})
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _counted(request: Mapping[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-P", "-m", "components.profile"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+    try:
+        done = subprocess.run(
+            command,
+            input=json.dumps(request),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            env=environment,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise StepError(f"the model's profile took more than {PATIENCE} s", kind="settings") from None
+    lines = done.stdout.strip().splitlines()
+    try:
+        values: dict[str, Any] = json.loads(lines[-1])
+    except (IndexError, ValueError):
+        told = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise StepError(
+            f"the model could not be profiled: {told}", advice="see suanli doctor", kind="settings"
+        ) from None
+    if "error" in values:
+        raise StepError(values["error"], advice=values["advice"], kind="settings")
+    return values

@@ -1,0 +1,131 @@
+"""How long a whole training takes on a row, and what bounds it: the step, its input, the host's own time."""
+
+from dataclasses import dataclass
+
+from pipelines.hardware.catalog.row import Row
+from pipelines.hardware.planner import throughput
+from pipelines.hardware.planner.jobs import Job
+from pipelines.hardware.planner.memory import HELD_BYTES
+from pipelines.hardware.planner.throughput import Chip, Step
+
+# JPEG pictures of ImageNet's size (about 500 x 375) that one vCPU decodes and resizes in a second.
+DECODED = 125.0
+# Bytes of raw pictures that one vCPU reads, parses and batches in a second (160 to 216 thousand pictures of 3 kB on
+# two cores: benchmarks/reading.py), and that it gathers where the split is held in memory.
+PARSED, GATHERED = 0.25e9, 1.0e9
+# Seconds of Python for one call of the training function: dispatch, callbacks and the metrics' way back.
+HOST_SECONDS = {"tensorflow": 2.5e-3, "jax": 3e-3}
+# As components/train/loop.py chooses them: FLOP in one call, and steps in it at most.
+CALL_FLOP = {"cpu": 4e10, "gpu": 4e12, "tpu": 4e12}
+MOST_STEPS_A_CALL = 50
+# Assumptions: a machine of an autoscaled pool until it is ready, the image's pull, the imports and the data's opening.
+NODE_SECONDS = {"cpu": 60.0, "gpu": 180.0, "tpu": 180.0}
+PULL_SECONDS = {"cpu": 40.0, "gpu": 120.0, "tpu": 60.0}
+OPEN_SECONDS = 30.0
+# Seconds to compile a fused kernel, its share of autotuning included (20 to 120 s for a model in all).
+COMPILE_SECONDS = {"cpu": 0.0, "gpu": 0.1, "tpu": 0.1}
+
+
+@dataclass(frozen=True)
+class Course:
+    """A training on a row.
+
+    Attributes:
+        step: the device's part.
+        host: seconds of Python for each step.
+        input: seconds to make a batch ready.
+        step_seconds: of one step in the end.
+        rate: examples a second.
+        bound: what takes the most of it.
+        validation: seconds of all validation together.
+        work: seconds of all epochs, validation included.
+        start: seconds until the first step.
+    """
+
+    step: Step
+    host: float
+    input: float
+    step_seconds: float
+    rate: float
+    bound: str
+    validation: float
+    work: float
+    start: float
+
+
+def course(job: Job, row: Row, precision: str, factor: float = 1.0, start: float | None = None) -> Course:
+    """The course of a training.
+
+    Args:
+        factor: measured by predicted rate, of a calibration.
+        start: seconds until the first step, where known better.
+    """
+    step = throughput.step(job.profile, precision, job.batch_size, Chip.of(row, precision), job.optimizer)
+    host, feed = host_seconds(job, row, precision), job.batch_size / input_rate(job, row)
+    # An accelerator computes while the host makes the next batch ready; a CPU does one or the other.
+    seconds = step.seconds + host + feed if row.kind == "cpu" else max(step.seconds, host, feed)
+    seconds /= factor
+    traced = job.profile.step(precision)
+    share = traced.forward_flops.each / max(traced.flops.each, 1.0)
+    validation = job.epochs * job.validation_steps * max(seconds * share, feed)
+    return Course(
+        step=step,
+        host=host,
+        input=feed,
+        step_seconds=seconds,
+        rate=job.batch_size / seconds,
+        bound=bound(step, host, feed, row.kind),
+        validation=validation,
+        work=job.epochs * job.steps * seconds + validation,
+        start=start_seconds(job, row, precision) if start is None else start,
+    )
+
+
+def bound(step: Step, host: float, feed: float, kind: str) -> str:
+    """What takes most of a step's time."""
+    device = {
+        "compute": step.compute,
+        "memory bandwidth": step.memory,
+        "step overhead": step.launch + (host if kind == "cpu" else 0.0),
+        "all-reduce": step.exchange,
+    }
+    whole = {"step overhead": host, "input pipeline": feed}
+    late = max(whole, key=lambda name: whole[name])
+    if kind == "cpu":
+        return max((both := {**device, "input pipeline": feed}), key=lambda name: both[name])
+    return late if whole[late] > step.seconds else max(device, key=lambda name: device[name])
+
+
+def input_rate(job: Job, row: Row) -> float:
+    """Examples a second that the host's processors make ready."""
+    vcpus = float(row.requests[0].removesuffix("m")) / 1000
+    if job.encoded:
+        return vcpus * DECODED
+    rate = GATHERED if job.total_bytes <= HELD_BYTES else PARSED
+    return vcpus * rate / job.input_bytes
+
+
+def host_seconds(job: Job, row: Row, precision: str) -> float:
+    """Python's share of one step."""
+    backend = backend_of(job, row)
+    return HOST_SECONDS.get(backend, HOST_SECONDS["jax"]) / steps_a_call(job, row, precision)
+
+
+def backend_of(job: Job, row: Row) -> str:
+    """The backend that trains there: the asked one, else what the row's image provides."""
+    return job.backend if job.backend != "auto" else "jax" if row.kind == "tpu" else "tensorflow"
+
+
+def steps_a_call(job: Job, row: Row, precision: str) -> int:
+    """Steps that one call makes, as ``components/train/loop.py`` chooses them."""
+    if backend_of(job, row) != "tensorflow" or row.count > 1:
+        return 1
+    flops = job.profile.step(precision).flops.at(job.batch_size)
+    return max(1, min(MOST_STEPS_A_CALL, job.steps // 4, int(CALL_FLOP[row.kind] / max(flops, 1.0))))
+
+
+def start_seconds(job: Job, row: Row, precision: str) -> float:
+    """Seconds from the submission until the first step: machine, image, imports, compilation."""
+    kernels = sum(kernel.count for kernel in throughput.kernels(job.profile.step(precision), row.kind))
+    compiled = kernels * COMPILE_SECONDS[row.kind]
+    return NODE_SECONDS[row.kind] + PULL_SECONDS[row.kind] + OPEN_SECONDS + min(compiled, 300.0)

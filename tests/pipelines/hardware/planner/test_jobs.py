@@ -1,0 +1,94 @@
+"""Jobs: counted from an experiment, its profile taken from the cache by what it stands on."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from components.core.errors import StepError
+from components.core.sources import ROOT
+from pipelines import experiment
+from pipelines.hardware.planner import jobs, profiles
+
+BEANS = ("data.name=tfds", "data.dataset=beans", "data.image_shape=[32,32,3]")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("profiles")
+
+
+def named(*settings: str, name: str = "digits") -> experiment.Named:
+    return experiment.load(name).with_settings(settings)
+
+
+def test_a_job_has_the_numbers_of_its_experiment(cache: Path) -> None:
+    job = jobs.of(named(), cache=cache)
+    assert (job.examples, job.steps, job.epochs, job.batch_size) == (1258, 39, 10, 32)
+    assert job.profile.input_shape == (8, 8, 1)
+    assert job.validation_steps == 6
+    assert job.total_bytes == 1258 * 64
+
+
+def test_the_second_time_it_comes_from_the_cache(cache: Path) -> None:
+    first = jobs.of(named(), cache=cache)
+    files, began = set(cache.iterdir()), time.perf_counter()
+    assert jobs.of(named("training.epochs=3"), cache=cache).profile == first.profile
+    assert time.perf_counter() - began < 1
+    assert set(cache.iterdir()) == files
+
+
+def test_a_damaged_cache_file_is_counted_again(cache: Path) -> None:
+    first = jobs.of(named(), cache=cache)
+    for path in cache.iterdir():
+        path.write_text(path.read_text()[:100])
+    assert jobs.of(named(), cache=cache).profile == first.profile
+
+
+@pytest.mark.parametrize("change", [{"input_shape": [9, 8, 1]}, {"units": 11}, {"model": {"name": "cnn", "dense": 65}}])
+def test_a_profile_is_named_by_all_that_it_stands_on(change: dict[str, object]) -> None:
+    request = {"model": {"name": "cnn", "dense": 64}, "input_shape": [8, 8, 1], "units": 10}
+    assert profiles.key({**request, **change}) != profiles.key(request)
+
+
+@pytest.mark.parametrize(
+    ("settings", "given", "message"),
+    [
+        (BEANS, {}, "how many examples tfds has .*--examples"),
+        (BEANS, {"examples": 1000}, "how many classes tfds has .*--units"),
+        (("training.batch_size=2000",), {}, "2000 is more than the 1258 training examples"),
+    ],
+)
+def test_what_cannot_be_known_is_asked_for(
+    cache: Path, settings: tuple[str, ...], given: dict[str, int], message: str
+) -> None:
+    with pytest.raises(StepError, match=message):
+        jobs.of(named(*settings), cache=cache, **given)
+
+
+def test_a_model_that_does_not_build_is_one_line(cache: Path) -> None:
+    section = named().experiment.model.parameters() | {"filters": [4] * 9}
+    with pytest.raises(StepError, match="model cnn: ValueError") as caught:
+        profiles.profile(section, (8, 8, 1), 10, cache)
+    assert "\n" not in str(caught.value)
+
+
+def test_planning_the_catalog_takes_less_than_a_second_and_no_heavy_package(cache: Path) -> None:
+    jobs.of(named(), cache=cache)
+    script = f"""
+import sys, time
+began = time.perf_counter()
+from pathlib import Path
+from pipelines import experiment
+from pipelines.hardware import catalog
+from pipelines.hardware.planner import jobs, plan
+answer = plan.plan(jobs.of(experiment.load("digits"), cache=Path({str(cache)!r})), catalog.load().values())
+assert len(answer.lines) > 30
+assert time.perf_counter() - began < 1, time.perf_counter() - began
+heavy = {{"numpy", "tensorflow", "keras", "jax", "sklearn", "kfp"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
