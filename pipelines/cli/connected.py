@@ -7,7 +7,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipelines.cluster.connection import Connection
+    from pipelines.cluster.kubeflow.connection import Connection
     from pipelines.targets import Target
 
 Host = Annotated[str, typer.Option(metavar="URL", help="The Kubeflow server; also SUANLI_HOST, or the target's host.")]
@@ -25,7 +25,7 @@ def connection(host: str, namespace: str, target: "Target | None" = None) -> "Co
     """
     import os
 
-    from pipelines.cluster.connection import from_environment
+    from pipelines.cluster.kubeflow.connection import from_environment
 
     given = {"host": host or None, "namespace": namespace or None}
     if target:
@@ -36,6 +36,6 @@ def connection(host: str, namespace: str, target: "Target | None" = None) -> "Co
 
 def _elsewhere(environ: "Mapping[str, str]") -> bool:
     """Whether the environment names a server, which then comes before the target's."""
-    from pipelines.cluster.connection import VARIABLES
+    from pipelines.cluster.kubeflow.connection import VARIABLES
 
     return any(environ.get(name) for way in ("host", "in_cluster", "kube_context") for name in VARIABLES[way])

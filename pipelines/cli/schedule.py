@@ -11,10 +11,10 @@ from pipelines.cli import asked, connected
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pipelines.cluster.api import Server
-    from pipelines.cluster.declared import Declared
-    from pipelines.cluster.schedules import Wanted
-    from pipelines.cluster.trigger import Trigger
+    from pipelines.cluster.kubeflow.api import Server
+    from pipelines.cluster.scheduling.declared import Declared
+    from pipelines.cluster.scheduling.schedules import Wanted
+    from pipelines.cluster.scheduling.trigger import Trigger
     from pipelines.submission import Submission
 
 # What has no value of its own is not given: then an update keeps what there is, and a new schedule takes the default.
@@ -81,7 +81,7 @@ def schedule(
     as_json: asked.AsJson = False,
 ) -> None:
     """Run an experiment on a cluster again and again, at the times of a cron or every so many hours."""
-    from pipelines.cluster import declared, schedules
+    from pipelines.cluster.scheduling import declared, schedules
 
     made = declared.checked(
         "the schedule",
@@ -124,7 +124,8 @@ def prepare(name: str, made: "Declared", server_timezone: str) -> Prepared:
         StepError: the first thing wrong with it.
     """
     from components.core.errors import StepError
-    from pipelines.cluster import arguments, declared, schedules
+    from pipelines.cluster import arguments
+    from pipelines.cluster.scheduling import declared, schedules
 
     when = made.trigger(server_timezone)
     options = made.model_dump(include={"spot", "compute_class", "queue", "retries", "shared_memory", "timeout"})
@@ -163,7 +164,8 @@ def ready(prepared: Prepared, host: str, namespace: str, kube_context: str) -> "
         Exit: something would; each such thing has been printed as a line.
     """
     from pipelines.cli import preflight
-    from pipelines.cluster import classes, session
+    from pipelines.cluster import session
+    from pipelines.cluster.kube import classes
     from pipelines.local import folder
 
     found, submission = prepared.found, prepared.submission

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.cli import schedule as one
 
 if TYPE_CHECKING:
-    from pipelines.cluster.live import Schedule
+    from pipelines.cluster.scheduling.live import Schedule
 
 
 def state(schedule: "Schedule") -> str:

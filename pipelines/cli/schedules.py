@@ -9,8 +9,8 @@ from pipelines.cli import asked, connected, schedule_views, schedules_file
 from pipelines.cli import schedule as one
 
 if TYPE_CHECKING:
-    from pipelines.cluster.api import Server
-    from pipelines.cluster.live import Schedule
+    from pipelines.cluster.kubeflow.api import Server
+    from pipelines.cluster.scheduling.live import Schedule
 
 app = typer.Typer(help="Look at schedules and change them.", no_args_is_help=True)
 app.command()(schedules_file.check)
@@ -30,7 +30,7 @@ def list_(
 ) -> None:
     """List the schedules of a namespace, with the next time of each."""
     from pipelines.cli import output
-    from pipelines.cluster import live
+    from pipelines.cluster.scheduling import live
 
     found = live.every(_server(target, host, namespace))
     if as_json:
@@ -62,7 +62,8 @@ def show(
 ) -> None:
     """Show a schedule: its times, pipeline version and parameters."""
     from pipelines.cli import output
-    from pipelines.cluster import api, live
+    from pipelines.cluster.kubeflow import api
+    from pipelines.cluster.scheduling import live
 
     server = _server(target, host, namespace)
     schedule = live.find(server, which)
@@ -100,7 +101,7 @@ def pause(
     as_json: asked.AsJson = False,
 ) -> None:
     """Keep a schedule from starting runs; one under way goes on."""
-    from pipelines.cluster import schedules
+    from pipelines.cluster.scheduling import schedules
 
     schedule = schedules.pause(_server(target, host, namespace), which)
     _done(schedule, f"paused{schedule_views.kept(schedule)}", as_json)
@@ -115,7 +116,7 @@ def resume(
     as_json: asked.AsJson = False,
 ) -> None:
     """Let a paused schedule start runs again from its next time on; what it missed is not made up for."""
-    from pipelines.cluster import schedules
+    from pipelines.cluster.scheduling import schedules
 
     schedule = schedules.resume(_server(target, host, namespace), which)
     due = schedule_views.next_time(schedule)
@@ -132,7 +133,7 @@ def delete(
     as_json: asked.AsJson = False,
 ) -> None:
     """Delete a schedule. The runs that are over stay."""
-    from pipelines.cluster import schedules
+    from pipelines.cluster.scheduling import schedules
 
     _done(schedules.delete(_server(target, host, namespace), which, force=force), "deleted", as_json)
 
@@ -160,7 +161,7 @@ def update(
     from dataclasses import asdict
 
     from components.core.errors import StepError
-    from pipelines.cluster import drift, live, schedules
+    from pipelines.cluster.scheduling import drift, live, schedules
 
     server = _server(target, host, namespace)
     schedule = live.find(server, which)
@@ -205,7 +206,7 @@ def _done(schedule: "Schedule", what: str, as_json: bool, **more: Any) -> None:
 
 def _renewed(schedule: "Schedule", changes: dict[str, Any], sets: list[str], server_timezone: str) -> one.Prepared:
     """What a schedule was made from, with changes, compiled today; enabled or paused as it is."""
-    from pipelines.cluster import declared
+    from pipelines.cluster.scheduling import declared
 
     assert schedule.memo
     old = schedule.memo.declared
@@ -216,6 +217,6 @@ def _renewed(schedule: "Schedule", changes: dict[str, Any], sets: list[str], ser
 
 def _server(target: str, host: str, namespace: str) -> "Server":
     from pipelines import targets
-    from pipelines.cluster.connection import connect
+    from pipelines.cluster.kubeflow.connection import connect
 
     return connect(connected.connection(host, namespace, targets.load(target, Path.cwd()) if target else None))

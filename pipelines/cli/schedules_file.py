@@ -11,8 +11,8 @@ from pipelines.cli import schedule as one
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipelines.cluster.api import Server
-    from pipelines.cluster.drift import Difference
+    from pipelines.cluster.kubeflow.api import Server
+    from pipelines.cluster.scheduling.drift import Difference
 
 
 def check(
@@ -52,7 +52,7 @@ def apply(
     from itertools import groupby
 
     from pipelines.cli import output
-    from pipelines.cluster import drift
+    from pipelines.cluster.scheduling import drift
 
     done: list[dict[str, Any]] = []
     for server, wanted, differences in _compared(host, namespace, server_timezone):
@@ -80,8 +80,9 @@ def _compared(
     """Each server that schedules.toml leads to, what it should have, and what differs."""
     from components.core.errors import StepError
     from pipelines import targets
-    from pipelines.cluster import api, declared, drift, live
-    from pipelines.cluster.connection import Connection, connect
+    from pipelines.cluster.kubeflow import api
+    from pipelines.cluster.kubeflow.connection import Connection, connect
+    from pipelines.cluster.scheduling import declared, drift, live
 
     tables = declared.load(Path.cwd())
     places: dict[str, tuple[Connection, dict[str, one.Prepared]]] = {}

@@ -122,7 +122,7 @@ def _ladder(
     wanted: "Asked", source: str, way: "Way", root: Path, key: str, follow: bool, dry_run: bool, as_json: bool
 ) -> int:
     """Submit on the first group of rungs; where it is followed and given up, on the next."""
-    from pipelines.cluster.runs import GivenUpError
+    from pipelines.cluster.kubeflow.runs import GivenUpError
 
     groups = _groups(wanted, way)
     for number, group in enumerate(groups):
@@ -140,7 +140,7 @@ def _ladder(
 def _groups(wanted: "Asked", way: "Way") -> "list[tuple[Rung, ...]]":
     """The ladder's groups; one rung each where the cluster has no compute classes to choose among several."""
     from components.core.errors import StepError
-    from pipelines.cluster import access, classes
+    from pipelines.cluster.kube import access, classes
 
     groups = list(wanted.groups)
     if wanted.compute_class or all(len(group) == 1 for group in groups):
@@ -165,7 +165,8 @@ def _one(
     as_json: bool,
 ) -> int:
     from pipelines.cli import asked, explain, output, preflight
-    from pipelines.cluster import classes, session
+    from pipelines.cluster import session
+    from pipelines.cluster.kube import classes
 
     assert wanted.target  # the option is required
     submission, catalog = wanted.submission(group), asked.catalog()
@@ -222,8 +223,9 @@ def wait(
 ) -> None:
     """Follow a submitted run to its end; an interrupt ends the waiting, never the run."""
     from pipelines.cli.plan import duration
-    from pipelines.cluster import access, session
-    from pipelines.cluster.connection import connect
+    from pipelines.cluster import session
+    from pipelines.cluster.kube import access
+    from pipelines.cluster.kubeflow.connection import connect
 
     folder, values, connection = _known(run, host, namespace, runs)
     ends = duration(deadline) * 3600 if deadline else None
@@ -235,8 +237,8 @@ def wait(
 
 def cancel(run: Which, host: Host = "", namespace: Namespace = "", runs: Runs = None) -> None:
     """Stop a run on a cluster."""
-    from pipelines.cluster import runs as on_cluster
-    from pipelines.cluster.connection import connect
+    from pipelines.cluster.kubeflow import runs as on_cluster
+    from pipelines.cluster.kubeflow.connection import connect
 
     folder, values, connection = _known(run, host, namespace, runs)
     on_cluster.cancel(connect(connection), values["cluster"]["run"])

@@ -28,7 +28,7 @@ def look_up(image: str) -> Answer:
 
     host, slash, rest = image.partition("/")
     if not slash or not (set(".:") & set(host) or host == "localhost"):
-        return Answer("unknown", f"{image} names no registry")
+        return Answer("unknown", "their names have no registry")
     path, _, tag = rest.rpartition(":")
     # As docker has it: a registry on this machine speaks plain HTTP.
     scheme = "http" if host.partition(":")[0] in {"localhost", "127.0.0.1"} else "https"

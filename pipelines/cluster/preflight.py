@@ -102,20 +102,24 @@ def _roots(target: Target) -> Iterator[Finding]:
 
 
 def _images(submission: Submission) -> Iterator[Finding]:
-    """Each image once, with the steps that run it."""
+    """Each image once; those that could not be looked up for one reason together."""
     steps: dict[str, list[str]] = {}
     for pod in submission.pods:
         steps.setdefault(pod.image, []).append(pod.step)
+    unseen: dict[str, list[str]] = {}
     for image, users in steps.items():
         answer = images.look_up(image)
-        what = f"image of {', '.join(users)}"
         match answer.state:
             case "there":
-                yield Finding("ok", what, image)
+                yield Finding("ok", f"image of {', '.join(users)}", image)
             case "absent":
-                yield Finding("fail", what, f"{image} is not in its registry", _how_to_build())
+                yield Finding(
+                    "fail", f"image of {', '.join(users)}", f"{image} is not in its registry", _how_to_build()
+                )
             case "unknown":
-                yield Finding("warn", what, f"{image} was not looked up: {answer.reason}")
+                unseen.setdefault(answer.reason, []).extend(users)
+    for reason, users in unseen.items():
+        yield Finding("warn", f"images of {', '.join(users)}", f"not looked up: {reason}")
 
 
 def _how_to_build() -> str:

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from components.core.errors import StepError
-from pipelines.cluster import access, api, kube, preflight, results, runs, server, stuck, submitted
-from pipelines.cluster.access import Access
-from pipelines.cluster.connection import Connection, connect
+from pipelines.cluster import preflight, results, submitted
+from pipelines.cluster.kube import access, findings, stuck
+from pipelines.cluster.kube.access import Access
+from pipelines.cluster.kubeflow import api, runs, server
+from pipelines.cluster.kubeflow.connection import Connection, connect
+from pipelines.cluster.kubeflow.runs import GivenUpError, Progress
+from pipelines.cluster.kubeflow.server import Server
+from pipelines.cluster.kubeflow.steps import Step
 from pipelines.cluster.preflight import Estimate
-from pipelines.cluster.runs import GivenUpError, Progress
-from pipelines.cluster.server import Server
-from pipelines.cluster.steps import Step
 from pipelines.experiment import Named
 from pipelines.finding import Finding
 from pipelines.hardware.catalog import Catalog
@@ -86,7 +88,7 @@ def look(
         return found
     with _as_finding(found, "cluster"):
         found.cluster = access.access(way.kube_context)
-        seen = kube.findings(
+        seen = findings.findings(
             found.cluster,
             way.connection.namespace,
             submission.pods,

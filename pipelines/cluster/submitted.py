@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import StepError
-from pipelines.cluster.records import Run as ClusterRun
-from pipelines.cluster.runs import Progress
-from pipelines.cluster.server import Server
+from pipelines.cluster.kubeflow.records import Run as ClusterRun
+from pipelines.cluster.kubeflow.runs import Progress
+from pipelines.cluster.kubeflow.server import Server
 from pipelines.hardware.catalog import Catalog
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.planner import calibration

@@ -7,8 +7,8 @@ from typing import Any
 
 from kubernetes_api import FakeKubernetes, node, thing
 
-from pipelines.cluster import kube
-from pipelines.cluster.access import Access
+from pipelines.cluster.kube import findings as kube
+from pipelines.cluster.kube.access import Access
 from pipelines.finding import Finding
 from pipelines.hardware import catalog, choice, ladder
 from pipelines.hardware.pods import Pod

@@ -46,7 +46,7 @@ def test_a_registry_is_asked(image: str, state: str, reason: str, registry: str)
 
 
 def test_a_name_without_a_registry_is_not_looked_up() -> None:
-    assert images.look_up("suanli-python-cpu:train-1") == ("unknown", "suanli-python-cpu:train-1 names no registry")
+    assert images.look_up("suanli-python-cpu:train-1") == ("unknown", "their names have no registry")
 
 
 def test_a_registry_that_is_down_is_said() -> None:

@@ -1,0 +1,91 @@
+"""Whether a namespace's ResourceQuotas and LimitRanges let a pod in.
+
+Rules: Kubernetes, "Resource Quotas" and "Limit Ranges".
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from pipelines.cluster.kube.capacity import Amounts, Pod, quantity, shown
+from pipelines.finding import Finding
+
+Objects = Sequence[Mapping[str, Any]]
+COUNTED = ("pods", "count/pods")
+COMPUTE = ("cpu", "memory")
+MEND = "give the target step_cpu and step_memory, or have a LimitRange with defaults"
+
+
+def quotas(steps: str, pod: Pod, objects: Objects, ranges: Objects) -> Iterator[Finding]:
+    """What of a namespace's quotas the pod does not fit: the whole quota, what is left of it, or its form."""
+    requests, limits = _asked(pod, ranges)
+    for quota in objects:
+        name, status = quota["metadata"]["name"], quota.get("status", {})
+        hard = status.get("hard") or quota.get("spec", {}).get("hard") or {}
+        # A quota with scopes counts some pods only; whether this one is among them is not known here.
+        scoped = bool(quota.get("spec", {}).get("scopes") or quota.get("spec", {}).get("scopeSelector"))
+        for key, text in hard.items():
+            needed = _needed(key, requests, limits)
+            what = f"{steps}: quota {name}"
+            resource = key.removeprefix("requests.").removeprefix("limits.")
+            if needed is None:
+                if not scoped:
+                    kind = "limit" if key.startswith("limits.") else "request"
+                    yield Finding("fail", what, f"it demands a {resource} {kind}, and the pod has none", MEND)
+                continue
+            most, used = quantity(text), quantity(status.get("used", {}).get(key, "0"))
+            if needed == 0 or needed <= most - used:
+                continue
+            left = f"{shown(resource, most - used)} left of {shown(resource, most)}"
+            found = f"{key}: {shown(resource, needed)} wanted, {left}"
+            if needed > most and not scoped:
+                yield Finding("fail", what, found, "ask for less, or have the quota raised")
+            else:
+                yield Finding("warn", what, found, "it waits until other pods end, or have the quota raised")
+
+
+def _needed(key: str, requests: Amounts, limits: Amounts) -> Decimal | None:
+    """What a pod takes of one entry of a quota: 0 of what it does not ask for, None where it must ask and does not."""
+    if key in COUNTED:
+        return Decimal(1)
+    amounts = limits if key.startswith("limits.") else requests
+    resource = key.removeprefix("limits.").removeprefix("requests.")
+    return amounts.get(resource) if resource in COMPUTE else amounts.get(resource, Decimal(0))
+
+
+def _asked(pod: Pod, ranges: Objects) -> tuple[Amounts, Amounts]:
+    """Requests and limits, with the defaults that the namespace's LimitRanges fill in.
+
+    Source: kubernetes, pkg/apis/core/v1/defaults.go (SetDefaults_LimitRangeItem).
+    """
+    limits = {name: quantity(value) for name, value in pod.limits.items()}
+    requests = {**limits, **{name: quantity(value) for name, value in pod.requests.items()}}
+    for item in _items(ranges, "Container"):
+        defaults = {**item.get("max", {}), **item.get("default", {})}
+        for name, value in {**item.get("min", {}), **defaults, **item.get("defaultRequest", {})}.items():
+            requests.setdefault(name, quantity(value))
+        for name, value in defaults.items():
+            limits.setdefault(name, quantity(value))
+    return requests, limits
+
+
+def _items(ranges: Objects, kind: str) -> Iterator[Mapping[str, Any]]:
+    for each in ranges:
+        yield from (item for item in each.get("spec", {}).get("limits", ()) if item.get("type") == kind)
+
+
+def ranges(steps: str, pod: Pod, objects: Objects) -> Iterator[Finding]:
+    """What of a namespace's LimitRanges the pod breaks."""
+    requests, limits = _asked(pod, objects)
+    largest = {name: max(requests.get(name, Decimal(0)), limits.get(name, Decimal(0))) for name in {*requests, *limits}}
+    for each in objects:
+        what = f"{steps}: limit range {each['metadata']['name']}"
+        for item in (*_items([each], "Container"), *_items([each], "Pod")):
+            for name, text in item.get("max", {}).items():
+                if largest.get(name, Decimal(0)) > quantity(text):
+                    found = f"{shown(name, largest[name])} wanted, at most {shown(name, quantity(text))} allowed"
+                    yield Finding("fail", what, found, "ask for less, or have the range raised")
+            for name, text in item.get("min", {}).items():
+                if name in requests and requests[name] < quantity(text):
+                    found = f"{shown(name, requests[name])} wanted, at least {shown(name, quantity(text))} demanded"
+                    yield Finding("fail", what, found, "ask for more")

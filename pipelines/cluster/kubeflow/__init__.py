@@ -1,0 +1,1 @@
+"""A Kubeflow Pipelines server: the way in, what it holds, and runs on it."""

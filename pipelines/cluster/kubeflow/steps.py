@@ -1,0 +1,126 @@
+"""A run's steps, out of the nodes of its workflow."""
+
+import graphlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pipelines.cluster.kubeflow.records import Run, message, moment
+
+FINAL = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
+# A workflow holds more nodes than steps: drivers, the pods under a step, the groups of control flow, attempts.
+HIDDEN = re.compile(r"root|executor|.*-driver|(condition|condition-branches|for-loop|exit-handler)-\d+|iteration.*")
+ATTEMPT = re.compile(r"\(\d+(:.*)?\)$")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a run.
+
+    Attributes:
+        name: its name in the pipeline.
+        state: PENDING (not begun), RUNNING, SUCCEEDED, FAILED, SKIPPED or CANCELED.
+        started: when it began, its driver left out; None if it has not.
+        ended: when it ended, or None.
+        error: why it failed, if the server says (2.17 mostly does not: kubeflow/pipelines#14007).
+    """
+
+    name: str
+    state: str
+    started: datetime | None = None
+    ended: datetime | None = None
+    error: str = ""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, or has been taking; None if it has not begun."""
+        if self.started is None:
+            return None
+        return max(0.0, ((self.ended or datetime.now(UTC)) - self.started).total_seconds())
+
+
+def names(spec: Mapping[str, Any]) -> dict[str, str]:
+    """The steps of a compiled pipeline in the order of their dependencies, those inside control flow included.
+
+    Args:
+        spec: the pipeline's document.
+
+    Returns:
+        The task's key, which names its node, to the name that a person gave it (``set_display_name``).
+    """
+    return _names(spec, spec["root"])
+
+
+def _names(spec: Mapping[str, Any], component: Mapping[str, Any]) -> dict[str, str]:
+    tasks: Mapping[str, Any] = component.get("dag", {}).get("tasks", {})
+    order = graphlib.TopologicalSorter({name: sorted(task.get("dependentTasks", ())) for name, task in tasks.items()})
+    found: dict[str, str] = {}
+    for name in order.static_order():
+        inner = spec.get("components", {}).get(tasks[name]["componentRef"]["name"], {})
+        found |= _names(spec, inner) if "dag" in inner else {name: tasks[name].get("taskInfo", {}).get("name", name)}
+    return found
+
+
+def of(run: Run, known: Mapping[str, str] | None = None) -> list[Step]:
+    """A run's steps.
+
+    Args:
+        run: as the server tells it.
+        known: the pipeline's steps, from ``names``; without them, the nodes that look like steps.
+    """
+    nodes: dict[str, list[Any]] = {}
+    for node in run.tasks:
+        nodes.setdefault(node.display_name or "", []).append(node)
+    wanted = known or {name: name for name in _looking_like_steps(nodes)}
+    found = {name: nodes.get(key) or nodes.get(name) or _attempts(key, nodes) for key, name in wanted.items()}
+    return [_settled(_step(name, at), run) for name, at in found.items()]
+
+
+def _looking_like_steps(nodes: Mapping[str, list[Any]]) -> list[str]:
+    """The nodes that are neither machinery nor the workflow itself, which bears its name and five random letters."""
+    found = [
+        name for name in nodes if name and not HIDDEN.fullmatch(ATTEMPT.sub("", name)) and not ATTEMPT.search(name)
+    ]
+    whole = {
+        name
+        for name in found
+        if re.search(r"-[a-z0-9]{5}$", name) and "root" in nodes and f"{name}-driver" not in nodes
+    }
+    return sorted(set(found) - whole, key=lambda name: str(moment(nodes[name][0].start_time) or ""))
+
+
+def _attempts(name: str, nodes: Mapping[str, list[Any]]) -> list[Any]:
+    """The last attempt at a step, if its attempts are all that the server lists: ``train(0)``, ``train(1)``."""
+    tries = sorted(key for key in nodes if ATTEMPT.search(key) and ATTEMPT.sub("", key) == name)
+    return nodes[tries[-1]] if tries else []
+
+
+def _step(name: str, nodes: list[Any]) -> Step:
+    """One step of one node, or of several, where a loop runs it many times."""
+    if not nodes:
+        return Step(name, "PENDING")
+    states = [node.state or "PENDING" for node in nodes]
+    order = ("FAILED", "RUNNING", "PENDING", "CANCELED", "SUCCEEDED", "SKIPPED")
+    state = next((one for one in order if one in states), states[0])
+    starts = [time for node in nodes if (time := moment(node.start_time))]
+    ends = [time for node in nodes if (time := moment(node.end_time))]
+    error = next((text for node in nodes if (text := _error(node))), "")
+    ended = max(ends) if ends and state in FINAL else None
+    return Step(name, state, min(starts) if starts else None, ended, error)
+
+
+def _error(node: Any) -> str:
+    """A node's own error, or the newest of its history."""
+    found = [message(node.error), *(message(entry.error) for entry in reversed(node.state_history or ()))]
+    return next((text for text in found if text), "")
+
+
+def _settled(step: Step, run: Run) -> Step:
+    """A step of a run that is over: the server leaves some nodes as they last were."""
+    if run.state not in FINAL or step.state in FINAL:
+        return step
+    if step.started is None:
+        return Step(step.name, "SKIPPED", error=step.error)
+    return Step(step.name, run.state, step.started, step.ended or run.finished, step.error)

@@ -1,0 +1,101 @@
+"""Time zones: their names, and what a cron in one of them is in the zone that the server reads cron in."""
+
+import difflib
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from components.core.errors import StepError
+from pipelines.cluster.scheduling.cron import Cron, parse
+
+# The server's controller reads cron in its CRON_SCHEDULE_TIMEZONE, and its containers' own zone without it
+# (kubeflow/pipelines, backend/src/crd/controller/scheduledworkflow/util/const.go).
+SERVER = "CRON_SCHEDULE_TIMEZONE of its deployment ml-pipeline-scheduledworkflow"
+# How far ahead two zones must keep the same distance to count as that far apart for good.
+AHEAD = timedelta(days=2 * 366)
+
+
+def zone(name: str) -> tzinfo:
+    """A time zone by its IANA name.
+
+    Raises:
+        StepError: there is none of that name; the nearest is offered.
+    """
+    if name in ("UTC", "Etc/UTC"):
+        return UTC
+    from zoneinfo import ZoneInfo, available_timezones
+
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        close = difflib.get_close_matches(name, available_timezones(), n=1, cutoff=0.5)
+        advice = f"did you mean {close[0]}?" if close else "for example UTC, Europe/Berlin or Asia/Shanghai"
+        raise StepError(f"unknown time zone {name!r}", advice=advice, kind="settings") from None
+
+
+def on_server(cron: Cron, here: str, server: str, now: datetime | None = None) -> Cron:
+    """The cron that is due on the server's clock whenever the given one is on a clock of another zone.
+
+    Args:
+        cron: as people read it in their zone.
+        here: that zone's name.
+        server: the name of the zone that the server reads cron in.
+        now: when the question is asked; by default now.
+
+    Raises:
+        StepError: no single cron does that: the zones do not keep their distance through the year, or the days of the
+            month would have to move.
+    """
+    if here == server:
+        return cron
+    minutes = _distance(zone(here), zone(server), now or datetime.now(UTC))
+    if minutes is None:
+        raise StepError(
+            f"{cron.text} in {here} is no one cron in {server}, which the server reads it in: the distance between "
+            f"their clocks changes with daylight saving time",
+            advice=f"give --timezone {server}, or set {SERVER} to {here} and give --server-timezone {here}",
+            kind="settings",
+        )
+    moved = _moved(cron, minutes)
+    if moved is None:
+        raise StepError(
+            f"{cron.text} in {here} is no one cron in {server}, which the server reads it in: some of its times "
+            f"fall on another day there",
+            advice=f"give the times of {server} and --timezone {server}",
+            kind="settings",
+        )
+    return moved
+
+
+def _distance(here: tzinfo, server: tzinfo, now: datetime) -> int | None:
+    """The minutes that the server's clock is ahead; None when that changes."""
+    start = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    hours = (start + timedelta(hours=hour) for hour in range(int(AHEAD.total_seconds() // 3600)))
+    found = {_offset(hour, server) - _offset(hour, here) for hour in hours}
+    return int(found.pop().total_seconds() // 60) if len(found) == 1 else None
+
+
+def _offset(instant: datetime, there: tzinfo) -> timedelta:
+    return instant.astimezone(there).utcoffset() or timedelta()
+
+
+def _moved(cron: Cron, minutes: int) -> Cron | None:
+    """The cron so many minutes later, if that is one cron."""
+    later = [divmod((hour * 60 + minute) + minutes, 24 * 60) for hour in cron.hours for minute in cron.minutes]
+    new_hours = sorted({time // 60 for _, time in later})
+    new_minutes = sorted({time % 60 for _, time in later})
+    if len(later) != len(new_hours) * len(new_minutes):
+        return None
+    weekdays = cron.weekdays
+    if days := {day for day, _ in later} - {0}:
+        if cron.days is not None or len(cron.months) < 12:
+            return None
+        if weekdays is not None:
+            if {day for day, _ in later} != days or len(days) > 1:
+                return None
+            weekdays = tuple(sorted((weekday + min(days)) % 7 for weekday in weekdays))
+    fields = (new_minutes, new_hours, cron.days, cron.months, weekdays)
+    return parse(" ".join("*" if values is None else _list(values) for values in fields))
+
+
+def _list(values: Iterable[int]) -> str:
+    return ",".join(map(str, values))

@@ -1,0 +1,438 @@
+"""Schedules over real HTTP: by name, one of each, never none and never two enabled, whatever fails in between."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import kubeflow
+import kubeflow_pipeline
+import pytest
+
+from components.core.errors import StepError
+from pipelines.cluster.kubeflow.api import Server
+from pipelines.cluster.kubeflow.connection import Connection, connect
+from pipelines.cluster.scheduling import drift, live, schedules
+from pipelines.cluster.scheduling.declared import Declared, Memo, memo
+from pipelines.cluster.scheduling.schedules import Wanted
+
+PARAMETERS = {**kubeflow_pipeline.PARAMETERS, "data": {"name": "digits", "batch": 3, "nothing": None}}
+
+
+class Watched(kubeflow.FakeKubeflow):
+    """A fake that counts, after each request, the schedules called nightly and those of them that are enabled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: list[tuple[int, int]] = []
+
+    def work(self, request: kubeflow.Request) -> tuple[int, Any]:
+        answer = super().work(request)
+        named = [item for item in self.recurring_runs.values() if item["display_name"] == "nightly"]
+        self.counts.append((len(named), sum(item["status"] == "ENABLED" for item in named)))
+        return answer
+
+    def one(self) -> dict[str, Any]:
+        (item,) = self.recurring_runs.values()
+        return item
+
+    def run(self, recurring_run_id: str, state: str = "RUNNING") -> str:
+        """What the controller does at a schedule's time."""
+        item = self.recurring_runs[recurring_run_id]
+        kept = {"experiment_id", "pipeline_version_reference", "runtime_config"}
+        body = {"display_name": "tick", **{key: item[key] for key in kept}}
+        made = self.create_run(body)
+        made.update(recurring_run_id=recurring_run_id, state=state)
+        return str(made["run_id"])
+
+
+@pytest.fixture
+def fake() -> Iterator[Watched]:
+    with Watched() as server:
+        yield server
+
+
+@pytest.fixture
+def server(fake: Watched) -> Server:
+    return connect(Connection(host=fake.host))
+
+
+def wanted(note: str = "", parameters: dict[str, Any] | None = None, **declared: Any) -> Wanted:
+    values: dict[str, Any] = {"experiment": "digits", "accelerator": "l4", "target": "prod", **declared}
+    if not values.get("every"):
+        values.setdefault("cron", "0 3 * * *")
+    made = Declared(**values)
+    text = kubeflow_pipeline.compiled(note)
+    return Wanted(
+        name="nightly",
+        experiment="digits",
+        trigger=made.trigger("UTC"),
+        pipeline="training-digits",
+        text=text,
+        digest=f"digest{note}",
+        parameters=PARAMETERS if parameters is None else parameters,
+        memo=Memo(declared=made),
+        service_account="runner",
+        pipeline_root="gs://bucket/root",
+    )
+
+
+def test_a_schedule_reaches_the_server_as_it_was_meant(fake: Watched, server: Server) -> None:
+    created = schedules.create(server, wanted())
+    item = fake.one()
+    assert item["recurring_run_id"] == created.now.id
+    assert item["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * *"}}
+    assert (item["max_concurrency"], item["no_catchup"], item["status"]) == ("1", True, "ENABLED")
+    assert item["runtime_config"] == {"parameters": PARAMETERS, "pipeline_root": "gs://bucket/root"}
+    assert item["service_account"] == "runner"
+    assert item["description"].startswith("digits on l4, every day at 03:00 (UTC)\n")
+    version = fake.versions[item["pipeline_version_reference"]["pipeline_version_id"]]
+    assert version["display_name"] == "training-digits-digest"
+
+
+def test_an_interval_and_what_is_not_the_default_reach_the_server_too(fake: Watched, server: Server) -> None:
+    schedules.create(server, wanted(every="6h", overlap=2, catch_up=True, paused=True))
+    item = fake.one()
+    assert item["trigger"] == {"periodic_schedule": {"interval_second": "21600"}}
+    assert (item["max_concurrency"], item.get("no_catchup", False), item["status"]) == ("2", False, "DISABLED")
+
+
+def test_a_name_is_given_once(fake: Watched, server: Server) -> None:
+    schedules.create(server, wanted())
+    with pytest.raises(StepError, match="there is a schedule 'nightly' already") as caught:
+        schedules.create(server, wanted(note="other"))
+    assert caught.value.kind == "conflict"
+    assert len(fake.recurring_runs) == 1
+
+
+def test_a_schedule_is_found_by_name_and_by_id_and_an_unknown_one_names_the_nearest(server: Server) -> None:
+    created = schedules.create(server, wanted())
+    assert live.find(server, "nightly").now.id == live.find(server, created.now.id).now.id == created.now.id
+    with pytest.raises(StepError, match=r"there is no schedule 'nightli'; did you mean nightly\?"):
+        live.find(server, "nightli")
+
+
+def test_what_is_said_of_a_live_schedule_is_what_was_written(server: Server) -> None:
+    in_shanghai = wanted(timezone="Asia/Shanghai")
+    assert in_shanghai.trigger.six == "0 0 19 * * *"
+    schedules.create(server, in_shanghai)
+    (schedule,) = live.every(server)
+    assert schedule.when() == "every day at 03:00 (Asia/Shanghai)"
+    trigger = schedule.trigger()
+    assert trigger and [f"{when:%H:%M %Z}" for when in trigger.next_times(2)] == ["03:00 CST", "03:00 CST"]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "said"),
+    [
+        ({"cron_schedule": {"cron": "0 0 4 * * MON"}}, "every Monday at 04:00 (UTC)"),
+        ({"cron_schedule": {"cron": "0 3 * * *"}}, "cron 0 3 * * * (six fields)"),
+        ({"cron_schedule": {"cron": "30 0 3 * * *"}}, "cron 30 0 3 * * * (six fields)"),
+        ({"periodic_schedule": {"interval_second": "3600"}}, "every hour"),
+        ({}, "never"),
+    ],
+)
+def test_a_schedule_of_others_is_put_into_words_only_where_they_are_sure(
+    fake: Watched, server: Server, trigger: dict[str, Any], said: str
+) -> None:
+    schedules.create(server, wanted())
+    fake.one().update(trigger=trigger, description="made in the user interface")
+    (schedule,) = live.every(server)
+    assert schedule.memo is None
+    assert schedule.when() == said
+
+
+def test_two_of_one_name_by_others_are_named_by_their_ids(fake: Watched, server: Server) -> None:
+    schedules.create(server, wanted())
+    (first,) = fake.recurring_runs
+    fake.recurring_runs["second"] = {**fake.recurring_runs[first], "recurring_run_id": "second"}
+    with pytest.raises(StepError, match="there are 2 schedules called 'nightly'") as caught:
+        schedules.pause(server, "nightly")
+    assert first in caught.value.advice and "second" in caught.value.advice
+    assert schedules.pause(server, "second").now.id == "second"
+    assert fake.recurring_runs[first]["status"] == "ENABLED"
+
+
+def test_a_second_one_of_a_declared_name_is_a_difference(fake: Watched, server: Server) -> None:
+    schedules.create(server, wanted())
+    (first,) = fake.recurring_runs
+    later = {**fake.recurring_runs[first], "recurring_run_id": "second", "created_at": "2027-01-01T00:00:00Z"}
+    fake.recurring_runs["second"] = later
+    found = drift.differences(server, [wanted()], live.every(server))
+    assert [str(difference) for difference in found] == [
+        f"nightly: another one of this name is {first}, should be absent"
+    ]
+    with pytest.raises(StepError, match="there are 2 schedules called 'nightly'"):
+        drift.repair(server, found, wanted())
+
+
+def test_pause_and_resume(fake: Watched, server: Server) -> None:
+    schedules.create(server, wanted())
+    assert not schedules.pause(server, "nightly").now.enabled
+    assert fake.one()["status"] == "DISABLED"
+    assert not schedules.pause(server, "nightly").now.enabled
+    assert schedules.resume(server, "nightly").now.enabled
+    assert fake.one()["status"] == "ENABLED"
+
+
+def test_a_resumed_schedule_begins_anew_so_that_nothing_missed_is_made_up_for(fake: Watched, server: Server) -> None:
+    before = schedules.create(server, wanted())
+    old = dict(fake.one())
+    schedules.pause(server, "nightly")
+    after = schedules.resume(server, "nightly")
+    assert after.now.id != before.now.id
+    new = fake.one()
+    for key in ("trigger", "runtime_config", "pipeline_version_reference", "max_concurrency", "service_account"):
+        assert new[key] == old[key]
+    assert new["created_at"] > old["created_at"]
+    kept = memo(new["description"])
+    assert kept and kept.declared == wanted().memo.declared
+    again = schedules.resume(server, "nightly")
+    assert again.now.id == after.now.id
+    assert all(enabled <= 1 for _, enabled in fake.counts)
+
+
+def test_a_schedule_with_catch_up_is_only_enabled(fake: Watched, server: Server) -> None:
+    before = schedules.create(server, wanted(catch_up=True))
+    schedules.pause(server, "nightly")
+    assert schedules.resume(server, "nightly").now.id == before.now.id
+    assert fake.one()["status"] == "ENABLED"
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_an_update_takes_the_place_of_the_old_one(fake: Watched, server: Server, paused: bool) -> None:
+    before = schedules.create(server, wanted(paused=paused))
+    fake.counts.clear()
+    after = schedules.update(server, wanted(note="new", cron="0 4 * * *", paused=paused))
+    assert after.now.id != before.now.id and after.before == ()
+    item = fake.one()
+    assert item["trigger"]["cron_schedule"]["cron"] == "0 0 4 * * *"
+    assert item["status"] == ("DISABLED" if paused else "ENABLED")
+    assert fake.versions[item["pipeline_version_reference"]["pipeline_version_id"]]["display_name"].endswith(
+        "digestnew"
+    )
+    assert all(there >= 1 and enabled <= 1 for there, enabled in fake.counts)
+
+
+# Where an update fails, whether its work was done although the answer says no, and what may be done next.
+STEPS = ["POST recurringruns", "POST recurringruns/.*:disable", "POST recurringruns/.*:enable", "DELETE .*"]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["undone", "done"])
+@pytest.mark.parametrize("on", STEPS)
+@pytest.mark.parametrize("verb", ["update", "pause", "resume", "delete"])
+def test_what_an_interrupted_update_leaves_is_brought_to_its_end(
+    fake: Watched, server: Server, on: str, after: bool, verb: str
+) -> None:
+    schedules.create(server, wanted())
+    fake.counts.clear()
+    fake.inject(kubeflow.Fault(on=on, status=403, body='{"message": "no"}', after=after))
+    with pytest.raises(StepError):
+        schedules.update(server, wanted(note="new"))
+    assert all(there >= 1 and enabled <= 1 for there, enabled in fake.counts)
+    calls: dict[str, Callable[[], object]] = {
+        "update": lambda: schedules.update(server, wanted(note="new")),
+        "pause": lambda: schedules.pause(server, "nightly"),
+        "resume": lambda: schedules.resume(server, "nightly"),
+        "delete": lambda: schedules.delete(server, "nightly"),
+    }
+    calls[verb]()
+    assert all(enabled <= 1 for _, enabled in fake.counts)
+    if verb == "delete":
+        assert not fake.recurring_runs
+        return
+    assert all(there >= 1 for there, _ in fake.counts)
+    assert fake.one()["status"] == ("DISABLED" if verb == "pause" else "ENABLED")
+    if verb == "update":
+        assert drift.differences(server, [wanted(note="new")], live.every(server)) == []
+
+
+def test_an_interrupted_update_is_seen(fake: Watched, server: Server) -> None:
+    schedules.create(server, wanted())
+    fake.inject(kubeflow.Fault(on="POST recurringruns/.*:disable", status=403, body="{}"))
+    with pytest.raises(StepError):
+        schedules.update(server, wanted(note="new"))
+    (schedule,) = live.every(server)
+    assert len(schedule.before) == 1 and not schedule.now.enabled
+    found = drift.differences(server, [wanted(note="new")], [schedule])
+    assert [str(difference) for difference in found] == [
+        "nightly: an earlier one is still there, should be gone",
+        "nightly: state is paused, should be enabled",
+    ]
+    drift.repair(server, found, wanted(note="new"))
+    assert fake.one()["status"] == "ENABLED"
+    assert drift.differences(server, [wanted(note="new")], live.every(server)) == []
+
+
+def test_a_run_under_way_outlives_an_update_of_its_schedule(fake: Watched, server: Server) -> None:
+    before = schedules.create(server, wanted())
+    run = fake.run(before.now.id)
+    after = schedules.update(server, wanted(note="new"))
+    assert [item.id for item in after.before] == [before.now.id]
+    assert {item["status"] for item in fake.recurring_runs.values()} == {"ENABLED", "DISABLED"}
+    # It is at rest, and so no difference.
+    assert drift.differences(server, [wanted(note="new")], live.every(server)) == []
+    schedules.pause(server, "nightly")
+    # Somebody paused it: bringing the update to its end does not undo that.
+    assert not schedules.settle(server, live.find(server, "nightly")).now.enabled
+    fake.finish(run)
+    found = drift.differences(server, [wanted(note="new", paused=True)], live.every(server))
+    assert [str(difference) for difference in found] == ["nightly: an earlier one is still there, should be gone"]
+    assert drift.repair(server, found, wanted(note="new", paused=True)) == "settled"
+    assert fake.one()["status"] == "DISABLED"
+    assert fake.one()["recurring_run_id"] == after.now.id
+
+
+def test_a_schedule_with_a_run_under_way_is_deleted_only_by_force(fake: Watched, server: Server) -> None:
+    created = schedules.create(server, wanted())
+    run = fake.run(created.now.id)
+    with pytest.raises(StepError, match=f"nightly's run {run} is under way and would end with its schedule"):
+        schedules.delete(server, "nightly")
+    assert fake.one()["status"] == "ENABLED"
+    schedules.delete(server, "nightly", force=True)
+    assert not fake.recurring_runs
+
+
+def test_a_schedule_whose_runs_are_over_is_deleted(fake: Watched, server: Server) -> None:
+    created = schedules.create(server, wanted())
+    fake.finish(fake.run(created.now.id))
+    schedules.delete(server, "nightly")
+    assert not fake.recurring_runs
+    with pytest.raises(StepError, match="there is no schedule 'nightly'; suanli schedule EXPERIMENT makes one"):
+        schedules.delete(server, "nightly")
+
+
+FAULTS = {
+    "401": kubeflow.Fault(on="", status=401, body='{"message": "who"}'),
+    "403": kubeflow.Fault(on="", status=403, body='{"message": "no"}'),
+    "404": kubeflow.Fault(on="", status=404, body='{"message": "where"}'),
+    "409": kubeflow.Fault(on="", status=409, body='{"message": "twice"}'),
+    "429": kubeflow.Fault(on="", status=429, body="{}", times=50, headers={"Retry-After": "0"}),
+    "500": kubeflow.Fault(on="", status=500, body="{}", times=50),
+    "hang": kubeflow.Fault(on="", act="hang", times=50),
+    "drop": kubeflow.Fault(on="", act="drop", times=50),
+}
+REQUESTS: dict[str, tuple[str, Callable[[Server], object]]] = {
+    "create": ("POST recurringruns", lambda server: schedules.create(server, replace(wanted(), name="other"))),
+    "list": ("GET recurringruns", live.every),
+    "pause": ("POST recurringruns/.*:disable", lambda server: schedules.pause(server, "nightly")),
+    "update": ("POST recurringruns", lambda server: schedules.update(server, wanted(note="new"))),
+    "delete": ("DELETE recurringruns/.*", lambda server: schedules.delete(server, "nightly")),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("verb", REQUESTS)
+def test_each_error_is_one_line_and_loses_nothing(fake: Watched, verb: str, fault: str) -> None:
+    server = connect(Connection(host=fake.host, timeout=0.7))
+    schedules.create(server, wanted())
+    on, call = REQUESTS[verb]
+    fake.inject(replace(FAULTS[fault], on=on))
+    with pytest.raises(StepError) as caught:
+        call(server)
+    assert "\n" not in str(caught.value)
+    assert "nightly" in [item["display_name"] for item in fake.recurring_runs.values()]
+
+
+@pytest.mark.parametrize("act", ["drop", "cut", "answer"])
+def test_a_lost_answer_does_not_make_two(fake: Watched, server: Server, act: Any) -> None:
+    fake.inject(kubeflow.Fault(on="POST recurringruns", act=act, status=502, after=True))
+    schedules.create(server, wanted())
+    assert len(fake.recurring_runs) == 1
+
+
+def _change(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda item: item.update({key: value})
+
+
+def _parameters(**changes: Any) -> Callable[[dict[str, Any]], None]:
+    def change(item: dict[str, Any]) -> None:
+        given = {**item["runtime_config"]["parameters"], **changes}
+        item["runtime_config"]["parameters"] = {key: value for key, value in given.items() if value != "GONE"}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "lines"),
+    [
+        (_change("status", "DISABLED"), ["nightly: state is paused, should be enabled"]),
+        (
+            _change("trigger", {"cron_schedule": {"cron": "0 3 * * *"}}),
+            ["nightly: cron is 0 3 * * *, should be 0 0 3 * * *"],
+        ),
+        (
+            _change("trigger", {"periodic_schedule": {"interval_second": "60"}}),
+            ["nightly: cron is none, should be 0 0 3 * * *", "nightly: interval is every minute, should be none"],
+        ),
+        # kubeflow/pipelines#9012: parameters are lost.
+        (_parameters(epochs="GONE"), ["nightly: parameter epochs is missing, should be 3"]),
+        (_change("runtime_config", {"pipeline_root": "gs://bucket/root"}), 4),
+        (
+            _parameters(data={"name": "cnn", "batch": 3, "more": 1, "nothing": None}),
+            [
+                "nightly: parameter data.more is 1, should be absent",
+                "nightly: parameter data.name is cnn, should be digits",
+            ],
+        ),
+        (
+            _parameters(data={"name": "digits", "batch": 3}),
+            ["nightly: parameter data.nothing is missing, should be None"],
+        ),
+        (_parameters(epochs=3.0), []),
+        (_parameters(extra="x"), ["nightly: parameter extra is x, should be absent"]),
+        # #11296: the image of before an upgrade stays.
+        (
+            _parameters(train_image="here/train:old"),
+            ["nightly: image of train is here/train:old, should be absent"],
+        ),
+        (_change("max_concurrency", "10"), ["nightly: overlap is 10, should be 1"]),
+        (_change("no_catchup", False), ["nightly: catch-up is on, should be off"]),
+        (_change("service_account", ""), ["nightly: service account is none, should be runner"]),
+        (
+            _change("pipeline_version_reference", {"pipeline_id": "p"}),
+            ["nightly: pipeline version is always the newest, should be training-digits-digest"],
+        ),
+    ],
+)
+def test_whatever_a_server_loses_or_keeps_too_long_is_a_line_and_is_mended(
+    fake: Watched, server: Server, change: Callable[[dict[str, Any]], None], lines: list[str] | int
+) -> None:
+    schedules.create(server, wanted())
+    change(fake.one())
+    found = drift.differences(server, [wanted()], live.every(server))
+    said = [str(difference) for difference in found]
+    assert (len(said) if isinstance(lines, int) else said) == lines
+    if found:
+        drift.repair(server, found, wanted())
+    assert drift.differences(server, [wanted()], live.every(server)) == []
+
+
+def test_a_version_that_is_gone_missing_and_unknown_schedules_are_told(fake: Watched, server: Server) -> None:
+    other = replace(wanted(every="7d"), name="weekly")
+    assert [str(found) for found in drift.differences(server, [wanted()], [])] == [
+        "nightly: missing, should run every day at 03:00 (UTC)"
+    ]
+    schedules.create(server, wanted())
+    schedules.create(server, other)
+    fake.versions.clear()
+    found = drift.differences(server, [wanted()], live.every(server))
+    assert [str(difference) for difference in found] == [
+        "nightly: pipeline version is gone from the server, should be training-digits-digest",
+        "weekly: not declared, runs every 7 days",
+    ]
+    assert drift.repair(server, found[:1], wanted()) == "updated"
+    assert drift.repair(server, found[1:], None) == "deleted"
+    assert drift.differences(server, [wanted()], live.every(server)) == []
+
+
+def test_schedules_of_others_are_no_difference(fake: Watched, server: Server) -> None:
+    schedules.create(server, wanted())
+    fake.one()["description"] = "made in the user interface"
+    assert drift.differences(server, [], live.every(server)) == []
+
+
+def test_a_user_without_the_right_is_told_so(fake: Watched, server: Server) -> None:
+    fake.denied.add(("jobs", "create"))
+    with pytest.raises(StepError, match="nightly"):
+        schedules.create(server, wanted())
+    assert not fake.recurring_runs
