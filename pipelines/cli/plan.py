@@ -1,5 +1,6 @@
 """``suanli plan``: which accelerator, for how long, at what cost, before anything is paid for."""
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -32,6 +33,7 @@ def plan(
     calibrate: Annotated[
         list[str] | None, typer.Option(metavar="RUN", help="Correct the estimate by a finished run; repeat it.")
     ] = None,
+    here: Annotated[bool, typer.Option("--here", help="This machine as a row, too; its speed is probed once.")] = False,
     explain: Annotated[str, typer.Option(metavar="NAME", help="Every number for one accelerator.")] = "",
     every: Annotated[bool, typer.Option("--all", help="Show every row, and why the others cannot.")] = False,
     runs: Annotated[Path | None, typer.Option("--runs", help="The folder of runs; also SUANLI_RUNS.")] = None,
@@ -46,6 +48,10 @@ def plan(
 
     hours = duration(deadline) if deadline else None
     catalog = asked.catalog()
+    if here or explain == "here":
+        from pipelines.hardware.planner import here as this_machine
+
+        catalog = {**catalog, this_machine.NAME: this_machine.row()}
     row = find(catalog, explain) if explain else None
     named = experiments.load(experiment).with_settings(set_ or [])
     corrections = _corrections(runs, named, calibrate or [], catalog)
@@ -65,7 +71,7 @@ def plan(
         interruptions=interruptions,
     )
     if as_json:
-        output.as_document(found.record())
+        output.as_document(finite(found.record()))
         return
     show(job, found, every=every)
 
@@ -107,7 +113,7 @@ def _explained(job: "Job", facts: Any, as_json: bool) -> None:
     from pipelines.cli import output
 
     if as_json:
-        output.as_document([fact.record() for fact in facts])
+        output.as_document(finite([fact.record() for fact in facts]))
         return
     for fact in facts:
         value = fact.value if isinstance(fact.value, str) else number(fact.value)
@@ -151,6 +157,15 @@ def heading(job: "Job") -> list[str]:
         f"{job.experiment}: {job.profile.model}, {size}",
         f"{epochs} of {job.steps:,} steps of {job.batch_size} ({seen:,} of {job.examples:,} images), {job.optimizer}",
     ]
+
+
+def finite(value: Any) -> Any:
+    """The same with null for numbers that JSON has not: a spot run that never ends."""
+    if isinstance(value, dict):
+        return {key: finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def flop(value: float) -> str:

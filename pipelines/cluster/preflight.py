@@ -13,8 +13,8 @@ from pipelines.hardware.planner.plan import Line, Refusal
 from pipelines.submission import Submission
 from pipelines.targets import Target
 
-# What the planner says of a rung; None where it cannot tell.
-Estimate = Line | Refusal | None
+# What the planner says of a rung: an estimate, why the rung cannot hold the job, or why it cannot tell.
+Estimate = Line | Refusal | str
 
 # Below this share of the chip's memory, nothing needs to be said.
 CLOSE = 0.9
@@ -26,7 +26,7 @@ def offline(
     """The checks that need no cluster.
 
     Args:
-        lines: what the planner says of each rung, None where it cannot tell.
+        lines: what the planner says of each rung.
 
     Raises:
         StepError: the run's parameters do not fit the compiled file.
@@ -37,6 +37,8 @@ def offline(
     )
     for rung, line in zip(submission.rungs, lines, strict=True):
         yield _hardware(rung, training)
+        if isinstance(line, str):
+            yield Finding("warn", f"{rung} estimate", f"none: {line}")
         if isinstance(line, Refusal):
             yield Finding("fail", str(rung), line.reason)
         if isinstance(line, Line):

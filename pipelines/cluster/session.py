@@ -111,8 +111,8 @@ def _as_finding(found: Look, what: str) -> Iterator[None]:
 
 
 def estimates(named: Named, rungs: Sequence[Rung], root: Path, catalog: Catalog) -> list[Estimate]:
-    """What the planner says of each rung, corrected by what this experiment's finished runs on clusters measured; None
-    where it cannot tell.
+    """What the planner says of each rung, corrected by what this experiment's finished runs on clusters measured; the
+    reason where it cannot tell.
 
     Args:
         root: the folder of runs.
@@ -121,8 +121,8 @@ def estimates(named: Named, rungs: Sequence[Rung], root: Path, catalog: Catalog)
     known = submitted.calibrations(submitted.finished(root, named.name), catalog)
     try:
         job = jobs.of(named)
-    except StepError:
-        return [None for _ in rungs]
+    except StepError as error:
+        return [str(error) for _ in rungs]
     for rung in rungs:
         if reason := plan.fits(job, rung.row):
             found.append(plan.Refusal(rung.row.name, reason))

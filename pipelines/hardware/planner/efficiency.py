@@ -8,9 +8,10 @@ from components.profile import Traced
 
 # The bandwidth that ``memory`` speaks of; see ``Efficiency.narrowing``.
 REFERENCE = 1e12
-# Cards of 70 to 75 W do not hold their peak clocks: this share of them, from the few published speeds. A probe of a CPU
-# reaches about 0.8 of what its clock and units promise.
-SUSTAINED = {"t4": 0.75, "p4": 0.75, "l4": 0.85, "e2": 0.8}
+# Shares of the catalog's FLOP/s and bytes/s that a chip sustains. Cards of 70 to 75 W do not hold their peak clocks:
+# from the few published speeds. The CPU's efficiencies below speak of what a probe finds: about 0.8 of what clock and
+# units promise, and four times a vCPU's part of the memory's channels, as much of a step's traffic stays in caches.
+SUSTAINED = {"t4": (0.75, 0.75), "p4": (0.75, 0.75), "l4": (0.85, 0.85), "e2": (0.8, 4.0)}
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,12 @@ def is_transformer(traced: Traced) -> bool:
 FITTED = "fitted on published training speeds, benchmarks/published.toml, by benchmarks/planner.py"
 EFFICIENCIES = {
     "gpu": Efficiency(
-        conv={"float32": 0.55, "tf32": 0.29, "half": 0.9},
-        matmul={"float32": 0.76, "tf32": 0.79, "half": 0.9},
-        memory=0.85,
-        transformer_memory=0.63,
+        conv={"float32": 0.55, "tf32": 0.33, "half": 0.9},
+        matmul={"float32": 0.77, "tf32": 0.9, "half": 0.9},
+        memory=0.83,
+        transformer_memory=0.67,
         narrowing=0.3,
-        depthwise=0.17,
+        depthwise=0.18,
         launch=5e-6,
         winograd=2.5,
         tile={"float32": 32, "tf32": 64, "half": 64},

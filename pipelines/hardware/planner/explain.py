@@ -6,7 +6,7 @@ from typing import Any
 from components.core.errors import StepError
 from pipelines.hardware.catalog.row import Row
 from pipelines.hardware.planner import calibration, cost, memory, throughput, training
-from pipelines.hardware.planner.efficiency import EFFICIENCIES, is_transformer
+from pipelines.hardware.planner.efficiency import EFFICIENCIES, SUSTAINED, is_transformer
 from pipelines.hardware.planner.jobs import Job
 from pipelines.hardware.planner.lines import Assumptions, Line, fits, line
 from pipelines.hardware.planner.memory import GIB
@@ -79,11 +79,12 @@ def _step(job: Job, row: Row, answer: Line, assumed: Assumptions) -> tuple[Fact,
     transformer = is_transformer(job.profile.step(answer.precision))
     product = reached.product("matmul" if transformer else "conv", chip.unit)
     bandwidth = reached.bandwidth(chip.bandwidth, transformer)
+    sustained = "as listed, x the share that this chip sustains" if row.chip in SUSTAINED else "as listed"
     return (
         Fact("batch", job.batch_size / chip.count, "images a chip", f"{job.batch_size} over {chip.count} chips"),
-        Fact("peak", chip.flops / 1e12, f"TFLOP/s a chip ({chip.unit})", source=CATALOG),
+        Fact("peak", chip.flops / 1e12, f"TFLOP/s a chip ({chip.unit})", sustained, CATALOG),
         Fact("share of the peak", product, "", "for the model's main kind of product", reached.source),
-        Fact("memory bandwidth", chip.bandwidth / 1e9, "GB/s a chip", source=CATALOG),
+        Fact("memory bandwidth", chip.bandwidth / 1e9, "GB/s a chip", sustained, CATALOG),
         Fact("bandwidth reached", bandwidth / 1e9, "GB/s a chip", "bandwidth x its fitted share", reached.source),
         Fact("compute", 1e3 * step.compute, "ms a step", "kernels whose arithmetic takes longer than their traffic"),
         Fact("memory traffic", 1e3 * step.memory, "ms a step", "the other kernels, and the optimizer's update"),
@@ -99,8 +100,10 @@ def _time(job: Job, row: Row, answer: Line, assumed: Assumptions) -> tuple[Fact,
     joined = "sum of" if row.kind == "cpu" else "the longest of"
     decoded = f"vCPUs x {training.DECODED:g} pictures/s" if job.encoded else "vCPUs x bytes/s / bytes of a picture"
     facts = (
-        Fact("input pipeline", rate, "images/s", decoded, "components/data; ImageNet's JPEG on one vCPU"),
-        Fact("host", 1e3 * course.host, "ms a step", "Python's time for a call / steps in a call", "an assumption"),
+        Fact("input pipeline", rate, "images/s", decoded, "an assumption"),
+        Fact(
+            "host", 1e3 * course.host, "ms a step", "a call's / steps in a call, and each step's own", "an assumption"
+        ),
         Fact("step", 1e3 * course.step_seconds, "ms", f"{joined} device, host and input"),
     )
     factor = Fact("calibration", measured.factor, "", "measured / predicted", measured.source) if measured else None

@@ -12,6 +12,8 @@ from components.profile import Profile
 from pipelines.experiment import Named
 from pipelines.hardware.planner import profiles
 
+SPLITS = ("train", "validation", "test")
+
 
 @dataclass(frozen=True)
 class Job:
@@ -130,12 +132,15 @@ def _facts(data: DataSettings) -> Facts | None:
 
 
 def _split(data: DataSettings, count: int, facts: Facts | None) -> tuple[int, int]:
-    """Training and validation examples: fractions of the source's training data, as prepare cuts them."""
-    if data.limit:
-        count = min(count, data.limit)
-    train, validation, test = data.split
-    whole = train + validation + (0 if facts and "test" in facts.counts else test)
-    return round(count * train / whole), round(count * validation / whole)
+    """Training and validation examples, as prepare cuts them: ``data.split`` without the splits that are official."""
+    count = min(count, data.limit) if data.limit else count
+    official = facts.counts if facts else {}
+    shares = {name: share for name, share in zip(SPLITS, data.split, strict=True) if name not in official}
+    shares["train"] = data.split[0]
+    train, validation = (round(count * shares.get(name, 0.0) / sum(shares.values())) for name in SPLITS[:2])
+    if "validation" in official:
+        validation = min(official["validation"], data.limit or official["validation"])
+    return train, validation
 
 
 def _at_most(steps: int, most: int) -> int:

@@ -16,7 +16,7 @@ SLOTS = {"adam": 2, "adamw": 2, "sgd": 1}
 RUNTIME = {"cpu": 0.75 * GIB, "gpu": 1.0 * GIB, "tpu": 0.4 * GIB}
 # On a CPU what is left of tracing and compiling counts, too: so much for any model, and for each operation of its step.
 TRACED, TRACED_OPERATION = 56 * 2**20, 0.155 * 2**20
-SCRATCH = {"cpu": 0.2, "gpu": 0.1, "tpu": 0.1}
+SCRATCH = {"cpu": 0.2, "gpu": 0.2, "tpu": 0.2}
 # A split of up to so many bytes is held in the host's memory (components/train/inputs.py).
 HELD_BYTES = GIB
 

@@ -151,7 +151,7 @@ def _verdict(
 ) -> str:
     limits = [
         *([f"within {duration(3600 * deadline)}"] if deadline is not None else []),
-        *([f"for at most {budget:,.2f} USD"] if budget is not None else []),
+        *([f"for at most {_usd(budget)}"] if budget is not None else []),
     ]
     asked = " and ".join(limits)
     if not meeting:
@@ -163,8 +163,13 @@ def _verdict(
 
 def _told(one: Line, spot: bool) -> str:
     price = one.price(spot)
-    money = "price not known" if price is None else f"{price:,.2f} USD"
+    money = "price not known" if price is None else _usd(price)
     return f"{duration(3600 * one.hours(spot))}, {money}{' on spot' if spot else ''}"
+
+
+def _usd(value: float) -> str:
+    """US dollars with cents, or with two digits that count where it is less than one."""
+    return f"{value:,.2f} USD" if value >= 0.01 else f"{value:.2g} USD"
 
 
 def duration(seconds: float) -> str:

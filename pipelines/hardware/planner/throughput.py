@@ -43,8 +43,10 @@ class Chip:
         unit = "float32" if precision == "float32" else "half"
         if unit == "float32" and row.kind != "cpu":
             unit = "half" if row.kind == "tpu" else "tf32" if "tf32" in row.peak else "float32"
-        share = SUSTAINED.get(row.chip, 1.0)
-        return cls(row.kind, unit, row.flops(precision) * share, row.bandwidth * share, row.count * row.hosts, row.link)
+        clock, traffic = SUSTAINED.get(row.chip, (1.0, 1.0))
+        return cls(
+            row.kind, unit, row.flops(precision) * clock, row.bandwidth * traffic, row.count * row.hosts, row.link
+        )
 
 
 @dataclass(frozen=True)

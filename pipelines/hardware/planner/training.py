@@ -8,13 +8,16 @@ from pipelines.hardware.planner.jobs import Job
 from pipelines.hardware.planner.memory import HELD_BYTES
 from pipelines.hardware.planner.throughput import Chip, Step
 
-# JPEG pictures of ImageNet's size (about 500 x 375) that one vCPU decodes and resizes in a second.
-DECODED = 125.0
+# JPEG pictures of ImageNet's size (about 500 x 375) that one vCPU decodes, resizes and augments in a second: the task's
+# own parse made 540 in a CPU second on a fast core of 2023, alone; a vCPU is half a core. Others state 100 to 150.
+DECODED = 200.0
 # Bytes of raw pictures that one vCPU reads, parses and batches in a second (160 to 216 thousand pictures of 3 kB on
 # two cores: benchmarks/reading.py), and that it gathers where the split is held in memory.
 PARSED, GATHERED = 0.25e9, 1.0e9
-# Seconds of Python for one call of the training function: dispatch, callbacks and the metrics' way back.
+# Assumptions: seconds of Python for one call of the training function (dispatch, callbacks, the metrics' way back), and
+# of TensorFlow's executor and iterator for each step of it. On a CPU the launches of its kernels stand for the latter.
 HOST_SECONDS = {"tensorflow": 2.5e-3, "jax": 3e-3}
+STEP_SECONDS = {"cpu": 0.0, "gpu": 1e-3, "tpu": 0.0}
 # As components/train/loop.py chooses them: FLOP in one call, and steps in it at most.
 CALL_FLOP = {"cpu": 4e10, "gpu": 4e12, "tpu": 4e12}
 MOST_STEPS_A_CALL = 50
@@ -106,9 +109,9 @@ def input_rate(job: Job, row: Row) -> float:
 
 
 def host_seconds(job: Job, row: Row, precision: str) -> float:
-    """Python's share of one step."""
-    backend = backend_of(job, row)
-    return HOST_SECONDS.get(backend, HOST_SECONDS["jax"]) / steps_a_call(job, row, precision)
+    """The host's part of one step: a call's, shared out over its steps, and each step's own."""
+    call = HOST_SECONDS.get(backend_of(job, row), HOST_SECONDS["jax"])
+    return call / steps_a_call(job, row, precision) + STEP_SECONDS[row.kind]
 
 
 def backend_of(job: Job, row: Row) -> str:

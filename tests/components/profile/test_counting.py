@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from components.core import sources
 from components.models import cnn, resnet
 from components.profile import Profile, counting
 from components.train import loop
@@ -158,3 +159,8 @@ def test_sizes_are_linear_in_the_batch(tutorial: Profile) -> None:
     step = tutorial.step("float32")
     assert step.flops.fixed == 0
     assert math.isclose(step.peak.at(64) - step.peak.at(32), 32 * step.peak.each)
+
+
+@pytest.mark.parametrize("step", ["prepare", "train", "evaluate", "export"])
+def test_no_step_stands_on_the_profile(step: str) -> None:
+    assert not [name for name in sources.digests(step) if name.startswith("components/profile/")]

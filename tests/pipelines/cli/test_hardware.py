@@ -1,6 +1,7 @@
 """accelerators, explain, plan and nodepool from the command line."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.cli.main import main
-from pipelines.cli.plan import duration, flop, number
+from pipelines.cli.plan import duration, finite, flop, number
 
 
 @pytest.fixture(scope="session")
@@ -151,3 +152,22 @@ def test_numbers_are_written_for_people() -> None:
         "0",
     ]
     assert [flop(24.6e9), flop(29.1e6), flop(12)] == ["24.6 GFLOP", "29.1 MFLOP", "12 FLOP"]
+
+
+def test_this_machine_is_a_row_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    found = document(capsys, "plan", "digits", "--here")
+    rates = {line["row"]: line["images_per_second"] for line in found["lines"]}
+    assert rates["here"] > 0 and "here" not in {line["row"] for line in document(capsys, "plan", "digits")["lines"]}
+
+
+def test_a_run_that_never_ends_is_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert finite({"a": [float("inf"), 1.5], "b": float("nan")}) == {"a": [None, 1.5], "b": None}
+    document(capsys, "plan", "imagenet", "--interruptions", "1000", "--spot")
+
+
+def test_the_readme_shows_what_plan_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    blocks = re.findall(r"^\$ suanli (plan .*)\n((?:.*\n)*?)```", readme, re.MULTILINE)
+    assert len(blocks) == 2
+    for command, shown in blocks:
+        assert answer(capsys, *command.split()) == shown

@@ -352,3 +352,18 @@ def test_the_files_are_what_was_explained(kubeflow: FakeKubeflow, cluster: FakeK
     spec = version["pipeline_spec"]
     assert "pipeline_spec" in spec and "platform_spec" in spec, "both documents are uploaded"
     assert yaml.safe_dump(spec)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_what_cannot_be_estimated_is_said_and_stops_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "part.py").write_text(
+        '"""A part of a data set, which nobody has counted."""\n'
+        "from components.data import tfds\n"
+        "from components.models import cnn\n"
+        "from components.tasks import image_classification\n"
+        "from pipelines.experiment import Experiment\n"
+        "EXPERIMENT = Experiment(data=tfds.Settings(dataset='cifar10', train='train[:10%]', image_shape=(32, 32, 3)),\n"
+        "    model=cnn.Settings(), evaluation=image_classification.Settings())\n"
+    )
+    out, _ = ended(capsys, 0, "submit", "part.py", "--target", "gke", "--accelerator", "l4", "--dry-run")
+    assert "warn  l4 estimate: none: how many examples tfds has is not known" in out

@@ -9,6 +9,8 @@ import pytest
 
 from components.core.errors import StepError
 from components.core.sources import ROOT
+from components.data import Facts, digits
+from components.prepare import filling
 from pipelines import experiment
 from pipelines.hardware.planner import jobs, profiles
 
@@ -92,3 +94,22 @@ assert not heavy, heavy
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("split", "official", "limit", "counts"),
+    [
+        ((0.7, 0.1, 0.2), {"train": 1000}, 0, (700, 100)),
+        ((0.9, 0.1, 0.0), {"train": 1000, "test": 50}, 0, (900, 100)),
+        ((0.6, 0.2, 0.2), {"train": 1000, "test": 50}, 0, (750, 250)),
+        ((0.8, 0.1, 0.1), {"train": 1000, "validation": 70, "test": 50}, 0, (1000, 70)),
+        ((0.9, 0.1, 0.0), {"train": 1000, "test": 50}, 100, (90, 10)),
+    ],
+)
+def test_the_splits_are_cut_as_prepare_cuts_them(
+    split: tuple[float, float, float], official: dict[str, int], limit: int, counts: tuple[int, int]
+) -> None:
+    data = digits.Settings(split=split, limit=limit)
+    assert jobs._split(data, official["train"], Facts(official, 10)) == counts
+    shares = filling.fractions(split, set(official))
+    assert counts[0] == round(min(official["train"], limit or 1000) * shares["train"])

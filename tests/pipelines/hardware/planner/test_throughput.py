@@ -69,7 +69,8 @@ def test_a_kernel_without_one_of_them_takes_the_other(values: tuple[float, float
         ("v100", "float32", "float32", 15.7e12),
         ("v100", "mixed_float16", "half", 125e12),
         ("v5e-1", "float32", "half", 197e12),
-        ("cpu-8", "float32", "float32", 320e9),
+        ("cpu-8", "float32", "float32", 0.8 * 320e9),
+        ("t4", "mixed_float16", "half", 0.75 * 65e12),
     ],
 )
 def test_float32_is_computed_as_the_hardware_and_the_frameworks_do(

@@ -1,0 +1,98 @@
+"""One training on this machine in a process of its own: images a second and the memory it took."""
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+
+def main() -> None:
+    """Read a JSON request on stdin (model, shape, units, batch, steps, training); write what was measured."""
+    request = json.load(sys.stdin)
+    print(json.dumps(measured(**request)))
+
+
+def measured(
+    model: dict[str, Any], shape: list[int], units: int, batch: int, steps: int, training: dict[str, Any]
+) -> dict[str, Any]:
+    """Train on random pictures by the train step's own path.
+
+    Returns:
+        ``rate``: images a second in the fastest epoch, training steps alone, compilation excluded. ``work_rate``: the
+        same by CPU seconds over all threads, which other processes disturb less. ``bytes``: the most resident memory
+        above that of the same process after it had trained a tiny model.
+    """
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from components.core import devices
+    from components.core.config import checked, section_class
+    from components.core.rooms import load
+    from components.tasks import image_classification as task
+    from components.train import inputs, loop
+    from components.train.settings import TrainingSettings
+
+    settings = TrainingSettings(batch_size=batch, **training)
+    architecture = checked("model", section_class("model", model), model)
+    with devices.opened(precision=settings.precision) as device:
+        _warm_up(keras, np)
+        random = np.random.default_rng(0)
+        count = batch * min(steps, 8)
+        pictures = random.integers(0, 256, (count, *shape), dtype=np.uint8)
+        base = resident()
+        watch_memory = Peak()
+        specs = (tf.TensorSpec((None, *shape), tf.uint8), tf.TensorSpec((None,), tf.int64))
+        held = (tf.constant(pictures), tf.constant(random.integers(0, units, count)))
+        split = inputs.Split(None, "train", task, count, specs, held)  # type: ignore[arg-type]
+        network = load("models", architecture.name).build(architecture, tuple(shape), units)
+        loop.make_ready(network, task.compile_arguments(), split.any_targets(), settings, steps, device)
+        whole = count // batch
+        rates, work = [], []
+        for epoch in range(4):
+            clock, worked = loop.Clock(), time.process_time()
+            data = inputs.shuffled(split, batch, whole, seed=0, epoch=epoch).repeat(-(-steps // whole)).take(steps)
+            loop.one_epoch(network, data, None, epoch, loop.watching(settings, steps, clock), settings)
+            rates.append(clock.rate)
+            work.append(steps * batch / (time.process_time() - worked) * device.threads)
+        most = watch_memory.stop() - base
+    return {"rate": max(rates[1:]), "work_rate": max(work[1:]), "bytes": most, "threads": device.threads}
+
+
+def _warm_up(keras: Any, np: Any) -> None:
+    """Load what any training loads: kernels, thread pools, the tracing machinery."""
+    layers = keras.layers
+    tiny = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(2)])
+    tiny.compile("adam", "mse")
+    tiny.fit(np.zeros((8, 8, 8, 3), "float32"), np.zeros((8, 2), "float32"), batch_size=4, verbose=0)
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+class Peak:
+    """The most resident memory from now on, looked at every few milliseconds."""
+
+    def __init__(self) -> None:
+        self._most, self._over = resident(), threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._over.is_set():
+            self._most = max(self._most, resident())
+            time.sleep(0.004)
+
+    def stop(self) -> int:
+        """Bytes."""
+        self._over.set()
+        self._thread.join()
+        return self._most
+
+
+if __name__ == "__main__":
+    main()
