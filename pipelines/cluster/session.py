@@ -262,7 +262,7 @@ def tell(values: dict[str, Any], where: str, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(values, indent=1))
     else:
-        display.summary(values, where, sys.stdout)
+        display.summary(values, where)
     if values["status"] == "failed" and "cause" in values:
         print(f"error: {values['cause']['step']} failed: {values['cause']['message']}", file=sys.stderr)
     return 0 if values["status"] == "succeeded" else 1

@@ -1,13 +1,15 @@
 """A rung of the ladder as the pipeline's placement parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.hardware.catalog.row import CLASS_LABEL, SPOT_LABEL, Taint
 from pipelines.hardware.catalog.shapes import COUNT_LABEL, MACHINE_LABEL
-from pipelines.hardware.ladder import Rung
+from pipelines.hardware.ladder import Capacity, Rung
 
 FLEX_LABEL = "cloud.google.com/gke-flex-start"
+# Capacity -> the label of its nodes; pools may have the same key as their taint.
+CAPACITY_LABELS: Mapping[Capacity, str] = {"spot": SPOT_LABEL, "flex-start": FLEX_LABEL}
 
 
 def parameters(rungs: Sequence[Rung], *, compute_class: str = "", autopilot: bool = False) -> dict[str, Any]:
@@ -45,18 +47,23 @@ def _selector(rung: Rung, compute_class: str, autopilot: bool) -> dict[str, str]
         labels.pop(MACHINE_LABEL, None)
         if rung.row.kind == "gpu":
             labels[COUNT_LABEL] = str(rung.row.count)
-    if rung.capacity == "spot":
-        labels[SPOT_LABEL] = "true"
-    if rung.capacity == "flex-start":
-        labels[FLEX_LABEL] = "true"
+    if rung.capacity in CAPACITY_LABELS:
+        labels[CAPACITY_LABELS[rung.capacity]] = "true"
     return labels
 
 
+def capacity_taints(rungs: Sequence[Rung]) -> list[Taint]:
+    """What keeps pods that pay for other capacity off these machines: a selector cannot say "not spot".
+
+    Standard clusters taint such pools only where their owner says so (``suanli nodepool`` does); compute classes and
+    Autopilot always taint spot nodes.
+    """
+    keys = {CAPACITY_LABELS[rung.capacity]: None for rung in rungs if rung.capacity in CAPACITY_LABELS}
+    return [Taint(key=key, value="true") for key in keys]
+
+
 def _tolerations(rungs: Sequence[Rung], compute_class: str) -> list[dict[str, str]]:
-    taints = list(rungs[0].row.taints)
-    if any(rung.spot for rung in rungs):
-        # Standard clusters taint spot pools only where their owner says so; compute classes and Autopilot always do.
-        taints.append(Taint(key=SPOT_LABEL, value="true"))
+    taints = [*rungs[0].row.taints, *capacity_taints(rungs)]
     if compute_class:
         taints.append(Taint(key=CLASS_LABEL, value=compute_class))
     return [taint.toleration() for taint in taints]

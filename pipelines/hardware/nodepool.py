@@ -15,7 +15,7 @@ from components.core.rooms import nearest
 from pipelines.hardware.catalog import Row
 from pipelines.hardware.catalog.row import SPOT_LABEL, Taint
 from pipelines.hardware.catalog.shapes import COUNT_LABEL, GPU_LABEL, MACHINE_LABEL, TOPOLOGY_LABEL, TPU_LABEL
-from pipelines.hardware.choice import FLEX_LABEL
+from pipelines.hardware.choice import FLEX_LABEL, capacity_taints
 from pipelines.hardware.compute_class import FLEX_START_S, NO_FLEX_START
 from pipelines.hardware.ladder import Capacity, Rung
 
@@ -85,7 +85,7 @@ def of(rung: Rung, cluster: str, location: str, *, zone: str = "", most: int = 4
     """
     row = rung.row
     _check(row, rung.capacity, cluster, location, zone, driver)
-    taints = (*row.taints, Taint(key=SPOT_LABEL, value="true")) if rung.spot else row.taints
+    taints = (*row.taints, *capacity_taints([rung]))
     labels = {key: value for key, value in row.labels.items() if not RESERVED.match(key)}
     for key, value in [*labels.items(), *((taint.key, taint.value) for taint in taints)]:
         if not (KEY.fullmatch(key) and VALUE.fullmatch(value)):

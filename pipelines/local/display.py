@@ -27,7 +27,7 @@ PLAIN_EVERY_S = 15.0
 
 
 @contextmanager
-def shown(title: str, stream: TextIO = sys.stdout) -> Iterator[Callable[[Watched], None]]:
+def shown(title: str, stream: TextIO) -> Iterator[Callable[[Watched], None]]:
     """A function that shows a run's progress as often as it is called; a terminal that has gone away stops nothing."""
     with suppress(OSError):
         print(title, file=stream, flush=True)
@@ -96,13 +96,13 @@ def seconds(value: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
-def summary(values: dict[str, Any], where: str, stream: TextIO = sys.stdout) -> None:
+def summary(values: dict[str, Any], where: str, stream: TextIO | None = None) -> None:
     """What became of a run: its steps, metrics and decision, and where to read more."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(file=stream, highlight=False, soft_wrap=True)
+    console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for name, step in values["steps"].items():
         mark, style = MARKS.get(step["state"], ("?", ""))
