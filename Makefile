@@ -42,6 +42,10 @@ lint: setup ## Check style and types
 compile: setup ## Compile every experiment into build/
 	$(BIN)/suanli compile --all --output build
 
+.PHONY: base-image
+base-image: ## Make a base image from Debian packages, where no registry is reached
+	@scripts/base-image
+
 .PHONY: manifests
 manifests: setup ## Rewrite what manifests/ repeats of the catalog
 	$(BIN)/python -m pipelines.hardware.manifests

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from components.core.sources import ROOT
 from components.train.settings import TrainingSettings
 from pipelines.cluster import arguments, images
 from pipelines.finding import Finding
@@ -16,6 +15,7 @@ from pipelines.targets import Target
 # What the planner says of a rung: an estimate, why the rung cannot hold the job, or why it cannot tell.
 Estimate = Line | Refusal | str
 
+BUILD = "build it (images/README.md) and push it under this tag"
 # Below this share of the chip's memory, nothing needs to be said.
 CLOSE = 0.9
 
@@ -115,17 +115,8 @@ def _images(submission: Submission) -> Iterator[Finding]:
             case "there":
                 yield Finding("ok", f"image of {', '.join(users)}", image)
             case "absent":
-                yield Finding(
-                    "fail", f"image of {', '.join(users)}", f"{image} is not in its registry", _how_to_build()
-                )
+                yield Finding("fail", f"image of {', '.join(users)}", f"{image} is not in its registry", BUILD)
             case "unknown":
                 unseen.setdefault(answer.reason, []).extend(users)
     for reason, users in unseen.items():
         yield Finding("warn", f"images of {', '.join(users)}", f"not looked up: {reason}")
-
-
-def _how_to_build() -> str:
-    """Images are built from a checkout by its own Makefile, where that has the target."""
-    makefile = ROOT / "Makefile"
-    there = makefile.is_file() and "\nimages:" in makefile.read_text()
-    return "make images push" if there else "build it from this checkout and push it under this tag"

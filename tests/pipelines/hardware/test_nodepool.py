@@ -174,6 +174,17 @@ def test_a_flex_start_pool_uses_no_reservation_and_repairs_nothing() -> None:
     assert selector.items() <= node_labels(given).items()
 
 
+@pytest.mark.parametrize("capacity", ["spot", "flex-start"])
+def test_a_cheaper_pool_has_a_taint_that_its_own_pods_alone_tolerate(capacity: str) -> None:
+    taint = f"cloud.google.com/gke-{capacity}=true:NoSchedule"
+    assert taint in options(nodepool.gcloud(pool(f"l4:{capacity}")))["--node-taints"].split(",")
+    tolerated = {
+        text: {each["key"] for each in choice.parameters(ladder.parse(text, CATALOG))["tolerations"]}
+        for text in ("l4", f"l4:{capacity}")
+    }
+    assert tolerated[f"l4:{capacity}"] - tolerated["l4"] == {f"cloud.google.com/gke-{capacity}"}
+
+
 def test_a_teams_labels_and_taints_are_set_and_gkes_own_never() -> None:
     labels = {**CATALOG["l4"].labels, "team": "vision", "cloud.google.com/gke-gpu-sharing-strategy": "mps"}
     taints = (*CATALOG["l4"].taints, catalog.row.Taint(key="team", value="vision", effect="NoExecute"))
