@@ -34,6 +34,11 @@ run: setup data ## Run a whole pipeline here: make run [EXPERIMENT=fashion_mnist
 test: setup data ## Run every test
 	$(BIN)/pytest
 
+.PHONY: test-cluster
+test-cluster: setup ## Build a Kubernetes control plane, once (10 minutes), and run the tests that need one
+	scripts/control-plane
+	SUANLI_REQUIRE_CLUSTER=1 $(BIN)/pytest tests/cluster
+
 .PHONY: lint
 lint: setup ## Check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

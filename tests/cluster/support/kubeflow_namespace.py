@@ -1,0 +1,37 @@
+"""Kubeflow's namespace with its launcher's settings, for tests that apply an overlay to it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import definitions
+from api import eventually, names
+from clusters import Cluster
+from kubectl import APPLY, kubectl, rendered
+
+NAMESPACE = "kubeflow"
+ROOT = f"/api/v1/namespaces/{NAMESPACE}"
+LAUNCHER = f"{ROOT}/configmaps/kfp-launcher"
+# What Kubeflow's own installation keeps there, and must be left.
+KUBEFLOWS = {"fromKubeflow": "kept"}
+CLUSTER_WIDE = ("clusterrole", "clusterrolebinding", "clusterqueue", "resourceflavor", "computeclass")
+
+
+@contextmanager
+def furnished(cluster: Cluster) -> Iterator[Cluster]:
+    """The namespace, empty of ours; gone afterwards, with what an overlay made for the whole cluster."""
+    definitions.install(cluster.api)
+    cluster.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    launcher = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kfp-launcher", "namespace": NAMESPACE}}
+    cluster.api.create({**launcher, "data": KUBEFLOWS})
+    eventually(lambda: names(cluster.api.items(f"{ROOT}/serviceaccounts")), lambda found: "default" in found)
+    try:
+        yield cluster
+    finally:
+        selected = ("-l", "app.kubernetes.io/name=suanli", "--ignore-not-found")
+        kubectl(cluster.api.kubeconfig, "delete", ",".join(CLUSTER_WIDE), *selected)
+        cluster.api.delete(ROOT)
+        eventually(lambda: cluster.api.status("GET", ROOT)[0], lambda status: status == 404)
+
+
+def apply(cluster: Cluster, overlay: str, *more: str) -> str:
+    return kubectl(cluster.api.kubeconfig, *APPLY, *more, stdin=rendered(overlay))

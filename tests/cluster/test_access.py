@@ -1,0 +1,326 @@
+"""The preflight's reading of a cluster against a real API server: rights, credentials, quotas, silence."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import certificates
+import gke
+import kubeflow_namespace
+import pytest
+import steps
+from api import eventually
+from clusters import Cluster
+from control_plane import ControlPlane
+from kubeflow_namespace import LAUNCHER, NAMESPACE, ROOT
+from steps import CATALOG
+
+from components.core.errors import StepError
+from pipelines.cluster.kube import classes
+from pipelines.cluster.kube import findings as kube
+from pipelines.cluster.kube.access import Access, listed, read
+from pipelines.cluster.kube.stuck import NODE_NAME, RUN, stuck
+from pipelines.finding import Finding
+from pipelines.hardware.ladder import Rung
+from pipelines.hardware.placement import Variant
+from pipelines.hardware.pods import Pod
+
+L4 = Rung(CATALOG["l4"])
+AUTOSCALER = "/api/v1/namespaces/kube-system/configmaps"
+
+
+@pytest.fixture(scope="module")
+def kubeflow(cluster: Cluster) -> Iterator[Cluster]:
+    """The prod overlay on a cluster with a pool of L4s and a default pool."""
+    cluster.furnish([gke.node(L4), *gke.default_pool()])
+    with kubeflow_namespace.furnished(cluster):
+        kubeflow_namespace.apply(cluster, "prod")
+        quota = f"{ROOT}/resourcequotas/suanli-accelerators"
+        eventually(lambda: cluster.api.get(quota).get("status", {}).get("hard"), bool)
+        yield cluster
+
+
+@pytest.fixture
+def tidy(kubeflow: Cluster) -> Iterator[Cluster]:
+    """No pods and workflows left, and the quota as it was."""
+    yield kubeflow
+    kubeflow.clear(NAMESPACE)
+    kubeflow.api.delete(f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/workflows")
+
+
+def reach(kubeconfig: Path, patience: float = 5.0) -> Access:
+    found = kube.access(environ={"KUBECONFIG": str(kubeconfig)}, patience=patience)
+    assert found
+    return found
+
+
+def looked_at(way: Access, *pods: Pod, **asked: Any) -> list[Finding]:
+    given = {"service_account": "suanli-runner", "queue": "train", "accelerator": "l4", **asked}
+    return kube.findings(way, NAMESPACE, pods or list(steps.of([L4], variant=Variant(queue="train")).values()), **given)
+
+
+def bad(found: list[Finding]) -> list[tuple[str, str, str]]:
+    return [(one.level, one.what, one.found) for one in found if one.level != "ok"]
+
+
+def test_with_all_rights_all_is_well(kubeflow: Cluster) -> None:
+    found = looked_at(reach(kubeflow.api.kubeconfig))
+    assert bad(found) == []
+    said = {one.what: one.found for one in found}
+    assert said["train: nodes"] == "1 of 3 fit, 1 with room now"
+    assert said["prepare, evaluate, export: nodes"] == "2 of 3 fit, 2 with room now"
+    assert said["pipeline root"].startswith("gs://")
+    assert said["service account suanli-runner"] == "exists, as suanli-prod@example-project.iam.gserviceaccount.com"
+    assert said["queue train"] == "cluster queue training, 0 waiting"
+
+
+def test_the_overlays_group_has_every_right_that_the_preflight_wants(kubeflow: Cluster, plane: ControlPlane) -> None:
+    assert bad(looked_at(reach(plane.kubeconfig("prod-person")))) == []
+
+
+def test_without_rights_each_missing_one_is_told_and_nothing_fails(kubeflow: Cluster, plane: ControlPlane) -> None:
+    found = looked_at(reach(plane.kubeconfig("stranger")))
+    assert {one.level for one in found} == {"ok", "warn"}
+    missing = {what for level, what, said in bad(found) if said == "missing"}
+    assert missing == {
+        *(f"right to get {name} in kubeflow" for name in ("namespaces", "serviceaccounts", "configmaps")),
+        *(f"right to list {name} in kubeflow" for name in ("resourcequotas", "limitranges", "pods")),
+        *(f"right to list {name} in the cluster" for name in ("nodes", "pods")),
+        "right to get localqueues.kueue.x-k8s.io in kubeflow",
+    }
+    with pytest.raises(StepError, match="no right to") as caught:
+        listed(reach(plane.kubeconfig("stranger")), "/api/v1/nodes")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def token(kubeflow: Cluster) -> str:
+    """A real token of the runs' service account, for ten minutes."""
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
+    answer = kubeflow.api.call("POST", f"{ROOT}/serviceaccounts/suanli-runner/token", body)
+    return str(answer["status"]["token"])
+
+
+def test_a_service_accounts_token_is_taken_until_it_expires(plane: ControlPlane, token: str) -> None:
+    claims = certificates.claims_of(token)
+    signed = certificates.token(plane.folder, token, claims)
+    way = reach(plane.kubeconfig("signed", signed))
+    assert read(way, LAUNCHER)
+    past = {**claims, "iat": claims["iat"] - 7200, "nbf": claims["nbf"] - 7200, "exp": claims["exp"] - 7200}
+    expired = plane.kubeconfig("expired", certificates.token(plane.folder, token, past))
+    with pytest.raises(StepError, match=r"refuses the credentials of the context test \(401\)") as caught:
+        reach(expired)
+    assert "log in again" in (caught.value.advice or "")
+
+
+@pytest.mark.parametrize("kind", ["unknown", "of another key", "of nobody"])
+def test_a_token_that_is_none_is_refused(kind: str, plane: ControlPlane, token: str, tmp_path: Path) -> None:
+    certificates.write(tmp_path)
+    claims = certificates.claims_of(token)
+    # The server goes by these claims, and leaves the subject unread.
+    private = claims["kubernetes.io"]
+    nobody = {**claims, "kubernetes.io": {**private, "serviceaccount": {**private["serviceaccount"], "name": "nobody"}}}
+    tokens = {
+        "unknown": "0123456789abcdef",
+        "of another key": certificates.token(tmp_path, token, claims),
+        "of nobody": certificates.token(plane.folder, token, nobody),
+    }
+    with pytest.raises(StepError, match=r"refuses the credentials of the context test \(401\)"):
+        reach(plane.kubeconfig("refused", tokens[kind]))
+
+
+def test_a_token_that_is_taken_away_in_the_middle_is_told(kubeflow: Cluster, plane: ControlPlane, token: str) -> None:
+    way = reach(plane.kubeconfig("taken", token))
+    assert read(way, LAUNCHER)
+    path = f"{ROOT}/serviceaccounts/suanli-runner"
+    kubeflow.api.delete(path)
+    try:
+        eventually(lambda: _refused(way), bool, patience=30)
+    finally:
+        kubeflow_namespace.apply(kubeflow, "prod")
+
+
+def _refused(way: Access) -> bool:
+    try:
+        read(way, LAUNCHER)
+    except StepError as error:
+        return "(401)" in str(error)
+    return False
+
+
+def test_another_authority_is_not_trusted(plane: ControlPlane, tmp_path: Path) -> None:
+    certificates.write(tmp_path)
+    text = plane.kubeconfig().read_text().replace(str(plane.folder / "ca.crt"), str(tmp_path / "ca.crt"))
+    path = tmp_path / "kubeconfig"
+    path.write_text(text)
+    with pytest.raises(StepError, match="its certificate is not accepted"):
+        reach(path)
+
+
+STATUS = """
+nodeGroups:
+- name: https://www.googleapis.com/compute/v1/projects/p/zones/z/instanceGroups/gke-c-t4-grp
+  health: {status: Healthy, cloudProviderTarget: 0, minSize: 0, maxSize: 4}
+"""
+
+
+def test_a_pool_at_zero_is_a_warning(kubeflow: Cluster) -> None:
+    t4 = steps.train(Rung(CATALOG["t4"]))
+    way = reach(kubeflow.api.kubeconfig)
+    assert [level for level, what, _ in bad(looked_at(way, t4)) if what == "train: nodes"] == ["fail"]
+    name = {"name": "cluster-autoscaler-status", "namespace": "kube-system"}
+    kubeflow.api.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": name, "data": {"status": STATUS}})
+    try:
+        (finding,) = [one for one in looked_at(way, t4, accelerator="t4") if one.what == "train: nodes"]
+    finally:
+        kubeflow.api.delete(f"{AUTOSCALER}/cluster-autoscaler-status")
+    assert finding.level == "warn" and "gke-c-t4-grp (0 of 4)" in finding.advice
+
+
+# --- quota -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_quota_refuses_a_pod_and_the_user_reads_why(tidy: Cluster) -> None:
+    api, pod, way = tidy.api, steps.train(L4), reach(tidy.api.kubeconfig)
+    quota = f"{ROOT}/resourcequotas/suanli-accelerators"
+    was = api.get(quota)["spec"]
+    api.merge(quota, {"spec": {"hard": {"requests.nvidia.com/gpu": "1"}}})
+    try:
+        eventually(lambda: api.get(quota)["status"]["hard"]["requests.nvidia.com/gpu"], lambda hard: hard == "1")
+        api.create(steps.manifest(pod, NAMESPACE, "first"))
+        eventually(lambda: api.get(quota)["status"]["used"]["requests.nvidia.com/gpu"], lambda used: used == "1")
+        status, message = api.status("POST", f"{ROOT}/pods", steps.manifest(pod, NAMESPACE, "second"))
+        (before,) = [one for one in looked_at(way, pod, queue="") if "quota" in one.what]
+        # A pod that asks for more than the whole quota will never be let in.
+        two = steps.train(Rung(CATALOG["l4x2"]))
+        (never,) = [one for one in looked_at(way, two, queue="") if "quota" in one.what]
+    finally:
+        api.merge(quota, {"spec": was})
+    assert status == 403 and "exceeded quota: suanli-accelerators" in message
+    assert before[:3] == (
+        *("warn", "train: quota suanli-accelerators"),
+        "requests.nvidia.com/gpu: 1 nvidia.com/gpu wanted, 0 nvidia.com/gpu left of 1 nvidia.com/gpu",
+    )
+    assert never.level == "fail"
+    api.create(workflow("second", message))
+    assert stuck(way, NAMESPACE, "second") == {"train": f"its pod is not let in: {message}"}
+
+
+def workflow(run: str, message: str) -> dict[str, Any]:
+    """A run whose pod the API server refused, as Argo keeps it."""
+    flow = f"training-{run}"
+    node = {"id": flow, "name": f"{flow}.root.train.executor", "displayName": "executor", "type": "Pod"}
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": flow, "namespace": NAMESPACE, "labels": {RUN: run}, "annotations": {NODE_NAME: flow}},
+        "spec": {"entrypoint": "entrypoint"},
+        "status": {"nodes": {flow: {**node, "phase": "Pending", "message": message}}},
+    }
+
+
+def test_a_quota_on_cpu_refuses_what_the_preflight_says_it_will(tidy: Cluster) -> None:
+    """The API server's own words, for the same pod: it must be refused exactly where the preflight fails it."""
+    api, way = tidy.api, reach(tidy.api.kubeconfig)
+    hard = {"limits.cpu": "4"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "cores", "namespace": NAMESPACE}}
+    api.create({**quota, "spec": {"hard": hard}})
+    path = f"{ROOT}/resourcequotas/cores"
+    try:
+        eventually(lambda: api.get(path).get("status", {}).get("hard"), lambda found: found == hard)
+        pod = steps.train(L4)
+        (finding,) = [one for one in looked_at(way, pod, queue="") if "cores" in one.what]
+        status, message = api.status("POST", f"{ROOT}/pods", steps.manifest(pod, NAMESPACE, "cores"))
+    finally:
+        api.delete(path)
+    assert finding[:3] == ("fail", "train: quota cores", "it demands a cpu limit, and the pod has none")
+    assert status == 403 and "must specify limits.cpu" in message
+
+
+def test_a_limit_range_refuses_what_the_preflight_says_it_will(tidy: Cluster) -> None:
+    api, way = tidy.api, reach(tidy.api.kubeconfig)
+    item = {"type": "Container", "max": {"memory": "8Gi"}}
+    each = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small", "namespace": NAMESPACE}}
+    api.create({**each, "spec": {"limits": [item]}})
+    try:
+        pod = steps.train(L4)
+        told = [one[:2] for one in looked_at(way, pod, queue="") if one.level == "fail"]
+        status, message = eventually(
+            lambda: api.status("POST", f"{ROOT}/pods", steps.manifest(pod, NAMESPACE, "small")),
+            lambda answer: answer[0] != 201,
+        )
+    finally:
+        api.delete(f"{ROOT}/limitranges/small")
+    assert ("fail", "train: limit range small") in told
+    # The largest amount becomes the limit that the pod lacks, and its request is larger than that: an invalid pod.
+    assert status == 422 and "must be less than or equal to memory limit" in message
+
+
+# --- compute classes -------------------------------------------------------------------------------------------------
+
+
+def test_a_class_is_made_once_and_then_left_alone(tidy: Cluster, plane: ControlPlane) -> None:
+    way = reach(tidy.api.kubeconfig)
+    assert classes.served(way)
+    rungs = [Rung(CATALOG["l4x2"], "spot"), Rung(CATALOG["l4x2"])]
+    name = classes.put(way, rungs)
+    path = f"{classes.GROUP}/computeclasses/{name}"
+    first = tidy.api.get(path)["metadata"]
+    assert classes.put(way, rungs) == name and tidy.api.get(path)["metadata"] == first
+    person = reach(plane.kubeconfig("prod-person"))
+    assert classes.put(person, rungs) == name, "who may only read takes the class that is there"
+    tidy.api.delete(path)
+    with pytest.raises(StepError, match=f"the compute class {name} may not be made"):
+        classes.put(person, rungs)
+
+
+# --- silence ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_server_that_stops_answering_is_told_in_time_and_taken_up_again(
+    kubeflow: Cluster, plane: ControlPlane
+) -> None:
+    way = reach(kubeflow.api.kubeconfig, patience=1.0)
+    assert read(way, LAUNCHER)
+    with plane.halted("kube-apiserver"):
+        began = time.monotonic()
+        with pytest.raises(StepError, match=r"no answer from the cluster at .*: nothing within 1 s"):
+            looked_at(way)
+        with pytest.raises(StepError, match="no answer from the cluster"):
+            reach(kubeflow.api.kubeconfig, patience=1.0)
+        assert time.monotonic() - began < 10
+    assert bad(looked_at(reach(kubeflow.api.kubeconfig))) == []
+
+
+@pytest.mark.parametrize("after", [0.0, 0.01, 0.03, 0.06, 0.1])
+def test_a_server_that_falls_silent_in_the_middle_never_hangs_the_preflight(
+    after: float, kubeflow: Cluster, plane: ControlPlane
+) -> None:
+    way = reach(kubeflow.api.kubeconfig, patience=1.0)
+    seen: list[Any] = []
+
+    def look() -> None:
+        try:
+            seen.append(looked_at(way))
+        except StepError as error:
+            seen.append(str(error))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    time.sleep(after)
+    with plane.halted("kube-apiserver"):
+        thread.join(10)
+        assert not thread.is_alive()
+    (answer,) = seen
+    assert "nothing within 1 s" in answer if isinstance(answer, str) else bad(answer) == []
+
+
+def test_a_server_that_is_gone_is_told(plane: ControlPlane, tmp_path: Path) -> None:
+    text = json.dumps(plane.kubeconfig().read_text()).replace(plane.host, "https://127.0.0.1:1")
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.loads(text))
+    with pytest.raises(StepError, match="connection refused"):
+        reach(path)
