@@ -36,7 +36,7 @@ test: setup data ## Run every test
 
 .PHONY: test-cluster
 test-cluster: setup ## Build a Kubernetes control plane, once (10 minutes), and run the tests that need one
-	scripts/control-plane
+	PYTHON=$(BIN)/python scripts/control-plane
 	SUANLI_REQUIRE_CLUSTER=1 $(BIN)/pytest tests/cluster
 
 .PHONY: lint

@@ -152,6 +152,8 @@ def running(programs: Path, folder: Path) -> Iterator[ControlPlane]:
         certificates.write(folder)
         _start(plane, _free_ports(4))
         yield plane
+        # What ended too early explains the tests' own failures.
+        plane.alive()
 
 
 def _start(plane: ControlPlane, ports: Sequence[int]) -> None:
