@@ -29,9 +29,6 @@ def compile_experiment(
     target: Target | None,
     tag: Tags | None = None,
     freshness: str = "",
-    *,
-    image: str = CPU,
-    placement: Mapping[str, Any] | None = None,
     variant: "Variant | None" = None,
 ) -> str:
     """The pipeline file (YAML) for an experiment.
@@ -41,8 +38,6 @@ def compile_experiment(
         target: whose roots and images become the defaults. Without one they are empty, and the first step refuses.
         tag: step and image -> image tag; by default the digest of the sources that the step imports.
         freshness: what stands for the state of data that lie outside (``components.data.freshness``).
-        image: which image train runs: ``cpu``, ``gpu`` or ``tpu``.
-        placement: parameters of the chosen hardware (``hardware.choice.parameters``), which become defaults.
         variant: what KFP takes as constants only.
 
     Returns:
@@ -53,7 +48,7 @@ def compile_experiment(
     from pipelines.hardware.placement import Variant
     from pipelines.training import build
 
-    values = {**parameters(named, target, tag or image_tag, image), "freshness": freshness, **(placement or {})}
+    values = {**parameters(named, target, tag or image_tag), "freshness": freshness}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # Every kfp 2.17 compile warns that a module of its own is deprecated.
         warnings.filterwarnings("ignore", category=FutureWarning)
@@ -70,7 +65,11 @@ def pipeline_name(experiment: str) -> str:
 
 
 def parameters(named: Named, target: Target | None, tag: Tags, image: str = CPU) -> dict[str, Any]:
-    """The pipeline's parameters for an experiment on a target, placement aside."""
+    """The pipeline's parameters for an experiment on a target, placement aside.
+
+    Args:
+        image: which image train runs: ``cpu``, ``gpu`` or ``tpu``.
+    """
     places = {"data_root": "", "checkpoint_root": "", "registry": ""}
     if target:
         places = {

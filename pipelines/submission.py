@@ -10,11 +10,15 @@ from components.data import freshness
 from pipelines import compiler
 from pipelines.experiment import Named
 from pipelines.hardware import choice, compute_class, pods
+from pipelines.hardware.catalog import Catalog
 from pipelines.hardware.ladder import Rung
 from pipelines.targets import Target
 
 if TYPE_CHECKING:
     from pipelines.hardware.placement import Variant
+
+# Steps without an accelerator are paid for by their share of such a machine.
+CPU_ROW = "cpu-8"
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,20 @@ class Submission:
     def pods(self) -> list[pods.Pod]:
         """The pods, as the backend will make them."""
         return pods.of(self.text, self.parameters)
+
+    @property
+    def queue(self) -> str:
+        """Kueue's queue that train waits in; empty for none."""
+        return next((pod.labels[pods.QUEUE_LABEL] for pod in self.pods if pods.QUEUE_LABEL in pod.labels), "")
+
+    def prices(self, catalog: Catalog) -> dict[str, float | None]:
+        """Step -> USD an hour of its pod: the whole machine for train, a CPU machine's share for the others."""
+        machine = catalog[CPU_ROW]
+        each = None if machine.on_demand is None else machine.on_demand / machine.vcpus
+        found = {
+            pod.step: None if each is None else each * pods.cores(pod.requests.get("cpu", "1")) for pod in self.pods
+        }
+        return found | ({"train": self.rungs[0].price} if self.rungs else {})
 
 
 def build(

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from components.core.errors import StepError
 from components.core.rooms import nearest
+from pipelines.hardware.pods import QUANTITY
 
 FILE = "targets.toml"
 # kfp.local names a step without this word a problem, because it runs on this Python whatever the image (kfp 2.17).
@@ -15,8 +16,6 @@ LOCAL_PREFIX = "suanli-python"
 FIELDS = ("image_prefix", "data_root", "checkpoint_root", "registry")
 # Where Kubeflow's launcher can keep artifacts.
 ROOTS = ("gs://", "s3://", "minio://")
-# A Kubernetes quantity.
-QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|[kMGTP]i?)?$"
 
 
 class Target(BaseModel):
@@ -52,8 +51,8 @@ class Target(BaseModel):
     queue: str = ""
     autopilot: bool = False
     step_node_selector: dict[str, str] = {}
-    step_cpu: Annotated[str, Field(pattern=QUANTITY)] = "1"
-    step_memory: Annotated[str, Field(pattern=QUANTITY)] = "4Gi"
+    step_cpu: Annotated[str, Field(pattern=QUANTITY.pattern)] = "1"
+    step_memory: Annotated[str, Field(pattern=QUANTITY.pattern)] = "4Gi"
 
     @model_validator(mode="after")
     def _absolute(self) -> "Target":

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.devices import cpu_count
 from components.core.examples import Examples
+from components.train.settings import HELD_BYTES
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# A split of up to so many bytes is held in memory, decoded. A constant, not a share of this machine's memory: the
-# order of the examples, and so the result, is not the same for a split that is held and one that is streamed.
-HELD_BYTES = 2**30
 READ = 1024
 
 

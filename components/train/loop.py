@@ -11,16 +11,13 @@ from components.core.devices import Device, out_of_memory
 from components.core.errors import StepError
 from components.train import inputs
 from components.train.checkpoints import Checkpoints, Progress
-from components.train.settings import TrainingSettings
+from components.train.settings import CALL_FLOP, MOST_STEPS_A_CALL, TrainingSettings
 
 if TYPE_CHECKING:
     import keras
 
 REPORT_SECONDS = 0.5
 MOMENTUM = 0.9
-# About a quarter of a second of work for one call into the graph, at 0.16 TFLOP/s on a CPU and 100 times that beyond.
-CALL_FLOP = {"cpu": 4e10, "gpu": 4e12, "tpu": 4e12}
-MOST_STEPS_A_CALL = 50
 
 
 @dataclass

@@ -6,6 +6,13 @@ from pydantic import Field
 
 from components.core.config import Count, Positive, Section
 
+# A split of up to so many bytes is held in memory, decoded. A constant, not a share of this machine's memory: the
+# order of the examples, and so the result, is not the same for a split that is held and one that is streamed.
+HELD_BYTES = 2**30
+# About a quarter of a second of work for one call into the graph, at 0.16 TFLOP/s on a CPU and 100 times that beyond.
+CALL_FLOP = {"cpu": 4e10, "gpu": 4e12, "tpu": 4e12}
+MOST_STEPS_A_CALL = 50
+
 Augmentation = Literal["flip", "shift", "crop"]
 
 

@@ -18,8 +18,6 @@ from pipelines.cli.asked import (
 )
 
 if TYPE_CHECKING:
-    from pipelines.hardware.catalog import Catalog
-    from pipelines.hardware.ladder import Rung
     from pipelines.hardware.pods import Pod
     from pipelines.submission import Submission
 
@@ -66,13 +64,12 @@ def document(submission: "Submission") -> dict[str, Any]:
     """A submission's pods as plain JSON values."""
     from dataclasses import asdict
 
+    prices = {step: price and round(price, 4) for step, price in submission.prices(asked.catalog()).items()}
     return {
         "pipeline": submission.pipeline,
         "version": submission.digest,
         "rungs": [str(rung) for rung in submission.rungs],
-        "pods": [
-            asdict(pod) | {"usd_an_hour": _price(pod, submission.rungs, asked.catalog())} for pod in submission.pods
-        ],
+        "pods": [asdict(pod) | {"usd_an_hour": prices[pod.step]} for pod in submission.pods],
         "compute_class": _class(submission),
     }
 
@@ -81,13 +78,13 @@ def show(submission: "Submission", *, whole: bool = True) -> None:
     """Print a submission's pods for people; train's alone where not the whole is asked for."""
     import yaml
 
-    catalog = asked.catalog()
+    prices = submission.prices(asked.catalog())
     print(f"{submission.pipeline}, version {submission.digest}, on {', then '.join(map(str, submission.rungs))}")
     for pod in submission.pods:
         if not whole and pod.step != "train":
             continue
         print(f"\n{pod.step}")
-        for name, value in _lines(pod, _price(pod, submission.rungs, catalog)):
+        for name, value in _lines(pod, prices[pod.step]):
             print(f"  {name:12} {value}")
     if needed := _class(submission):
         print("\ncompute class, applied by submit where the cluster has them:\n")
@@ -113,16 +110,6 @@ def _lines(pod: "Pod", price: float | None) -> list[tuple[str, str]]:
 
 def _each(name: str, values: list[str]) -> list[tuple[str, str]]:
     return [(name if number == 0 else "", value) for number, value in enumerate(values)]
-
-
-def _price(pod: "Pod", rungs: "tuple[Rung, ...]", catalog: "Catalog") -> float | None:
-    """USD an hour: the whole machine for train, the share of a CPU machine that the other steps ask for."""
-    from pipelines.hardware.pods import cores
-
-    if pod.step == "train" and rungs:
-        return rungs[0].price
-    machine = catalog["cpu-8"]
-    return machine.on_demand and round(machine.on_demand / machine.vcpus * cores(pod.requests.get("cpu", "1")), 4)
 
 
 def _class(submission: "Submission") -> dict[str, Any]:

@@ -7,6 +7,7 @@ import yaml
 
 from components.core.errors import StepError
 from components.core.rooms import nearest
+from pipelines.hardware.pods import Loader
 
 # kfp's parameter types -> what Python value the backend can use.
 TYPES: dict[str, tuple[type, ...]] = {
@@ -46,7 +47,3 @@ def check(text: str, arguments: Mapping[str, Any]) -> None:
     missing = [name for name, body in inputs.items() if name not in arguments and not body.get("isOptional")]
     if missing:
         raise StepError(f"the pipeline's parameter {missing[0]} is not given", kind="settings")
-
-
-# The C parser is ten times as fast where PyYAML has it.
-Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

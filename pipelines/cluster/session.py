@@ -80,8 +80,7 @@ def look(
         found.findings += preflight.offline(submission, target, lines, named.experiment.training)
     with _as_finding(found, "server"):
         found.server = connect(way.connection)
-        server.require_recent(found.server)
-        version = server.version(found.server)
+        version = server.require_recent(found.server)
         found.findings.append(Finding("ok", "server", f"{found.server.host}, {version or 'version not told'}"))
     if not way.cluster:
         found.findings.append(Finding("warn", "cluster", "not looked at, as asked"))
@@ -93,7 +92,7 @@ def look(
             way.connection.namespace,
             submission.pods,
             service_account=target.service_account,
-            queue=next((pod.labels[submitted.QUEUE] for pod in submission.pods if submitted.QUEUE in pod.labels), ""),
+            queue=submission.queue,
             pipeline_root=target.pipeline_root,
             autopilot=target.autopilot,
             accelerator=submission.rungs[0].row.name if submission.rungs else "",
@@ -161,7 +160,7 @@ def send(
         service_account=target.service_account,
         key=key,
     )
-    price = submitted.prices(submission, catalog)
+    price = submission.prices(catalog)
     before = submitted.finished(root, submission.experiment)
     seconds = _train_seconds(submission.rungs, lines)
     expected = submitted.predicted(submission.rungs[0], seconds, before[-1] if before else {}, price)
@@ -236,7 +235,7 @@ def _concluded(
     found = results.read(cluster["pipeline_root"], cluster["pipeline"], cluster["run"]) if progress.over else {}
     price = values["cluster"].get("prices", {})
     if submission and catalog:
-        price = submitted.prices(submission, catalog)
+        price = submission.prices(catalog)
         values = {**values, "cluster": {**cluster, "prices": price}}
     return submitted.conclude(folder, values, progress, found, price)
 

@@ -14,7 +14,6 @@ from pipelines.hardware.catalog import Catalog
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.planner import calibration
 from pipelines.hardware.planner.calibration import Calibration
-from pipelines.hardware.pods import cores
 from pipelines.local import folder
 from pipelines.local.folder import Run
 from pipelines.submission import Submission
@@ -22,9 +21,6 @@ from pipelines.submission import Submission
 # Kubeflow's words for a run and a step -> ours.
 STATUS = {"SUCCEEDED": "succeeded", "FAILED": "failed", "CANCELED": "cancelled", "SKIPPED": "cancelled"}
 STATES = {"PENDING": "waiting", "RUNNING": "running", "SUCCEEDED": "succeeded", "FAILED": "failed"}
-QUEUE = "kueue.x-k8s.io/queue-name"
-# Steps without an accelerator are paid for by their share of such a machine.
-CPU_ROW = "cpu-8"
 
 
 def begin(
@@ -57,7 +53,7 @@ def begin(
             "version": submission.digest,
             "accelerator": [str(rung) for rung in submission.rungs],
             "pipeline_root": run.pipeline_root,
-            "queue": next((pod.labels[QUEUE] for pod in submission.pods if QUEUE in pod.labels), ""),
+            "queue": submission.queue,
         },
     }
     there.write(values)
@@ -105,20 +101,6 @@ def _seconds(run: ClusterRun) -> float:
         return 0.0
     ended = run.finished.timestamp() if run.finished else time.time()
     return max(0.0, ended - run.created.timestamp())
-
-
-def prices(submission: Submission, catalog: Catalog) -> dict[str, float | None]:
-    """Step -> USD an hour of its pod: the whole machine for train, a CPU machine's share for the others."""
-    machine = catalog[CPU_ROW]
-    found: dict[str, float | None] = {}
-    for pod in submission.pods:
-        if pod.step == "train" and submission.rungs:
-            found[pod.step] = submission.rungs[0].price
-        elif machine.on_demand is None:
-            found[pod.step] = None
-        else:
-            found[pod.step] = machine.on_demand / machine.vcpus * cores(pod.requests.get("cpu", "1"))
-    return found
 
 
 def predicted(

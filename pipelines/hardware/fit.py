@@ -12,42 +12,45 @@ BACKENDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def problem(training: TrainingSettings, row: Row) -> tuple[str, str]:
-    """What keeps a job from running on a row, and what to do about it; two empty texts where nothing does."""
-    precision = training.precision
-    if precision != "auto" and precision not in row.precisions:
-        return (
-            f"training.precision: {row.chip} has no {precision.removeprefix('mixed_')} units",
-            f"use auto or {' or '.join(row.precisions)}",
+# Float16 products this much faster than float32 ones come from tensor cores, which P100 has not.
+TENSOR_CORES = 3.0
+
+
+def check(training: TrainingSettings, row: Row) -> None:
+    """Refuse a job that cannot run on a row.
+
+    Raises:
+        StepError: the row has no units for its precision, its batch cannot be shared out, or the image lacks its
+            backend.
+    """
+    wanted = training.precision
+    if wanted != "auto" and wanted not in row.precisions:
+        raise StepError(
+            f"training.precision: {row.chip} has no {wanted.removeprefix('mixed_')} units",
+            advice=f"use auto or {' or '.join(row.precisions)}",
+            kind="settings",
         )
     chips = row.count if row.resource else 1
     if training.batch_size % chips:
         near = max(chips, round(training.batch_size / chips) * chips)
-        return (
+        raise StepError(
             f"training.batch_size: {training.batch_size} cannot be shared out over {chips} chips of {row.name}",
-            f"use a multiple of {chips}, such as {near}",
+            advice=f"use a multiple of {chips}, such as {near}",
+            kind="settings",
         )
     if training.backend != "auto" and training.backend not in BACKENDS[row.image]:
-        return (
+        raise StepError(
             f"training.backend: the {row.image} image for {row.name} has no {training.backend}",
-            f"use auto or {' or '.join(BACKENDS[row.image])}",
+            advice=f"use auto or {' or '.join(BACKENDS[row.image])}",
+            kind="settings",
         )
-    return "", ""
 
 
-def check(training: TrainingSettings, row: Row) -> None:
-    """Raises StepError where a job cannot run on a row."""
-    wrong, advice = problem(training, row)
-    if wrong:
-        raise StepError(wrong, advice=advice, kind="settings")
-
-
-def precision(training: TrainingSettings, row: Row) -> str:
-    """The dtype policy that ``auto`` becomes there (``components.core.devices.chosen_precision``)."""
-    if training.precision != "auto":
-        return training.precision
-    best = ("mixed_bfloat16", "mixed_float16", "float32")
-    if row.kind == "cpu":
-        return "mixed_bfloat16" if "mixed_bfloat16" in row.precisions else "float32"
-    # A P100 (compute capability 6) computes float16 outside tensor units.
-    return next(name for name in best if name in row.precisions and not (row.chip == "p100" and name != "float32"))
+def precision(wanted: str, row: Row) -> str:
+    """The dtype policy that training takes there; ``auto`` is chosen as components/core/devices.py does."""
+    if wanted != "auto":
+        return wanted
+    if "mixed_bfloat16" in row.precisions:
+        return "mixed_bfloat16"
+    fast = row.peak.get("mixed_float16", 0.0) > TENSOR_CORES * row.peak["float32"]
+    return "mixed_float16" if fast and row.kind == "gpu" else "float32"

@@ -6,10 +6,12 @@ from typing import Any
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
+from pipelines.hardware.catalog.shapes import GPU_LABEL, TPU_LABEL
+from pipelines.hardware.pods import QUEUE_LABEL
+
 # Nodes that carry accelerators, which no step without one may occupy, tainted or not.
-ACCELERATOR_LABELS = ("cloud.google.com/gke-accelerator", "cloud.google.com/gke-tpu-accelerator")
+ACCELERATOR_LABELS = (GPU_LABEL, TPU_LABEL)
 WEEK_S = "604800s"
-QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from components.core.errors import StepError
 
 PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
 QUANTITY = re.compile(r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$")
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+# The C parser is ten times as fast where PyYAML has it.
+Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # What only a run can tell: another task's output, an item of a loop.
 UNKNOWN = object()
 
@@ -62,7 +65,7 @@ def of(text: str, arguments: Mapping[str, Any]) -> list[Pod]:
     Raises:
         StepError: the backend would refuse a value, or drop it in silence.
     """
-    documents = [document for document in yaml.load_all(text, _Loader) if document]
+    documents = [document for document in yaml.load_all(text, Loader) if document]
     platform: dict[str, Any] = {}
     for document in documents[1:]:
         platform |= document.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
@@ -70,10 +73,6 @@ def of(text: str, arguments: Mapping[str, Any]) -> list[Pod]:
     known = pipeline["root"].get("inputDefinitions", {}).get("parameters", {})
     values = {name: body.get("defaultValue", "") for name, body in known.items()} | dict(arguments)
     return list(_walk(pipeline, platform, pipeline["root"]["dag"], values))
-
-
-# The C parser is ten times as fast where PyYAML has it.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _walk(pipeline: Any, platform: Any, dag: Any, values: Mapping[str, Any]) -> Iterator[Pod]:

@@ -9,6 +9,7 @@ from pipelines.cluster.kube import capacity, limits, nodes, queues
 from pipelines.cluster.kube.access import NO_ACCESS, Access, ForbiddenError, Right, access, granted, listed, read
 from pipelines.cluster.kube.capacity import Pod
 from pipelines.finding import Finding
+from pipelines.hardware.catalog.row import CLASS_LABEL
 
 __all__ = ["Access", "Finding", "Pod", "Right", "access", "findings"]
 
@@ -60,7 +61,7 @@ def findings(
     """
     if way is None:
         return [Finding("warn", "cluster", f"not looked at: {NO_ACCESS}", "set KUBECONFIG, or --kube-context")]
-    selected = next((pod.node_selector[nodes.CLASS] for pod in pods if nodes.CLASS in pod.node_selector), "")
+    selected = next((pod.node_selector[CLASS_LABEL] for pod in pods if CLASS_LABEL in pod.node_selector), "")
     looks = _looks(way, namespace, service_account, queue, compute_class or selected, pipeline_root)
     seen, missing = _seen(way, looks)
     found = [Finding("ok", "cluster", f"{way.context} at {way.host}"), *missing]

@@ -11,16 +11,15 @@ import yaml
 from pipelines.cluster.kube import capacity
 from pipelines.cluster.kube.capacity import Fit, Load, Pod, shown
 from pipelines.finding import Finding, Level
+from pipelines.hardware.catalog.row import CLASS_LABEL as CLASS
+from pipelines.hardware.catalog.shapes import GPU_LABEL as GPU
+from pipelines.hardware.catalog.shapes import MACHINE_LABEL as MACHINE
+from pipelines.hardware.catalog.shapes import TOPOLOGY_LABEL as TPU_TOPOLOGY
+from pipelines.hardware.catalog.shapes import TPU_LABEL as TPU
 
-POOL, GPU, TPU = (
-    "cloud.google.com/gke-nodepool",
-    "cloud.google.com/gke-accelerator",
-    "cloud.google.com/gke-tpu-accelerator",
-)
+POOL = "cloud.google.com/gke-nodepool"
 # Where the steps without accelerators run well.
 CPU_POOL = "cpu-8"
-TPU_TOPOLOGY, CLASS = "cloud.google.com/gke-tpu-topology", "cloud.google.com/compute-class"
-MACHINE = "node.kubernetes.io/instance-type"
 # Config Sync knows an Autopilot cluster by it too: "only Autopilot clusters have nodes with the prefix gk3-".
 AUTOPILOT = "gk3-"
 

@@ -11,8 +11,9 @@ from components.core.rooms import nearest
 from pipelines.cluster.kube.access import Access, ForbiddenError, listed, read
 from pipelines.cluster.kube.capacity import Pod, asked, quantity, shown
 from pipelines.finding import Finding
+from pipelines.hardware.pods import QUEUE_LABEL
 
-KUEUE, QUEUE = "kueue.x-k8s.io", "kueue.x-k8s.io/queue-name"
+KUEUE = "kueue.x-k8s.io"
 # The first one that the server serves: v1beta1 is deprecated, and the only one before Kueue 0.15.
 VERSIONS = ("v1beta2", "v1beta1")
 # Classes that GKE brings itself, without an object.
@@ -70,7 +71,7 @@ def queue(way: Access, namespace: str, name: str, pods: Sequence[Pod], labels: M
         yield Finding("fail", what, f"its cluster queue {target} does not exist")
         return
     groups = _groups(way, root, cluster_queue.get("spec", {}))
-    yield from _holds(what, cluster_queue, groups, [pod for pod in pods if pod.labels.get(QUEUE) == name], labels)
+    yield from _holds(what, cluster_queue, groups, [pod for pod in pods if pod.labels.get(QUEUE_LABEL) == name], labels)
 
 
 def _version(way: Access) -> str:

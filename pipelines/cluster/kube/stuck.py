@@ -5,17 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from pipelines.cluster.kube.access import Access, ForbiddenError, listed
-from pipelines.cluster.kube.queues import QUEUE
+from pipelines.hardware.catalog.row import RESOURCES
+from pipelines.hardware.catalog.shapes import GPU_LABEL, TPU_LABEL
+from pipelines.hardware.pods import QUEUE_LABEL
 
 # Source: kubeflow/pipelines at 2.17.0: backend/src/common/util/consts.go, and the DAG tasks that
 # backend/src/v2/compiler/argocompiler/{dag,container}.go makes: <task>-driver, and <task> with its one task "executor".
 RUN = "pipeline/runid"
 NODE_NAME = "workflows.argoproj.io/node-name"
 # What stands in a node selector only of pods that are to have an accelerator.
-PROMISES = {
-    "cloud.google.com/gke-accelerator": "nvidia.com/gpu",
-    "cloud.google.com/gke-tpu-accelerator": "google.com/tpu",
-}
+PROMISES = {GPU_LABEL: RESOURCES["gpu"], TPU_LABEL: RESOURCES["tpu"]}
 GATES = {"kueue.x-k8s.io/admission": "waiting for quota in the queue {queue}"}
 WAITING = {
     "ImagePullBackOff": "its image cannot be pulled",
@@ -125,7 +124,7 @@ def _reason(pod: Mapping[str, Any]) -> str:
 
 def _gated(pod: Mapping[str, Any]) -> str:
     gates = [gate["name"] for gate in pod["spec"].get("schedulingGates", ())]
-    queue = pod["metadata"].get("labels", {}).get(QUEUE, "")
+    queue = pod["metadata"].get("labels", {}).get(QUEUE_LABEL, "")
     known = [GATES[gate].format(queue=queue) for gate in gates if gate in GATES]
     return "; ".join(known) or f"held back by {', '.join(gates) or 'a scheduling gate'}"
 

@@ -54,11 +54,6 @@ class Job:
         """Bytes of all training examples, decoded."""
         return self.examples * self.input_bytes
 
-    @property
-    def trained_examples(self) -> int:
-        """Examples of all epochs together."""
-        return self.steps * self.epochs * self.batch_size
-
     def record(self) -> dict[str, Any]:
         """Plain JSON values, the profile by its totals."""
         values = {**asdict(self), "profile": None}

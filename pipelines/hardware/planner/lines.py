@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipelines.hardware import fit
 from pipelines.hardware.catalog.row import Row
 from pipelines.hardware.planner import calibration, cost, memory, training
 from pipelines.hardware.planner.calibration import Calibration
@@ -13,8 +14,6 @@ from pipelines.hardware.planner.memory import GIB
 
 # A measured speed of the same chip leaves the spread of batch sizes and of the day.
 CALIBRATED_SPREAD = 1.15
-# Float16 products this much faster than float32 ones come from tensor cores, which P100 has not.
-TENSOR_CORES = 3.0
 
 
 @dataclass(frozen=True)
@@ -101,13 +100,8 @@ class Refusal:
 
 
 def precision_of(job: Job, row: Row) -> str:
-    """The dtype policy that training takes there; ``auto`` is chosen as components/core/devices.py does."""
-    if job.precision != "auto":
-        return job.precision
-    if "mixed_bfloat16" in row.precisions:
-        return "mixed_bfloat16"
-    fast = row.peak.get("mixed_float16", 0.0) > TENSOR_CORES * row.peak["float32"]
-    return "mixed_float16" if fast and row.kind == "gpu" else "float32"
+    """The dtype policy that the job's training takes there."""
+    return fit.precision(job.precision, row)
 
 
 def fits(job: Job, row: Row) -> str:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from components.profile import Profile
+from components.train.settings import HELD_BYTES
 from pipelines.hardware.catalog.row import Row
 from pipelines.hardware.planner.jobs import Job
 
@@ -17,8 +18,6 @@ RUNTIME = {"cpu": 0.75 * GIB, "gpu": 1.0 * GIB, "tpu": 0.4 * GIB}
 # On a CPU what is left of tracing and compiling counts, too: so much for any model, and for each operation of its step.
 TRACED, TRACED_OPERATION = 56 * 2**20, 0.155 * 2**20
 SCRATCH = {"cpu": 0.2, "gpu": 0.2, "tpu": 0.2}
-# A split of up to so many bytes is held in the host's memory (components/train/inputs.py).
-HELD_BYTES = GIB
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from components.train.settings import CALL_FLOP, HELD_BYTES, MOST_STEPS_A_CALL
 from pipelines.hardware.catalog.row import Row
 from pipelines.hardware.planner import throughput
 from pipelines.hardware.planner.jobs import Job
-from pipelines.hardware.planner.memory import HELD_BYTES
 from pipelines.hardware.planner.throughput import Chip, Step
+from pipelines.hardware.pods import cores
 
 # JPEG pictures of ImageNet's size (about 500 x 375) that one vCPU decodes, resizes and augments in a second: the task's
 # own parse made 540 in a CPU second on a fast core of 2023, alone; a vCPU is half a core. Others state 100 to 150.
@@ -18,9 +19,6 @@ PARSED, GATHERED = 0.25e9, 1.0e9
 # of TensorFlow's executor and iterator for each step of it. On a CPU the launches of its kernels stand for the latter.
 HOST_SECONDS = {"tensorflow": 2.5e-3, "jax": 3e-3}
 STEP_SECONDS = {"cpu": 0.0, "gpu": 1e-3, "tpu": 0.0}
-# As components/train/loop.py chooses them: FLOP in one call, and steps in it at most.
-CALL_FLOP = {"cpu": 4e10, "gpu": 4e12, "tpu": 4e12}
-MOST_STEPS_A_CALL = 50
 # Assumptions: a machine of an autoscaled pool until it is ready, the image's pull, the imports and the data's opening.
 NODE_SECONDS = {"cpu": 60.0, "gpu": 180.0, "tpu": 180.0}
 PULL_SECONDS = {"cpu": 40.0, "gpu": 120.0, "tpu": 60.0}
@@ -101,7 +99,7 @@ def bound(step: Step, host: float, feed: float, kind: str) -> str:
 
 def input_rate(job: Job, row: Row) -> float:
     """Examples a second that the host's processors make ready."""
-    vcpus = float(row.requests[0].removesuffix("m")) / 1000
+    vcpus = cores(row.requests[0])
     if job.encoded:
         return vcpus * DECODED
     rate = GATHERED if job.total_bytes <= HELD_BYTES else PARSED

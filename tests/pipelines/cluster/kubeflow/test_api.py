@@ -1,5 +1,5 @@
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any
@@ -10,7 +10,6 @@ from kubeflow import FakeKubeflow, Fault
 
 from components.core.errors import StepError
 from pipelines.cluster.kubeflow import api
-from pipelines.cluster.kubeflow import server as cluster_server
 from pipelines.cluster.kubeflow.api import Server, Version
 from pipelines.cluster.kubeflow.connection import Connection, connect
 
@@ -23,21 +22,10 @@ FORBIDDEN = (
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeKubeflow]:
-    with FakeKubeflow() as fake:
-        yield fake
-
-
-@pytest.fixture
 def server(fake: FakeKubeflow) -> Server:
     server = connect(Connection(host=fake.host, timeout=0.7))
     fake.requests.clear()
     return server
-
-
-@pytest.fixture(autouse=True)
-def _short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_server, "LOOKS", (0.0, 0.05))
 
 
 @pytest.fixture

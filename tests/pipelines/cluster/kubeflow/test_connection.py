@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +28,6 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         for variable in variables:
             monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "context.json"))
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeKubeflow]:
-    with FakeKubeflow() as fake:
-        yield fake
 
 
 def refused(**flags: Any) -> str:

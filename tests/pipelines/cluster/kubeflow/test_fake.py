@@ -3,19 +3,12 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import kubeflow_pipeline
 import pytest
 from kubeflow import FakeKubeflow
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeKubeflow]:
-    with FakeKubeflow() as fake:
-        yield fake
 
 
 def post(fake: FakeKubeflow, path: str, body: Any, kind: str = "application/json") -> tuple[int, dict[str, Any]]:

@@ -2,7 +2,7 @@ import itertools
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import kubeflow_pipeline
@@ -11,21 +11,9 @@ from kubeflow import FakeKubeflow, Fault
 
 from components.core.errors import StepError
 from pipelines.cluster.kubeflow import api, runs, steps
-from pipelines.cluster.kubeflow import server as cluster_server
 from pipelines.cluster.kubeflow.api import Run, Server, Version
 from pipelines.cluster.kubeflow.connection import Connection, connect
 from pipelines.cluster.kubeflow.runs import Progress
-
-
-@pytest.fixture(autouse=True)
-def _short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_server, "LOOKS", (0.0, 0.05))
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeKubeflow]:
-    with FakeKubeflow() as fake:
-        yield fake
 
 
 @pytest.fixture
