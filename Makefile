@@ -14,7 +14,8 @@ help: ## List the targets
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/bootstrap.txt
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements/dev.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements/dev.txt \
+		--build-constraint requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m compileall -q pipelines components
 	@touch $@
@@ -35,7 +36,7 @@ test: setup data ## Run every test
 	$(BIN)/pytest
 
 .PHONY: test-cluster
-test-cluster: setup ## Build a Kubernetes control plane, once (10 minutes), and run the tests that need one
+test-cluster: setup ## Build a Kubernetes control plane, once (15 to 25 minutes), and run the tests that need one
 	PYTHON=$(BIN)/python scripts/control-plane
 	SUANLI_REQUIRE_CLUSTER=1 $(BIN)/pytest tests/cluster
 
@@ -50,6 +51,18 @@ compile: setup ## Compile every experiment into build/
 .PHONY: base-image
 base-image: ## Make a base image from Debian packages, where no registry is reached
 	@scripts/base-image
+
+.PHONY: images
+images: setup ## Build the images: make images [TARGETS="cpu gpu tpu"] [BASE=IMAGE]
+	$(BIN)/python -m pipelines.images build --base "$(BASE)" $(TARGETS)
+
+.PHONY: push
+push: setup ## Push the images to a registry: make push REGISTRY=HOST/PATH [TARGETS="cpu gpu tpu"]
+	$(BIN)/python -m pipelines.images push --registry "$(REGISTRY)" $(TARGETS)
+
+.PHONY: test-images
+test-images: base-image images ## Make a base and the cpu image, and run the tests that need them
+	SUANLI_REQUIRE_IMAGES=1 $(BIN)/pytest tests/images
 
 .PHONY: manifests
 manifests: setup ## Rewrite what manifests/ repeats of the catalog

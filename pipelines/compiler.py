@@ -1,5 +1,6 @@
 """An experiment as one complete, byte-stable pipeline file: its defaults are the experiment and the target."""
 
+import hashlib
 import json
 import tempfile
 import warnings
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 STEPS = ("prepare", "train", "evaluate", "export")
 # Only train asks for an accelerator; the other steps run the CPU image wherever they are.
 CPU = "cpu"
+# What an image is built by, besides its lock file and the sources.
+RECIPE = ("images/Dockerfile", "images/install")
 # (step, image) -> tag.
 Tags = Callable[[str, str], str]
 
@@ -84,8 +87,20 @@ def parameters(named: Named, target: Target | None, tag: Tags, image: str = CPU)
 
 
 def image_tag(step: str, image: str = CPU) -> str:
-    """The tag of a step's image: its name and a digest of its lock file and every source file that it may import."""
-    return f"{step}-{sources.digest(sources.digests(step, image=image))}"
+    """The tag of a step's image: its name and a digest of the files that it stands on."""
+    return f"{step}-{sources.digest(image_files(step, image))}"
+
+
+def image_files(step: str, image: str = CPU) -> dict[str, str]:
+    """Path -> digest of every source file that a step may import, its image's lock file and what the image is built
+    by."""
+    return sources.digests(step, image=image) | {name: digest for name in RECIPE if (digest := _digest(name))}
+
+
+def _digest(name: str) -> str:
+    """The digest of a file of the checkout; empty where it is absent, as in an installed package."""
+    path = sources.ROOT / name
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def stable(text: str) -> str:

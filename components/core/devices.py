@@ -59,8 +59,8 @@ class Visible:
 
 
 def versions(backend: str) -> dict[str, str]:
-    """Versions of the packages that decide about digits."""
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    """Versions of the packages that decide about digits; of Python the minor version, whose patches do not."""
+    found = {"python": ".".join(map(str, sys.version_info[:2]))}
     for package in dict.fromkeys(("keras", "numpy", "tensorflow", backend)):
         # The CPU build of TensorFlow is a distribution of another name.
         for name in (package, f"{package}-cpu"):

@@ -79,7 +79,7 @@ def digests(step: str, chosen: dict[str, str] | None = None, image: str = "cpu")
     """Path in the checkout -> digest of every file that a step's result stands on, its image's lock file included."""
     files = closure(*modules_of(step, chosen))
     lock = ROOT / LOCKS[image]
-    if lock.is_file():  # it is not in an image, whose own digest covers it
+    if lock.is_file():  # an installed package has none
         files.append(lock)
     return {str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in files}
 

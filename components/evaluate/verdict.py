@@ -1,7 +1,9 @@
 """The verdict: what evaluate found and decided, in files that export and programs read."""
 
+import io
 import json
 import math
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,10 +58,9 @@ def write(
 
     folder.mkdir(parents=True, exist_ok=True)
     keys = [key.decode() if isinstance(key, bytes) else str(key) for key in batch["key"].tolist()]
+    arrays = {"key": np.array(keys), "label": batch["label"], "logits": outputs.astype(np.float32)}
     aside = folder / f".{PREDICTIONS}"
-    with aside.open("wb") as stream:
-        # NumPy gives every member the date 1980-01-01.
-        np.savez(stream, key=np.array(keys), label=batch["label"], logits=outputs.astype(np.float32))
+    _save(aside, arrays)
     aside.replace(folder / PREDICTIONS)
     lines = (json.dumps({"key": key} | dict(one)) for key, one in zip(keys, predictions, strict=True))
     write_atomically(folder / LABELS, "\n".join(lines) + "\n")
@@ -71,6 +72,18 @@ def write(
     }
     # Last: a folder without it is not complete.
     write_atomically(folder / VERDICT, json.dumps(values, indent=1, sort_keys=True, allow_nan=False))
+
+
+def _save(path: Path, arrays: "Mapping[str, np.ndarray]") -> None:
+    """What ``numpy.savez`` writes, but the same bytes from every patch version of Python, whose zip headers differ."""
+    import numpy as np
+
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, values in arrays.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, values, allow_pickle=False)
+            # A member without a date of its own has 1980-01-01.
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue())
 
 
 def _slice(one: Slice) -> dict[str, Any]:

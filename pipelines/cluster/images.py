@@ -30,8 +30,7 @@ def look_up(image: str) -> Answer:
     if not slash or not (set(".:") & set(host) or host == "localhost"):
         return Answer("unknown", "their names have no registry")
     path, _, tag = rest.rpartition(":")
-    # As docker has it: a registry on this machine speaks plain HTTP.
-    scheme = "http" if host.partition(":")[0] in {"localhost", "127.0.0.1"} else "https"
+    scheme = "http" if is_plain(host) else "https"
     headers = {"Accept": MANIFESTS, **_credentials(host)}
     try:
         response = urllib3.request(
@@ -52,6 +51,11 @@ def look_up(image: str) -> Answer:
         case 401 | 403:
             return Answer("unknown", f"{host} wants credentials: gcloud auth application-default login")
     return Answer("unknown", f"{host} answers {response.status}")
+
+
+def is_plain(host: str) -> bool:
+    """Whether a registry speaks plain HTTP: as docker has it, one on this machine does."""
+    return host.partition(":")[0] in {"localhost", "127.0.0.1"}
 
 
 def _credentials(host: str) -> dict[str, str]:

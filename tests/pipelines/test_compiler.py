@@ -96,6 +96,11 @@ def test_only_train_asks_for_an_accelerator() -> None:
     assert asking == {"exec-train"}
 
 
+def copy_checkout(folder: Path) -> None:
+    for part in ("components", "images", "pipelines", "requirements"):
+        shutil.copytree(sources.ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+
+
 @pytest.mark.parametrize(
     ("edited", "changed"),
     [
@@ -105,13 +110,17 @@ def test_only_train_asks_for_an_accelerator() -> None:
         ("components/data/digits.py", {"prepare"}),
         ("components/core/errors.py", {"prepare", "train", "evaluate", "export"}),
         ("pipelines/compiler.py", set()),
+        ("images/Dockerfile", {"prepare", "train", "evaluate", "export"}),
+        ("images/install", {"prepare", "train", "evaluate", "export"}),
+        ("images/README.md", set()),
+        ("requirements/cpu.txt", {"prepare", "train", "evaluate", "export"}),
+        ("requirements/gpu.txt", set()),
     ],
 )
 def test_an_edit_changes_the_tags_of_the_steps_that_import_the_file(
     edited: str, changed: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for part in ("components", "pipelines", "requirements"):
-        shutil.copytree(sources.ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_checkout(tmp_path)
     monkeypatch.setattr(sources, "ROOT", tmp_path)
     before = {step: compiler.image_tag(step) for step in compiler.STEPS}
     with (tmp_path / edited).open("a") as stream:
@@ -122,7 +131,6 @@ def test_an_edit_changes_the_tags_of_the_steps_that_import_the_file(
 
 def test_the_same_sources_give_the_same_tag_on_another_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = compiler.image_tag("train")
-    for part in ("components", "requirements"):
-        shutil.copytree(sources.ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_checkout(tmp_path)
     monkeypatch.setattr(sources, "ROOT", tmp_path)
     assert compiler.image_tag("train") == here

@@ -1,0 +1,114 @@
+"""Build an image: its base, its names and labels, and this machine's own settings for fetching packages."""
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from components.core import sources
+from components.core.errors import StepError
+from pipelines import compiler
+from pipelines.images import engine, names
+
+DOCKERFILE = "images/Dockerfile"
+# What make base-image makes.
+LOCAL_BASE = "localhost/suanli-base:bookworm"
+# Named in the label of versions, where the lock file has them.
+TOLD = ("kfp", "keras", "tensorflow", "tensorflow-cpu", "jax", "numpy")
+
+
+def build(kinds: Sequence[str], base: str = "", *, again: bool = False) -> None:
+    """Build the images that are not there under their names yet, and print each with its size.
+
+    Args:
+        kinds: ``cpu``, ``gpu``, ``tpu``; by default ``cpu``.
+        base: the image that they stand on; by default what ``make base-image`` made here, or else the Dockerfile's.
+        again: whether those that are there are built, too.
+
+    Raises:
+        StepError: no such kind, no engine, no base, or the engine failed.
+    """
+    kinds = names.chosen(kinds)
+    program = engine.find()
+    wanted = [kind for kind in kinds if again or not all(engine.has(program, name) for name in names.local(kind))]
+    if wanted:
+        base = base_image(program, base)
+    for kind in kinds:
+        start = time.monotonic()
+        if kind in wanted:
+            engine.run(program, *command(kind, base))
+        told = f"built in {time.monotonic() - start:.0f} s" if kind in wanted else "there already"
+        print(f"{kind}: {told}, {engine.size(program, names.local(kind)[0])}")
+        for name in names.local(kind):
+            print(f"  {name}")
+
+
+def base_image(program: str, given: str) -> str:
+    """The base image, fetched.
+
+    Raises:
+        StepError: it cannot be fetched.
+    """
+    base = given or (LOCAL_BASE if engine.has(program, LOCAL_BASE) else public_base())
+    if not engine.has(program, base) and (reason := engine.pull(program, base)):
+        raise StepError(
+            f"the base image {base} cannot be pulled ({reason})",
+            advice="run make base-image, which makes one from Debian packages, or give BASE=IMAGE",
+            kind="settings",
+        )
+    return base
+
+
+def public_base() -> str:
+    """The base image that the Dockerfile names."""
+    found = re.search(r"^ARG BASE=(\S+)$", (sources.ROOT / DOCKERFILE).read_text(), re.MULTILINE)
+    assert found, f"{DOCKERFILE} has no ARG BASE"
+    return found[1]
+
+
+def command(kind: str, base: str) -> list[str]:
+    """The engine's command line, in the checkout."""
+    return [
+        *("build", "--target", kind, "--file", DOCKERFILE),
+        *("--build-arg", f"BASE={base}"),
+        *(part for name, value in labels(kind).items() for part in ("--label", f"{name}={value}")),
+        *(part for name, path in secrets() for part in ("--secret", f"id={name},src={path}")),
+        *(part for name in names.local(kind) for part in ("--tag", name)),
+        ".",
+    ]
+
+
+def labels(kind: str) -> dict[str, str]:
+    """An image's labels: its tags, one digest over all that they stand on, and versions."""
+    files = {name: digest for step in names.steps(kind) for name, digest in compiler.image_files(step, kind).items()}
+    lock = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (sources.ROOT / sources.LOCKS[kind]).read_text(), re.MULTILINE))
+    return {
+        "suanli.tags": " ".join(names.tags(kind)),
+        "suanli.sources": sources.digest(files),
+        "org.opencontainers.image.version": version("suanli"),
+        "suanli.versions": " ".join(f"{name}=={lock[name]}" for name in TOLD if name in lock),
+    }
+
+
+def secrets(environment: Mapping[str, str] = os.environ) -> Iterator[tuple[str, Path]]:
+    """The settings of pip and uv and the certificates that this machine has: what an image's build may read.
+
+    Where they lie: pip.pypa.io, topics/configuration; docs.astral.sh/uv, concepts/configuration-files.
+    """
+    home = Path(environment.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    places: dict[str, list[str | Path | None]] = {
+        "pip": [
+            environment.get("PIP_CONFIG_FILE"),
+            home / "pip/pip.conf",
+            Path.home() / ".pip/pip.conf",
+            "/etc/pip.conf",
+        ],
+        "uv": [environment.get("UV_CONFIG_FILE"), home / "uv/uv.toml", "/etc/uv/uv.toml"],
+        "certificates": [environment.get("SSL_CERT_FILE"), "/etc/ssl/certs/ca-certificates.crt"],
+    }
+    for name, paths in places.items():
+        found = [Path(path) for path in paths if path and Path(path).is_file()]
+        if found:
+            yield name, found[0].absolute()

@@ -1,0 +1,61 @@
+"""How images are named: one image a kind of node, with a tag for each step that runs in it."""
+
+import re
+from collections.abc import Sequence
+
+from components.core import sources
+from components.core.errors import StepError
+from components.core.rooms import nearest
+from pipelines import compiler
+from pipelines.targets import LOCAL_PREFIX
+
+KINDS = tuple(sources.LOCKS)
+# A host with a dot, a port or the name localhost, then folders (github.com/distribution/reference, reference.go).
+REGISTRY = re.compile(
+    r"(localhost|(?=[^/]*[.:])[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?)(:[0-9]+)?"
+    r"(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*"
+)
+
+
+def chosen(kinds: Sequence[str]) -> list[str]:
+    """The kinds asked for, each once. By default ``cpu``, which runs every step and is the smallest; the others only
+    train, and only on a cluster.
+
+    Raises:
+        StepError: there is no such kind.
+    """
+    for kind in kinds:
+        if kind not in KINDS:
+            raise StepError(f"unknown target {kind!r}", advice=nearest(kind, KINDS), kind="settings")
+    return list(dict.fromkeys(kinds)) or [compiler.CPU]
+
+
+def steps(kind: str) -> tuple[str, ...]:
+    """The steps that run in a kind's image: only train leaves the CPU's."""
+    return compiler.STEPS if kind == compiler.CPU else ("train",)
+
+
+def tags(kind: str) -> list[str]:
+    """A kind's tags, as ``compile`` writes them."""
+    return [compiler.image_tag(step, kind) for step in steps(kind)]
+
+
+def local(kind: str) -> list[str]:
+    """An image's names on this machine."""
+    return [f"{LOCAL_PREFIX}-{kind}:{tag}" for tag in tags(kind)]
+
+
+def prefix(registry: str) -> str:
+    """The ``image_prefix`` of a target whose images lie in a registry.
+
+    Raises:
+        StepError: it is no registry's name.
+    """
+    example = "give REGISTRY=HOST/PATH, such as europe-docker.pkg.dev/PROJECT/REPOSITORY"
+    if not registry:
+        raise StepError("no registry is given", advice=example, kind="settings")
+    if not REGISTRY.fullmatch(registry):
+        raise StepError(
+            f"{registry!r} names no registry", advice=f"{example}, without https:// or a tag", kind="settings"
+        )
+    return f"{registry}/{LOCAL_PREFIX}"
