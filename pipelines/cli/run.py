@@ -12,6 +12,9 @@ def run(
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; repeat it.")
     ] = None,
     runs: Annotated[Path | None, typer.Option(help="The folder of runs; also SUANLI_RUNS.")] = None,
+    runner: Annotated[
+        str, typer.Option(metavar="NAME", help="subprocess (the default), or docker: each step in its image.")
+    ] = "",
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Take nothing from other runs.")] = False,
     resume: Annotated[str, typer.Option(metavar="ID", help="Continue a failed or interrupted run.")] = "",
     debug: Annotated[bool, typer.Option("--debug", help="Show whole tracebacks.")] = False,
@@ -19,12 +22,15 @@ def run(
 ) -> None:
     """Run an experiment's whole pipeline here: prepare, train, evaluate, export."""
     from components.core.errors import StepError
+    from components.core.rooms import nearest
     from pipelines.cli.output import debugging
     from pipelines.local import folder, session
 
     debugging(debug)
     root = folder.root(runs)
-    if resume and (experiment or set_ or no_cache):
+    if runner and runner not in folder.CACHES:
+        raise StepError(f"unknown runner {runner!r}", advice=nearest(runner, folder.CACHES), kind="settings")
+    if resume and (experiment or set_ or no_cache or runner):
         raise StepError(
             "--resume takes its experiment and settings from the run", advice="give the id alone", kind="settings"
         )
@@ -34,4 +40,13 @@ def run(
         raise StepError("which experiment?", advice=f"choose from {', '.join(names())}", kind="settings")
     if resume:
         raise typer.Exit(session.resume(folder.find(root, resume), debug=debug, as_json=as_json))
-    raise typer.Exit(session.start(experiment, set_ or [], root, cache=not no_cache, debug=debug, as_json=as_json))
+    code = session.start(
+        experiment,
+        set_ or [],
+        root,
+        runner=runner or "subprocess",
+        cache=not no_cache,
+        debug=debug,
+        as_json=as_json,
+    )
+    raise typer.Exit(code)

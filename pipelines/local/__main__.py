@@ -40,7 +40,7 @@ def main(folder: Path, lifeline: int) -> int:
 
     gc.enable()
     local.init(
-        runner=local.SubprocessRunner(use_venv=False),
+        runner=_runner(folder),
         pipeline_root=str(folder / "artifacts"),
         raise_on_error=True,
     )
@@ -52,6 +52,18 @@ def main(folder: Path, lifeline: int) -> int:
     finally:
         logs.flush()
     return 0
+
+
+def _runner(folder: Path) -> Any:
+    from kfp import local
+
+    record = json.loads((folder / "run.json").read_text())
+    if record.get("runner") != "docker":
+        return local.SubprocessRunner(use_venv=False)
+    from pipelines.local import containers
+    from pipelines.local.folder import Run
+
+    return containers.runner(Run(folder), record)
 
 
 def _keep_tidy(lifeline: int) -> None:

@@ -18,7 +18,9 @@ from components.core.rooms import nearest
 FILE = "run.json"
 LATEST = "latest"
 # Shared by every run below the same root, and pruned together with them.
-STORE, CACHE, CHECKPOINTS, REGISTRY = ".store", ".cache", ".checkpoints", "registry"
+STORE, CHECKPOINTS, REGISTRY = ".store", ".checkpoints", "registry"
+# Runner -> kept results. Their keys are alike, but a container has the locked packages, and this machine what it has.
+CACHES = {"subprocess": ".cache", "docker": ".cache-docker"}
 ID = re.compile(r"^[0-9]{8}-[0-9]{6}-[a-z][a-z0-9_]*(-[0-9]+)?$")
 # kfp.local replaces this word by the interpreter's path wherever it stands in a step's command (kfp 2.17).
 REWRITTEN = "python3"

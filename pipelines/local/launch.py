@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from pipelines.local import folder, processes
+from pipelines.local.engine import UNIX, Engine
 from pipelines.local.folder import Run
 from pipelines.local.watch import Watch
 
@@ -34,11 +35,14 @@ def signals_noted() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def follow(run: Run, seen: list[int], *, cache: bool, debug: bool, show: Callable[[Watch], None]) -> int:
+def follow(
+    run: Run, seen: list[int], *, engine: Engine | None, cache: bool, debug: bool, show: Callable[[Watch], None]
+) -> int:
     """Run a run's pipeline and return its process's exit status.
 
     Args:
         seen: the list of ``signals_noted``: one in it ends the run within seconds.
+        engine: runs the steps in containers; None for processes.
         cache: whether other runs' results are taken.
         debug: whether a step's exceptions pass with their traceback.
         show: called several times a second.
@@ -51,7 +55,9 @@ def follow(run: Run, seen: list[int], *, cache: bool, debug: bool, show: Callabl
         shutil.rmtree(run.folder / TEMPORARY, ignore_errors=True)
         (run.folder / TEMPORARY).mkdir()
         watch = Watch(run.folder)
-        child, lifeline = _start(run, locks, _environment(run, cache, debug))
+        if engine:
+            engine.watch(run.folder)
+        child, lifeline = _start(run, locks, _environment(run, engine, cache, debug))
         try:
             while child.poll() is None and not seen:
                 watch.read()
@@ -61,6 +67,8 @@ def follow(run: Run, seen: list[int], *, cache: bool, debug: bool, show: Callabl
         finally:
             processes.end(child)
             os.close(lifeline)
+            if engine:
+                engine.close()
             shutil.rmtree(run.folder / TEMPORARY, ignore_errors=True)
         watch.read()
         show(watch)
@@ -87,7 +95,8 @@ def _start(run: Run, locks: tuple[int, ...], environment: dict[str, str]) -> tup
     return child, ours
 
 
-def _environment(run: Run, cache: bool, debug: bool) -> dict[str, str]:
+def _environment(run: Run, engine: Engine | None, cache: bool, debug: bool) -> dict[str, str]:
+    shared = run.root / folder.CACHES["docker" if engine else "subprocess"]
     return {
         **os.environ,
         # A folder named components in the current folder must not stand in for ours.
@@ -98,6 +107,7 @@ def _environment(run: Run, cache: bool, debug: bool) -> dict[str, str]:
         "TMPDIR": str(run.folder / TEMPORARY),
         "SUANLI_RUN": str(run.folder),
         # Without the shared cache a run still remembers its own results, to be resumed.
-        "SUANLI_CACHE": str(run.root / folder.CACHE if cache else run.folder / "finished"),
+        "SUANLI_CACHE": str(shared if cache else run.folder / "finished"),
         "SUANLI_DEBUG": "1" if debug else "",
+        **({"DOCKER_HOST": f"{UNIX}{engine.socket}"} if engine else {}),
     }

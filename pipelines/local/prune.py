@@ -17,7 +17,7 @@ class Pruned:
 
     Attributes:
         runs: ids of the removed runs.
-        shared: removed folders below ``.store``, ``.cache`` and ``.checkpoints``, relative to the folder of runs.
+        shared: removed folders below ``.store``, the caches and ``.checkpoints``, relative to the folder of runs.
         megabytes: the space that they took.
     """
 
@@ -50,16 +50,17 @@ def prune(runs: Path, keep: int, dry: bool = False) -> Pruned:
 
 
 def _shared(runs: Path) -> list[Path]:
-    folders = (folder.STORE, folder.CACHE, folder.CHECKPOINTS)
+    folders = (folder.STORE, *folder.CACHES.values(), folder.CHECKPOINTS)
     return sorted(path for name in folders for path in (runs / name).glob("*") if path.is_dir())
 
 
 def _used(run: Run) -> set[Path]:
     """The shared folders that a run needs, to be read, resumed or taken from the cache again."""
     found = set()
+    cache = run.root / folder.CACHES[run.read().get("runner", "subprocess")]
     for record in run.steps().values():
         if entry := record.get("entry"):
-            found.add(run.root / folder.CACHE / entry)
+            found.add(cache / entry)
         artifacts = [*record.get("inputs", {}).values(), *record.get("outputs", {}).values()]
         for artifact in artifacts:
             with suppress(OSError, ValueError, KeyError, TypeError):

@@ -87,7 +87,7 @@ def _commit() -> str:
 def concluded(run: Run, values: dict[str, Any], status: str) -> dict[str, Any]:
     """The record of a run that has ended, with what its steps left."""
     records = run.steps()
-    steps = {step: _step(record, values["images"].get(step, "")) for step, record in records.items()}
+    steps = {step: _step(record, _image(step, values)) for step, record in records.items()}
     for step in compiler.STEPS:
         steps.setdefault(step, {"state": "skipped" if status == "succeeded" else "waiting", "image": ""})
     finished = time.time()
@@ -104,12 +104,18 @@ def concluded(run: Run, values: dict[str, Any], status: str) -> dict[str, Any]:
     }
 
 
-def _step(record: dict[str, Any], image: str) -> dict[str, Any]:
+def _image(step: str, values: dict[str, Any]) -> dict[str, str]:
+    """The tag that a step's sources have, and the image that it ran in."""
+    found = {"image": values["images"].get(step, "")}
+    return found | ({"image_id": values["image_ids"][step]} if step in values.get("image_ids", {}) else {})
+
+
+def _step(record: dict[str, Any], image: dict[str, str]) -> dict[str, Any]:
     kept = ("state", "seconds", "cached", "from", "changed", "cause", "peak_mb")
     shown = {name: record[name] for name in kept if name in record}
     # The run is over: who still says that he runs has died without a word.
     died = {"state": "died"} if record["state"] == "running" else {}
-    return {**shown, **died, "image": image}
+    return {**shown, **died, **image}
 
 
 def _decision(run: Run) -> dict[str, Any]:

@@ -4,29 +4,45 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 from components.core.errors import StepError
 from components.core.files import write_atomically
-from pipelines import experiment, targets
-from pipelines.local import cause, display, folder, launch, page, record
+from pipelines import compiler, experiment, targets
+from pipelines.local import cause, display, engine, folder, launch, page, record
+from pipelines.local.engine import Engine
 from pipelines.local.folder import Run
 from pipelines.local.watch import Watch
 
 
-def start(source: str, changes: list[str], runs: Path, *, cache: bool, debug: bool, as_json: bool) -> int:
+def start(source: str, changes: list[str], runs: Path, *, runner: str, cache: bool, debug: bool, as_json: bool) -> int:
     """Run an experiment from its beginning and return the command's exit status.
 
     Raises:
-        StepError: a setting is wrong, or the folder of runs cannot be written; nothing has been started or created.
+        StepError: a setting is wrong, there is no engine or image for the runner, or the folder of runs cannot be
+            written; nothing has been started or created.
     """
     named = experiment.load(source).with_settings(changes)
     record.check(named)
-    values = record.asked(named, targets.local(runs), source, cache)
-    with launch.signals_noted() as seen:
+    values = {**record.asked(named, targets.local(runs), source, cache), "runner": runner}
+    with launch.signals_noted() as seen, _engine(values) as opened:
         run = folder.create(runs, named.name)
-        return _through(run, _begun(run, values), seen, debug, as_json)
+        return _through(run, _begun(run, values), seen, opened, debug, as_json)
+
+
+@contextmanager
+def _engine(values: dict[str, Any]) -> Iterator[Engine | None]:
+    """The container engine of a run that wants one; which images it has for the steps joins the record."""
+    if values.get("runner") != "docker":
+        yield None
+        return
+    prefix = f"{values['target']['image_prefix']}-{compiler.CPU}"
+    with engine.opened({step: f"{prefix}:{tag}" for step, tag in values["images"].items()}) as opened:
+        values["image_ids"] = opened.images
+        yield opened
 
 
 def _begun(run: Run, values: dict[str, Any]) -> dict[str, Any]:
@@ -54,7 +70,8 @@ def reproduce(first: Run, *, as_json: bool) -> tuple[int, Run]:
     again = experiment.Experiment.from_sections(before["parameters"])
     named = experiment.Named(before["experiment"], before["description"], again)
     values = record.asked(named, targets.local(first.root), before["source"], cache=False)
-    with launch.signals_noted() as seen:
+    values["runner"] = before.get("runner", "subprocess")
+    with launch.signals_noted() as seen, _engine(values) as opened:
         second = folder.create(first.root, named.name)
         # A registry of its own, with the champion of that time: the present one is left alone.
         values["target"]["registry"] = str(second.folder / folder.REGISTRY)
@@ -63,7 +80,7 @@ def reproduce(first: Run, *, as_json: bool) -> tuple[int, Run]:
         values["reproduces"] = first.id
         # With --json, the comparison is the only answer on stdout.
         quiet = sys.stderr if as_json else sys.stdout
-        return _through(second, _begun(second, values), seen, False, False, quiet), second
+        return _through(second, _begun(second, values), seen, opened, False, False, quiet), second
 
 
 def resume(run: Run, *, debug: bool, as_json: bool) -> int:
@@ -83,7 +100,7 @@ def resume(run: Run, *, debug: bool, as_json: bool) -> int:
             advice=f"see suanli runs show {run.id}",
             kind="conflict",
         )
-    with launch.signals_noted() as seen:
+    with launch.signals_noted() as seen, _engine(values) as opened:
         values |= {"status": "running", "attempts": values["attempts"] + 1, "resumed": time.time()}
         for name in ("cause", "finished"):
             values.pop(name, None)
@@ -91,7 +108,7 @@ def resume(run: Run, *, debug: bool, as_json: bool) -> int:
             if left["state"] != "succeeded":
                 (run.folder / "steps" / f"{step}.json").unlink()
         run.write(values)
-        return _through(run, values, seen, debug, as_json)
+        return _through(run, values, seen, opened, debug, as_json)
 
 
 def _bring_champion(first: Run, registry: Path, to: Path) -> None:
@@ -104,7 +121,13 @@ def _bring_champion(first: Run, registry: Path, to: Path) -> None:
 
 
 def _through(
-    run: Run, values: dict[str, Any], seen: list[int], debug: bool, as_json: bool, stream: TextIO | None = None
+    run: Run,
+    values: dict[str, Any],
+    seen: list[int],
+    opened: Engine | None,
+    debug: bool,
+    as_json: bool,
+    stream: TextIO | None = None,
 ) -> int:
     """Follow a run to its end, conclude its record, write its page and say what became of it."""
     stream = stream or (sys.stderr if as_json else sys.stdout)
@@ -115,7 +138,7 @@ def _through(
             watched[:] = [watch]
             show(watch)
 
-        code = launch.follow(run, seen, cache=values["cache"], debug=debug, show=both)
+        code = launch.follow(run, seen, engine=opened, cache=values["cache"], debug=debug, show=both)
     status = "interrupted" if seen else "failed" if code else "succeeded"
     values = record.concluded(run, values, status)
     if status == "failed":

@@ -1,0 +1,226 @@
+"""A step in a container: what it may see and use, and how kfp.local runs it."""
+
+import codecs
+import os
+import resource
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipelines.local import engine
+from pipelines.local.folder import Run
+
+HOME = "/home/suanli"
+# Big files go to TMPDIR, which is in the run's folder; what packages write elsewhere is small.
+TMPFS = dict.fromkeys(("/tmp", HOME), "mode=1777,size=256m")
+SHARED_MEMORY = "1g"
+MOST_FILES = 2**20
+# The caller's variables that decide about numbers and devices; others stay outside.
+PASSED = ("TF_", "XLA_", "KERAS_", "JAX_", "OMP_", "NPROC")
+# With the network come the ways to it.
+PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+# Settings of a data source that may name a folder or file of the user.
+PLACES = ("folder", "directory", "file", "path")
+# Data sources that download: by name, or by a setting that begins with a bucket.
+DOWNLOADS = ("tfds",)
+REMOTE = "gs://"
+# How a shell tells of an exit by signal: 128 and the signal's number.
+SIGNALLED, KILLED = 128, 137
+
+
+def runner(run: Run, record: Mapping[str, Any]) -> Any:
+    """kfp's runner for containers, with another way to run one.
+
+    kfp 2.17 lets the engine remove a container before it asks for the exit status, and takes a container that is gone
+    for a success (kubeflow/pipelines#13332).
+    """
+    from kfp import local
+    from kfp.local import docker_task_handler
+
+    # A run that was cut off together with its keeper left its container at work.
+    engine.end_containers(os.environ["DOCKER_HOST"].removeprefix(engine.UNIX), str(run.folder))
+    docker_task_handler.run_docker_container = partial(_run, run, record)
+    return local.DockerRunner()
+
+
+def _run(
+    run: Run,
+    record: Mapping[str, Any],
+    *,
+    command: list[str],
+    environment: Mapping[str, str] | None = None,
+    **_: Any,
+) -> int:
+    """Run one step's container to its end, print what it prints, remove it, and return its exit status."""
+    import docker
+
+    # A step may be silent for hours, so no time limit for an answer.
+    client = docker.from_env(timeout=None)
+    step = step_of(command)
+    try:
+        options = {**isolation(client.info()), **access(step, run, record)}
+        options["environment"] = {**(environment or {}), **options["environment"]}
+        container = client.containers.create(record["image_ids"][step], command, **options)
+        try:
+            container.start()
+            for line in lines(container.logs(stream=True, follow=True)):
+                print(line)
+            status = int(container.wait()["StatusCode"])
+            container.reload()
+            out_of_memory = bool(container.attrs["State"].get("OOMKilled"))
+        finally:
+            container.remove(force=True)
+    except (docker.errors.DockerException, OSError) as error:
+        print(f"error: the container engine: {' '.join(str(error).split())}")
+        return 1
+    finally:
+        client.close()
+    if status:
+        print(f"error: {ended(status, out_of_memory)}" if status > SIGNALLED else f"exit status {status}")
+    return status
+
+
+def step_of(command: list[str]) -> str:
+    """Which step a command runs. The image does not tell: kfp.local leaves a parameter in its place."""
+    return command[command.index("--function_to_execute") + 1]
+
+
+def ended(status: int, out_of_memory: bool) -> str:
+    """What ended a container that did not end by itself."""
+    if out_of_memory:
+        return "out of memory; use a smaller batch size or a larger machine"
+    if status == KILLED:
+        return "killed from outside, or by the system for want of memory"
+    return f"ended by signal {status - SIGNALLED}"
+
+
+def lines(chunks: Iterable[bytes]) -> Iterable[str]:
+    """Whole lines, however the engine cut the bytes."""
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    rest = ""
+    for chunk in chunks:
+        *whole, rest = (rest + decode(chunk)).split("\n")
+        yield from whole
+    if rest:
+        yield rest
+
+
+# --- what it may do --------------------------------------------------------------------------------------------------
+
+
+def isolation(info: Mapping[str, Any]) -> dict[str, Any]:
+    """What holds for every step: no privilege, nothing to write but what is mounted, the caller's own limits.
+
+    Args:
+        info: what the engine says of itself.
+    """
+    import docker
+
+    security = info.get("SecurityOptions") or []
+    # With a rootless engine the container's root is the caller, and every other user is somebody else.
+    rootless = info.get("Rootless") or any("name=rootless" in option for option in security)
+    # Mounted folders keep their SELinux labels: they are the user's.
+    unlabelled = ["label=disable"] if any("name=selinux" in option for option in security) else []
+    return {
+        "user": "0:0" if rootless else f"{os.getuid()}:{os.getgid()}",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges", *unlabelled],
+        "tmpfs": TMPFS,
+        "shm_size": SHARED_MEMORY,
+        "working_dir": HOME,
+        "ulimits": [docker.types.Ulimit(name=name, soft=soft, hard=hard) for name, soft, hard in _limits()],
+        "log_config": docker.types.LogConfig(type="json-file"),
+        **_processors(info),
+    }
+
+
+def _limits() -> list[tuple[str, int, int]]:
+    """The caller's own limits of files and processes: an engine's default may be above what it is allowed to grant."""
+    pids = Path("/proc/sys/kernel/pid_max")
+    most = {"nofile": MOST_FILES, "nproc": int(pids.read_text()) if pids.is_file() else MOST_FILES}
+    held = {"nofile": resource.getrlimit(resource.RLIMIT_NOFILE), "nproc": resource.getrlimit(resource.RLIMIT_NPROC)}
+    capped = {name: [most[name] if value < 0 else min(value, most[name]) for value in held[name]] for name in most}
+    return [(name, soft, hard) for name, (soft, hard) in capped.items()]
+
+
+def _processors(info: Mapping[str, Any]) -> dict[str, str]:
+    """The caller's processors where these are not all of the engine's: results are equal for equal threads only."""
+    if not hasattr(os, "sched_getaffinity"):
+        return {}
+    ours = sorted(os.sched_getaffinity(0))
+    return {"cpuset_cpus": ",".join(map(str, ours))} if len(ours) < int(info.get("NCPU", 0)) else {}
+
+
+def access(step: str, run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
+    """What one step may see: its folders under their own paths, its variables, and the network where it downloads."""
+    import docker
+
+    data = record["parameters"]["data"]
+    online = step == "prepare" and downloads(data)
+    variables = _variables(online)
+    mounted = folders(step, run, record)
+    if step == "prepare" and data["name"] in DOWNLOADS:
+        kept = os.environ.get("TFDS_DATA_DIR") or str(Path.home() / "tensorflow_datasets")
+        mounted.append((kept, kept, False))
+        variables["TFDS_DATA_DIR"] = kept
+    for source, _, _ in mounted:
+        # What the engine makes belongs to root.
+        Path(source).mkdir(parents=True, exist_ok=True)
+    if step == "prepare":
+        mounted += [(source, inside, True) for source, inside in places(data).items()]
+    mounts = [
+        docker.types.Mount(target, source, type="bind", read_only=read_only) for source, target, read_only in mounted
+    ]
+    return {
+        "mounts": mounts,
+        "environment": variables,
+        "labels": {engine.LABEL: str(run.folder), "suanli.step": step},
+        **({} if online else {"network_mode": "none"}),
+    }
+
+
+def folders(step: str, run: Run, record: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    """The run's own and the shared folders that a step needs: on this machine, inside, and whether only to be read."""
+    target = record["target"]
+    registry = f"{target['registry']}/{record['experiment']}"
+    needed = {
+        "prepare": {target["data_root"]: False},
+        "train": {target["data_root"]: True, target["checkpoint_root"]: False},
+        "evaluate": {target["data_root"]: True, registry: True},
+        "export": {target["data_root"]: True, registry: False},
+    }[step]
+    if step in {"prepare", "train"} and record["cache"]:
+        needed[os.environ["SUANLI_CACHE"]] = False
+    own = [(str(run.folder), str(run.folder), False)]
+    shared = [
+        (path, path, read_only) for path, read_only in needed.items() if not Path(path).is_relative_to(run.folder)
+    ]
+    return own + shared
+
+
+def places(data: Mapping[str, Any]) -> dict[str, str]:
+    """The user's folders and files that a data source reads: on this machine -> where the step looks for them."""
+    named = {str(data[key]) for key in PLACES if isinstance(data.get(key), str) and not data[key].startswith(REMOTE)}
+    found = {}
+    for name in named:
+        source = os.path.normpath(Path(name).expanduser().absolute())
+        inside = f"{HOME}{name[1:]}" if name.startswith("~/") else name
+        # What does not exist is the step's to tell.
+        if Path(source).exists():
+            found[source] = os.path.normpath(Path(HOME, inside))
+    return found
+
+
+def downloads(data: Mapping[str, Any]) -> bool:
+    """Whether a data source is read over the network."""
+    return data["name"] in DOWNLOADS or any(str(value).startswith(REMOTE) for value in data.values())
+
+
+def _variables(online: bool) -> dict[str, str]:
+    """The step's variables, as launch made them, and the caller's that decide about numbers."""
+    names = ("PYTHONSAFEPATH", "PYTHONUNBUFFERED", "TMPDIR", "SUANLI_RUN", "SUANLI_CACHE", "SUANLI_DEBUG")
+    passed = [name for name in os.environ if name.startswith(PASSED)]
+    proxies = [name for name in PROXIES if online and name in os.environ]
+    return {"HOME": HOME, **{name: os.environ[name] for name in (*names, *passed, *proxies)}}
