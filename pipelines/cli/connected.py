@@ -29,12 +29,12 @@ def connection(host: str, namespace: str, target: "Target | None" = None) -> "Co
 
     given = {"host": host or None, "namespace": namespace or None}
     if target:
-        given["host"] = given["host"] or (None if _elsewhere(os.environ) else target.host or None)
+        given["host"] = given["host"] or (None if elsewhere(os.environ) else target.host or None)
         given["namespace"] = given["namespace"] or os.environ.get("SUANLI_NAMESPACE") or target.namespace
     return from_environment(given)
 
 
-def _elsewhere(environ: "Mapping[str, str]") -> bool:
+def elsewhere(environ: "Mapping[str, str]") -> bool:
     """Whether the environment names a server, which then comes before the target's."""
     from pipelines.cluster.kubeflow.connection import VARIABLES
 

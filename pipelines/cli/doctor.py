@@ -1,23 +1,16 @@
-"""``suanli doctor``: whether this machine can run the default experiment, and what to do where it cannot."""
+"""``suanli doctor``: whether this machine, and a cluster where one is named, can run experiments."""
 
-import os
-import platform
-import shutil
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.finding import Finding
+from pipelines.cli.asked import AsJson
+from pipelines.cli.connected import Host, KubeContext, Namespace
 
-# The whole of fashion_mnist's run, with its cache and formats, and room to breathe.
-DISK_GB = 2.0
-MEMORY_GB = 4.0
-SHARED_MEMORY_MB = 64
-DATA = Path("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz")
+if TYPE_CHECKING:
+    from pipelines.finding import Finding
+
 # What the steps import: package -> the distribution's name.
 STEPS_NEED = {
     "tensorflow": "tensorflow-cpu",
@@ -34,104 +27,40 @@ STEPS_NEED = {
 
 
 def doctor(
+    target: Annotated[str, typer.Option(metavar="NAME", help="An installation in targets.toml.")] = "",
+    host: Host = "",
+    namespace: Namespace = "",
+    kube_context: KubeContext = "",
     runs: Annotated[Path | None, typer.Option(help="The folder of runs; also SUANLI_RUNS.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Check this machine: Python, packages, data, disk, memory and processor. Exit 1 where a run would fail."""
-    from pipelines.cli import output
-    from pipelines.local import folder
+    """Check this machine, and the cluster of a target, host or context. Exit 1 where a run would fail."""
+    import sys
 
-    root = folder.root(runs)
-    checks: list[Callable[[], Iterator[Finding]]] = [_python, _packages, _locks, _data, _processor, _memory]
-    findings = [finding for check in checks for finding in check()] + list(_disk(root))
+    from pipelines.cli import output, preflight
+    from pipelines.local import folder, machine
+
+    # What was named wrongly is told before anything is looked at.
+    root, cluster = folder.root(runs), _cluster(target, host, namespace, kube_context)
+    findings = [*machine.findings(root, STEPS_NEED), *cluster]
     if as_json:
         output.as_document([finding._asdict() for finding in findings])
     else:
-        output.columns([(f.level, f.what, f.found, f.advice) for f in findings])
+        preflight.show(findings, sys.stdout)
     raise typer.Exit(int(any(finding.level == "fail" for finding in findings)))
 
 
-def _python() -> Iterator[Finding]:
-    good = sys.version_info >= (3, 11)
-    yield Finding("ok" if good else "fail", "python", platform.python_version(), "" if good else "use 3.11 or newer")
+def _cluster(name: str, host: str, namespace: str, kube_context: str) -> "list[Finding]":
+    """The findings about a cluster; none where nothing names one."""
+    import os
 
+    from pipelines.cli import connected
 
-def _packages() -> Iterator[Finding]:
-    from importlib import util
+    if not (name or host or namespace or kube_context or connected.elsewhere(os.environ)):
+        return []
+    from pipelines import targets
+    from pipelines.cluster import doctor
+    from pipelines.hardware import catalog
 
-    for package, distribution in {"kfp": "kfp", "kfp.kubernetes": "kfp-kubernetes", **STEPS_NEED}.items():
-        try:
-            present = util.find_spec(package) is not None
-        except ModuleNotFoundError:
-            present = False
-        if present:
-            yield Finding("ok", distribution, _version(distribution))
-        else:
-            yield Finding("fail", distribution, "absent", "make setup, or pip install 'suanli[cpu]'")
-
-
-def _version(distribution: str) -> str:
-    from importlib import metadata
-
-    with suppress(metadata.PackageNotFoundError):
-        return metadata.version(distribution)
-    return "installed under another name"
-
-
-def _locks() -> Iterator[Finding]:
-    from importlib import metadata
-
-    from components.core.sources import LOCKS, ROOT
-
-    path = ROOT / LOCKS["cpu"]
-    if not path.is_file():
-        yield Finding("warn", "lock file", "absent", "run from the checkout to compare versions")
-        return
-    locked = dict(line.split()[0].split("==") for line in path.read_text().splitlines() if line[:1].isalnum())
-    other = []
-    for name, version in locked.items():
-        with suppress(metadata.PackageNotFoundError):
-            if (present := metadata.version(name)) != version:
-                other.append(f"{name} {present} (locked: {version})")
-    if other:
-        yield Finding("warn", "lock file", f"{len(other)} differ: {', '.join(other[:3])}", "make setup")
-    else:
-        yield Finding("ok", "lock file", f"{len(locked)} versions as in {LOCKS['cpu']}")
-
-
-def _data() -> Iterator[Finding]:
-    if DATA.is_file():
-        yield Finding("ok", "fashion_mnist", str(DATA.parent))
-    else:
-        yield Finding("warn", "fashion_mnist", "not installed", "make data; else TensorFlow Datasets downloads it")
-
-
-def _processor() -> Iterator[Finding]:
-    from pipelines.local.record import cores
-
-    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
-    fast = "amx_bf16" in flags
-    speed = "bfloat16 in hardware (AMX)" if fast else "no AMX: auto precision is float32"
-    yield Finding("ok", "processor", f"{cores()} cores, {speed}")
-
-
-def _memory() -> Iterator[Finding]:
-    with suppress(ValueError, OSError):
-        gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-        good = gigabytes >= MEMORY_GB
-        yield Finding("ok" if good else "warn", "memory", f"{gigabytes:.0f} GB", "" if good else "expect slow runs")
-    with suppress(OSError):
-        free = shutil.disk_usage("/dev/shm").total / 1e6
-        good = free > SHARED_MEMORY_MB
-        advice = "" if good else "input pipelines with worker processes need more: docker run --shm-size 1g"
-        yield Finding("ok" if good else "warn", "/dev/shm", f"{free:,.0f} MB", advice)
-
-
-def _disk(runs: Path) -> Iterator[Finding]:
-    existing = next(path for path in (runs, *runs.parents) if path.exists())
-    if not os.access(existing, os.W_OK):
-        yield Finding("fail", "runs folder", f"{runs} cannot be written", "give another with --runs or SUANLI_RUNS")
-        return
-    free = shutil.disk_usage(existing).free / 1e9
-    good = free >= DISK_GB
-    yield Finding("ok" if good else "warn", "disk", f"{free:.1f} GB free in {existing}", "" if good else "free some")
+    target = targets.load(name, Path()) if name else None
+    return doctor.findings(connected.connection(host, namespace, target), kube_context, target, catalog.load(Path()))

@@ -15,7 +15,7 @@ from pipelines.targets import Target
 # What the planner says of a rung: an estimate, why the rung cannot hold the job, or why it cannot tell.
 Estimate = Line | Refusal | str
 
-BUILD = "build it (images/README.md) and push it under this tag"
+BUILD = "make images push TARGETS=... REGISTRY=... (images/README.md)"
 # Below this share of the chip's memory, nothing needs to be said.
 CLOSE = 0.9
 
@@ -46,7 +46,7 @@ def offline(
             yield _time(rung, line)
         if rung.spot:
             yield from _spot(rung, target, line if isinstance(line, Line) else None)
-    yield from _roots(target)
+    yield from roots(target, "data_root", "registry")
     yield from _images(submission)
 
 
@@ -94,8 +94,9 @@ def _loss(line: Line | None) -> str:
     return f": expect {expected.seconds / 3600:,.2f} h instead of {line.hours(spot=True):,.2f} h"
 
 
-def _roots(target: Target) -> Iterator[Finding]:
-    for name in ("data_root", "registry"):
+def roots(target: Target, *names: str) -> Iterator[Finding]:
+    """Those of a target's roots that are no bucket."""
+    for name in names:
         place = getattr(target, name)
         if not place.startswith("gs://"):
             yield Finding("warn", name, f"{place} is each pod's own disk", "use gs://, or a volume that all pods mount")

@@ -10,12 +10,12 @@ import binaries
 import control_plane
 import gke
 import pytest
-from api import Api, eventually, names
-from clusters import Cluster
+from api import PATHS, SELECTOR, Api, eventually, names
+from clusters import Cluster, leave
 from control_plane import ControlPlane
 from steps import CATALOG
 
-GIVEN, REQUIRED = "SUANLI_TEST_KUBECONFIG", "SUANLI_REQUIRE_CLUSTER"
+GIVEN = "SUANLI_TEST_KUBECONFIG"
 HERE = Path(__file__).parent
 
 
@@ -40,21 +40,15 @@ def absent() -> str:
 def programs() -> Path:
     """The folder of the control plane's programs."""
     if reason := binaries.reason():
-        _leave(reason)
+        leave(reason)
     return binaries.folder() / "bin"
-
-
-def _leave(reason: str) -> None:
-    if os.environ.get(REQUIRED):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """One cluster for all tests; each test leaves it without pods and nodes of its own."""
     if reason := absent():
-        _leave(reason)
+        leave(reason)
     with ExitStack() as stack:
         plane = None
         if given := os.environ.get(GIVEN):
@@ -65,7 +59,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             api = Api(plane.kubeconfig())
         yield Cluster(api, plane)
         if not plane:
-            api.delete("/api/v1/nodes", labelSelector="type=kwok")
+            for kind in ("Node", "CustomResourceDefinition"):
+                api.delete(PATHS[kind], labelSelector=SELECTOR)
 
 
 @pytest.fixture

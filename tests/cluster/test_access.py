@@ -14,15 +14,16 @@ import pytest
 import steps
 from api import eventually
 from clusters import Cluster
+from command_line import workflow
 from control_plane import ControlPlane
-from kubeflow_namespace import LAUNCHER, NAMESPACE, ROOT
+from kubeflow_namespace import LAUNCHER, NAMESPACE, QUOTA, ROOT
 from steps import CATALOG
 
 from components.core.errors import StepError
 from pipelines.cluster.kube import classes
 from pipelines.cluster.kube import findings as kube
 from pipelines.cluster.kube.access import Access, listed, read
-from pipelines.cluster.kube.stuck import NODE_NAME, RUN, stuck
+from pipelines.cluster.kube.stuck import stuck, waiting
 from pipelines.finding import Finding
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.placement import Variant
@@ -36,10 +37,7 @@ AUTOSCALER = "/api/v1/namespaces/kube-system/configmaps"
 def kubeflow(cluster: Cluster) -> Iterator[Cluster]:
     """The prod overlay on a cluster with a pool of L4s and a default pool."""
     cluster.furnish([gke.node(L4), *gke.default_pool()])
-    with kubeflow_namespace.furnished(cluster):
-        kubeflow_namespace.apply(cluster, "prod")
-        quota = f"{ROOT}/resourcequotas/suanli-accelerators"
-        eventually(lambda: cluster.api.get(quota).get("status", {}).get("hard"), bool)
+    with kubeflow_namespace.prod(cluster):
         yield cluster
 
 
@@ -185,20 +183,14 @@ def test_a_pool_at_zero_is_a_warning(kubeflow: Cluster) -> None:
 
 def test_a_full_quota_refuses_a_pod_and_the_user_reads_why(tidy: Cluster) -> None:
     api, pod, way = tidy.api, steps.train(L4), reach(tidy.api.kubeconfig)
-    quota = f"{ROOT}/resourcequotas/suanli-accelerators"
-    was = api.get(quota)["spec"]
-    api.merge(quota, {"spec": {"hard": {"requests.nvidia.com/gpu": "1"}}})
-    try:
-        eventually(lambda: api.get(quota)["status"]["hard"]["requests.nvidia.com/gpu"], lambda hard: hard == "1")
+    with kubeflow_namespace.accelerators(tidy, 1):
         api.create(steps.manifest(pod, NAMESPACE, "first"))
-        eventually(lambda: api.get(quota)["status"]["used"]["requests.nvidia.com/gpu"], lambda used: used == "1")
+        eventually(lambda: api.get(QUOTA)["status"]["used"]["requests.nvidia.com/gpu"], lambda used: used == "1")
         status, message = api.status("POST", f"{ROOT}/pods", steps.manifest(pod, NAMESPACE, "second"))
         (before,) = [one for one in looked_at(way, pod, queue="") if "quota" in one.what]
         # A pod that asks for more than the whole quota will never be let in.
         two = steps.train(Rung(CATALOG["l4x2"]))
         (never,) = [one for one in looked_at(way, two, queue="") if "quota" in one.what]
-    finally:
-        api.merge(quota, {"spec": was})
     assert status == 403 and "exceeded quota: suanli-accelerators" in message
     assert before[:3] == (
         *("warn", "train: quota suanli-accelerators"),
@@ -206,20 +198,9 @@ def test_a_full_quota_refuses_a_pod_and_the_user_reads_why(tidy: Cluster) -> Non
     )
     assert never.level == "fail"
     api.create(workflow("second", message))
-    assert stuck(way, NAMESPACE, "second") == {"train": f"its pod is not let in: {message}"}
-
-
-def workflow(run: str, message: str) -> dict[str, Any]:
-    """A run whose pod the API server refused, as Argo keeps it."""
-    flow = f"training-{run}"
-    node = {"id": flow, "name": f"{flow}.root.train.executor", "displayName": "executor", "type": "Pod"}
-    return {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Workflow",
-        "metadata": {"name": flow, "namespace": NAMESPACE, "labels": {RUN: run}, "annotations": {NODE_NAME: flow}},
-        "spec": {"entrypoint": "entrypoint"},
-        "status": {"nodes": {flow: {**node, "phase": "Pending", "message": message}}},
-    }
+    told = {"train": f"its pod is not let in: {message}"}
+    assert stuck(way, NAMESPACE, "second") == told
+    assert waiting(way, NAMESPACE)["second"] == told
 
 
 def test_a_quota_on_cpu_refuses_what_the_preflight_says_it_will(tidy: Cluster) -> None:

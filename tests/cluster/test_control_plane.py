@@ -10,7 +10,7 @@ from typing import Any
 
 import binaries
 import pytest
-from api import eventually
+from api import PATHS, Api, eventually, names
 from control_plane import ControlPlane, running
 
 HERE = Path(__file__).parent
@@ -90,6 +90,26 @@ def test_everything_ends_with_whoever_started_it(ending: str, programs: Path, tm
     eventually(lambda: [pid for pid in pids if alive(pid)], lambda left: not left, patience=10)
 
 
+def test_a_given_cluster_is_used_and_left_as_it_was(programs: Path, tmp_path: Path) -> None:
+    """Tests that make nodes, pods and definitions, and one that wants processes, in a pytest of their own."""
+    files = [str(HERE / f"test_{name}.py") for name in ("overlays", "refusals", "control_plane")]
+    chosen = ("-k", "misspelt or pool_grows or readable_by_their_owner")
+    with running(programs, tmp_path) as plane:
+        api = Api(plane.kubeconfig())
+        before = kept(api)
+        environ = {**os.environ, "SUANLI_TEST_KUBECONFIG": str(api.kubeconfig)}
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", *files, *chosen]
+        done = subprocess.run(command, cwd=binaries.ROOT, env=environ, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+        assert "9 passed, 1 skipped" in done.stdout and "SUANLI_TEST_KUBECONFIG has no processes here" in done.stdout
+        eventually(lambda: kept(api), lambda left: left == before)
+
+
+def kept(api: Api) -> set[str]:
+    """What a cluster has beside namespaced objects."""
+    return set().union(*(names(api.items(PATHS[kind])) for kind in ("Namespace", "Node", "CustomResourceDefinition")))
+
+
 def test_a_program_that_cannot_start_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -105,10 +125,11 @@ def test_a_program_that_cannot_start_is_told_with_the_end_of_its_log(tmp_path: P
 
 def test_the_cache_folder_follows_the_versions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(binaries.GIVEN, raising=False)
+    monkeypatch.setenv("SUANLI_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(binaries, "MODULES", tmp_path)
     (tmp_path / "go.mod").write_text("require a v1\n")
     first = binaries.folder()
-    assert binaries.folder() == first
+    assert binaries.folder() == first and first.parent == tmp_path / "cache/control-plane"
     (tmp_path / "go.mod").write_text("require a v2\n")
     assert binaries.folder() != first
     monkeypatch.setenv(binaries.GIVEN, str(tmp_path))

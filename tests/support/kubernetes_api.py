@@ -184,6 +184,8 @@ class FakeKubernetes:
         text = b"<html>Sign in</html>" if fault and fault.act == "html" else json.dumps(found).encode()
         request.send_response(code)
         request.send_header("Content-Type", "application/json")
+        if code == 429:
+            request.send_header("Retry-After", "1")
         request.send_header("Content-Length", str(len(text)))
         request.end_headers()
         request.wfile.write(text)

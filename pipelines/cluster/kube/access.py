@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -9,10 +10,12 @@ from typing import Any, NamedTuple
 
 from components.core.errors import StepError
 from pipelines.cluster.kube import kubeconfig
+from pipelines.finding import Finding
 
 CONNECT_S, READ_S = 3.0, 5.0
 PAGE = 500
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+AGAIN = "try again; kubectl get --raw /readyz tells how the API server is"
 NO_ACCESS = "no kubeconfig (KUBECONFIG or ~/.kube/config), and this is no pod"
 
 
@@ -97,6 +100,11 @@ def access(
     except ForbiddenError:
         version = ""
     return Access(found.client, found.host, found.context, found.namespace, version, patience)
+
+
+def absent() -> Finding:
+    """The finding where there is no way in."""
+    return Finding("warn", "cluster", f"not looked at: {NO_ACCESS}", "set KUBECONFIG, or --kube-context")
 
 
 def read(way: Access, path: str, **query: str) -> dict[str, Any] | None:
@@ -185,7 +193,23 @@ def _call(
     body: Any = None,
     content: str = "application/json",
 ) -> dict[str, Any]:
-    """A request, asked once more where the connection was dropped: the server had closed one that was kept open.
+    """A request, made again for as long as the server asks for it (429 with Retry-After: too many requests, or a
+    resource whose definition is new) and patience lasts."""
+    from kubernetes.client import ApiException
+
+    until = time.monotonic() + way.patience
+    while True:
+        try:
+            return _once(way, method, path, query, body, content)
+        except ApiException as error:
+            pause = (error.headers or {}).get("Retry-After", "")
+            if error.status != 429 or not pause.isdigit() or time.monotonic() + int(pause) >= until:
+                raise
+        time.sleep(int(pause))
+
+
+def _once(way: Access, method: str, path: str, query: list[tuple[str, str]], body: Any, content: str) -> dict[str, Any]:
+    """A request, made once more where the connection was dropped: the server had closed one that was kept open.
 
     Plain JSON in place of the client's classes: these refuse whole lists for one field that a server leaves out.
     """
@@ -215,7 +239,11 @@ def _call(
         else:
             break
     if not isinstance(found, dict):
-        raise StepError(f"{way.host} is no Kubernetes API: it answers with something else", kind="settings")
+        raise StepError(
+            f"{way.host} is no Kubernetes API: it answers with something else",
+            advice=f"check the server of the context {way.context}",
+            kind="settings",
+        )
     return found
 
 
@@ -253,8 +281,10 @@ def _told(way: Access, path: str, error: Any) -> StepError:
         case 403:
             return ForbiddenError(f"no right to {path}: {message}", kind="settings")
         case 0 | None:
-            return StepError(f"no answer from the cluster at {way.host}: {message}", kind="resources")
-    return StepError(f"the cluster at {way.host} answers {error.status} for {path}: {message}", kind="resources")
+            return StepError(f"no answer from the cluster at {way.host}: {message}", advice=AGAIN, kind="resources")
+    return StepError(
+        f"the cluster at {way.host} answers {error.status} for {path}: {message}", advice=AGAIN, kind="resources"
+    )
 
 
 def _message(error: Any) -> str:

@@ -18,6 +18,10 @@ IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 PLUGIN_PATIENCE_S = 20.0
 
 
+class ContextError(StepError):
+    """A context was asked for that no kubeconfig has."""
+
+
 class Loaded(NamedTuple):
     """A client's settings, with the context's name and namespace."""
 
@@ -43,7 +47,7 @@ def load(context: str, environ: Mapping[str, str]) -> Loaded | None:
     if named:
         raise StepError(f"KUBECONFIG names no file that exists: {named}", advice="unset it or mend it", kind="settings")
     if context:
-        raise StepError(f"no kubeconfig for the context {context!r}: {DEFAULT} does not exist", kind="settings")
+        raise ContextError(f"no kubeconfig for the context {context!r}: {DEFAULT} does not exist", kind="settings")
     if "KUBERNETES_SERVICE_HOST" in environ:
         return _from_inside(environ)
     return None
@@ -120,7 +124,8 @@ def _chosen(merged: Mapping[str, Any], context: str, shown: str) -> tuple[str, M
     body = _named(merged["contexts"], name).get("context")
     if not body:
         advice = nearest(name, known) if known else "it has no contexts"
-        raise StepError(f"no context {name!r} in {shown}", advice=advice, kind="settings")
+        kind = ContextError if context else StepError
+        raise kind(f"no context {name!r} in {shown}", advice=advice, kind="settings")
     if not _named(merged["clusters"], body.get("cluster", "")).get("cluster", {}).get("server"):
         raise StepError(f"context {name!r} in {shown} names a cluster that has no server there", kind="settings")
     return name, body

@@ -27,7 +27,7 @@ def quotas(steps: str, pod: Pod, objects: Objects, ranges: Objects) -> Iterator[
         for key, text in hard.items():
             needed = _needed(key, requests, limits)
             what = f"{steps}: quota {name}"
-            resource = key.removeprefix("requests.").removeprefix("limits.")
+            resource = _resource(key)
             if needed is None:
                 if not scoped:
                     kind = "limit" if key.startswith("limits.") else "request"
@@ -44,12 +44,32 @@ def quotas(steps: str, pod: Pod, objects: Objects, ranges: Objects) -> Iterator[
                 yield Finding("warn", what, found, "it waits until other pods end, or have the quota raised")
 
 
+def left(objects: Objects) -> Iterator[Finding]:
+    """What is left of each of a namespace's quotas."""
+    for quota in objects:
+        name, status = quota["metadata"]["name"], quota.get("status", {})
+        hard: Mapping[str, str] = status.get("hard") or quota.get("spec", {}).get("hard") or {}
+        rest = {key: quantity(text) - quantity(status.get("used", {}).get(key, "0")) for key, text in hard.items()}
+        full = [key for key, amount in rest.items() if amount <= 0 < quantity(hard[key])]
+        found = ", ".join(f"{key}: {shown(_resource(key), rest[key])} left of {text}" for key, text in hard.items())
+        if full:
+            advice = f"pods that ask for {', '.join(full)} are not let in until others end, or the quota is raised"
+            yield Finding("warn", f"quota {name}", found, advice)
+        else:
+            yield Finding("ok", f"quota {name}", found)
+
+
+def _resource(key: str) -> str:
+    """What an entry of a quota is about."""
+    return key.removeprefix("requests.").removeprefix("limits.")
+
+
 def _needed(key: str, requests: Amounts, limits: Amounts) -> Decimal | None:
     """What a pod takes of one entry of a quota: 0 of what it does not ask for, None where it must ask and does not."""
     if key in COUNTED:
         return Decimal(1)
     amounts = limits if key.startswith("limits.") else requests
-    resource = key.removeprefix("limits.").removeprefix("requests.")
+    resource = _resource(key)
     return amounts.get(resource) if resource in COMPUTE else amounts.get(resource, Decimal(0))
 
 

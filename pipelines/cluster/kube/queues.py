@@ -16,6 +16,7 @@ from pipelines.hardware.pods import QUEUE_LABEL
 KUEUE = "kueue.x-k8s.io"
 # The first one that the server serves: v1beta1 is deprecated, and the only one before Kueue 0.15.
 VERSIONS = ("v1beta2", "v1beta1")
+OTHER = "have it mended, or take another --queue"
 # Classes that GKE brings itself, without an object.
 BUILT_IN = {"Accelerator", "Balanced", "Performance", "Scale-Out", "autopilot", "autopilot-spot", "general-purpose"}
 
@@ -46,11 +47,11 @@ def queue(way: Access, namespace: str, name: str, pods: Sequence[Pod], labels: M
         labels: the namespace's labels, which the cluster queue may select.
     """
     what = f"queue {name}"
-    version = _version(way)
-    if not version:
+    served = version(way)
+    if not served:
         yield Finding("fail", what, "the cluster has no Kueue", "submit without --queue, or have Kueue installed")
         return
-    root = f"/apis/{KUEUE}/{version}"
+    root = f"/apis/{KUEUE}/{served}"
     local = read(way, f"{root}/namespaces/{namespace}/localqueues/{name}")
     if local is None:
         yield Finding(
@@ -60,7 +61,7 @@ def queue(way: Access, namespace: str, name: str, pods: Sequence[Pod], labels: M
     if (policy := local.get("spec", {}).get("stopPolicy", "None")) != "None":
         yield Finding("warn", what, f"it is stopped ({policy})", "it admits nothing until it is started again")
     if reason := _inactive(local):
-        yield Finding("fail", what, f"it is not active: {reason}")
+        yield Finding("fail", what, f"it is not active: {reason}", OTHER)
     target = local.get("spec", {}).get("clusterQueue", "")
     try:
         cluster_queue = read(way, f"{root}/clusterqueues/{target}")
@@ -68,13 +69,13 @@ def queue(way: Access, namespace: str, name: str, pods: Sequence[Pod], labels: M
         yield Finding("warn", what, f"no right to get clusterqueues.{KUEUE}", f"what {target} holds is not checked")
         return
     if cluster_queue is None:
-        yield Finding("fail", what, f"its cluster queue {target} does not exist")
+        yield Finding("fail", what, f"its cluster queue {target} does not exist", OTHER)
         return
     groups = _groups(way, root, cluster_queue.get("spec", {}))
     yield from _holds(what, cluster_queue, groups, [pod for pod in pods if pod.labels.get(QUEUE_LABEL) == name], labels)
 
 
-def _version(way: Access) -> str:
+def version(way: Access) -> str:
     """The version to read Kueue's objects in; empty where it is not installed."""
     group = read(way, f"/apis/{KUEUE}") or {}
     served = {each["version"] for each in group.get("versions", ())}
@@ -102,7 +103,7 @@ def _holds(
 ) -> Iterator[Finding]:
     name, spec = queue["metadata"]["name"], queue.get("spec", {})
     if reason := _inactive(queue):
-        yield Finding("fail", what, f"its cluster queue {name} is not active: {reason}")
+        yield Finding("fail", what, f"its cluster queue {name} is not active: {reason}", OTHER)
         return
     if not _selects(spec.get("namespaceSelector"), labels):
         yield Finding(

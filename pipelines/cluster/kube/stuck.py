@@ -1,7 +1,7 @@
 """Why a run's steps do not start: the scheduler's, the queue's, the registry's and the quota's reasons in words."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from pipelines.cluster.kube.access import Access, ForbiddenError, listed
@@ -12,7 +12,10 @@ from pipelines.hardware.pods import QUEUE_LABEL
 # Source: kubeflow/pipelines at 2.17.0: backend/src/common/util/consts.go, and the DAG tasks that
 # backend/src/v2/compiler/argocompiler/{dag,container}.go makes: <task>-driver, and <task> with its one task "executor".
 RUN = "pipeline/runid"
+OF_KUBEFLOW = "pipelines.kubeflow.org/v2_component=true"
 NODE_NAME = "workflows.argoproj.io/node-name"
+# Argo's label for the workflows that are not over (workflow/common/common.go: LabelKeyPhase).
+AT_WORK = "workflows.argoproj.io/phase=Running"
 # What stands in a node selector only of pods that are to have an accelerator.
 PROMISES = {GPU_LABEL: RESOURCES["gpu"], TPU_LABEL: RESOURCES["tpu"]}
 GATES = {"kueue.x-k8s.io/admission": "waiting for quota in the queue {queue}"}
@@ -70,15 +73,38 @@ def stuck(way: Access, namespace: str, run_id: str, promised: Iterable[Promised]
         StepError: the cluster cannot be reached, or the pods may not be listed.
     """
     limits = {pod.step: pod.limits for pod in promised}
+    refused = _refused(way, namespace, f"{RUN}={run_id}").get(run_id, {})
+    return {**refused, **_reasons(way, namespace, pods_of(way, namespace, run_id), limits)}
+
+
+def waiting(way: Access, namespace: str) -> dict[str, dict[str, str]]:
+    """Run -> step -> why it does not start, as :func:`stuck` says it, of all runs of a namespace that are not over.
+
+    Raises:
+        StepError: as :func:`stuck`.
+    """
+    pods: dict[str, list[dict[str, Any]]] = {}
+    for pod in listed(way, f"/api/v1/namespaces/{namespace}/pods", labelSelector=OF_KUBEFLOW):
+        pods.setdefault(pod["metadata"]["labels"].get(RUN, ""), []).append(pod)
+    refused = _refused(way, namespace, AT_WORK)
+    found = {
+        run: {**refused.get(run, {}), **_reasons(way, namespace, pods.get(run, ()), {})} for run in {**refused, **pods}
+    }
+    return {run: reasons for run, reasons in found.items() if run and reasons}
+
+
+def _reasons(
+    way: Access, namespace: str, pods: Iterable[Mapping[str, Any]], limits: Mapping[str, Mapping[str, str]]
+) -> dict[str, str]:
     reasons: dict[str, str] = {}
-    for pod in pods_of(way, namespace, run_id):
+    for pod in pods:
         step = step_of(pod)
         reason = _reason(pod) or lost_accelerator(pod, limits.get(step))
         if reason and pod["status"].get("phase") == "Pending":
             reason = "; ".join(filter(None, (reason, _scaling(way, namespace, pod))))
         if reason:
             reasons.setdefault(step, reason)
-    return {**_refused(way, namespace, run_id), **reasons}
+    return reasons
 
 
 def pods_of(way: Access, namespace: str, run_id: str) -> list[dict[str, Any]]:
@@ -203,19 +229,19 @@ def _scaling(way: Access, namespace: str, pod: Mapping[str, Any]) -> str:
     return f"{SCALING[last['reason']]} ({' '.join(last.get('message', '').split())[:300]})"
 
 
-def _refused(way: Access, namespace: str, run_id: str) -> dict[str, str]:
-    """Step -> why its pod was not even created: Argo keeps trying where a quota is exceeded, and says so here only."""
+def _refused(way: Access, namespace: str, selector: str) -> dict[str, dict[str, str]]:
+    """Run -> step -> why its pod was not even created: Argo keeps trying where a quota is exceeded, and says so here
+    only."""
     try:
-        flows = listed(
-            way, f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/workflows", labelSelector=f"{RUN}={run_id}"
-        )
+        flows = listed(way, f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/workflows", labelSelector=selector)
     except ForbiddenError:
         return {}
-    nodes: Sequence[Mapping[str, Any]] = [
-        node for flow in flows for node in (flow.get("status", {}).get("nodes") or {}).values()
-    ]
-    return {
-        _step(node.get("name", "")): f"its pod is not let in: {node['message']}"
-        for node in nodes
-        if node.get("type") == "Pod" and node.get("phase") == "Pending" and "forbidden" in node.get("message", "")
-    }
+    found: dict[str, dict[str, str]] = {}
+    for flow in flows:
+        nodes: Mapping[str, Mapping[str, Any]] = flow.get("status", {}).get("nodes") or {}
+        found.setdefault(flow["metadata"].get("labels", {}).get(RUN, ""), {}).update(
+            (_step(node.get("name", "")), f"its pod is not let in: {node['message']}")
+            for node in nodes.values()
+            if node.get("type") == "Pod" and node.get("phase") == "Pending" and "forbidden" in node.get("message", "")
+        )
+    return found

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,9 @@ from kubernetes import client, config
 
 Object = Mapping[str, Any]
 T = TypeVar("T")
+# What the tests make for a whole cluster, and remove from it.
+OURS = {"suanli.test/made": "true"}
+SELECTOR = "suanli.test/made=true"
 WORKERS = 8
 PATIENCE_S = 60.0
 PATHS = {
@@ -73,11 +77,13 @@ class Api:
                 raise
 
     def status(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
-        """Status and message of a request that may be refused."""
+        """Status and message of a request that may be refused; a path that is not served is answered in plain text."""
         try:
             self.call(method, path, body)
         except client.ApiException as error:
-            return int(error.status), str(json.loads(error.body)["message"])
+            with suppress(ValueError):
+                return int(error.status), str(json.loads(error.body)["message"])
+            return int(error.status), str(error.body)
         return 200, ""
 
 

@@ -43,13 +43,18 @@ BUILD = "run make test-cluster or scripts/control-plane"
 
 
 def folder() -> Path:
-    """Where ``bin`` and ``crds`` are or will be: the folder that is given, or one for these modules."""
+    """Where ``bin`` and ``crds`` are or will be: the folder that is given, or one for these modules.
+
+    It lies in the user's cache, so that every checkout finds what one of them has built.
+    """
     if given := os.environ.get(GIVEN):
         return Path(given)
+    home = os.environ.get("SUANLI_CACHE_HOME")
+    cache = Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "suanli"
     digest = hashlib.sha256()
     for path in sorted(MODULES.rglob("*.*")):
         digest.update(f"{path.relative_to(MODULES)}\n".encode() + path.read_bytes())
-    return ROOT / ".cache/control-plane" / digest.hexdigest()[:12]
+    return cache / "control-plane" / digest.hexdigest()[:12]
 
 
 def missing() -> list[str]:
@@ -81,9 +86,9 @@ def build() -> None:
         (place / kind).mkdir(parents=True, exist_ok=True)
     for name in wanted:
         start = time.monotonic()
-        part = place / f"{name}.part"
+        part = place / f"{name}.{os.getpid()}.part"
         (_program if name.startswith("bin/") else _definition)(Path(name).name, part)
-        # A build that is broken off leaves nothing that looks whole.
+        # A build that is broken off leaves nothing that looks whole, and two at once do not meet.
         part.replace(place / name)
         size = (place / name).stat().st_size / 1e6
         print(f"{name}: {time.monotonic() - start:.0f} s, {size:.1f} MB", flush=True)

@@ -1,11 +1,22 @@
 """A cluster for tests, with nodes of GKE's kind."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
-from api import Api, Object, eventually, names
+import pytest
+from api import SELECTOR, Api, Object, eventually, names
 from control_plane import ControlPlane
+
+REQUIRED = "SUANLI_REQUIRE_CLUSTER"
+
+
+def leave(reason: str) -> NoReturn:
+    """Skip the test, or fail it where the cluster is required."""
+    if os.environ.get(REQUIRED):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @dataclass
@@ -24,13 +35,13 @@ class Cluster:
         return self.api.items(f"/api/v1/namespaces/{namespace}/pods")
 
     def nodes(self) -> list[dict[str, Any]]:
-        return self.api.items("/api/v1/nodes", labelSelector="type=kwok")
+        return self.api.items("/api/v1/nodes", labelSelector=SELECTOR)
 
     def furnish(self, nodes: Sequence[Object]) -> None:
         """Have these nodes and no other of ours, ready and without the taint that a new one has."""
         wanted = {each["metadata"]["name"]: each for each in nodes}
         assert len(wanted) == len(nodes), "two nodes of one name"
-        self.api.delete("/api/v1/nodes", labelSelector="type=kwok")
+        self.api.delete("/api/v1/nodes", labelSelector=SELECTOR)
         eventually(self.nodes, lambda found: not found)
         self.api.create(*nodes)
         eventually(self.nodes, lambda found: names(found) == set(wanted) and all(map(_ready, found)))

@@ -105,7 +105,7 @@ class ControlPlane:
                 stderr=subprocess.STDOUT,
                 env={"PATH": os.defpath, "HOME": str(self.folder), "KUBECONFIG": ""},
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     def alive(self) -> None:
@@ -113,11 +113,12 @@ class ControlPlane:
         for name, process in self.processes.items():
             if process.poll() is not None:
                 tail = (self.folder / f"{name}.log").read_text(errors="replace")[-2000:]
-                raise RuntimeError(f"{name} ended with {process.returncode}:\n{tail}")
+                raise RuntimeError(f"{name} {_end(process.returncode)}:\n{tail}")
 
     def stop(self) -> None:
         """End every program, the last one first; without mercy where it does not listen."""
-        backwards = list(self.processes.values())[::-1]
+        # What has ended by itself has left its number to whoever comes next.
+        backwards = [process for process in self.processes.values() if process.poll() is None][::-1]
         for process in backwards:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGCONT)
@@ -133,7 +134,12 @@ class ControlPlane:
         self.processes.clear()
 
 
-def _die_with_parent() -> None:
+def _end(code: int) -> str:
+    """How a program ended: by itself, or by a signal, which none of them sends to itself."""
+    return f"was ended by {signal.Signals(-code).name} from outside" if code < 0 else f"ended with {code}"
+
+
+def die_with_parent() -> None:
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -237,12 +243,17 @@ def _scheduler(plane: ControlPlane, kubeconfig: str) -> Path:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports of loopback that nothing listens on."""
+    """Ports of loopback that nothing listens on, below those that the kernel gives to clients: between this look and a
+    program's own bind, which may be seconds later, no connection of anybody can take them."""
+    clients = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [each.getsockname()[1] for each in sockets]
+        found: list[int] = []
+        while len(found) < count:
+            free = stack.enter_context(socket.socket())
+            with suppress(OSError):
+                free.bind((LOOPBACK, secrets.choice(range(clients // 2, clients))))
+                found.append(free.getsockname()[1])
+        return found
 
 
 def _wait_until_ready(plane: ControlPlane) -> None:

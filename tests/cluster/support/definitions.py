@@ -4,22 +4,29 @@ from pathlib import Path
 
 import binaries
 import yaml
-from api import Api, Object, eventually
+from api import OURS, Api, Object, eventually, names
+from clusters import leave
 
-OURS = Path(__file__).parents[1] / "crds"
+MINIMAL = Path(__file__).parents[1] / "crds"
 
 
 def install(api: Api) -> None:
-    """Make the definitions that are not there, and wait until they are served."""
-    paths = [*(binaries.folder() / "crds" / name for name in binaries.DEFINITIONS), *sorted(OURS.glob("*.yaml"))]
-    wanted: list[Object] = [yaml.safe_load(path.read_text()) for path in paths]
+    """Make the definitions that are not there, and wait until they are served; they come with our programs."""
+    if reason := binaries.reason():
+        leave(reason)
+    paths = [*(binaries.folder() / "crds" / name for name in binaries.DEFINITIONS), *sorted(MINIMAL.glob("*.yaml"))]
+    wanted = [yaml.safe_load(path.read_text()) for path in paths]
+    for each in wanted:
+        each["metadata"]["labels"] = {**each["metadata"].get("labels", {}), **OURS}
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    there = {each["metadata"]["name"] for each in api.items(path)}
+    there = names(api.items(path))
     api.create(*(each for each in wanted if each["metadata"]["name"] not in there))
-    ours = {each["metadata"]["name"] for each in wanted}
-    eventually(lambda: {each["metadata"]["name"] for each in api.items(path) if _established(each)}, ours.issubset)
+    # A definition that is established answers with 404 or 429 still, for a moment.
+    lists = [path for each in wanted for path in _lists(each)]
+    eventually(lambda: {api.status("GET", path) for path in lists}, lambda found: found == {(200, "")})
 
 
-def _established(definition: Object) -> bool:
-    conditions = {each["type"]: each["status"] for each in definition.get("status", {}).get("conditions") or ()}
-    return conditions.get("Established") == "True"
+def _lists(definition: Object) -> list[str]:
+    spec = definition["spec"]
+    versions = [version["name"] for version in spec["versions"] if version["served"]]
+    return [f"/apis/{spec['group']}/{version}/{spec['names']['plural']}" for version in versions]

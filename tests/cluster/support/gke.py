@@ -8,14 +8,15 @@ spot's; spot and flex-start pools where their owner asks for it, as ``suanli nod
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from api import OURS
+
 from pipelines.hardware.catalog import Catalog, Row
 from pipelines.hardware.catalog.row import allocatable_cores, allocatable_gib
 from pipelines.hardware.ladder import CAPACITIES, Capacity, Rung
 
 GOOGLE = "cloud.google.com"
 ZONE = "us-central1-a"
-# Which nodes are the tests' own; kwok looks after those with the annotation.
-OURS = {"type": "kwok"}
+# kwok looks after the nodes with this annotation.
 MANAGED = {"kwok.x-k8s.io/node": "fake"}
 POOL = f"{GOOGLE}/gke-nodepool"
 

@@ -11,6 +11,7 @@ from kubectl import APPLY, kubectl, rendered
 NAMESPACE = "kubeflow"
 ROOT = f"/api/v1/namespaces/{NAMESPACE}"
 LAUNCHER = f"{ROOT}/configmaps/kfp-launcher"
+QUOTA = f"{ROOT}/resourcequotas/suanli-accelerators"
 # What Kubeflow's own installation keeps there, and must be left.
 KUBEFLOWS = {"fromKubeflow": "kept"}
 CLUSTER_WIDE = ("clusterrole", "clusterrolebinding", "clusterqueue", "resourceflavor", "computeclass")
@@ -35,3 +36,25 @@ def furnished(cluster: Cluster) -> Iterator[Cluster]:
 
 def apply(cluster: Cluster, overlay: str, *more: str) -> str:
     return kubectl(cluster.api.kubeconfig, *APPLY, *more, stdin=rendered(overlay))
+
+
+@contextmanager
+def prod(cluster: Cluster) -> Iterator[Cluster]:
+    """The namespace with the prod overlay, whose quota the API server has begun to count."""
+    with furnished(cluster):
+        apply(cluster, "prod")
+        eventually(lambda: cluster.api.get(QUOTA).get("status", {}).get("hard"), bool)
+        yield cluster
+
+
+@contextmanager
+def accelerators(cluster: Cluster, count: int) -> Iterator[None]:
+    """Another quota on GPUs than the overlay's."""
+    key = "requests.nvidia.com/gpu"
+    was = cluster.api.get(QUOTA)["spec"]
+    cluster.api.merge(QUOTA, {"spec": {"hard": {key: str(count)}}})
+    try:
+        eventually(lambda: cluster.api.get(QUOTA)["status"]["hard"][key], lambda hard: hard == str(count))
+        yield
+    finally:
+        cluster.api.merge(QUOTA, {"spec": was})

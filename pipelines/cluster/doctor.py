@@ -1,0 +1,90 @@
+"""Whether a cluster is ready for runs: the target's roots, the Kubeflow server, and the Kubernetes API."""
+
+from collections.abc import Iterator
+
+from components.core.errors import StepError
+from pipelines.cluster import preflight
+from pipelines.cluster.kube import access, checkup
+from pipelines.cluster.kube.checkup import Place
+from pipelines.cluster.kube.kubeconfig import ContextError
+from pipelines.cluster.kubeflow import server
+from pipelines.cluster.kubeflow.connection import Connection, connect
+from pipelines.cluster.kubeflow.server import OLDEST, Server
+from pipelines.cluster.kubeflow.wire import Task, ask
+from pipelines.finding import Finding
+from pipelines.hardware.catalog import Catalog
+from pipelines.targets import Target
+
+ROOTS = ("data_root", "checkpoint_root", "registry")
+
+
+def findings(connection: Connection, kube_context: str, target: Target | None, catalog: Catalog) -> list[Finding]:
+    """One line each; what fails is a finding, and what else can be told is told.
+
+    Args:
+        connection: to Kubeflow's server.
+        kube_context: the kubeconfig's context to look through; empty for its current one.
+        target: the installation, if one was named.
+
+    Raises:
+        StepError: the kubeconfig has no context of that name.
+    """
+    cluster = _cluster(connection, kube_context, target, catalog)
+    return [*(_roots(target) if target else ()), *_server(connection), *cluster]
+
+
+def _roots(target: Target) -> Iterator[Finding]:
+    bad = list(preflight.roots(target, *ROOTS))
+    yield from bad
+    if not bad:
+        yield Finding("ok", "roots", ", ".join(getattr(target, name) for name in ROOTS))
+
+
+def _server(connection: Connection) -> Iterator[Finding]:
+    """The Kubeflow server: there, recent enough, and willing to list this user's runs."""
+    if not (connection.host or connection.in_cluster or connection.kube_context):
+        yield Finding("warn", "server", "not looked at: none was named", "give --host, or the target a host")
+        return
+    try:
+        there = connect(connection)
+    except StepError as error:
+        yield _failed("server", error)
+        return
+    users = f"multi-user, runs in {there.namespace}" if there.multi_user else "single-user"
+    yield Finding("ok", "server", f"{there.host}, {users}")
+    yield _version(there)
+    try:
+        task = Task("list runs", "list", "runs")
+        ask(there.wire, task, "runs.run_service_list_runs", page_size=1, **there.scope)
+        yield Finding("ok", "sign-in", "runs may be listed")
+    except StepError as error:
+        yield _failed("sign-in", error)
+
+
+def _version(there: Server) -> Finding:
+    oldest = ".".join(map(str, OLDEST))
+    try:
+        said = server.require_recent(there)
+    except StepError as error:
+        return _failed("Kubeflow", error)
+    if said is None:
+        return Finding("warn", "Kubeflow", "the server does not say its version", f"{oldest} or newer is needed")
+    return Finding("ok", "Kubeflow", said)
+
+
+def _cluster(connection: Connection, kube_context: str, target: Target | None, catalog: Catalog) -> list[Finding]:
+    theirs = (target.service_account, target.queue, target.pipeline_root, target.autopilot) if target else ()
+    place = Place(connection.namespace, connection.server_namespace, *theirs)
+    try:
+        way = access.access(kube_context)
+    except ContextError:
+        raise
+    except StepError as error:
+        return [_failed("cluster", error)]
+    if way is None:
+        return [access.absent()]
+    return checkup.findings(way, place, catalog)
+
+
+def _failed(what: str, error: StepError) -> Finding:
+    return Finding("fail", what, error.message, error.advice)

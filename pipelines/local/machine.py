@@ -1,0 +1,117 @@
+"""Whether this machine can run the default experiment, and what to do where it cannot."""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from pipelines.finding import Finding
+
+# The whole of fashion_mnist's run, with its cache and formats, and room to breathe.
+DISK_GB = 2.0
+MEMORY_GB = 4.0
+SHARED_MEMORY_MB = 64
+DATA = Path("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz")
+
+
+def findings(runs: Path, needed: Mapping[str, str]) -> Iterator[Finding]:
+    """Python, packages, data, disk, memory and processor, one line each.
+
+    Args:
+        runs: the folder of runs.
+        needed: what the steps import: package -> the distribution's name.
+    """
+    yield from _python()
+    yield from _packages(needed)
+    for check in (_locks, _data, _processor, _memory):
+        yield from check()
+    yield from _disk(runs)
+
+
+def _python() -> Iterator[Finding]:
+    good = sys.version_info >= (3, 11)
+    yield Finding("ok" if good else "fail", "python", platform.python_version(), "" if good else "use 3.11 or newer")
+
+
+def _packages(needed: Mapping[str, str]) -> Iterator[Finding]:
+    from importlib import util
+
+    for package, distribution in {"kfp": "kfp", "kfp.kubernetes": "kfp-kubernetes", **needed}.items():
+        try:
+            present = util.find_spec(package) is not None
+        except ModuleNotFoundError:
+            present = False
+        if present:
+            yield Finding("ok", distribution, _version(distribution))
+        else:
+            yield Finding("fail", distribution, "absent", "make setup, or pip install 'suanli[cpu]'")
+
+
+def _version(distribution: str) -> str:
+    from importlib import metadata
+
+    with suppress(metadata.PackageNotFoundError):
+        return metadata.version(distribution)
+    return "installed under another name"
+
+
+def _locks() -> Iterator[Finding]:
+    from importlib import metadata
+
+    from components.core.sources import LOCKS, ROOT
+
+    path = ROOT / LOCKS["cpu"]
+    if not path.is_file():
+        yield Finding("warn", "lock file", "absent", "run from the checkout to compare versions")
+        return
+    locked = dict(line.split()[0].split("==") for line in path.read_text().splitlines() if line[:1].isalnum())
+    other = []
+    for name, version in locked.items():
+        with suppress(metadata.PackageNotFoundError):
+            if (present := metadata.version(name)) != version:
+                other.append(f"{name} {present} (locked: {version})")
+    if other:
+        yield Finding("warn", "lock file", f"{len(other)} differ: {', '.join(other[:3])}", "make setup")
+    else:
+        yield Finding("ok", "lock file", f"{len(locked)} versions as in {LOCKS['cpu']}")
+
+
+def _data() -> Iterator[Finding]:
+    if DATA.is_file():
+        yield Finding("ok", "fashion_mnist", str(DATA.parent))
+    else:
+        yield Finding("warn", "fashion_mnist", "not installed", "make data; else TensorFlow Datasets downloads it")
+
+
+def _processor() -> Iterator[Finding]:
+    from pipelines.local.record import cores
+
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+    fast = "amx_bf16" in flags
+    speed = "bfloat16 in hardware (AMX)" if fast else "no AMX: auto precision is float32"
+    yield Finding("ok", "processor", f"{cores()} cores, {speed}")
+
+
+def _memory() -> Iterator[Finding]:
+    with suppress(ValueError, OSError):
+        gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+        good = gigabytes >= MEMORY_GB
+        yield Finding("ok" if good else "warn", "memory", f"{gigabytes:.0f} GB", "" if good else "expect slow runs")
+    with suppress(OSError):
+        free = shutil.disk_usage("/dev/shm").total / 1e6
+        good = free > SHARED_MEMORY_MB
+        advice = "" if good else "input pipelines with worker processes need more: docker run --shm-size 1g"
+        yield Finding("ok" if good else "warn", "/dev/shm", f"{free:,.0f} MB", advice)
+
+
+def _disk(runs: Path) -> Iterator[Finding]:
+    existing = next(path for path in (runs, *runs.parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        yield Finding("fail", "runs folder", f"{runs} cannot be written", "give another with --runs or SUANLI_RUNS")
+        return
+    free = shutil.disk_usage(existing).free / 1e9
+    good = free >= DISK_GB
+    yield Finding("ok" if good else "warn", "disk", f"{free:.1f} GB free in {existing}", "" if good else "free some")
