@@ -32,8 +32,8 @@ run: setup data ## Run a whole pipeline here: make run [EXPERIMENT=fashion_mnist
 	$(BIN)/suanli run $(EXPERIMENT)
 
 .PHONY: test
-test: setup data ## Run every test
-	$(BIN)/pytest
+test: setup data ## Run every test but the slow ones
+	$(BIN)/pytest -m "not slow"
 
 .PHONY: test-cluster
 test-cluster: setup ## Build a Kubernetes control plane, once (15 to 25 minutes), and run the tests that need one

@@ -27,6 +27,7 @@ from pipelines.cluster.kube import findings as kube
 from pipelines.cluster.kube.checkup import Place
 from pipelines.hardware.ladder import Rung
 
+pytestmark = pytest.mark.slow  # each test starts the command once or more
 L4 = Rung(CATALOG["l4"])
 RETRIES = CHECKOUT / "manifests/components/retry-on-preemption/config-map.yaml"
 PAGE = CHECKOUT / "docs/control-plane.md"

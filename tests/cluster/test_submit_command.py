@@ -24,6 +24,7 @@ from pipelines.hardware.catalog.shapes import TOPOLOGY_LABEL
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.pods import Pod
 
+pytestmark = pytest.mark.slow  # each test starts the command once or more
 L4 = Rung(CATALOG["l4"])
 TPU = Rung(CATALOG["v5e-4"])
 GIVE_UP = ("--wait", "--give-up", "0.05m")
