@@ -229,7 +229,7 @@ def opened(images: Mapping[str, str]) -> Iterator[Engine]:
         )
     choice = choose()
     # A socket's path has 107 characters at most, so TMPDIR may be too long for it.
-    place = tempfile.mkdtemp(prefix="suanli-", dir="/tmp") if choice.podman else ""
+    place = tempfile.mkdtemp(prefix="suanli-podman-", dir="/tmp") if choice.podman else ""
     path = choice.socket or f"{place}/podman.sock"
     theirs, ours = os.pipe()
     command = [sys.executable, "-P", "-m", "pipelines.local.keeper", str(theirs), path, choice.podman]

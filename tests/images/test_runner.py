@@ -56,7 +56,7 @@ def nothing_left() -> Iterator[None]:
 
 def started() -> set[str]:
     """Processes and folders that a run in containers makes, and its containers."""
-    found = {str(path) for path in Path("/tmp").glob("suanli-*")}
+    found = {str(path) for path in Path("/tmp").glob("suanli-podman-*")}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = path.read_text().split("\0")
