@@ -1,6 +1,5 @@
 """An experiment as one complete, byte-stable pipeline file: its defaults are the experiment and the target."""
 
-import hashlib
 import json
 import tempfile
 import warnings
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from components.core import sources
+from components.core.files import digest_of
 from pipelines.experiment import Named
 from pipelines.hardware.pods import PLACEHOLDER
 from pipelines.targets import LOCAL_PREFIX, Target
@@ -82,8 +82,13 @@ def parameters(named: Named, target: Target | None, tag: Tags, image: str = CPU)
         }
     prefix = target.image_prefix if target else LOCAL_PREFIX
     kinds = {step: image if step == "train" else CPU for step in STEPS}
-    images = {f"{step}_image": f"{prefix}-{kind}:{tag(step, kind)}" for step, kind in kinds.items()}
+    images = {f"{step}_image": image_name(prefix, kind, tag(step, kind)) for step, kind in kinds.items()}
     return {**named.experiment.sections(), **places, **images}
+
+
+def image_name(prefix: str, kind: str, tag: str) -> str:
+    """An image's whole name: the target's prefix, the kind of node it is for, and a step's tag."""
+    return f"{prefix}-{kind}:{tag}"
 
 
 def image_tag(step: str, image: str = CPU) -> str:
@@ -93,14 +98,9 @@ def image_tag(step: str, image: str = CPU) -> str:
 
 def image_files(step: str, image: str = CPU) -> dict[str, str]:
     """Path -> digest of every source file that a step may import, its image's lock file and what the image is built
-    by."""
-    return sources.digests(step, image=image) | {name: digest for name in RECIPE if (digest := _digest(name))}
-
-
-def _digest(name: str) -> str:
-    """The digest of a file of the checkout; empty where it is absent, as in an installed package."""
-    path = sources.ROOT / name
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    by; an installed package has none of the latter."""
+    recipe = {name: digest_of(path) for name in RECIPE if (path := sources.ROOT / name).is_file()}
+    return sources.digests(step, image=image) | recipe
 
 
 def stable(text: str) -> str:

@@ -110,6 +110,11 @@ def freshness(settings: DataSettings) -> str:
     return settings.version or (state(settings) if state else "")
 
 
+def downloads(name: str) -> bool:
+    """Whether a source fetches its data over the network: its file says so by ``DOWNLOADS = True``."""
+    return bool(getattr(load("data", name), "DOWNLOADS", False))
+
+
 def folder_state(folder: str) -> str:
     """A digest (16 hexadecimal digits) over the names, sizes and times of a local folder's files; empty without one."""
     root = Path(folder).expanduser()

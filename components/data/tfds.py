@@ -19,6 +19,7 @@ from components.data import DataSettings, Example, Facts, Source, Stream
 if TYPE_CHECKING:
     import tensorflow_datasets
 
+DOWNLOADS = True
 # Who answers here can download; without a network, TFDS itself takes minutes to say so.
 REACHED = ("storage.googleapis.com", 443)
 PATIENCE = 2.0

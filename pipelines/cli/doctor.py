@@ -11,20 +11,6 @@ from pipelines.cli.connected import Host, KubeContext, Namespace
 if TYPE_CHECKING:
     from pipelines.finding import Finding
 
-# What the steps import: package -> the distribution's name.
-STEPS_NEED = {
-    "tensorflow": "tensorflow-cpu",
-    "keras": "keras",
-    "tensorflow_datasets": "tensorflow-datasets",
-    "sklearn": "scikit-learn",
-    "matplotlib": "matplotlib",
-    "PIL": "pillow",
-    "onnx": "onnx",
-    "tf2onnx": "tf2onnx",
-    "onnxruntime": "onnxruntime",
-    "ai_edge_litert": "ai-edge-litert",
-}
-
 
 def doctor(
     target: Annotated[str, typer.Option(metavar="NAME", help="An installation in targets.toml.")] = "",
@@ -42,7 +28,7 @@ def doctor(
 
     # What was named wrongly is told before anything is looked at.
     root, cluster = folder.root(runs), _cluster(target, host, namespace, kube_context)
-    findings = [*machine.findings(root, STEPS_NEED), *cluster]
+    findings = [*machine.findings(root), *cluster]
     if as_json:
         output.as_document([finding._asdict() for finding in findings])
     else:

@@ -42,7 +42,7 @@ def tags(kind: str) -> list[str]:
 
 def local(kind: str) -> list[str]:
     """An image's names on this machine."""
-    return [f"{LOCAL_PREFIX}-{kind}:{tag}" for tag in tags(kind)]
+    return [compiler.image_name(LOCAL_PREFIX, kind, tag) for tag in tags(kind)]
 
 
 def prefix(registry: str) -> str:

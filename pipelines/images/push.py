@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from components.core.errors import StepError
+from pipelines import compiler
 from pipelines.cluster import images
 from pipelines.images import engine, names
 
@@ -31,7 +32,7 @@ def push(kinds: Sequence[str], registry: str) -> None:
             )
     for kind in kinds:
         for name, tag in zip(names.local(kind), names.tags(kind), strict=True):
-            _push(program, name, f"{prefix}-{kind}:{tag}")
+            _push(program, name, compiler.image_name(prefix, kind, tag))
     print(f'in targets.toml: image_prefix = "{prefix}"')
 
 

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from components import data as data_sources
+from components.core.storage import is_remote
 from pipelines.local import engine
 from pipelines.local.folder import Run
 
@@ -22,9 +24,6 @@ PASSED = ("TF_", "XLA_", "KERAS_", "JAX_", "OMP_", "NPROC")
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 # Settings of a data source that may name a folder or file of the user.
 PLACES = ("folder", "directory", "file", "path")
-# Data sources that download: by name, or by a setting that begins with a bucket.
-DOWNLOADS = ("tfds",)
-REMOTE = "gs://"
 # How a shell tells of an exit by signal: 128 and the signal's number.
 SIGNALLED, KILLED = 128, 137
 
@@ -161,7 +160,7 @@ def access(step: str, run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
     online = step == "prepare" and downloads(data)
     variables = _variables(online)
     mounted = folders(step, run, record)
-    if step == "prepare" and data["name"] in DOWNLOADS:
+    if step == "prepare" and data_sources.downloads(data["name"]):
         kept = os.environ.get("TFDS_DATA_DIR") or str(Path.home() / "tensorflow_datasets")
         mounted.append((kept, kept, False))
         variables["TFDS_DATA_DIR"] = kept
@@ -202,7 +201,7 @@ def folders(step: str, run: Run, record: Mapping[str, Any]) -> list[tuple[str, s
 
 def places(data: Mapping[str, Any]) -> dict[str, str]:
     """The user's folders and files that a data source reads: on this machine -> where the step looks for them."""
-    named = {str(data[key]) for key in PLACES if isinstance(data.get(key), str) and not data[key].startswith(REMOTE)}
+    named = {str(data[key]) for key in PLACES if isinstance(data.get(key), str) and not is_remote(data[key])}
     found = {}
     for name in named:
         source = os.path.normpath(Path(name).expanduser().absolute())
@@ -215,7 +214,7 @@ def places(data: Mapping[str, Any]) -> dict[str, str]:
 
 def downloads(data: Mapping[str, Any]) -> bool:
     """Whether a data source is read over the network."""
-    return data["name"] in DOWNLOADS or any(str(value).startswith(REMOTE) for value in data.values())
+    return data_sources.downloads(data["name"]) or any(is_remote(str(value)) for value in data.values())
 
 
 def _variables(online: bool) -> dict[str, str]:

@@ -43,9 +43,6 @@ class Choice:
     socket: str
     podman: str = ""
 
-    def __str__(self) -> str:
-        return self.socket or f"{self.podman}, started for the run"
-
 
 @dataclass(frozen=True)
 class Engine:

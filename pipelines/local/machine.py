@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,18 +15,28 @@ DISK_GB = 2.0
 MEMORY_GB = 4.0
 SHARED_MEMORY_MB = 64
 DATA = Path("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz")
+# What the steps import: package -> the distribution's name.
+STEPS_NEED = {
+    "tensorflow": "tensorflow-cpu",
+    "keras": "keras",
+    "tensorflow_datasets": "tensorflow-datasets",
+    "sklearn": "scikit-learn",
+    "matplotlib": "matplotlib",
+    "PIL": "pillow",
+    "onnx": "onnx",
+    "tf2onnx": "tf2onnx",
+    "onnxruntime": "onnxruntime",
+    "ai_edge_litert": "ai-edge-litert",
+}
 
 
-def findings(runs: Path, needed: Mapping[str, str]) -> Iterator[Finding]:
+def findings(runs: Path) -> Iterator[Finding]:
     """Python, packages, data, disk, memory and processor, one line each.
 
     Args:
         runs: the folder of runs.
-        needed: what the steps import: package -> the distribution's name.
     """
-    yield from _python()
-    yield from _packages(needed)
-    for check in (_locks, _data, _processor, _memory):
+    for check in (_python, _packages, _locks, _data, _processor, _memory):
         yield from check()
     yield from _disk(runs)
 
@@ -36,10 +46,10 @@ def _python() -> Iterator[Finding]:
     yield Finding("ok" if good else "fail", "python", platform.python_version(), "" if good else "use 3.11 or newer")
 
 
-def _packages(needed: Mapping[str, str]) -> Iterator[Finding]:
+def _packages() -> Iterator[Finding]:
     from importlib import util
 
-    for package, distribution in {"kfp": "kfp", "kfp.kubernetes": "kfp-kubernetes", **needed}.items():
+    for package, distribution in {"kfp": "kfp", "kfp.kubernetes": "kfp-kubernetes", **STEPS_NEED}.items():
         try:
             present = util.find_spec(package) is not None
         except ModuleNotFoundError:

@@ -39,8 +39,9 @@ def _engine(values: dict[str, Any]) -> Iterator[Engine | None]:
     if values.get("runner") != "docker":
         yield None
         return
-    prefix = f"{values['target']['image_prefix']}-{compiler.CPU}"
-    with engine.opened({step: f"{prefix}:{tag}" for step, tag in values["images"].items()}) as opened:
+    prefix = values["target"]["image_prefix"]
+    names = {step: compiler.image_name(prefix, compiler.CPU, tag) for step, tag in values["images"].items()}
+    with engine.opened(names) as opened:
         values["image_ids"] = opened.images
         yield opened
 

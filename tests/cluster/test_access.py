@@ -45,8 +45,7 @@ def kubeflow(cluster: Cluster) -> Iterator[Cluster]:
 def tidy(kubeflow: Cluster) -> Iterator[Cluster]:
     """No pods and workflows left, and the quota as it was."""
     yield kubeflow
-    kubeflow.clear(NAMESPACE)
-    kubeflow.api.delete(f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/workflows")
+    kubeflow_namespace.tidy(kubeflow)
 
 
 def reach(kubeconfig: Path, patience: float = 5.0) -> Access:
@@ -96,10 +95,7 @@ def test_without_rights_each_missing_one_is_told_and_nothing_fails(kubeflow: Clu
 
 @pytest.fixture
 def token(kubeflow: Cluster) -> str:
-    """A real token of the runs' service account, for ten minutes."""
-    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
-    answer = kubeflow.api.call("POST", f"{ROOT}/serviceaccounts/suanli-runner/token", body)
-    return str(answer["status"]["token"])
+    return kubeflow_namespace.token(kubeflow)
 
 
 def test_a_service_accounts_token_is_taken_until_it_expires(plane: ControlPlane, token: str) -> None:

@@ -116,9 +116,7 @@ def test_without_rights_each_missing_one_is_a_line_and_nothing_fails(
 
 @pytest.fixture
 def token(prod: Cluster) -> str:
-    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
-    answer = prod.api.call("POST", f"{ROOT}/serviceaccounts/suanli-runner/token", body)
-    return str(answer["status"]["token"])
+    return kubeflow_namespace.token(prod)
 
 
 def one_failure(done: Done, words: str) -> None:

@@ -11,13 +11,13 @@ from api import eventually
 from binding import settled
 from clusters import Cluster
 from steps import CATALOG
+from wrong_pods import other_topology, twice_the_chips, without_toleration
 
 from pipelines.cluster.kube import findings as kube
 from pipelines.cluster.kube import nodes as places
 from pipelines.cluster.kube.access import Access
 from pipelines.cluster.kube.stuck import stuck
 from pipelines.finding import Finding
-from pipelines.hardware.catalog.shapes import TOPOLOGY_LABEL
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.pods import Pod
 
@@ -32,18 +32,6 @@ def way(cluster: Cluster) -> Access:
     found = kube.access(environ={"KUBECONFIG": str(cluster.api.kubeconfig)})
     assert found
     return found
-
-
-def without_toleration(pod: Pod) -> Pod:
-    return replace(pod, tolerations=[])
-
-
-def twice_the_chips(pod: Pod) -> Pod:
-    return replace(pod, limits={resource: str(2 * int(count)) for resource, count in pod.limits.items()})
-
-
-def other_topology(pod: Pod) -> Pod:
-    return replace(pod, node_selector={**pod.node_selector, TOPOLOGY_LABEL: "12x12x12"})
 
 
 def too_large(pod: Pod) -> Pod:

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import certificates
@@ -17,10 +16,10 @@ from command_line import BOUND_S, Desk, Done, making_pods
 from control_plane import ControlPlane
 from gate import gate
 from kubeflow import FakeKubeflow
-from kubeflow_namespace import NAMESPACE, QUOTA, ROOT
+from kubeflow_namespace import NAMESPACE, QUOTA
 from steps import CATALOG
+from wrong_pods import other_topology, twice_the_chips, without_toleration
 
-from pipelines.hardware.catalog.shapes import TOPOLOGY_LABEL
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.pods import Pod
 
@@ -52,8 +51,7 @@ def prod(cluster: Cluster) -> Iterator[Cluster]:
 def tidy(prod: Cluster) -> Iterator[Cluster]:
     """No pods and workflows left."""
     yield prod
-    prod.clear(NAMESPACE)
-    prod.api.delete(f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/workflows")
+    kubeflow_namespace.tidy(prod)
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +97,7 @@ def test_without_rights_each_missing_one_is_a_line_and_the_run_is_sent(
 
 @pytest.mark.parametrize("kind", ["expired", "unknown"])
 def test_a_token_that_is_not_taken_is_one_line(kind: str, prod: Cluster, plane: ControlPlane, desk: Desk) -> None:
-    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
-    token = prod.api.call("POST", f"{ROOT}/serviceaccounts/suanli-runner/token", body)["status"]["token"]
+    token = kubeflow_namespace.token(prod)
     claims = certificates.claims_of(token)
     past = {**claims, **{name: claims[name] - 7200 for name in ("iat", "nbf", "exp")}}
     given = {"expired": certificates.token(plane.folder, token, past), "unknown": "0123456789abcdef"}
@@ -167,18 +164,6 @@ def without_pool(cluster: Cluster) -> None:
 
 def same(pod: Pod) -> Pod:
     return pod
-
-
-def without_toleration(pod: Pod) -> Pod:
-    return replace(pod, tolerations=[])
-
-
-def twice_the_chips(pod: Pod) -> Pod:
-    return replace(pod, limits={resource: str(2 * int(count)) for resource, count in pod.limits.items()})
-
-
-def other_topology(pod: Pod) -> Pod:
-    return replace(pod, node_selector={**pod.node_selector, TOPOLOGY_LABEL: "12x12x12"})
 
 
 # What becomes of the pod, or of the cluster, between the checks and the scheduler; what the user reads.

@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import laid_run
 import pytest
-from kfp import compiler, dsl
+from kfp import dsl
 
 from components.core.errors import StepError
-from pipelines import experiment, targets
+from pipelines import targets
 from pipelines.compiler import STEPS, image_tag
-from pipelines.local import compare, engine, folder, record
+from pipelines.local import compare, engine, folder
 from pipelines.local.folder import Run
 
 SUANLI = [sys.executable, "-P", "-m", "pipelines"]
@@ -150,16 +151,7 @@ def laid(tmp_path: Path) -> Callable[..., Run]:
     """A function that lays out an interrupted run whose pipeline is one step of ours, to be resumed by the command."""
 
     def lay(task: dsl.base_component.BaseComponent, *, runner: str = "docker", **arguments: object) -> Run:
-        run = folder.create(tmp_path / "runs with a blank", "digits")
-        values = record.asked(experiment.load("digits"), targets.local(run.root), "digits", True)
-        run.write({"id": run.id, **values, "status": "interrupted", "runner": runner})
-
-        @dsl.pipeline(name="one")
-        def one():
-            task(**arguments)
-
-        compiler.Compiler().compile(one, str(run.folder / "pipeline.yaml"))
-        return run
+        return laid_run.lay(tmp_path / "runs with a blank", task, arguments, runner=runner)
 
     return lay
 

@@ -64,7 +64,7 @@ def _all(way: Access, place: Place, catalog: Catalog) -> Iterator[Finding]:
     if config := seen.get("controller"):
         yield from controller.retries(config)
     if "nodes" in seen:
-        yield from pools.pools(_cluster(way, seen, place.autopilot), catalog)
+        yield from pools.pools(nodes.cluster_of(seen, gke=way.gke, autopilot=place.autopilot), catalog)
     yield from limits.left(seen.get("quotas", ()))
     answers.sound()
     if kueue or place.queue:
@@ -100,17 +100,6 @@ def rights(way: Access, place: Place, *, kueue: str, compute_classes: bool) -> d
         found["class"] = Look(Right("get", "computeclasses", "", GOOGLE), "a compute class that a run names")
         found["classes"] = Look(Right("list", "computeclasses", "", GOOGLE), "which compute classes there are")
     return found
-
-
-def _cluster(way: Access, seen: Mapping[str, Any], autopilot: bool) -> nodes.Cluster:
-    status = (seen.get("groups") or {}).get("data", {}).get("status")
-    return nodes.Cluster(
-        nodes=seen["nodes"],
-        loads=seen.get("loads"),
-        gke=way.gke,
-        autopilot=autopilot or nodes.is_autopilot(seen["nodes"]),
-        groups=nodes.groups_of(status) if status else None,
-    )
 
 
 def _queues(way: Access, wanted: Mapping[str, Look], seen: Mapping[str, Any], place: Place) -> Iterator[Finding]:

@@ -103,15 +103,7 @@ def names(seen: Mapping[str, Any], namespace: str, service_account: str) -> Iter
 def _placed(
     way: Access, seen: Mapping[str, Any], pods: Sequence[Pod], autopilot: bool, accelerator: str
 ) -> Iterator[Finding]:
-    status = (seen.get("groups") or {}).get("data", {}).get("status")
-    cluster = nodes.Cluster(
-        nodes=seen["nodes"],
-        loads=seen.get("loads"),
-        gke=way.gke,
-        autopilot=autopilot or nodes.is_autopilot(seen["nodes"]),
-        groups=nodes.groups_of(status) if status else None,
-        accelerator=accelerator,
-    )
+    cluster = nodes.cluster_of(seen, gke=way.gke, autopilot=autopilot, accelerator=accelerator)
     if cluster.autopilot:
         for pod in pods:
             yield from nodes.autopilot_rules(pod)

@@ -64,6 +64,24 @@ def is_autopilot(nodes: Iterable[Mapping[str, Any]]) -> bool:
     return any(node["metadata"]["name"].startswith(AUTOPILOT) for node in nodes)
 
 
+def cluster_of(seen: Mapping[str, Any], *, gke: bool, autopilot: bool, accelerator: str = "") -> Cluster:
+    """The nodes as ``looks.common`` has read them.
+
+    Args:
+        seen: look -> what was read; the nodes among it.
+        autopilot: whether the cluster is known to be Autopilot; the names of its nodes tell it too.
+    """
+    status = (seen.get("groups") or {}).get("data", {}).get("status")
+    return Cluster(
+        nodes=seen["nodes"],
+        loads=seen.get("loads"),
+        gke=gke,
+        autopilot=autopilot or is_autopilot(seen["nodes"]),
+        groups=groups_of(status) if status else None,
+        accelerator=accelerator,
+    )
+
+
 def groups_of(status: str) -> list[Group]:
     """The node groups in the autoscaler's status: YAML since 1.30, text before.
 

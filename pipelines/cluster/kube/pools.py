@@ -8,13 +8,13 @@ from pipelines.cluster.kube.capacity import Load, quantity, shown
 from pipelines.cluster.kube.nodes import Cluster
 from pipelines.finding import Finding
 from pipelines.hardware.catalog import Catalog, Row
-from pipelines.hardware.catalog.row import CLASS_LABEL, RESOURCES, SPOT_LABEL
+from pipelines.hardware.catalog.row import CLASS_LABEL, RESOURCES
 from pipelines.hardware.catalog.shapes import GPU_LABEL, MACHINE_LABEL, TPU_LABEL
-from pipelines.hardware.ladder import CAPACITIES, Rung
+from pipelines.hardware.choice import CAPACITY_LABELS
+from pipelines.hardware.ladder import Capacity, Rung
 
 Node = Mapping[str, Any]
 CHIPS = tuple(filter(None, RESOURCES.values()))
-CAPACITY_LABELS = {SPOT_LABEL: "spot", "cloud.google.com/gke-flex-start": "flex-start"}
 PLAIN = "without accelerators"
 # Names of nodes that one line may hold.
 FEW = 3
@@ -46,8 +46,8 @@ def _kind(node: Node, catalog: Catalog) -> str:
         return f"of compute class {labels[CLASS_LABEL]}"
     row = next((row for row in catalog.values() if row.resource and _selected(row, labels)), None)
     if row:
-        capacity = next((name for label, name in CAPACITY_LABELS.items() if labels.get(label) == "true"), "on-demand")
-        return str(Rung(row, CAPACITIES[capacity]))
+        paid: Iterator[Capacity] = (name for name, label in CAPACITY_LABELS.items() if labels.get(label) == "true")
+        return str(Rung(row, next(paid, "on-demand")))
     chip = labels.get(GPU_LABEL) or labels.get(TPU_LABEL) or ", ".join(_chips(node))
     return f"of no row ({labels.get(MACHINE_LABEL, 'unknown machine')} with {chip})" if chip else PLAIN
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import steps
+import team_target
 from api import Api
 from kubeflow import FakeKubeflow
 from kubeflow_namespace import NAMESPACE
@@ -23,15 +24,6 @@ from pipelines.hardware import pods
 from pipelines.hardware.pods import Pod
 
 SUANLI = Path(sys.executable).parent / "suanli"
-TARGET = """
-[gke]
-image_prefix = "team/python"
-data_root = "gs://team/data"
-checkpoint_root = "gs://team/checkpoints"
-registry = "gs://team/registry"
-host = "{host}"
-service_account = "suanli-runner"
-"""
 # What a command may take: its own limits for one server that is silent, and the time in which it starts on a busy
 # machine.
 BOUND_S = 30.0
@@ -72,7 +64,7 @@ class Desk:
     kubeflow: FakeKubeflow
 
     def __post_init__(self) -> None:
-        (self.folder / "targets.toml").write_text(TARGET.format(host=self.kubeflow.host))
+        (self.folder / "targets.toml").write_text(team_target.text(self.kubeflow.host, "suanli-runner"))
 
     def run(self, kubeconfig: Path, *words: str) -> Done:
         began = time.monotonic()

@@ -58,3 +58,16 @@ def accelerators(cluster: Cluster, count: int) -> Iterator[None]:
         yield
     finally:
         cluster.api.merge(QUOTA, {"spec": was})
+
+
+def tidy(cluster: Cluster) -> None:
+    """Leave no pods and no workflows in the namespace."""
+    cluster.clear(NAMESPACE)
+    cluster.api.delete(f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/workflows")
+
+
+def token(cluster: Cluster) -> str:
+    """A real token of the runs' service account, for ten minutes."""
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
+    answer = cluster.api.call("POST", f"{ROOT}/serviceaccounts/suanli-runner/token", body)
+    return str(answer["status"]["token"])

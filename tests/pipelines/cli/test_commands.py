@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from pipelines import experiment
-from pipelines.cli import doctor
 from pipelines.cli.main import main
+from pipelines.local import machine
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +93,7 @@ def test_doctor_looks_at_everything(here: Path, capsys: pytest.CaptureFixture[st
 def test_doctor_finds_a_missing_package_and_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "STEPS_NEED", {"no_such_package": "no-such-package"})
+    monkeypatch.setattr(machine, "STEPS_NEED", {"no_such_package": "no-such-package"})
     assert main(["doctor"]) == 1
     line = next(line for line in capsys.readouterr().out.splitlines() if "no-such-package" in line)
     assert line.startswith("fail") and "make setup" in line

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import team_target
 from kubeflow import FakeKubeflow
 from kubeflow import Fault as KubeflowFault
 from kubernetes_api import FakeKubernetes, Fault, node, thing
@@ -15,15 +16,6 @@ from kubernetes_cluster import GPU_TAINT, L4, furnished, running
 from pipelines.cli.main import main
 from pipelines.finding import Finding
 
-TARGET = """
-[gke]
-image_prefix = "team/python"
-data_root = "gs://team/data"
-checkpoint_root = "gs://team/checkpoints"
-registry = "gs://team/registry"
-host = "{host}"
-service_account = "pipeline-runner"
-"""
 HEAD = {"labels": {"pipeline/runid": "8a7c1f0e", "pipelines.kubeflow.org/v2_component": "true"}}
 NODE_NAME = "workflows.argoproj.io/node-name"
 SPOT = {"cloud.google.com/gke-spot": "true"}
@@ -51,7 +43,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kubeflow: FakeKubeflow
     monkeypatch.setenv("SUANLI_TIMEOUT", "1")
     for name in ("SUANLI_HOST", "KUBECONFIG", "SUANLI_DEBUG"):
         monkeypatch.delenv(name, raising=False)
-    (tmp_path / "targets.toml").write_text(TARGET.format(host=kubeflow.host))
+    (tmp_path / "targets.toml").write_text(team_target.text(kubeflow.host))
     return tmp_path
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import team_target
 import yaml
 from kubeflow import FakeKubeflow, Fault
 from kubernetes_api import FakeKubernetes, node, thing
@@ -16,16 +17,6 @@ from components.core import storage
 from pipelines.cli.main import main
 from pipelines.hardware import catalog
 
-TARGET = """
-[gke]
-image_prefix = "team/python"
-data_root = "gs://team/data"
-checkpoint_root = "gs://team/checkpoints"
-registry = "gs://team/registry"
-host = "{host}"
-service_account = "pipeline-runner"
-pipeline_root = "gs://team/kfp"
-"""
 L4 = catalog.load()["l4"]
 STEPS = ("prepare", "train", "evaluate", "export")
 
@@ -64,7 +55,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kubeflow: FakeKubeflow
     monkeypatch.setenv("SUANLI_CACHE_HOME", str(profiles))
     monkeypatch.delenv("SUANLI_DEBUG", raising=False)
     monkeypatch.delenv("SUANLI_HOST", raising=False)
-    (folder / "targets.toml").write_text(TARGET.format(host=kubeflow.host))
+    (folder / "targets.toml").write_text(team_target.text(kubeflow.host) + 'pipeline_root = "gs://team/kfp"\n')
     return folder
 
 

@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import laid_run
 import pytest
-from kfp import compiler, dsl
+from kfp import dsl
 
-from pipelines import experiment, targets
-from pipelines.local import folder, record
 from pipelines.local.folder import Run
 
 SUANLI = [str(Path(sys.executable).with_name("suanli"))]
@@ -50,17 +49,7 @@ def waiting(tmp_path: Path) -> Callable[..., Run]:
     """A function that lays out an interrupted run whose pipeline is one of ours, to be resumed by the real command."""
 
     def lay(task: dsl.base_component.BaseComponent, **arguments: object) -> Run:
-        runs = tmp_path / "runs with a blank"
-        run = folder.create(runs, "digits")
-        values = record.asked(experiment.load("digits"), targets.local(runs), "digits", True)
-        run.write({"id": run.id, **values, "status": "interrupted"})
-
-        @dsl.pipeline(name="one")
-        def one():
-            task(**arguments)
-
-        compiler.Compiler().compile(one, str(run.folder / "pipeline.yaml"))
-        return run
+        return laid_run.lay(tmp_path / "runs with a blank", task, arguments)
 
     return lay
 
