@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import StepError
+from components.core.errors import out_of_memory as out_of_memory
 
 BACKENDS = ("tensorflow", "jax", "torch")
 # What a Kubernetes resource name means here.
@@ -329,10 +330,3 @@ def scope(device: Device) -> AbstractContextManager[Any]:
 
     mirrored: AbstractContextManager[Any] = tf.distribute.MirroredStrategy().scope()
     return mirrored
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether any backend's exception says that memory, the machine's or the device's, ran out."""
-    told = f"{type(error).__name__} {error}".lower()
-    signs = ("memoryerror", "resourceexhausted", "resource_exhausted", "outofmemory", "out of memory")
-    return any(sign in told for sign in signs)

@@ -1,4 +1,4 @@
-"""How a step runs: its record, its cache, its progress, and its one-line failures.
+"""How a step runs: its record, its cache, its progress, and how it ends.
 
 A component's body makes one call to ``run``. On a cluster, where none of the variables below is set, that is a plain
 call of the step's logic; KFP's own cache decides before the pod starts. On this machine the run's folder and the
@@ -6,21 +6,22 @@ shared cache come by environment: ``SUANLI_RUN`` (the run's folder), ``SUANLI_CA
 ``SUANLI_DEBUG`` (let exceptions pass).
 """
 
-import errno
 import importlib
 import json
 import os
+import signal
 import sys
+import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from components.core import cache, progress
+from components.core import cache, failure, progress
 from components.core.artifacts import Artifact
-from components.core.errors import StepError
+from components.core.errors import BUG, StepError
+from components.core.failure import Failure, RepeatedError, TerminatedError
 from components.core.files import digest_of, write_atomically
 
 PLACES = ("data_root", "checkpoint_root", "registry")
@@ -52,7 +53,7 @@ def run(
         What the logic returned, then or now.
 
     Raises:
-        SystemExit: 1, after a failure that its user can mend was written to stderr and to the run's folder.
+        SystemExit: the code of the failure's kind (``errors.EXIT_CODES``), after it was told (``failure.tell``).
     """
     folder = os.environ.get("SUANLI_RUN", "")
     inputs = inputs or {}
@@ -65,10 +66,12 @@ def run(
         return result
 
     if not folder:
-        with _one_line_failures():
+        with _failures_told(Ending(step, failure.place_of(outputs))) as ending:
+            if before := failure.repeated(ending.place):
+                raise RepeatedError(before)
             return compute()
     record = Record(Path(folder), step)
-    with _one_line_failures(record):
+    with _failures_told(Ending(step, record=record)):
         record.asked(logic, parameters, inputs, outputs)
         key = cache.key_of(step, parameters, inputs, _function(state)(**parameters) if state else "")
         place = cache.place(Path(folder), scope)
@@ -131,54 +134,101 @@ class Record:
         }
         self.write(state="succeeded", key=dict(key), outputs=made, peak_mb=_peak_mb())
 
-    def fail(self, error: BaseException) -> None:
-        """Note a failure: the line that a user reads, and the end of the traceback for a bug."""
-        known = error if isinstance(error, StepError) else _from_system(error)
-        cause = {
-            "kind": known.kind if known else "bug",
-            "message": known.message if known else f"{type(error).__name__}: {error}",
-            "advice": known.advice if known else "",
-            "traceback": "".join(traceback.format_exception(error)[-6:]),
-        }
-        self.write(state="failed", cause=cause)
+    def fail(self, cause: Failure) -> None:
+        """Note a failure: the line that a user reads, and the end of the traceback."""
+        self.write(state="failed", cause=cause.cause())
+
+
+# --- how it ends badly -----------------------------------------------------------------------------------------------
+
+
+class Ending:
+    """Where a step that fails has to tell of it.
+
+    Args:
+        step: the step's name.
+        place: the folder of its outputs on a cluster.
+        record: its record in the run's folder on this machine.
+    """
+
+    def __init__(self, step: str, place: str = "", record: Record | None = None) -> None:
+        self.step, self.place, self.record = step, place, record
+
+    def note(self, error: BaseException) -> Failure:
+        """Write a failure to the record. A full disk is one of the faults to be told about, and must not hide behind
+        its own record."""
+        found = failure.of(self.step, error)
+        if self.record:
+            try:
+                self.record.fail(found)
+            except OSError as second:
+                failure.say(f"error: the failure could not be recorded: {second}")
+        return found
+
+    def tell(self, error: BaseException) -> Failure:
+        """Tell of a failure everywhere."""
+        found = self.note(error)
+        if found.kind == BUG:
+            failure.say(found.traceback.rstrip())
+        failure.tell(found, self.place)
+        return found
+
+
+# The step that runs in this process, for whoever has to end it from outside of its logic.
+_running: list[Ending] = []
+
+
+def end_now(error: StepError) -> None:
+    """Tell of a failure and end this process at once, from any thread, though the main one may hang in native code.
+
+    Nothing is unwound: no ``finally``, no ``with`` ends. Does not return.
+    """
+    ending = _running[-1] if _running else Ending("step")
+    os._exit(ending.tell(error).code)
 
 
 @contextmanager
-def _one_line_failures(record: Record | None = None) -> Iterator[None]:
+def _failures_told(ending: Ending) -> Iterator[Ending]:
+    _running.append(ending)
     try:
-        yield
-    except Exception as error:
-        if record:
-            # A full disk is one of the faults to be told about, and must not hide behind its own record.
+        with _terminations_raised() as deaf:
             try:
-                record.fail(error)
-            except OSError as second:
-                print(f"error: the failure could not be recorded: {second}", file=sys.stderr)
-        known = error if isinstance(error, StepError) else _from_system(error)
-        if known is None or os.environ.get("SUANLI_DEBUG"):
-            raise
-        print(f"error: {known}", file=sys.stderr, flush=True)
-        raise SystemExit(1) from None
+                yield ending
+            except (Exception, TerminatedError) as error:
+                deaf()
+                if os.environ.get("SUANLI_DEBUG"):
+                    ending.note(error)
+                    raise
+                raise SystemExit(ending.tell(error).code) from None
+    finally:
+        _running.remove(ending)
 
 
-def _from_system(error: BaseException) -> StepError | None:
-    """A failure of the machine, told as one line; None for anything else."""
-    if isinstance(error, MemoryError):
-        return StepError("out of memory", advice="use a smaller batch size or a larger machine", kind="resources")
-    if not isinstance(error, OSError) or error.errno not in {
-        errno.ENOSPC,
-        errno.EACCES,
-        errno.EROFS,
-        errno.EPERM,
-        errno.EDQUOT,
-    }:
-        return None
-    where = f" at {error.filename}" if error.filename else ""
-    return StepError(
-        f"cannot write{where}: {os.strerror(error.errno)}",
-        advice="free space or choose another folder; nothing half-written is used",
-        kind="resources",
-    )
+@contextmanager
+def _terminations_raised() -> Iterator[Callable[[], None]]:
+    """SIGTERM as an exception in the main thread; a step that does better than that sets a handler of its own.
+
+    Yields:
+        A function after which SIGTERM is ignored, for a process that is about to end by itself.
+    """
+    ours = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM) if ours else None
+
+    def deaf() -> None:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def asked_to_end(*_: object) -> None:
+        deaf()  # whoever ends a run asks the group and each process in it
+        raise TerminatedError
+
+    if ours:
+        signal.signal(signal.SIGTERM, asked_to_end)
+    try:
+        yield deaf
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _function(path: str) -> Callable[..., Any]:

@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import threading
 import time
 from pathlib import Path
@@ -27,6 +28,10 @@ def logic(*, data: dict[str, Any], out: Place, source: Place | None = None, **pl
             raise ZeroDivisionError("division by zero")
         case "disk":
             raise OSError(errno.ENOSPC, "No space left on device", "/data/shard")
+        case "memory":
+            raise MemoryError
+        case "signal":
+            os.kill(os.getpid(), signal.SIGTERM)
         case "slow":
             RELEASE.wait(10)
     Path(out.path).mkdir(parents=True)
@@ -197,26 +202,33 @@ def test_without_a_cache_every_run_computes(machine: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind", "line"),
+    ("fault", "kind", "code", "line"),
     [
-        ("known", "data", "error: the pictures are upside down; turn them"),
-        ("disk", "resources", "error: cannot write at /data/shard: No space left on device; free space or choose"),
+        ("known", "data", 65, "error: the pictures are upside down; turn them"),
+        ("disk", "resources", 71, "error: cannot write at /data/shard: No space left on device; free space or choose"),
+        ("memory", "memory", 77, "error: out of memory; use a smaller batch size"),
+        ("signal", "preempted", 75, "error: preempted: asked to end (SIGTERM); run it again"),
     ],
 )
-def test_a_fault_that_a_user_can_mend_is_one_line(
-    fault: str, kind: str, line: str, machine: Path, capfd: pytest.CaptureFixture[str]
+def test_a_fault_that_has_a_name_is_one_line_and_an_exit_code(
+    fault: str, kind: str, code: int, line: str, machine: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         run(machine, fault=fault)
-    assert ended.value.code == 1
+    assert ended.value.code == code
     assert capfd.readouterr().err.startswith(line)
     assert (record(machine)["state"], record(machine)["cause"]["kind"]) == ("failed", kind)
     assert not list((machine / "cache").glob("prepare-*/"))
 
 
-def test_a_bug_passes_with_its_traceback_and_is_recorded(machine: Path) -> None:
-    with pytest.raises(ZeroDivisionError):
+def test_a_bug_ends_the_step_with_its_traceback_which_is_recorded(
+    machine: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
         run(machine, fault="bug")
+    said = capfd.readouterr().err
+    assert ended.value.code == 70 and "raise ZeroDivisionError" in said
+    assert said.splitlines()[-1] == "error: ZeroDivisionError: division by zero"
     cause = record(machine)["cause"]
     assert (cause["kind"], cause["message"]) == ("bug", "ZeroDivisionError: division by zero")
     assert "case" not in cause["message"] and "raise ZeroDivisionError" in cause["traceback"]
