@@ -161,11 +161,16 @@ def termination(failure: Failure) -> str:
     values = {name: value for name, value in failure.cause().items() if name != "traceback"}
     if failure.kind != "preempted":
         values = {name: TRANSIENT.sub(_broken, value) for name, value in values.items()}
-    text = json.dumps(values, ensure_ascii=False)
-    while (over := len(text.encode()) - TERMINATION_BYTES) > 0:
-        values["message"] = f"{values['message'][: -over - 3]}..."
-        text = json.dumps(values, ensure_ascii=False)
+    kept = max(map(len, values.values()))
+    while len((text := _text(values, kept)).encode()) > TERMINATION_BYTES:
+        kept = kept * 9 // 10
     return text
+
+
+def _text(values: Mapping[str, str], most: int) -> str:
+    """One line of JSON, with no value longer than so many characters."""
+    cut = {name: value if len(value) <= most else f"{value[:most]}..." for name, value in values.items()}
+    return json.dumps(cut, ensure_ascii=False)
 
 
 def _broken(word: re.Match[str]) -> str:

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -169,7 +170,7 @@ class Ending:
         """Tell of a failure everywhere."""
         found = self.note(error)
         if found.kind == BUG:
-            failure.say(found.traceback.rstrip())
+            failure.say("".join(traceback.format_exception(error)).rstrip())
         failure.tell(found, self.place)
         return found
 

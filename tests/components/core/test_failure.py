@@ -1,0 +1,174 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from components.core import failure
+from components.core.errors import EXIT_CODES, StepError
+from components.core.failure import Failure
+
+# As Kubeflow 2.17's workflow controller has it.
+PATTERN = re.compile("(?i)(imminent node shutdown|node is shutting down|preempt|evict|spot|pod deleted)")
+# A step in a process of its own; its argument is the body of its logic.
+STEP = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from types import SimpleNamespace
+from components.core import step
+from components.core.errors import StepError
+
+def logic(out):
+    exec(sys.argv[1], globals())
+
+out = SimpleNamespace(path=sys.argv[2] + "/out", uri=sys.argv[2] + "/out", metadata={})
+step.run("train", "__main__:logic", parameters={}, outputs={"out": out})
+"""
+
+
+def ended(body: str, folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """A step without a run's folder, as on a cluster, whose logic is ``body``."""
+    (folder / "termination").touch()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SUANLI", "KFP"))}
+    environment = {**kept, "SUANLI_TERMINATION": str(folder / "termination"), **variables}
+    command = [sys.executable, "-c", STEP, body, str(folder)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def told(folder: Path) -> Failure:
+    """What the step has said to Kubernetes, which is what it has left beside its outputs."""
+    said = failure.read((folder / "termination").read_text())
+    assert said and said == failure.read((folder / failure.FILE).read_text())
+    return said
+
+
+@pytest.mark.parametrize("kind", sorted(set(EXIT_CODES) - {"bug"}))
+def test_each_kind_of_fault_ends_the_process_with_its_code_and_is_told_everywhere(kind: str, tmp_path: Path) -> None:
+    done = ended(f"raise StepError('it is wrong', advice='mend it', kind={kind!r})", tmp_path)
+    assert (done.returncode, done.stderr) == (EXIT_CODES[kind], "error: it is wrong; mend it\n")
+    assert told(tmp_path) == Failure("train", kind, "it is wrong", "mend it")
+
+
+def test_a_bug_is_told_with_its_traceback_on_stderr_alone(tmp_path: Path) -> None:
+    done = ended("1 / 0", tmp_path)
+    assert done.returncode == EXIT_CODES["bug"]
+    assert "Traceback" in done.stderr and done.stderr.endswith("\nerror: ZeroDivisionError: division by zero\n")
+    assert told(tmp_path) == Failure("train", "bug", "ZeroDivisionError: division by zero")
+
+
+def test_a_termination_is_a_preemption_that_no_handler_on_the_way_swallows(tmp_path: Path) -> None:
+    body = """
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(30)
+except Exception:
+    print("swallowed")
+"""
+    done = ended(body, tmp_path)
+    assert (done.returncode, done.stdout) == (EXIT_CODES["preempted"], "")
+    assert told(tmp_path).kind == "preempted"
+
+
+def test_a_step_that_hangs_in_native_code_is_ended_from_another_thread(tmp_path: Path) -> None:
+    body = """
+threading.Timer(0.1, lambda: step.end_now(StepError("no batch for 1 s", kind="stalled"))).start()
+with open(os.open("fifo", os.O_RDWR), "rb") as never:
+    never.read(1)
+"""
+    os.mkfifo(tmp_path / "fifo")
+    body = body.replace('"fifo"', repr(str(tmp_path / "fifo")))
+    began = time.monotonic()
+    done = ended(body, tmp_path)
+    assert (done.returncode, time.monotonic() - began < 30) == (EXIT_CODES["stalled"], True)
+    assert told(tmp_path) == Failure("train", "stalled", "no batch for 1 s")
+
+
+def test_argo_s_pattern_finds_a_preemption_and_nothing_else() -> None:
+    words = "the class folder Spotted_dog is empty, evicted and preempted; pod deleted by an imminent node shutdown"
+    for kind in EXIT_CODES:
+        found = Failure("prepare", kind, words, "spot the difference")
+        text = failure.termination(found)
+        assert bool(PATTERN.search(text)) == (kind == "preempted")
+        assert failure.read(text) == found
+    assert failure.TRANSIENT.pattern == PATTERN.pattern
+
+
+@pytest.mark.parametrize("letter", ["x", "ß", "算", '"', "\n"])
+def test_a_long_message_is_cut_to_what_kubernetes_keeps(letter: str) -> None:
+    text = failure.termination(Failure("train", "data", letter * 9000, "shorten it"))
+    found = failure.read(text)
+    assert len(text.encode()) <= failure.TERMINATION_BYTES
+    assert found and found.advice == "shorten it" and found.message.endswith(f"{letter}...")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "killed", '{"kind": "data"}', '{"step": "", "kind": "no", "message": ""}']
+)
+def test_what_is_no_failure_is_not_taken_for_one(text: str) -> None:
+    assert failure.read(text) is None
+
+
+# --- another attempt -------------------------------------------------------------------------------------------------
+
+MARKS = "Path(out.path).with_name('attempts').open('a').write('.')\n"
+
+
+@pytest.mark.parametrize(("kind", "attempts"), [("data", "."), ("bug", "."), ("preempted", ".."), ("resources", "..")])
+def test_another_attempt_at_what_is_hopeless_ends_before_it_begins(kind: str, attempts: str, tmp_path: Path) -> None:
+    body = MARKS + ("1 / 0" if kind == "bug" else f"raise StepError('it is wrong', kind={kind!r})")
+    first = ended(body, tmp_path, KFP_RETRY_INDEX="0")
+    second = ended(body, tmp_path, KFP_RETRY_INDEX="1")
+    assert first.returncode == second.returncode == EXIT_CODES[kind]
+    assert first.stderr.splitlines()[-1] == second.stderr.splitlines()[-1]
+    assert (tmp_path / "attempts").read_text() == attempts and told(tmp_path).kind == kind
+
+
+def test_a_first_attempt_looks_at_nothing_that_an_other_run_has_left(tmp_path: Path) -> None:
+    ended("raise StepError('it is wrong')", tmp_path)
+    done = ended("Path(out.path).touch()", tmp_path, KFP_RETRY_INDEX="0")
+    assert done.returncode == 0, done.stderr
+
+
+# --- what cannot be told ---------------------------------------------------------------------------------------------
+
+
+def test_a_failure_that_cannot_be_written_beside_the_outputs_is_told_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / failure.FILE).mkdir()
+    done = ended("raise StepError('it is wrong')", tmp_path)
+    assert done.returncode == EXIT_CODES["data"]
+    assert done.stderr.startswith("error: it is wrong\nwarning: the failure could not be written to ")
+    assert json.loads((tmp_path / "termination").read_text())["message"] == "it is wrong"
+
+
+def test_storage_that_does_not_answer_holds_no_process_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(failure, "TELL_S", 0.2)
+    place = tmp_path / "place"
+    place.mkdir()
+    # An open that waits for a reader that never comes.
+    os.mkfifo(place / "hangs")
+    monkeypatch.setattr(failure.storage, "write_text", lambda uri, text: (place / "hangs").write_text(text))
+    began = time.monotonic()
+    failure.tell(Failure("train", "data", "it is wrong"), str(place))
+    assert time.monotonic() - began < 5
+    assert capfd.readouterr().err.endswith("could not be written to " + str(place) + ": no answer\n")
+    (place / "hangs").read_text()
+
+
+def test_signals_are_as_before_after_a_step_has_run(tmp_path: Path) -> None:
+    from components.core import step
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        step.run("prepare", f"{__name__}:fails", parameters={}, outputs={})
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def fails() -> None:
+    raise StepError("it is wrong")
