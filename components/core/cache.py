@@ -122,8 +122,8 @@ def _expired(kept: Mapping[str, Any]) -> bool:
 
 
 def _write_entry(entry: Path, key: Mapping[str, Any], run: str, outputs: Mapping[str, Artifact], result: Any) -> None:
-    """Publish a result: copied aside, then renamed."""
-    aside = entry.with_name(f".{entry.name}.{os.getpid()}")
+    """Publish a result: copied aside, then renamed. The entry's lock is held: what lies aside is a killed writer's."""
+    aside = entry.with_name(f".{entry.name}")
     shutil.rmtree(aside, ignore_errors=True)
     for output, artifact in outputs.items():
         _copy(Path(artifact.path), aside / "outputs" / output)

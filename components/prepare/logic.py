@@ -1,15 +1,12 @@
 """Stream a source into a checked, content-addressed TFDS directory, and describe what is in it."""
 
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from components.core import storage
+from components.core import aside, storage
 from components.core.artifacts import Artifact
 from components.core.config import validated
 from components.core.errors import StepError
@@ -84,12 +81,8 @@ def _aside(data_root: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="prepare-") as local:
             yield Path(local)
         return
-    folder = Path(data_root) / f".{os.getpid()}-{uuid4().hex[:8]}"
-    folder.mkdir(parents=True)
-    try:
+    with aside.beside(Path(data_root) / "prepare") as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _publish(folder: Path, data_root: str, fingerprint: str) -> str:
