@@ -1,9 +1,11 @@
 """What every test may ask for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+import storage_emulator
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -26,3 +28,17 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         )
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[storage_emulator.Emulator]:
+    """Cloud Storage on this machine."""
+    with storage_emulator.running() as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(emulator: storage_emulator.Emulator, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The ``gs://`` place of an empty bucket, which this process and its children find."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
+    return emulator.create_bucket(f"test-{uuid4().hex[:12]}")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 FILE = "examples.json"
+AGAIN = "prepare the data again (--no-cache)"
 READ_BYTES = 1 << 20
 # Files read side by side, and records held for shuffling, when a split does not fit into memory.
 INTERLEAVED = 16
@@ -125,15 +126,22 @@ class Examples:
         Raises:
             StepError: some of them are gone.
         """
-        names = sorted(name for name in storage.listing(self.directory) if f"-{split}.tfrecord-" in name)
-        # A name ends in the number of files that there are.
-        if not names or len(names) != int(names[0].rpartition("-")[2]):
-            raise StepError(
-                f"{self.directory} lacks record files for {split}", advice="prepare the data again (--no-cache)"
-            )
-        if not storage.is_remote(self.directory):
-            return [str(Path(self.directory) / name) for name in names]
-        return [str(_copied(self.directory) / name) for name in _fetched(self.directory, tuple(names))]
+        try:
+            return self._files(split)
+        except storage.Damaged as damage:
+            raise storage.Damaged(damage.message, advice=AGAIN) from None
+        except FileNotFoundError:
+            raise StepError(f"{self.directory} lacks record files for {split}", advice=AGAIN) from None
+
+    def _files(self, split: str) -> list[str]:
+        names = sorted(name for name in storage.manifest(self.directory).files if f"-{split}.tfrecord-" in name)
+        if not names:
+            raise FileNotFoundError(split)
+        if storage.is_remote(self.directory):
+            return [str(_copied(self.directory) / name) for name in _fetched(self.directory, tuple(names))]
+        # Their bytes are checked when they are read: each record has a checksum of its own.
+        storage.require(self.directory, names)
+        return [str(Path(self.directory) / name) for name in names]
 
 
 @cache

@@ -77,7 +77,7 @@ def _local(directory: str, splits: list[str]) -> Path:
     every = storage.listing(directory)
     needed = [name for name in every if ".tfrecord" not in name or any(f"-{split}." in name for split in splits)]
     if MARK in needed:
-        storage.download(directory, Path(copy.name), names=needed)
+        storage.copy_of(directory, Path(copy.name), names=needed)
     return Path(copy.name)
 
 

@@ -88,29 +88,14 @@ def _aside(data_root: str) -> Iterator[Path]:
 def _publish(folder: Path, data_root: str, fingerprint: str) -> str:
     """Give a finished folder its name, unless it is there already and whole; returns where it lies."""
     directory = storage.join(data_root, fingerprint)
-    if _whole(directory):
+    if storage.whole(directory):
         return directory
-    if storage.is_remote(data_root):
-        mark = (folder / writer.MARK).read_text()
-        (folder / writer.MARK).unlink()
-        storage.upload(folder, directory)
-        storage.write_text(storage.join(directory, writer.MARK), mark)
-        return directory
-    # Someone removed files from it.
-    storage.remove(directory)
+    if not storage.is_remote(directory) or storage.exists(storage.join(directory, storage.MANIFEST)):
+        storage.remove(directory)  # files of it were lost; without a manifest, another run may be writing it
     try:
-        folder.rename(directory)
-    except OSError:
-        # Another run was faster: its directory has the same content.
-        if not _whole(directory):
+        storage.upload(folder, directory, move=True)
+    except StepError as error:
+        # Another run was faster; its directory holds the same examples, perhaps in other files.
+        if error.kind != "conflict" or not storage.whole(directory):
             raise
     return directory
-
-
-def _whole(directory: str) -> bool:
-    """Whether there is a directory with all the record files that its description names."""
-    try:
-        names = writer.described(storage.read_text(storage.join(directory, writer.MARK)))
-    except FileNotFoundError:
-        return False
-    return set(names) <= set(storage.listing(directory))

@@ -4,7 +4,6 @@ A ``tf.train.Example`` is nested length-prefixed fields. All that does not depen
 for equal lengths, so those bytes are made once a length and joined with the values; nothing imports TensorFlow.
 """
 
-import json
 import math
 import os
 import struct
@@ -21,8 +20,6 @@ import numpy as np
 from google_crc32c import value as crc32c
 
 NAME = "examples"
-# The description's file, which makes a folder a TFDS directory; the last one written in Cloud Storage.
-MARK = "dataset_info.json"
 WRITE_BYTES = 1 << 20
 # Encoded pictures have many lengths; so many combinations are remembered.
 HEADERS = 1 << 12
@@ -278,12 +275,6 @@ def describe(folder: Path, features: Mapping[str, Any], splits: list[Split], *, 
         description=text,
         license=licence,
     )
-
-
-def described(text: str) -> list[str]:
-    """The names of the record files that the text of a ``dataset_info.json`` of ours tells of."""
-    splits = {split["name"]: len(split["shardLengths"]) for split in json.loads(text)["splits"]}
-    return [_file(name, number, count) for name, count in splits.items() for number in range(count)]
 
 
 def cores() -> int:

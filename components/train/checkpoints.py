@@ -100,7 +100,10 @@ class Checkpoints:
                 with tempfile.TemporaryDirectory() as folder:
                     return _unpacked(storage.download(uri, Path(folder)) / FILE, model, self.fingerprint)
             # NumPy and zip raise many things at a damaged file; whatever it is, the one before may be whole.
-            except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            except (
+                *(OSError, ValueError, LookupError, TypeError, EOFError),
+                *(zipfile.BadZipFile, zlib.error, storage.Damaged),
+            ) as error:
                 _say(f"warning: checkpoint {name} is unusable and passed over: {error}")
                 storage.remove(uri)  # or it would count among the last two for good
         return Progress()

@@ -1,7 +1,6 @@
 """Kubernetes' own control plane and kwok as processes on loopback, which end with the process that started them."""
 
 import atexit
-import ctypes
 import os
 import secrets
 import signal
@@ -19,6 +18,7 @@ from typing import Any
 
 import certificates
 import yaml
+from parent import die_with_parent
 
 READY_S = 60.0
 END_S = 5.0
@@ -37,8 +37,6 @@ CONTROLLERS = (
     *("serviceaccount-controller", "namespace-controller", "resourcequota-controller"),
     *("garbage-collector-controller", "node-lifecycle-controller"),
 )
-PR_SET_PDEATHSIG = 1
-LIBC = ctypes.CDLL(None)
 
 
 @dataclass
@@ -137,10 +135,6 @@ class ControlPlane:
 def _end(code: int) -> str:
     """How a program ended: by itself, or by a signal, which none of them sends to itself."""
     return f"was ended by {signal.Signals(-code).name} from outside" if code < 0 else f"ended with {code}"
-
-
-def die_with_parent() -> None:
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextmanager

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from api import Api, names
-from control_plane import die_with_parent
 from kubernetes import client
+from parent import die_with_parent
 
 from pipelines.local import processes
 

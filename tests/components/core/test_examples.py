@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from components.core import examples as reading
+from components.core import storage
 from components.core.errors import StepError
 from components.core.examples import Examples
 from components.prepare.writer import Encoder, Split
@@ -25,6 +26,7 @@ def prepared(tmp_path: Path) -> Examples:
     with Split(tmp_path, "train", 10**6, at_least=5) as split:
         split.write(Encoder(task.KINDS).records([stored.contents, keys, *stored.features.values()]))
         split.finish()
+    (tmp_path / storage.MANIFEST).write_text(storage.Manifest.of(tmp_path).text())
     return Examples(str(tmp_path), "0" * 16, "image_classification", "digits", {"train": COUNT}, info)
 
 
@@ -57,6 +59,13 @@ def test_what_is_not_there_is_told_in_one_line(prepared: Examples) -> None:
     with pytest.raises(StepError, match=r"the data have no test split; give data\.split a fraction for it"):
         prepared.batches("test", 8)
     Path(prepared.files("train")[2]).unlink()
+    with pytest.raises(StepError, match=r"tfrecord-00002-of-00005 is missing; prepare the data again"):
+        prepared.batches("train", 8)
+    Path(prepared.directory, storage.MANIFEST).unlink()
+    with pytest.raises(StepError, match=r"has no manifest\.json: .*; prepare the data again"):
+        prepared.batches("train", 8)
+    for file in Path(prepared.directory).iterdir():
+        file.unlink()
     with pytest.raises(StepError, match="lacks record files for train; prepare the data again"):
         prepared.batches("train", 8)
 

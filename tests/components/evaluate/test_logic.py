@@ -14,7 +14,7 @@ from kfp import dsl
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from components.core import devices
+from components.core import devices, storage
 from components.core.errors import StepError
 from components.core.examples import Examples
 from components.evaluate.logic import evaluate
@@ -44,6 +44,7 @@ def write_examples(folder: Path, **info: Any) -> None:
             feature["label"].int64_list.value.append(int(labels[number]))
             feature["brightness"].float_list.value.append(float(images[number].mean()) / 255)
             records.write(example.SerializeToString())
+    (folder / "data" / storage.MANIFEST).write_text(storage.Manifest.of(folder / "data").text())
     known = {"classes": NAMES, "image_shape": [8, 8, 1], "encoding": "raw"} | info
     Examples(str(folder / "data"), "d1", "image_classification", "digits", {"test": TEST}, known).write(
         folder / "examples"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from places import Place
 
+from components.core import storage
 from components.core.examples import Examples
 from components.export.settings import ExportSettings
 from components.models import cnn
@@ -98,6 +99,7 @@ def write_examples(root: Path) -> None:
                 }
                 features = tf.train.Features(feature=values)
                 records.write(tf.train.Example(features=features).SerializeToString())
+    (root / "data" / storage.MANIFEST).write_text(storage.Manifest.of(root / "data").text())
     info = {"classes": [f"digit {label}" for label in range(10)], "image_shape": [8, 8, 1], "encoding": "raw"}
     counts = {"train": TRAIN, "test": TEST}
     Examples(str(root / "data"), "digits", "image_classification", "digits", counts, info).write(root / "examples")
