@@ -32,7 +32,7 @@ def measured(
     from components.core.config import checked, section_class
     from components.core.rooms import load
     from components.tasks import image_classification as task
-    from components.train import inputs, loop
+    from components.train import compiling, inputs, loop, watch
     from components.train.settings import TrainingSettings
 
     settings = TrainingSettings(batch_size=batch, **training)
@@ -48,13 +48,14 @@ def measured(
         held = (tf.constant(pictures), tf.constant(random.integers(0, units, count)))
         split = inputs.Split(None, "train", task, count, specs, held)  # type: ignore[arg-type]
         network = load("models", architecture.name).build(architecture, tuple(shape), units)
-        loop.make_ready(network, task.compile_arguments(), split.any_targets(), settings, steps, device)
+        compiling.make_ready(network, task.compile_arguments(), split.any_targets(), settings, steps, device)
         whole = count // batch
         rates, work = [], []
         for epoch in range(4):
-            clock, worked = loop.Clock(), time.process_time()
+            clock, worked = watch.Clock(batch, steps), time.process_time()
             data = inputs.shuffled(split, batch, whole, seed=0, epoch=epoch).repeat(-(-steps // whole)).take(steps)
-            loop.one_epoch(network, data, None, epoch, loop.watching(settings, steps, clock), settings)
+            parts = (clock, watch.Report(settings, clock))
+            loop.one_epoch(network, data, None, epoch, parts, settings, steps=steps)
             rates.append(clock.rate)
             work.append(steps * batch / (time.process_time() - worked) * device.threads)
         most = watch_memory.stop() - base

@@ -10,7 +10,7 @@ from typing import Any
 from components.core import devices
 from components.models import cnn
 from components.tasks import image_classification as task
-from components.train import inputs, loop
+from components.train import compiling, inputs, loop, watch
 from components.train.settings import TrainingSettings
 
 IMAGES = Path("/usr/share/datasets/fashion-mnist")
@@ -90,12 +90,13 @@ def ours(images: Any, labels: Any, batch: int, precision: str) -> Epoch:
     split = inputs.Split(None, "train", task, EXAMPLES, specs, (tf.constant(images), tf.constant(labels)))  # type: ignore[arg-type]
     with devices.opened(precision=precision) as device:
         model = cnn.build(NETWORK, SHAPE, CLASSES)
-        loop.make_ready(model, task.compile_arguments(), split.any_targets(), settings, steps, device)
-    watch = loop.watching(settings, steps, loop.Clock())
+        compiling.make_ready(model, task.compile_arguments(), split.any_targets(), settings, steps, device)
+    clock = watch.Clock(batch, steps)
+    parts = (clock, watch.Report(settings, clock))
 
     def epoch(number: int) -> None:
         pairs = inputs.shuffled(split, batch, steps, seed=0, epoch=number)
-        loop.one_epoch(model, pairs, None, number, watch, settings)
+        loop.one_epoch(model, pairs, None, number, parts, settings, steps=steps)
 
     return epoch
 

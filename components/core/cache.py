@@ -18,10 +18,8 @@ from typing import Any
 
 from components.core import progress, sources
 from components.core.artifacts import Artifact
+from components.core.config import NOT_IN_RESULT
 from components.core.files import digest_of
-
-# Where checkpoints lie is no part of what a step computes.
-NOT_IN_KEY = frozenset({"checkpoint_root"})
 
 # The units of data.max_age, in seconds.
 AGES = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -35,10 +33,15 @@ def key_of(step: str, parameters: Mapping[str, Any], inputs: Mapping[str, Artifa
         "step": step,
         "code": sources.digests(step, used),
         "python": ".".join(map(str, sys.version_info[:3])),
-        "parameters": _flat({name: value for name, value in parameters.items() if name not in NOT_IN_KEY}),
+        "parameters": {name: value for name, value in _flat(parameters).items() if _decides(name)},
         "inputs": {name: digest_of(Path(artifact.path)) for name, artifact in inputs.items()},
         "state": state,
     }
+
+
+def _decides(name: str) -> bool:
+    """Whether a parameter is a part of what a step computes: where and how often training saves itself is none."""
+    return not name.rpartition(".")[2].startswith(NOT_IN_RESULT)
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

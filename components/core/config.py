@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from components.core.errors import StepError
 from components.core.rooms import load, nearest
 
+# Settings of this name say how often training saves itself, never what it computes: a checkpoint serves, and a kept
+# result too, whatever they are.
+NOT_IN_RESULT = "checkpoint_"
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -28,8 +32,9 @@ class Section(BaseModel):
         return self.model_dump(mode="json")
 
     def fingerprint(self) -> str:
-        """A digest of the validated values: equal settings give equal digests whatever wrote them."""
-        return fingerprint(self.parameters())
+        """A digest of the values that decide the result: equal settings give equal digests whatever wrote them."""
+        values = self.parameters().items()
+        return fingerprint({name: value for name, value in values if not name.startswith(NOT_IN_RESULT)})
 
 
 SECTIONS = ("data", "model", "training", "evaluation", "export")

@@ -88,12 +88,14 @@ class Examples:
         *,
         shuffle_seed: int | None = None,
         drop_remainder: bool = False,
+        skip: int = 0,
     ) -> "tf.data.Dataset":
         """Batches of parsed examples, as the task's ``parse`` gives them: a dict of tensors with a leading batch axis.
 
         Whole batches are parsed at once, which is several times faster than one example after the other
         (``benchmarks/reading.py``). Without a seed the order is the one on disk. With one it is shuffled, the same
-        again for the same seed: the files' order, then records within a window.
+        again for the same seed: the files' order, then records within a window. ``skip`` leaves out so many batches at
+        the start without parsing them.
 
         Raises:
             StepError: the data have no such split.
@@ -110,7 +112,7 @@ class Examples:
             records = names.interleave(
                 lambda name: tf.data.TFRecordDataset(name, buffer_size=READ_BYTES), cycle_length=INTERLEAVED
             ).shuffle(self._window(split, files), seed=shuffle_seed)
-        batches = records.batch(batch_size, drop_remainder=drop_remainder)
+        batches = records.batch(batch_size, drop_remainder=drop_remainder).skip(skip)
         return batches.map(
             lambda batch: task.parse(batch, self.info), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         ).prefetch(tf.data.AUTOTUNE)

@@ -1,58 +1,24 @@
-"""Checkpoints: one file an epoch, published whole, checked when read, with all that decides how training goes on."""
+"""The checkpoints of one training: published whole, the last few kept, and the newest that is sound restored."""
 
 import fcntl
-import json
 import os
 import re
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from components.core import progress, storage
+from components.core.errors import StepError
+from components.train.saving import FILE, ForeignError, Origin, Progress, UnusableError, pack, unpack
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
-KEPT = 2
-STATE = "state"
-FILE = "checkpoint.npz"
-NAME = re.compile(rf"(epoch-\d{{5}})/{re.escape(FILE)}$")
-
-
-@dataclass
-class Progress:
-    """How far training has come.
-
-    Attributes:
-        epochs: epochs done; with the seed it is the position in the data.
-        history: metric -> its value after each epoch.
-        best_epoch: the epoch (1, 2, ...) with the lowest validation loss; 0 before there is one.
-        best_loss: that loss.
-        waited: epochs since then.
-        best_weights: the model's weights after it, where training is to end with them.
-    """
-
-    epochs: int = 0
-    history: dict[str, list[float]] = field(default_factory=dict)
-    best_epoch: int = 0
-    best_loss: float = float("inf")
-    waited: int = 0
-    best_weights: "list[np.ndarray] | None" = None
-
-
-def state_variables(model: "keras.Model") -> "list[keras.Variable]":
-    """Everything that changes in training: weights, seed generators, optimizer and metric accumulators.
-
-    A ``.keras`` file leaves the seed generators out (keras-team/keras#19796), so Dropout would go on differently.
-    """
-    every = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
-    return list({id(variable): variable for variable in every}.values())
+# Names sort as training goes: 2 epochs done, then 120 steps of the third, then 3 epochs done.
+NAME = re.compile(rf"(epoch-\d{{5}}(?:-step-\d{{8}})?)/{re.escape(FILE)}$")
 
 
 @dataclass(frozen=True)
@@ -60,17 +26,19 @@ class Checkpoints:
     """The checkpoints of one training: of one fingerprint over data, model and training settings.
 
     Attributes:
-        place: a folder, on an absolute path or ``gs://``, with one folder an epoch.
-        fingerprint: what they belong to.
+        place: a folder, on an absolute path or ``gs://``, with one folder a checkpoint.
+        origin: what they belong to.
+        count: how many are kept.
     """
 
     place: str
-    fingerprint: str
+    origin: Origin
+    count: int = 2
 
     @classmethod
-    def under(cls, root: str, fingerprint: str) -> "Checkpoints":
+    def under(cls, root: str, origin: Origin, count: int = 2) -> "Checkpoints":
         """The checkpoints of a training below the installation's root."""
-        return cls(storage.join(root, fingerprint), fingerprint)
+        return cls(storage.join(root, origin.fingerprint), origin, count)
 
     def names(self) -> list[str]:
         """The published checkpoints, the oldest first."""
@@ -78,34 +46,51 @@ class Checkpoints:
         return sorted(match[1] for match in found if match)
 
     def save(self, model: "keras.Model", done: Progress) -> None:
-        """Publish a checkpoint and remove all but the last two.
+        """Publish a checkpoint, then remove those that are too many.
 
-        It is one file, so it appears whole in Cloud Storage too.
+        It is written aside and appears whole: a kill at any moment leaves the ones before.
+
+        Raises:
+            StepError: it could not be written.
         """
-        name = f"epoch-{done.epochs:05d}"
-        with tempfile.TemporaryDirectory() as folder:
-            _pack(Path(folder) / FILE, model, done, self.fingerprint)
+        name = f"epoch-{done.epochs:05d}" + (f"-step-{done.step:08d}" if done.step else "")
+        with tempfile.TemporaryDirectory(prefix="checkpoint-") as folder:
+            pack(Path(folder) / FILE, model, done, self.origin)
             storage.upload(Path(folder), storage.join(self.place, name))
-        for old in self.names()[:-KEPT]:
+        for old in self.names()[: -self.count]:
             storage.remove(storage.join(self.place, old))
 
     def restore(self, model: "keras.Model") -> Progress:
         """Bring a built and compiled model to where the newest usable checkpoint left it.
 
-        One that cannot be used is removed with a line that says why; without any, training starts anew.
+        One that is damaged, or whose variables are not the model's, is removed with a line that says why, and the one
+        before serves; without any, training starts anew.
+
+        Raises:
+            StepError: a checkpoint belongs to another configuration. Nothing of it is loaded, and nothing is touched.
         """
         for name in reversed(self.names()):
             uri = storage.join(self.place, name)
             try:
-                with tempfile.TemporaryDirectory() as folder:
-                    return _unpacked(storage.download(uri, Path(folder)) / FILE, model, self.fingerprint)
-            # NumPy and zip raise many things at a damaged file; whatever it is, the one before may be whole.
-            except (
-                *(OSError, ValueError, LookupError, TypeError, EOFError),
-                *(zipfile.BadZipFile, zlib.error, storage.Damaged),
-            ) as error:
-                _say(f"warning: checkpoint {name} is unusable and passed over: {error}")
-                storage.remove(uri)  # or it would count among the last two for good
+                with tempfile.TemporaryDirectory(prefix="checkpoint-") as folder:
+                    done, written = unpack(storage.download(uri, Path(folder)) / FILE, model, self.origin)
+            except ForeignError as error:
+                raise StepError(
+                    f"the checkpoint {uri} is of another configuration: {error}",
+                    advice=f"remove {self.place}, or give another checkpoint_root",
+                ) from None
+            except (UnusableError, OSError, StepError) as error:
+                if isinstance(error, StepError) and error.kind != "data":
+                    raise  # storage that cannot be reached says nothing about the checkpoint
+                say(f"warning: checkpoint {name} is unusable and passed over: {error}")
+                storage.remove(uri)  # or it would count among the kept ones for good
+                continue
+            if written.threads != self.origin.threads:
+                say(
+                    f"warning: {written.threads} threads computed this checkpoint, and {self.origin.threads} go on: "
+                    "the last digits may differ from an uninterrupted training (training.threads fixes their number)"
+                )
+            return done
         return Progress()
 
     def remove(self) -> None:
@@ -136,7 +121,7 @@ class Checkpoints:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                _say("another run is training the same model on the same data: waiting for it to end")
+                say("another run is training the same model on the same data: waiting for it to end")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             # Whoever held it may have finished and removed the file: then this lock guards nothing.
             with suppress(FileNotFoundError):
@@ -145,57 +130,7 @@ class Checkpoints:
             lock.close()
 
 
-def _say(note: str) -> None:
+def say(note: str) -> None:
+    """Tell whoever watches the run, and its log."""
     print(note, flush=True)
     progress.report("train", note=note)
-
-
-def _pack(path: Path, model: "keras.Model", done: Progress, fingerprint: str) -> None:
-    import keras
-    import numpy as np
-
-    variables = state_variables(model)
-    state = {
-        "fingerprint": fingerprint,
-        "layout": _layout(variables),
-        "epochs": done.epochs,
-        "history": done.history,
-        "best_epoch": done.best_epoch,
-        "best_loss": done.best_loss,
-        "waited": done.waited,
-        "best_weights": len(done.best_weights or ()),
-    }
-    arrays = {STATE: np.frombuffer(json.dumps(state).encode(), np.uint8)}
-    arrays |= {f"variable-{i}": keras.ops.convert_to_numpy(variable) for i, variable in enumerate(variables)}
-    arrays |= {f"best-{i}": values for i, values in enumerate(done.best_weights or ())}
-    np.savez(path, allow_pickle=False, **arrays)
-
-
-def _unpacked(path: Path, model: "keras.Model", fingerprint: str) -> Progress:
-    """Read everything, check everything, and only then touch the model."""
-    import numpy as np
-
-    variables = state_variables(model)
-    # The zip holds a checksum of each array. NumPy leaves a file that it opened itself open if it is no zip.
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        state: dict[str, Any] = json.loads(arrays[STATE].tobytes())
-        if state["fingerprint"] != fingerprint:
-            raise ValueError("it belongs to other data or settings")
-        if state["layout"] != _layout(variables):
-            raise ValueError("the model's code has changed since")
-        values = [arrays[f"variable-{i}"] for i in range(len(variables))]
-        best = [arrays[f"best-{i}"] for i in range(state["best_weights"])]
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-    return Progress(
-        epochs=state["epochs"],
-        history=state["history"],
-        best_epoch=state["best_epoch"],
-        best_loss=state["best_loss"],
-        waited=state["waited"],
-        best_weights=best or None,
-    )
-
-
-def _layout(variables: "Sequence[keras.Variable]") -> list[str]:
-    return [f"{variable.path} {tuple(variable.shape)} {variable.dtype}" for variable in variables]

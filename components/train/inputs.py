@@ -68,25 +68,36 @@ def _bytes(spec: Any) -> float:
 
 
 def shuffled(
-    split: Split, batch_size: int, steps: int, *, seed: int, epoch: int, kinds: tuple[str, ...] = ()
+    split: Split,
+    batch_size: int,
+    steps: int,
+    *,
+    seed: int,
+    epoch: int,
+    kinds: tuple[str, ...] = (),
+    done: int = 0,
 ) -> "tf.data.Dataset":
     """One epoch: the first ``steps`` whole batches of a fresh shuffle, augmented.
 
-    Nothing carries over from epoch to epoch, so a resumed run reads what an uninterrupted one would have read.
+    Nothing carries over from epoch to epoch, and what is random in a batch follows from its number in the epoch: a
+    resumed run reads what an uninterrupted one would have read.
 
     Args:
         seed: the run's seed; with ``epoch`` it decides about the order and every random change.
         kinds: the augmentations.
+        done: leave out so many batches at the start, which an interrupted run has trained on.
     """
     import numpy as np
     import tensorflow as tf
 
     if split.held is None:
-        batches = split.examples.batches(split.name, batch_size, shuffle_seed=_mixed(seed, epoch), drop_remainder=True)
-        data = batches.take(steps).map(split.task.inputs_and_targets)
+        batches = split.examples.batches(
+            split.name, batch_size, shuffle_seed=_mixed(seed, epoch), drop_remainder=True, skip=done
+        )
+        data = batches.take(steps - done).map(split.task.inputs_and_targets)
     else:
         order = np.random.default_rng([seed, epoch]).permutation(split.count)[: steps * batch_size]
-        data = tf.data.Dataset.from_tensor_slices(order.reshape(steps, batch_size)).map(
+        data = tf.data.Dataset.from_tensor_slices(order.reshape(steps, batch_size)[done:]).map(
             lambda rows: tf.nest.map_structure(lambda whole: tf.gather(whole, rows), split.held)
         )
     if kinds:
@@ -96,8 +107,8 @@ def shuffled(
             # Stateless: what changes follows from seed, epoch and step, whichever thread does it.
             return split.task.augmented(pair[0], kinds, tf.stack([tf.constant(start, tf.int64), step])), pair[1]
 
-        data = data.enumerate().map(changed, num_parallel_calls=cpu_count(), deterministic=True)
-    return _finished(data, steps, split)
+        data = data.enumerate(done).map(changed, num_parallel_calls=cpu_count(), deterministic=True)
+    return _finished(data, steps - done, split)
 
 
 def in_order(split: Split, batch_size: int, steps: int) -> "tf.data.Dataset":

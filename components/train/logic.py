@@ -14,9 +14,11 @@ from components.core.examples import Examples
 from components.core.files import write_atomically
 from components.core.rooms import load
 from components.models import ModelSettings
-from components.train import inputs, loop, results
-from components.train.checkpoints import Checkpoints, Progress
+from components.train import compiling, inputs, loop, results
+from components.train.checkpoints import Checkpoints
+from components.train.saving import Origin, Progress
 from components.train.settings import TrainingSettings
+from components.train.stopping import stoppable
 
 if TYPE_CHECKING:
     import keras
@@ -51,16 +53,16 @@ def train(
 
     Raises:
         StepError: settings do not fit the data or this machine, the promised accelerator is not visible, the loss is
-            not finite, or memory ran out.
+            not finite, memory ran out, or (kind ``preempted``) SIGTERM has come: its last checkpoint is written then.
     """
     architecture: ModelSettings = validated("model", model)
     settings: TrainingSettings = validated("training", training)
     data = Examples.read(examples.path)
     steps = check(data, architecture, settings)
     prints = {"data": data.fingerprint, "model": architecture.fingerprint(), "training": settings.fingerprint()}
-    kept = Checkpoints.under(checkpoint_root, fingerprint(prints))
     began = time.perf_counter()
     with (
+        stoppable() as stop,
         devices.opened(
             backend=settings.backend,
             precision=settings.precision,
@@ -69,39 +71,53 @@ def train(
             accelerator_type=accelerator_type,
             accelerator_count=accelerator_count,
         ) as device,
-        kept.lease(),
     ):
         check_devices(settings, device)
         task = load("tasks", data.task)
         split = inputs.opened(data, "train", task)
         validation = inputs.opened(data, "validation", task) if data.splits.get("validation") else None
         network = _network(data, architecture, settings, task, split, steps, device)
-        board = results.Board(logs.path)
-        done, clock = loop.fit(network, split, validation, settings, kept, _announcer(settings, steps, board))
-        board.write(done, {})
-        board.close()
-        record = {
-            "name": architecture.name,
-            "task": data.task,
-            "image_shape": list(data.info["image_shape"]),
-            "parameters": network.count_params(),
-            "epochs": done.epochs,
-            "best_epoch": done.best_epoch,
-            "fingerprints": prints,
-            "seed": settings.seed,
-            "backend": device.backend,
-            "precision": device.precision,
-            "threads": device.threads,
-            "deterministic": device.deterministic,
-            "versions": devices.versions(device.backend),
-        }
-        speed = {
-            "images_per_second": round(clock.rate, 1),
-            "seconds": round(time.perf_counter() - began, 3),
-            "device": str(device),
-        }
-        _write(network, done, settings, record, speed, trained, metrics, curves)
-        kept.remove()
+        origin = Origin(fingerprint(prints), settings.seed, device.threads)
+        kept = Checkpoints.under(checkpoint_root, origin, settings.checkpoint_kept)
+        with kept.lease():
+            board = results.Board(logs.path)
+            done, clock = loop.fit(network, split, validation, settings, kept, stop, _announcer(settings, steps, board))
+            board.write(done, {})
+            board.close()
+            record = _record(network, done, data, architecture, settings, device) | {"fingerprints": prints}
+            speed = {
+                "images_per_second": round(clock.rate, 1),
+                "seconds": round(time.perf_counter() - began, 3),
+                "device": str(device),
+            }
+            _write(network, done, settings, record, speed, trained, metrics, curves)
+            stop.finish()
+            kept.remove()
+
+
+def _record(
+    network: "keras.Model",
+    done: Progress,
+    data: Examples,
+    architecture: ModelSettings,
+    settings: TrainingSettings,
+    device: devices.Device,
+) -> dict[str, Any]:
+    """What later steps read about the model. Their cache keys are digests of it: no times, no rates."""
+    return {
+        "name": architecture.name,
+        "task": data.task,
+        "image_shape": list(data.info["image_shape"]),
+        "parameters": network.count_params(),
+        "epochs": done.epochs,
+        "best_epoch": done.best_epoch,
+        "seed": settings.seed,
+        "backend": device.backend,
+        "precision": device.precision,
+        "threads": device.threads,
+        "deterministic": device.deterministic,
+        "versions": devices.versions(device.backend),
+    }
 
 
 def check(data: Examples, architecture: ModelSettings, settings: TrainingSettings) -> int:
@@ -159,9 +175,12 @@ def _network(
     device: devices.Device,
 ) -> "keras.Model":
     shape = tuple(int(side) for side in data.info["image_shape"])
+    # Keras draws the seeds of initializers and of Dropout from Python's generator, and so does the library of Cloud
+    # Storage when it waits before it tries again: nothing may be read or written between these two lines.
+    devices.seeded(settings.seed)
     with devices.scope(device):
         network = load("models", architecture.name).build(architecture, shape, task.units(data.info))
-        loop.make_ready(network, task.compile_arguments(), split.any_targets(), settings, steps, device)
+        compiling.make_ready(network, task.compile_arguments(), split.any_targets(), settings, steps, device)
     print(f"{network.name}: {network.count_params():,} parameters on {device}", flush=True)
     return network
 
@@ -170,7 +189,7 @@ def _announcer(settings: TrainingSettings, steps: int, board: results.Board) -> 
     def after_epoch(done: Progress, rate: float) -> None:
         values = ", ".join(f"{name} {values[-1]:.4f}" for name, values in done.history.items())
         print(f"epoch {done.epochs}/{settings.epochs}: {values}, {rate:,.0f} images/s", flush=True)
-        learning_rate = loop.learning_rate(settings, steps * settings.epochs, done.epochs * steps - 1)
+        learning_rate = compiling.learning_rate(settings, steps * settings.epochs, done.epochs * steps - 1)
         board.write(done, {"learning_rate": learning_rate, "images_per_second": rate})
 
     return after_epoch
@@ -190,7 +209,6 @@ def _write(
     folder.mkdir(parents=True, exist_ok=True)
     results.write_model(network, folder / "model.keras")
     write_atomically(folder / "history.json", json.dumps(done.history, indent=1))
-    # Read by later steps, whose cache keys are digests of it: no times, no rates.
     write_atomically(folder / "training.json", json.dumps(record, indent=1, sort_keys=True))
     restored = bool(settings.patience)
     final = results.final_values(done, restored)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.core import reports
-from components.train.checkpoints import Progress
+from components.train.saving import Progress
 
 if TYPE_CHECKING:
     import keras

@@ -27,6 +27,12 @@ class TrainingSettings(Section):
         precision: ``auto`` is what the device does best.
         backend: ``auto`` is what the image provides.
         threads: threads for computing on a CPU; 0 takes all cores. Equal results are promised for equal threads only.
+        checkpoint_seconds: between two checkpoints inside an epoch, 0 for none there; each epoch ends with one anyway.
+        checkpoint_share: the most of the training time that writing checkpoints may take; where epochs are short, one
+            is left out rather than cost more. 1 leaves none out.
+        checkpoint_preemptions: interruptions expected an hour; above 0, the seconds between two checkpoints follow
+            from it and from the time that writing one takes (Young, 1974), and not from ``checkpoint_seconds``.
+        checkpoint_kept: how many are kept.
         schedule: ``cosine`` falls to 0 over all epochs after ``warmup_steps`` linear ones.
     """
 
@@ -45,3 +51,8 @@ class TrainingSettings(Section):
     backend: Literal["auto", "tensorflow", "jax", "torch"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     threads: Count = 0
+    # Names that begin so are no part of a result's fingerprint or key (components/core/config.py).
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
+    checkpoint_share: Annotated[float, Field(gt=0, le=1)] = 0.02
+    checkpoint_preemptions: Annotated[float, Field(ge=0)] = 0.0
+    checkpoint_kept: Positive = 2

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from components.train.intervals import best_interval
+
 HOUR = 3600.0
 # Interruptions an hour of spot capacity: an assumption, one in 20 hours. Google observed 5 to 15% of preemptible
 # machines a day over all kinds (Compute Engine's page on preemptible VMs); accelerators in demand are taken more often.
@@ -52,14 +54,6 @@ def spot(work: float, start: float, interval: float, write: float, rate: float) 
     undisturbed = work + write * work / interval
     busy = between * math.exp(start / between) * math.expm1((interval + write) / between) * work / interval
     return Spot(start + busy, (start + busy) / between, busy - undisturbed, interval, best_interval(write, between))
-
-
-def best_interval(write: float, between: float) -> float:
-    """Seconds between checkpoints that lose least: sqrt(2 d M).
-
-    Source: Young, "A first order approximation to the optimum checkpoint interval", CACM 17(9), 1974.
-    """
-    return math.sqrt(2 * write * between)
 
 
 def dollars(seconds: float, price: float | None) -> float | None:

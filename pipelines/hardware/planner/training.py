@@ -118,7 +118,7 @@ def backend_of(job: Job, row: Row) -> str:
 
 
 def steps_a_call(job: Job, row: Row, precision: str) -> int:
-    """Steps that one call makes, as ``components/train/loop.py`` chooses them."""
+    """Steps that one call makes, as ``components/train/compiling.py`` chooses them."""
     if backend_of(job, row) != "tensorflow" or row.count > 1:
         return 1
     flops = job.profile.step(precision).flops.at(job.batch_size)

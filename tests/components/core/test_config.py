@@ -44,3 +44,9 @@ def test_a_missing_key_is_an_error_and_never_a_default() -> None:
 
 def test_a_fingerprint_does_not_depend_on_the_order_of_keys() -> None:
     assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1}) != fingerprint({"a": 2, "b": [2]})
+
+
+def test_how_often_training_saves_itself_is_no_part_of_its_fingerprint() -> None:
+    plain = TrainingSettings().fingerprint()
+    assert TrainingSettings(checkpoint_seconds=5.0, checkpoint_kept=9).fingerprint() == plain
+    assert TrainingSettings(seed=1).fingerprint() != plain

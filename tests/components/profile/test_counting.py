@@ -8,7 +8,7 @@ import pytest
 from components.core import sources
 from components.models import cnn, resnet
 from components.profile import Profile, counting
-from components.train import loop
+from components.train import compiling
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_resnet50_costs_what_the_literature_says(resnet50: Profile) -> None:
     ("build", "shape"), [(lambda: cnn.build(cnn.Settings(), (32, 32, 3), 10), (32, 32, 3))], ids=["cnn"]
 )
 def test_the_forward_pass_agrees_with_the_layers_own_kernels(keras, build, shape, tutorial: Profile) -> None:
-    assert tutorial.step("float32").forward_flops.each == 2 * loop.multiply_adds(build())
+    assert tutorial.step("float32").forward_flops.each == 2 * compiling.multiply_adds(build())
 
 
 def test_all_numbers_survive_json(tutorial: Profile) -> None:

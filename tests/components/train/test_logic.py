@@ -32,7 +32,7 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not(training) -> None:
 @pytest.fixture
 def interrupted(process, tmp_path: Path):
     """A training with Dropout and augmentation, killed after its third epoch of five."""
-    with process(epochs=5, augmentation=KINDS) as running:
+    with process(epochs=5, augmentation=KINDS, checkpoint_share=1.0) as running:
         for line in running.stdout:
             if line.startswith("epoch 3/5"):
                 running.send_signal(signal.SIGKILL)
@@ -61,6 +61,7 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(interrupted: Path, trai
     whole = training(folder="whole", epochs=5, augmentation=KINDS)
     assert [path.parent.name for path in sorted(interrupted.glob("*/*/*.npz"))] == ["epoch-00002", "epoch-00003"]
     training(epochs=1)
+    changed = {"checkpoint_seconds": 7.0, "checkpoint_kept": 3}  # they serve whatever these are
     assert len(list(interrupted.rglob("*.npz"))) == 2, "those of other settings are left alone"
     capsys.readouterr()
     states = {
@@ -74,7 +75,7 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(interrupted: Path, trai
         shutil.rmtree(interrupted, ignore_errors=True)
         shutil.copytree(kept, interrupted)
         spoil(interrupted)
-        again = training(epochs=5, augmentation=KINDS)
+        again = training(epochs=5, augmentation=KINDS, **changed)
         told = capsys.readouterr().out
         assert again.digests() == whole.digests(), what
         assert (f"resumed after epoch {epochs}" in told) == bool(epochs), what
@@ -85,7 +86,7 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(interrupted: Path, trai
 def test_patience_stops_early_and_restores_the_best_weights(training, examples) -> None:
     import keras
 
-    done = training(epochs=30, learning_rate=0.02, patience=2, seed=1)
+    done = training(epochs=30, learning_rate=0.02, patience=2, seed=1, precision="float32")
     losses = done.history["val_loss"]
     assert len(losses) < 30
     assert done.record["best_epoch"] == int(np.argmin(losses)) + 1 == len(losses) - 2

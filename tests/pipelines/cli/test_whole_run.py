@@ -168,7 +168,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(runs: Path, first: dict[str,
 def killed_in_train(runs: Path, first: dict[str, Any]) -> dict[str, Any]:
     """The record of a run without the cache whose train step was killed after its second epoch."""
     run = subprocess.Popen(
-        command("run", "digits", "--no-cache", "--set", REFUSE),
+        command("run", "digits", "--no-cache", "--set", REFUSE, "--set", "training.checkpoint_share=1"),
         env=environment(runs),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from components.train.intervals import best_interval
 from pipelines.hardware.planner import cost
 
 HOUR = cost.HOUR
@@ -46,7 +47,7 @@ def test_the_expected_time_is_the_mean_of_many_trainings(interval: float, rate: 
 
 
 def test_the_best_interval_loses_least() -> None:
-    best = cost.best_interval(60, HOUR / 0.2)
+    best = best_interval(60, HOUR / 0.2)
     times = [cost.spot(50 * HOUR, 300, best * factor, 60, 0.2).seconds for factor in (0.3, 1, 3)]
     assert times[1] == min(times)
 

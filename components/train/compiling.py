@@ -1,0 +1,99 @@
+"""How a model is made ready for training: its optimizer and schedule, and the steps that one call makes."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from components.core.devices import Device
+from components.train.settings import CALL_FLOP, MOST_STEPS_A_CALL, TrainingSettings
+
+if TYPE_CHECKING:
+    import keras
+
+MOMENTUM = 0.9
+
+
+def optimizer(settings: TrainingSettings, steps: int) -> "keras.optimizers.Optimizer":
+    """The optimizer with its schedule, for ``steps`` steps in all."""
+    import keras
+
+    common: dict[str, Any] = {
+        "learning_rate": _schedule(settings, steps),
+        "weight_decay": settings.weight_decay or None,
+    }
+    match settings.optimizer:
+        case "adam":
+            made = keras.optimizers.Adam(**common)
+        case "adamw":
+            made = keras.optimizers.AdamW(**common | {"weight_decay": settings.weight_decay})
+        case "sgd":
+            made = keras.optimizers.SGD(momentum=MOMENTUM, **common)
+    if settings.weight_decay:
+        # Decay is for what multiplies inputs (Goyal et al., 2017, arXiv:1706.02677, 5.3).
+        made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return made
+
+
+def learning_rate(settings: TrainingSettings, steps: int, step: int) -> float:
+    """The learning rate at a step (0, 1, ...) of ``steps`` in all."""
+    schedule = _schedule(settings, steps)
+    return schedule if isinstance(schedule, float) else float(schedule(step))
+
+
+def _schedule(settings: TrainingSettings, steps: int) -> Any:
+    import keras
+
+    peak, warmup = settings.learning_rate, settings.warmup_steps
+    if settings.schedule == "cosine":
+        if not warmup:
+            return keras.optimizers.schedules.CosineDecay(peak, steps)
+        return keras.optimizers.schedules.CosineDecay(0.0, steps - warmup, warmup_target=peak, warmup_steps=warmup)
+    return keras.optimizers.schedules.PolynomialDecay(0.0, warmup, peak) if warmup else peak
+
+
+def steps_a_call(model: "keras.Model", batch_size: int, steps: int, device: Device) -> int:
+    """How many training steps one call into TensorFlow's graph makes: many for a small model, one for a large one.
+
+    It follows from the model, the data's size and the kind of device, never from a stopwatch, so that runs repeat. An
+    epoch makes four calls at least, to have something to report and to time.
+    """
+    if device.backend != "tensorflow" or device.count > 1:
+        return 1  # Keras 3.15's loop over a distributed iterator fails in TensorFlow 2.21: it feeds no placeholder
+    flop = 6 * batch_size * multiply_adds(model)  # forward, and twice as much backward
+    return max(1, min(MOST_STEPS_A_CALL, steps // 4, int(CALL_FLOP[device.kind] / max(flop, 1))))
+
+
+def multiply_adds(model: "keras.Model") -> int:
+    """Multiplications with weights for one example, from each layer's kernel and the places it is applied at."""
+    total = 0
+    for layer in model.layers:
+        if getattr(layer, "kernel", None) is not None:
+            total += math.prod(layer.kernel.shape) * math.prod(side or 1 for side in layer.output.shape[1:-1])
+    return total
+
+
+def make_ready(
+    model: "keras.Model",
+    arguments: dict[str, Any],
+    targets: Any,
+    settings: TrainingSettings,
+    steps: int,
+    device: Device,
+) -> None:
+    """Compile a model and make its optimizer's and metrics' variables, so that a checkpoint can be laid on it.
+
+    Args:
+        arguments: the task's loss and metrics.
+        targets: one example's targets with a batch axis; their values do not matter.
+        steps: steps an epoch.
+    """
+    import keras
+
+    model.compile(
+        optimizer=optimizer(settings, steps * settings.epochs),
+        steps_per_execution=steps_a_call(model, settings.batch_size, steps, device),
+        **arguments,
+    )
+    model.optimizer.build(model.trainable_variables)
+    outputs = keras.tree.map_structure(lambda part: keras.ops.zeros((1, *part.shape[1:]), part.dtype), model.output)
+    model.compute_metrics(None, targets, outputs)
+    model.reset_metrics()
