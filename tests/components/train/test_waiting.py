@@ -33,7 +33,7 @@ def test_the_batches_are_the_same_in_the_same_order(deterministic: bool) -> None
         assert timed.element_spec == data.element_spec and int(timed.cardinality()) == 51
         for (inputs, target), (same, too) in zip(data, timed, strict=True):
             assert (inputs["image"].numpy() == same["image"].numpy()).all() and target == too
-        assert len(noted) == 3 and all(seconds > 0 for seconds in noted)
+        assert len(noted) == 3 and all(seconds >= 0 for seconds in noted)
     finally:
         if deterministic:
             config.disable_op_determinism()
