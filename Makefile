@@ -76,6 +76,15 @@ golden: setup ## Rewrite the golden files after an intended change
 bench: setup data ## Measure against the alternatives, side by side
 	$(BIN)/python -m benchmarks
 
+.PHONY: chaos
+chaos: setup data ## Kill runs at random times, on local places and on faulty gs:// ones: make chaos [SEED=NUMBER]
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --storage gs --faults
+
+.PHONY: figures
+figures: setup ## Measure checkpoints, the end after a SIGTERM, resuming and storage
+	$(BIN)/python -m benchmarks checkpoints storage
+
 .PHONY: lock
 lock: setup ## Resolve the requirement files anew
 	scripts/lock
