@@ -2,10 +2,11 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from components.core.config import without_secrets
 from components.core.errors import StepError
 from components.core.rooms import nearest
 from pipelines.hardware.pods import QUANTITY
@@ -37,7 +38,7 @@ class Target(BaseModel):
         step_memory: memory that each of these steps asks for.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: str
     image_prefix: Annotated[str, Field(min_length=1)]
@@ -53,6 +54,12 @@ class Target(BaseModel):
     step_node_selector: dict[str, str] = {}
     step_cpu: Annotated[str, Field(pattern=QUANTITY.pattern)] = "1"
     step_memory: Annotated[str, Field(pattern=QUANTITY.pattern)] = "4Gi"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_secret(cls, values: Any) -> Any:
+        """A target goes into records and compiled files."""
+        return without_secrets(values)
 
     @model_validator(mode="after")
     def _absolute(self) -> "Target":

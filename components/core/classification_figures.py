@@ -59,8 +59,10 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Markup:
         if count:
             colour = "white" if shares[row, column] > 0.5 else "#1c2430"
             axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color=colour)
-    axes.set_xticks(range(len(shown)), [_short(name) for name in shown], rotation=45, ha="right")
-    axes.set_yticks(range(len(shown)), [_short(name) for name in shown])
+    # A dollar sign in a name does not begin a formula.
+    labels = [_short(name) for name in shown]
+    axes.set_xticks(range(len(shown)), labels, rotation=45, ha="right", parse_math=False)
+    axes.set_yticks(range(len(shown)), labels, parse_math=False)
     axes.set(xlabel="predicted", ylabel="true")
     _plain(axes)
     caption = "Counts; darker is a larger share of the row."

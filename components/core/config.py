@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from components.core import secrets
 from components.core.errors import StepError
 from components.core.rooms import load, nearest
 
@@ -23,9 +24,18 @@ Positive = Annotated[int, Field(ge=1)]
 class Section(BaseModel):
     """One section of an experiment. Every field is a setting that ``--set section.field=value`` reaches."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    # pydantic would repeat a part of a refused value, which may be a secret.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
 
     schema_version: Literal[1] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_secret(cls, values: Any) -> Any:
+        """Settings go into records, compiled files and reports: what looks like a secret is none of them."""
+        return without_secrets(values)
 
     def parameters(self) -> dict[str, Any]:
         """The section as a pipeline parameter: plain JSON values, every field present."""
@@ -99,6 +109,21 @@ def checked(section: str, cls: type[Section], values: Mapping[str, Any]) -> Any:
         got = "" if first["type"] in {"missing", "value_error"} else f", not {first['input']!r}"
         message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
         raise StepError(f"{where}: {message}{got}", kind="settings") from None
+
+
+def without_secrets(values: Any) -> Any:
+    """The values as they are.
+
+    Raises:
+        ValueError: one looks like a secret; it is not repeated.
+    """
+    where, kind = secrets.found_in(values)
+    if kind:
+        raise ValueError(
+            f"{where} looks like {kind}, which records and compiled files would repeat: let the machine's or the pod's "
+            "own account sign in instead"
+        )
+    return values
 
 
 def fingerprint(value: Any) -> str:

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
+from components.core.plain import visible
+from components.core.secrets import masked
+
 Kind = Literal["settings", "data", "resources", "memory", "conflict", "model", "preempted", "stalled"]
 BUG = "bug"
 # A step's process ends with its kind's code: sysexits.h's where that has a name for it, else one that it leaves free.
@@ -36,9 +39,9 @@ class StepError(Exception):
     """
 
     def __init__(self, message: str, *, advice: str = "", kind: Kind = "data") -> None:
-        super().__init__(message)
-        self.message = message
-        self.advice = advice
+        # It is shown on terminals and kept in records, and may repeat a file's name, a setting or a server's answer.
+        self.message, self.advice = told(message), told(advice)
+        super().__init__(self.message)
         self.kind = kind
 
     def __str__(self) -> str:
@@ -52,3 +55,8 @@ def out_of_memory(error: BaseException) -> bool:
     told = f"{type(error).__name__} {error}".lower()
     signs = ("memoryerror", "resourceexhausted", "resource_exhausted", "outofmemory", "out of memory")
     return any(sign in told for sign in signs)
+
+
+def told(text: str) -> str:
+    """What may be shown and kept of a text from outside: no secret, and nothing that moves a terminal's cursor."""
+    return visible(masked(text))

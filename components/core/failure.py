@@ -18,7 +18,7 @@ from pathlib import Path
 
 from components.core import storage
 from components.core.artifacts import Artifact
-from components.core.errors import BUG, EXIT_CODES, HOPELESS, StepError, out_of_memory
+from components.core.errors import BUG, EXIT_CODES, HOPELESS, StepError, out_of_memory, told
 
 FILE = "error.json"
 # Where Kubernetes takes a container's last words from, unless its pod says otherwise, and how many of them it keeps.
@@ -81,10 +81,10 @@ def of(step: str, error: BaseException) -> Failure:
     if isinstance(error, RepeatedError):
         return error.failure
     known = error if isinstance(error, StepError) else _from_system(error)
-    told = "".join(traceback.format_exception(error)[-6:])
+    trace = told("".join(traceback.format_exception(error)[-6:]))
     if known is None:
-        return Failure(step, BUG, _one_line(f"{type(error).__name__}: {error}"), "", told)
-    return Failure(step, known.kind, known.message, known.advice, told)
+        return Failure(step, BUG, _one_line(told(f"{type(error).__name__}: {error}")), "", trace)
+    return Failure(step, known.kind, known.message, known.advice, trace)
 
 
 def _one_line(text: str) -> str:
@@ -141,7 +141,7 @@ def tell(failure: Failure, place: str) -> None:
 def say(line: str) -> None:
     """A line on stderr past Python's buffer, whose lock a thread that hangs may hold."""
     try:
-        os.write(2, f"{line}\n".encode(errors="replace"))
+        os.write(2, f"{told(line)}\n".encode(errors="replace"))
     except OSError:
         return
 

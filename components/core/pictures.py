@@ -1,15 +1,26 @@
 """Pictures from files, decoded and resized as training sees them, with nothing but Pillow and NumPy."""
 
 import io
+import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from components.core import archives
 from components.core.errors import StepError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+# More than any camera of today's takes; in colour 600 MB, of which a thread of prepare holds one at a time. Pillow's
+# own limit is a warning, and TensorFlow, which decodes in training what prepare has let pass, has none.
+MOST_PIXELS = 200_000_000
+PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
+# JPEG's markers: start of a frame, which holds the size (DHT, JPG and DAC lie between); those without a length; start
+# of the scan, after which there is no header any more.
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+ALONE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
+SCAN = 0xDA
 
 
 def read(path: str | Path, shape: tuple[int, int, int]) -> list[tuple[str, np.ndarray]]:
@@ -27,7 +38,7 @@ def read(path: str | Path, shape: tuple[int, int, int]) -> list[tuple[str, np.nd
     """
     path = Path(path)
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
         if not files:
             raise StepError(f"no JPEG or PNG files in {path}")
         return [(str(file), from_file(file, shape)) for file in files]
@@ -59,13 +70,20 @@ def decoded(data: bytes, channels: int) -> np.ndarray:
         channels: 1 or 3.
 
     Raises:
-        ValueError: it is cut short, damaged or no picture; in one line.
+        ValueError: it is cut short, damaged, too large or no picture; in one line.
     """
-    from PIL import Image
+    from PIL import JpegImagePlugin, PngImagePlugin
 
+    height, width = size(data)
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"{width:,} x {height:,} pixels, at most {MOST_PIXELS:,} pixels are decoded")
     mode = "L" if channels == 1 else "RGB"
+    # Not Image.open, which takes the first of several pictures in a JPEG for another format and warns of large ones.
+    read = PngImagePlugin.PngImageFile if data.startswith(PNG) else JpegImagePlugin.JpegImageFile
     try:
-        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+        with read(io.BytesIO(data)) as image:
+            if image.size != (width, height):
+                raise ValueError("its header gives two sizes")
             if image.format == "PNG":
                 _check_png(data)
             if image.mode.startswith("I"):  # 16 bits: the upper 8, as TensorFlow takes them
@@ -73,12 +91,52 @@ def decoded(data: bytes, channels: int) -> np.ndarray:
                 return np.repeat(grey[..., None], channels, axis=2)
             image.draft(mode, image.size)  # the grey that a JPEG itself stores, as TensorFlow takes it
             pixels = np.asarray(image.convert(mode))
-    except Image.UnidentifiedImageError:
-        raise ValueError("not a JPEG or PNG") from None
-    # Pillow raises SyntaxError for a broken PNG and ValueError for some broken headers.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(str(error).splitlines()[0]) from None
+    # Pillow raises SyntaxError for a broken PNG, and what a parser in Python raises for other broken headers.
+    except (OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, EOFError, struct.error) as error:
+        raise ValueError((str(error) or type(error).__name__).splitlines()[0]) from None
     return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def size(data: bytes) -> tuple[int, int]:
+    """The height and width that a JPEG or PNG file claims in its header; nothing is decoded.
+
+    The JPEG markers are those of ITU-T T.81, table B.1; PNG's first chunk is of 13 bytes (ISO/IEC 15948, 11.2.1).
+
+    Raises:
+        ValueError: it is neither, or its header is cut short.
+    """
+    if data.startswith(PNG):
+        if len(data) < 26 or data[12:16] != b"IHDR":
+            raise ValueError("a PNG without its header")
+        width, height = struct.unpack(">II", data[16:24])
+    elif data.startswith(JPEG):
+        height, width = _jpeg_size(data)
+    else:
+        raise ValueError("not a JPEG or PNG")
+    if not height * width:
+        raise ValueError(f"a picture of {width} x {height} pixels")
+    return height, width
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    place = 2
+    # Bytes between segments are passed over, as decoders do.
+    while (place := data.find(0xFF, place)) >= 0 and place + 4 <= len(data):
+        marker = data[place + 1]
+        if marker == 0xFF:  # fill bytes
+            place += 1
+        elif marker in FRAMES:
+            if place + 9 > len(data):
+                break
+            height, width = struct.unpack(">HH", data[place + 5 : place + 9])
+            return height, width
+        elif marker in ALONE:
+            place += 2
+        elif marker == SCAN:
+            break
+        else:
+            place += 2 + int.from_bytes(data[place + 2 : place + 4])
+    raise ValueError("a JPEG without its header")
 
 
 def _check_png(data: bytes) -> None:
@@ -97,8 +155,8 @@ def _check_png(data: bytes) -> None:
 def _stack(path: Path, shape: tuple[int, int, int]) -> Iterator[tuple[str, np.ndarray]]:
     """The pictures of a .npy file, named by their number where it holds several."""
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        array = archives.array(path)
+    except archives.DAMAGED as error:
         raise StepError(f"{path} cannot be read as a NumPy array: {str(error).splitlines()[0]}") from None
     if array.dtype != np.uint8 or not array.size:
         raise StepError(

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from components.core import secrets
+
 
 def report(step: str, **values: Any) -> None:
     """Append one line of JSON to the run's ``progress.jsonl``; outside a local run, do nothing.
@@ -18,6 +20,6 @@ def report(step: str, **values: Any) -> None:
     folder = os.environ.get("SUANLI_RUN", "")
     if not folder:
         return
-    line = json.dumps({"time": round(time.time(), 3), "step": step, **values})
+    line = json.dumps({"time": round(time.time(), 3), "step": step, **secrets.cleaned(values)})
     with (Path(folder) / "progress.jsonl").open("a") as stream:
         stream.write(line + "\n")

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -101,7 +102,9 @@ def figure(drawing: "Figure", alt: str, caption: str = "") -> Markup:
 
     stream = io.StringIO()
     # SVG ids are random unless they are salted, and the date is written unless it is refused.
-    with mpl.rc_context({"svg.hashsalt": "suanli", "svg.fonttype": "none"}):
+    with mpl.rc_context({"svg.hashsalt": "suanli", "svg.fonttype": "none"}), warnings.catch_warnings():
+        # The text stays text, so the reader's browser has the glyphs.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         drawing.savefig(stream, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
     pyplot.close(drawing)
     svg = re.sub(r"^.*?(?=<svg )", "", stream.getvalue(), count=1, flags=re.DOTALL)

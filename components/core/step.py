@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from components.core import cache, failure, progress
+from components.core import cache, failure, progress, secrets
 from components.core.artifacts import Artifact
 from components.core.errors import BUG, StepError
 from components.core.failure import Failure, RepeatedError, TerminatedError
@@ -124,7 +124,7 @@ class Record:
         self.values |= values | {"seconds": round(time.time() - self.began, 3)}
         path = self.folder / "steps" / f"{self.step}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(self.values, indent=1))
+        write_atomically(path, json.dumps(secrets.cleaned(self.values), indent=1))
         progress.report(self.step, state=self.values["state"], cached=self.values["cached"])
 
     def finish(self, key: Mapping[str, Any], outputs: Mapping[str, Artifact]) -> None:

@@ -84,7 +84,26 @@ def source(settings: Settings) -> Source:
 
 
 def _folders(place: Path) -> list[str]:
-    return sorted(path.name for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
+    """The names of the folders in a folder, sorted.
+
+    Raises:
+        StepError: one of them is a link that leads out of it.
+    """
+    found = sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
+    for path in found:
+        if path.is_symlink():
+            _stays(path, place)
+    return [path.name for path in found]
+
+
+def _stays(link: Path, place: Path) -> None:
+    """Who may fill the folder must not have other files of this machine read.
+
+    Raises:
+        StepError: a link leads out of the folder.
+    """
+    if not link.resolve().is_relative_to(place.resolve()):
+        raise StepError(f"{link} is a link that leads out of {place}", advice="put a copy in its place")
 
 
 @dataclass(frozen=True)
@@ -125,7 +144,7 @@ def _listed(place: Path, classes: list[str]) -> Files:
     names, starts, labels, order = bytearray(), array("q"), array("l"), array("Q")
     for label, name in enumerate(classes):
         before = len(starts)
-        for found in _pictures(place / name):
+        for found in _pictures(place / name, place):
             relative = os.fsencode(found.relative_to(place))
             starts.append(len(names))
             labels.append(label)
@@ -140,7 +159,26 @@ def _listed(place: Path, classes: list[str]) -> Files:
     return Files(place, bytes(names), np.array(starts, np.int64)[by_hash], np.array(labels, np.int32)[by_hash])
 
 
-def _pictures(place: Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(place):
-        folders.sort()
-        yield from (Path(folder) / name for name in sorted(files) if name.lower().endswith(SUFFIXES))
+def _pictures(folder: Path, place: Path) -> Iterator[Path]:
+    """The pictures at any depth; linked folders below the class folder are left out, as are pipes and devices.
+
+    Raises:
+        StepError: a link leads out of the split's folder.
+    """
+    if not folder.is_dir():
+        return
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise StepError(f"{folder} cannot be read: {os.strerror(error.errno or 0)}") from None
+    # Files before folders, both by name.
+    for entry in entries:
+        if entry.name.lower().endswith(SUFFIXES) and entry.is_file():
+            path = folder / entry.name
+            if entry.is_symlink():
+                _stays(path, place)
+            yield path
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _pictures(folder / entry.name, place)

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from components.core import progress
+from components.core import progress, saved_model
 from components.core.errors import StepError
 from components.core.examples import Examples
 
@@ -52,16 +52,11 @@ def load_model(path: Path) -> Loaded:
     """Load a .keras file; TensorFlow must be Keras's backend.
 
     Raises:
-        StepError: the file is missing or damaged.
+        StepError: the file is missing, damaged or unsafe.
     """
-    import keras
     import tensorflow as tf
 
-    try:
-        model: keras.Model = keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises what zipfile, json and h5py raise, and its own
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise StepError(f"the model {path.name} in {path.parent} cannot be loaded: {reason}", kind="model") from None
+    model = saved_model.load(path)
     # One trace serves every batch size. Calling the model from Python costs milliseconds a call.
     signature = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
     traced = tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature])

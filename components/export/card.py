@@ -3,7 +3,7 @@
 Its sections follow M. Mitchell et al., Model Cards for Model Reporting, FAT* 2019 (arXiv:1810.03993).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from components.core import reports
 from components.core.examples import Examples
+from components.core.markdown import escaped, paragraph, table
 from components.export.accepted import Verdict
 from components.export.runtime import QUANTIZED
 
@@ -202,27 +203,16 @@ def _section(part: Part) -> Markup:
 
 def markdown(content: Card) -> str:
     """The card as Markdown with pipe tables."""
-    lines = [f"# {content.title}", "", content.subtitle]
+    lines = [f"# {escaped(content.title)}", "", paragraph(content.subtitle)]
     for part in content.parts:
-        lines += ["", f"## {part.title}"]
+        lines += ["", f"## {escaped(part.title)}"]
         for sentence in part.sentences:
-            lines += ["", _escaped(sentence)]
+            lines += ["", paragraph(sentence)]
         if part.facts:
-            lines += ["", *(f"- {_escaped(name)}: {_escaped(_shown(value))}" for name, value in part.facts.items())]
+            lines += ["", *(f"- {paragraph(name)}: {escaped(_shown(value))}" for name, value in part.facts.items())]
         if part.table:
-            lines += ["", _row(part.table.head), _row(["---"] * len(part.table.head)), *map(_row, part.table.rows)]
+            lines += ["", *table(part.table.head, ([_shown(cell) for cell in row] for row in part.table.rows))]
     return "\n".join(lines) + "\n"
-
-
-def _row(cells: Sequence[Any]) -> str:
-    return f"| {' | '.join(_escaped(_shown(cell)) for cell in cells)} |"
-
-
-def _escaped(text: str) -> str:
-    """Names of classes and slices come from outside: neither cells nor HTML may break."""
-    for mark in ("\\", "|", "<", "*", "_", "`", "["):
-        text = text.replace(mark, f"\\{mark}")
-    return " ".join(text.split())
 
 
 def _shown(value: Any) -> str:

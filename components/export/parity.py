@@ -1,13 +1,13 @@
 """Checks that a written format answers like the Keras model that was judged, on real test examples, and times it."""
 
 import time
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from components.core import archives
 from components.core.errors import StepError
 from components.core.examples import Examples
 from components.export.runtime import QUANTIZED, run_all, told
@@ -90,10 +90,9 @@ def check_recorded(found: Sample, recorded: Path, mixed: bool) -> None:
     import numpy as np
 
     try:
-        # Opened here: NumPy leaves a file open that is no archive.
-        with recorded.open("rb") as stream, np.load(stream) as arrays:
-            keys, labels, outputs = (arrays[name] for name in ("key", "label", "logits"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        arrays = archives.arrays(recorded)
+        keys, labels, outputs = (arrays[name] for name in ("key", "label", "logits"))
+    except archives.DAMAGED as error:
         raise _mixup(f"{recorded.name} of the verdict cannot be read ({error})") from None
     places = {str(key): number for number, key in enumerate(keys.tolist())}
     wanted = [key.decode() if isinstance(key, bytes) else str(key) for key in found.batch["key"].tolist()]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from components.core import saved_model
 from components.core.errors import StepError
 
 if TYPE_CHECKING:
@@ -115,18 +116,13 @@ def keras_model(path: Path) -> "keras.Model":
     Runtime has bfloat16 kernels on a CPU. Mixed precision keeps its weights in float32, so none is lost.
 
     Raises:
-        StepError: the file is missing or damaged.
+        StepError: the file is missing, damaged or unsafe.
     """
     # Not heeded where Keras runs already; the export step has seen to it before.
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
 
-    try:
-        model: keras.Model = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # Keras raises what zipfile, json and h5py raise, and its own
-        raise StepError(
-            f"the model {path.name} in {path.parent} cannot be loaded: {told(error)}", kind="model"
-        ) from None
+    model = saved_model.load(path)
     config = json.loads(model.to_json())
     if not _to_float32(config):
         return model

@@ -11,10 +11,13 @@ from components.core.artifacts import Artifact
 from components.core.config import validated
 from components.core.errors import StepError
 from components.core.examples import Examples
+from components.core.plain import is_visible
 from components.core.rooms import load
 from components.prepare import report as reporting
 from components.prepare import writer
 from components.prepare.filling import SPLITS, Filled, fill
+
+LONGEST_NAME = 200
 
 
 def prepare(data: dict[str, Any], data_root: str, freshness: str, examples: Artifact, report: Artifact) -> None:
@@ -34,6 +37,7 @@ def prepare(data: dict[str, Any], data_root: str, freshness: str, examples: Arti
     settings = validated("data", data)
     task = load("tasks", settings.task)
     source = load("data", settings.name).source(settings)
+    _check_names(source.info.get("classes", []))
     with _aside(data_root) as folder:
         filled = fill(source, settings, task, folder)
         _require_examples(filled)
@@ -56,6 +60,20 @@ def prepare(data: dict[str, Any], data_root: str, freshness: str, examples: Arti
     )
     Path(report.path).parent.mkdir(parents=True, exist_ok=True)
     Path(report.path).write_text(reporting.page(index, filled))
+
+
+def _check_names(names: list[str]) -> None:
+    """Names go into files, pages and terminals, in one line and as they are.
+
+    Raises:
+        StepError: one is empty, too long, or has a character that is not to be read.
+    """
+    for name in names:
+        if not (name.strip() and len(name) <= LONGEST_NAME and is_visible(name)):
+            raise StepError(
+                f"the class name {name[:LONGEST_NAME]!r} is not one readable line of 1 to {LONGEST_NAME} characters",
+                advice="rename it",
+            )
 
 
 def _require_examples(filled: Filled) -> None:

@@ -93,6 +93,8 @@ def show(submission: "Submission", *, whole: bool = True) -> None:
 
 def _lines(pod: "Pod", price: float | None) -> list[tuple[str, str]]:
     rows = [("image", pod.image)]
+    if pod.user:
+        rows.append(("user", str(pod.user)))
     rows += _each("node labels", [f"{key}={value}" for key, value in pod.node_selector.items()])
     rows += _each("not on", [part["key"] for part in pod.affinity if part["operator"] == "DoesNotExist"])
     rows += _each("tolerates", [f"{part['key']}:{part['effect']}" for part in pod.tolerations])

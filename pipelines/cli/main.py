@@ -113,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _told(error: Exception) -> int:
-    from components.core.errors import StepError
+    from components.core.errors import StepError, told
 
     # typer brings a copy of click from 0.24 on: its exceptions are known by what they can do.
     usage = getattr(error, "format_message", None)
@@ -123,12 +123,13 @@ def _told(error: Exception) -> int:
         raise error
     if not (usage or isinstance(error, StepError)):
         if isinstance(error, OSError):
-            print(f"error: {error.strerror}: {error.filename or 'no file is named'}", file=sys.stderr)
+            said = told(f"{error.strerror}: {error.filename or 'no file is named'}")
+            print(f"error: {said}", file=sys.stderr)
             return 1
-        said = " ".join(f"{type(error).__name__}: {error}".split())
+        said = " ".join(told(f"{type(error).__name__}: {error}").split())
         print(f"error: {said}; this is a fault of suanli: give --debug for the traceback", file=sys.stderr)
         return 1
     # typer has printed the help where a group was called without a command, and says nothing more.
-    if line := " ".join(str(usage() if usage else error).split()):
+    if line := " ".join(told(str(usage() if usage else error)).split()):
         print(f"error: {line}", file=sys.stderr)
     return 2

@@ -5,10 +5,12 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from components.core.plain import one_line
+
 
 def columns(rows: Iterable[Sequence[Any]]) -> None:
     """Print rows with their columns aligned."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[one_line(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

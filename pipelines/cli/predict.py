@@ -86,8 +86,11 @@ def _local(place: str) -> Path:
 def _lines(found: Any) -> None:
     import json
 
+    from components.core.plain import visible
+
     for one in found:
-        print(json.dumps(one, ensure_ascii=False))
+        # JSON itself leaves out some of what moves a cursor or hides text.
+        print(visible(json.dumps(one, ensure_ascii=False)))
 
 
 def _table(found: list[dict[str, Any]]) -> None:
@@ -95,9 +98,11 @@ def _table(found: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from components.core.plain import one_line
+
     table = Table("input", "label", "probability", "next", box=None, padding=(0, 2, 0, 0))
     for one in found:
-        others = ", ".join(f"{other['label']} {other['probability']:.3f}" for other in one["top"][1:])
-        label = Text("none is sure enough", style="dim") if one["label"] is None else Text(str(one["label"]))
-        table.add_row(Text(one["input"]), label, f"{one['probability']:.3f}", Text(others, style="dim"))
+        others = one_line(", ".join(f"{other['label']} {other['probability']:.3f}" for other in one["top"][1:]))
+        label = Text("none is sure enough", style="dim") if one["label"] is None else Text(one_line(str(one["label"])))
+        table.add_row(Text(one_line(one["input"])), label, f"{one['probability']:.3f}", Text(others, style="dim"))
     Console().print(table)

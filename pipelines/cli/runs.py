@@ -41,6 +41,7 @@ def list_(runs: Runs = None, as_json: AsJson = False) -> None:
 @app.command()
 def show(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) -> None:
     """Show a run: its steps, metrics and decision, and where its page lies."""
+    from components.core import plain
     from pipelines.cli import output
     from pipelines.local import display, folder, page
 
@@ -49,14 +50,15 @@ def show(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) ->
     if as_json:
         output.as_document(record)
         return
-    print(f"{run.id}  {' '.join(record['description'].split())}")
+    print(plain.one_line(f"{run.id}  {' '.join(record['description'].split())}"))
     cluster = record.get("cluster")
     display.summary(record, (cluster["link"] or cluster["run"]) if cluster else str(run.folder / page.FILE))
     if cluster:
         print(f"on {cluster['host']}, {', then '.join(cluster['accelerator'])}\n")
         output.columns(_predicted(record))
     if "cause" in record:
-        print(f"{record['cause']['step']} failed: {record['cause']['message']}\n{record['cause']['details']}".strip())
+        cause = record["cause"]
+        print(plain.visible(f"{cause['step']} failed: {cause['message']}\n{cause['details']}".strip()))
 
 
 def _predicted(record: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -113,6 +115,7 @@ def _number(value: Any) -> str:
 @app.command()
 def why(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) -> None:
     """Say for each step whether it ran or came from the cache, and which part of its key had changed."""
+    from components.core import plain
     from pipelines.cli import output
     from pipelines.local import compare, folder
 
@@ -121,9 +124,9 @@ def why(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) -> 
         output.as_document(rows)
         return
     for row in rows:
-        print(f"{row['step']:9} {row['state']:9} {row['reason']}")
+        print(plain.one_line(f"{row['step']:9} {row['state']:9} {row['reason']}"))
         for change in row["changed"]:
-            print(f"{'':20}{change}")
+            print(plain.one_line(f"{'':20}{change}"))
 
 
 @app.command()

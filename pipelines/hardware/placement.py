@@ -12,6 +12,10 @@ from pipelines.hardware.pods import QUEUE_LABEL
 # Nodes that carry accelerators, which no step without one may occupy, tainted or not.
 ACCELERATOR_LABELS = (GPU_LABEL, TPU_LABEL)
 WEEK_S = "604800s"
+# images/Dockerfile's user; an image of a team's own runs as it, too.
+USER = 65532
+# Volume -> where a step may write: what the launcher makes there it has volumes for itself (/gcs, /s3, /.cache, ...).
+WRITABLE = {"suanli-tmp": "/tmp", "suanli-home": "/home/suanli"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def on_cpu(task: PipelineTask, image: Any, cpu: Any, memory: Any, node_selector:
     _sized(task.set_container_image(image), cpu, memory)
     kubernetes.add_node_selector_json(task, node_selector)
     absent = [{"key": label, "operator": "DoesNotExist"} for label in ACCELERATOR_LABELS]
-    return kubernetes.add_node_affinity(task, match_expressions=absent)
+    return _confined(kubernetes.add_node_affinity(task, match_expressions=absent))
 
 
 def on_accelerator(
@@ -76,13 +80,25 @@ def on_accelerator(
     kubernetes.empty_dir_mount(
         task, "shared-memory", "/dev/shm", medium="Memory", size_limit=variant.shared_memory or None
     )
-    return _constants(task, variant)
+    return _constants(_confined(task), variant)
 
 
 def _sized(task: PipelineTask, cpu: Any, memory: Any) -> PipelineTask:
     """Requests, no limits: a step may use what its node has to spare."""
     task.set_cpu_request(cpu).set_memory_request(memory)
     task.register_pipeline_channels([value for value in (cpu, memory) if not isinstance(value, str)])
+    return task
+
+
+def _confined(task: PipelineTask) -> PipelineTask:
+    """No root, and writable places of its own, so that the rest of the file system may be read-only.
+
+    kfp-kubernetes 2.17 has no field for a read-only one: manifests/components/read-only-root sets it. Privileges and
+    capabilities are dropped by Kubeflow's backend (argocompiler/security_context.go at 2.17.0).
+    """
+    kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
+    for name, place in WRITABLE.items():
+        kubernetes.empty_dir_mount(task, name, place)
     return task
 
 

@@ -39,6 +39,7 @@ class Pod:
         retries: how often it is started again.
         timeout: seconds after which it is ended; 0 for never.
         cached: whether a cached result may stand in for it.
+        user: the numeric user that it runs as; 0 for whatever the image says.
     """
 
     step: str
@@ -53,6 +54,7 @@ class Pod:
     retries: int = 0
     timeout: int = 0
     cached: bool = False
+    user: int = 0
 
 
 def of(text: str, arguments: Mapping[str, Any]) -> list[Pod]:
@@ -180,7 +182,9 @@ def _pod(name: str, task: Any, container: Any, platform: Any, given: Mapping[str
         volumes={
             mount["mountPath"]: mount.get("sizeLimit", "half of the node's memory")
             for mount in platform.get("emptyDirMounts", [])
+            if mount.get("medium") == "Memory"
         },
+        user=int(platform.get("securityContext", {}).get("runAsUser", 0)),
         retries=task.get("retryPolicy", {}).get("maxRetryCount", 0),
         timeout=int(platform.get("activeDeadlineSeconds", 0)),
         cached=task.get("cachingOptions", {}).get("enableCache", False),

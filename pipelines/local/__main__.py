@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from components.core import progress
+from components.core.errors import told
 from pipelines.local import processes
 
 STARTS = re.compile(r"Executing task '([^']+)'")
@@ -102,7 +103,7 @@ class Logs(io.TextIOBase):
         for line in lines:
             # On a full disk the log is what can be spared; the cause is told all the same.
             with suppress(OSError):
-                self._line(COLOUR.sub("", line))
+                self._line(told(COLOUR.sub("", line)))
         return len(text)
 
     def _line(self, line: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TextIO
 
+from components.core.plain import one_line
 from pipelines.local.watch import StepProgress
 
 
@@ -54,11 +55,13 @@ def shown(title: str, stream: TextIO) -> Iterator[Callable[[Watched], None]]:
 
 def _table(watch: Watched) -> Any:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for step in watch.steps.values():
         mark, style = MARKS.get(step.state, ("?", ""))
-        table.add_row(f"[{style}]{mark}[/]", step.name, step.state, seconds(step.seconds()), step.detail())
+        told = Text(one_line(step.detail()))
+        table.add_row(Text(mark, style), Text(step.name), Text(step.state), seconds(step.seconds()), told)
     return table
 
 
@@ -73,7 +76,8 @@ class Plain:
     def __call__(self, watch: Watched) -> None:
         for step in watch.steps.values():
             if self._is_news(step):
-                line = f"{step.name:9} {step.state:9} {seconds(step.seconds()):>7}  {step.detail()}".rstrip()
+                told = one_line(step.detail())
+                line = f"{step.name:9} {step.state:9} {seconds(step.seconds()):>7}  {told}".rstrip()
                 with suppress(OSError):
                     print(line, file=self.stream, flush=True)
 
@@ -102,22 +106,26 @@ def summary(values: dict[str, Any], where: str, stream: TextIO | None = None) ->
     from rich.markup import escape
     from rich.table import Table
 
+    def shown(text: str) -> str:
+        return escape(one_line(text))
+
     console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for name, step in values["steps"].items():
         mark, style = MARKS.get(step["state"], ("?", ""))
         origin = f"from the cache ({step['from']})" if step.get("cached") else ""
-        table.add_row(f"[{style}]{mark}[/]", name, step["state"], seconds(step.get("seconds", 0)), escape(origin))
+        row = (shown(name), shown(step["state"]), seconds(step.get("seconds", 0)), shown(origin))
+        table.add_row(f"[{style}]{mark}[/]", *row)
     console.print()
     console.print(table)
     for name, metric in headline(values["metrics"]).items():
-        console.print(f"{name:20} {metric}")
+        console.print(f"{shown(name):20} {metric}")
     if values.get("accepted") is not None:
         verdict = "[green]ACCEPTED[/]" if values["accepted"] else "[red]REFUSED[/]: the champion stays"
         console.print(f"\nThe model is {verdict}")
         for reason in values["reasons"]:
-            console.print(f"  {escape(reason)}")
-    console.print(f"\n{values['status']} in {seconds(values['seconds'])}: {escape(where)}")
+            console.print(f"  {shown(reason)}")
+    console.print(f"\n{shown(values['status'])} in {seconds(values['seconds'])}: {shown(where)}")
 
 
 def headline(metrics: dict[str, Any]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.core import secrets
 from components.core.errors import StepError
 from components.core.files import write_atomically
 from components.core.rooms import nearest
@@ -68,7 +69,8 @@ class Run:
         return values
 
     def write(self, values: dict[str, Any]) -> None:
-        write_atomically(self.folder / FILE, json.dumps(values, indent=1))
+        """Write the record; what was not refused as a secret before, such as a server's answer, is masked here."""
+        write_atomically(self.folder / FILE, json.dumps(secrets.cleaned(values), indent=1))
 
     def steps(self) -> dict[str, dict[str, Any]]:
         """Step -> its record, in the order in which they started."""
