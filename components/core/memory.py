@@ -36,14 +36,14 @@ def host() -> int:
     return there
 
 
-def kills() -> int:
+def kills() -> int | None:
     """How many processes the kernel has killed for want of memory: of this control group; of the whole machine where
-    the group does not count; 0 where nobody does."""
+    the group does not count; None where nobody does."""
     for path in (group() / "memory.events", group() / "memory.oom_control", Path("/proc/vmstat")):
         with suppress(OSError, StopIteration, ValueError):
             lines = path.read_text().splitlines()
             return int(next(line for line in lines if line.startswith("oom_kill ")).split()[1])
-    return 0
+    return None
 
 
 def group() -> Path:

@@ -43,7 +43,7 @@ def show(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) ->
     """Show a run: its steps, metrics and decision, and where its page lies."""
     from components.core import plain
     from pipelines.cli import output
-    from pipelines.local import display, folder, page
+    from pipelines.local import cause, display, folder, page
 
     run = folder.find(folder.root(runs), which)
     record = run.read()
@@ -57,8 +57,7 @@ def show(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) ->
         print(f"on {cluster['host']}, {', then '.join(cluster['accelerator'])}\n")
         output.columns(_predicted(record))
     if "cause" in record:
-        cause = record["cause"]
-        print(plain.visible(f"{cause['step']} failed: {cause['message']}\n{cause['details']}".strip()))
+        print(plain.visible(f"{cause.line(record['cause'])}\n{record['cause']['details']}".strip()))
 
 
 def _predicted(record: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -56,14 +56,12 @@ def main(folder: Path, lifeline: int) -> int:
 
 
 def _runner(folder: Path) -> Any:
-    from kfp import local
+    from pipelines.local import containers, subprocesses
+    from pipelines.local.folder import Run
 
     record = json.loads((folder / "run.json").read_text())
     if record.get("runner") != "docker":
-        return local.SubprocessRunner(use_venv=False)
-    from pipelines.local import containers
-    from pipelines.local.folder import Run
-
+        return subprocesses.runner(Run(folder))
     return containers.runner(Run(folder), record)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from components import data as data_sources
 from components.core.storage import is_remote
-from pipelines.local import engine
+from pipelines.local import cause, engine
 from pipelines.local.folder import Run
 
 HOME = "/home/suanli"
@@ -24,8 +24,6 @@ PASSED = ("TF_", "XLA_", "KERAS_", "JAX_", "OMP_", "NPROC")
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 # Settings of a data source that may name a folder or file of the user.
 PLACES = ("folder", "directory", "file", "path")
-# How a shell tells of an exit by signal: 128 and the signal's number.
-SIGNALLED, KILLED = 128, 137
 
 
 def runner(run: Run, record: Mapping[str, Any]) -> Any:
@@ -75,23 +73,14 @@ def _run(
         return 1
     finally:
         client.close()
-    if status:
-        print(f"error: {ended(status, out_of_memory)}" if status > SIGNALLED else f"exit status {status}")
+    # Where the whole machine is out of memory, the engine does not say so.
+    cause.noted(run, step, status, out_of_memory=out_of_memory or None)
     return status
 
 
 def step_of(command: list[str]) -> str:
     """Which step a command runs. The image does not tell: kfp.local leaves a parameter in its place."""
     return command[command.index("--function_to_execute") + 1]
-
-
-def ended(status: int, out_of_memory: bool) -> str:
-    """What ended a container that did not end by itself."""
-    if out_of_memory:
-        return "out of memory; use a smaller batch size or a larger machine"
-    if status == KILLED:
-        return "killed from outside, or by the system for want of memory"
-    return f"ended by signal {status - SIGNALLED}"
 
 
 def lines(chunks: Iterable[bytes]) -> Iterable[str]:

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from components.core import reports
 from components.core.files import write_atomically
+from pipelines.local import cause
 from pipelines.local.display import headline, seconds
 from pipelines.local.folder import Run
 
@@ -42,12 +43,13 @@ def write(run: Run, values: dict[str, Any]) -> None:
 
 
 def _decision(values: dict[str, Any]) -> Markup | str:
-    if values["status"] == "failed":
-        told = values["cause"]
-        line = reports.note(f"{told['step']} failed: {told['message']}", "bad")
-        return line + reports.code(told["details"]) if told["details"] else line
+    why = Markup("")
+    if told := values.get("cause"):
+        why = reports.note(cause.line(told), "bad") + (reports.code(told["details"]) if told["details"] else "")
     if values["status"] == "interrupted":
-        return reports.note(f"Interrupted. To continue: suanli run --resume {values['id']}", "warning")
+        return why + reports.note(f"Interrupted. To continue: suanli run --resume {values['id']}", "warning")
+    if why:
+        return why
     if values.get("accepted") is None:
         return ""
     verdict = "The model was accepted." if values["accepted"] else "The model was refused: the champion stays."

@@ -140,10 +140,12 @@ def _through(
             show(watch)
 
         code = launch.follow(run, seen, engine=opened, cache=values["cache"], debug=debug, show=both)
-    status = "interrupted" if seen else "failed" if code else "succeeded"
-    values = record.concluded(run, values, status)
-    if status == "failed":
-        values["cause"] = cause.of(run, watched[0].started_last() if watched else "").record()
+    found = cause.of(run, watched[0].started_last() if watched else "") if code and not seen else None
+    # A step that was asked to end, or killed from outside, has no fault: the run goes on where it was.
+    cut = seen or (found and found.kind == "preempted")
+    values = record.concluded(run, values, "interrupted" if cut else "failed" if found else "succeeded")
+    if found:
+        values["cause"] = found.record()
     try:
         run.write(values)
         page.write(run, values)
@@ -159,9 +161,8 @@ def _say(run: Run, values: dict[str, Any], as_json: bool, stream: TextIO) -> Non
             print(json.dumps(values, indent=1))
         else:
             display.summary(values, str(run.folder / page.FILE), stream)
-        if values["status"] == "failed":
-            told = values["cause"]
-            print(f"error: {told['step']} failed: {told['message']}", file=sys.stderr)
+        if told := values.get("cause"):
+            print(f"error: {cause.line(told)}", file=sys.stderr)
             if told["details"]:
                 print(told["details"], file=sys.stderr)
             print(f"the whole log: {run.folder / told['log']}", file=sys.stderr)

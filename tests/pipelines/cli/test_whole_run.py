@@ -190,8 +190,8 @@ def test_a_run_killed_in_train_goes_on_and_ends_like_an_uninterrupted_one(
     runs: Path, killed_in_train: dict[str, Any], first: dict[str, Any]
 ) -> None:
     failed = killed_in_train
-    assert failed["status"] == "failed" and failed["cause"]["step"] == "train"
-    assert failed["cause"]["message"].startswith("killed")
+    assert failed["status"] == "interrupted" and failed["cause"]["step"] == "train"
+    assert failed["cause"]["message"] == "killed from outside (SIGKILL)"
     assert {name: step["state"] for name, step in failed["steps"].items()} == {
         "prepare": "succeeded",
         "train": "died",

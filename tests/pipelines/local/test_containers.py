@@ -239,11 +239,3 @@ def test_lines_are_whole_however_they_are_cut() -> None:
     for size in (1, 2, 3, 7, 1000):
         data = text.encode()
         assert list(containers.lines(data[at : at + size] for at in range(0, len(data), size))) == text.split("\n")
-
-
-@pytest.mark.parametrize(
-    ("status", "out_of_memory", "says"),
-    [(137, True, "out of memory"), (137, False, "killed from outside"), (139, False, "ended by signal 11")],
-)
-def test_what_ended_a_container_is_told(status: int, out_of_memory: bool, says: str) -> None:
-    assert containers.ended(status, out_of_memory).startswith(says)

@@ -11,6 +11,7 @@ import laid_run
 import pytest
 from kfp import dsl
 
+from components.core import memory
 from pipelines.local.folder import Run
 
 SUANLI = [str(Path(sys.executable).with_name("suanli"))]
@@ -140,16 +141,70 @@ def test_a_killed_command_takes_its_tree_with_it(
     assert run.read()["status"] == "interrupted"
 
 
-def test_a_killed_step_fails_the_run_and_is_named(
-    waiting: Callable[..., Run], started: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
+@pytest.mark.parametrize(
+    ("number", "says"), [(signal.SIGKILL, "killed from outside (SIGKILL)"), (signal.SIGTERM, "ended by SIGTERM")]
+)
+def test_a_step_that_is_killed_interrupts_the_run_and_is_named(
+    number: int,
+    says: str,
+    waiting: Callable[..., Run],
+    started: Callable[..., "subprocess.Popen[str]"],
+    tmp_path: Path,
 ) -> None:
     run = waiting(sleeper, where=str(tmp_path), seconds=60.0)
     command = started(run)
-    os.kill(pids(tmp_path)[0], signal.SIGKILL)
+    os.kill(pids(tmp_path)[0], number)
     _, said = command.communicate(timeout=10)
     assert command.returncode == 1
-    assert said.startswith("error: sleeper failed: killed from outside, or by the system for want of memory")
-    assert run.read()["status"] == "failed"
+    assert said.startswith(f"error: sleeper failed: {says}; resume the run")
+    assert said.endswith(f"to continue: suanli run --resume {run.id}\n")
+    values = run.read()
+    assert (values["status"], values["cause"]["kind"]) == ("interrupted", "preempted")
+
+
+@dsl.component(base_image="suanli-python", install_kfp_package=False)
+def glutton():
+    """A step that takes memory until it is stopped."""
+    taken = []
+    while True:
+        taken.append(b"x" * 2**24)
+
+
+@pytest.fixture
+def narrow() -> Iterator[Path]:
+    """A control group with room for the command and little more."""
+    first = memory.CGROUP / "memory"
+    group = (first if first.is_dir() else memory.CGROUP) / f"suanli-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        name = "memory.limit_in_bytes" if first.is_dir() else "memory.max"
+        (group / name).write_text(str(700 * 2**20))
+    except OSError as error:
+        if group.is_dir():
+            group.rmdir()
+        pytest.skip(f"no control group can be made: {error}")
+    yield group
+    until(lambda: not (group / "cgroup.procs").read_text(), "processes are left in the group")
+    group.rmdir()
+
+
+def test_a_step_that_the_kernel_kills_for_want_of_memory_is_told_of_as_such(
+    waiting: Callable[..., Run], narrow: Path
+) -> None:
+    run = waiting(glutton)
+    inside = "import os, sys; open(sys.argv[1], 'w').write(str(os.getpid())); os.execv(sys.argv[2], sys.argv[2:])"
+    done = subprocess.run(
+        [sys.executable, "-c", inside, str(narrow / "cgroup.procs"), *SUANLI, "run", "--resume", run.id],
+        env={**os.environ, "SUANLI_RUNS": str(run.root)},
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: glutton failed: killed by the system for want of memory; use a smaller")
+    values = run.read()
+    assert (values["status"], values["cause"]["kind"]) == ("failed", "memory")
 
 
 def test_a_run_in_progress_is_not_resumed_and_keeps_prune_away(

@@ -1,0 +1,28 @@
+"""A step as a process of this machine: how kfp.local runs it, and what its exit status says."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from components.core import memory
+from pipelines.local import cause
+from pipelines.local.containers import step_of
+from pipelines.local.folder import Run
+
+
+def runner(run: Run) -> Any:
+    """kfp's runner for processes, which drops the exit status; here a process that tells nothing has it told."""
+    from kfp import local
+    from kfp.local import subprocess_task_handler
+
+    original = subprocess_task_handler.run_local_subprocess
+    subprocess_task_handler.run_local_subprocess = partial(_run, run, original)
+    return local.SubprocessRunner(use_venv=False)
+
+
+def _run(run: Run, original: Callable[..., int], *, full_command: list[str], **others: Any) -> int:
+    before = memory.kills()
+    status = original(full_command=full_command, **others)
+    killed = None if before is None else (memory.kills() or 0) > before
+    cause.noted(run, step_of(full_command), status, out_of_memory=killed)
+    return status
