@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.core import registry
+from components.core import registry, storage
 from components.core.errors import StepError
 
 DAMAGED = ("trained/model.keras", "trained/training.json", "verdict/verdict.json", "verdict/predictions.npz")
@@ -19,7 +19,7 @@ def test_an_accepted_model_is_published_in_every_format(judged: Any) -> None:
     files = {path.name for path in champion.folder.iterdir()}
     assert files == {
         *("model.keras", "model.tflite", "model_dynamic.tflite", "model_int8.tflite", "model.onnx", "saved_model"),
-        *("card.md", "card.html", "version.json"),
+        *("card.md", "card.html", "version.json", storage.MANIFEST),
     }
     version = champion.version()
     assert version["info"]["classes"] == [f"digit {label}" for label in range(10)]
