@@ -58,6 +58,8 @@ def _client(process: int, emulator: str) -> "Client":
     _upload.random = random.SystemRandom()
     # An emulator wants no credentials, and has none to find.
     client = storage.Client.create_anonymous_client() if emulator else storage.Client()
+    # For traces it asks in a thread, with retries of its own, where the bucket lies, which takes another right.
+    client._bucket_metadata_cache = None
     for scheme in ("http://", "https://"):
         # A connection for each thread; the default of 10 drops those of a second transfer.
         client._http.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=4 * WORKERS))

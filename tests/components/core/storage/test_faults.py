@@ -111,17 +111,17 @@ def test_a_faulty_network_draws_nothing_from_the_global_generators(
 
 
 def test_the_server_is_given_the_time_that_it_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Busy(Exception):
+    class BusyError(Exception):
         code = 503
 
         class response:  # noqa: N801  # the library's name
             headers: ClassVar = {"Retry-After": "0.3"}
 
-    answers = iter([Busy(), Busy(), "done"])
+    answers = iter([BusyError(), BusyError(), "done"])
 
     def request() -> str:
         answer = next(answers)
-        if isinstance(answer, Busy):
+        if isinstance(answer, BusyError):
             raise answer
         return answer
 
