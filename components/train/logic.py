@@ -18,7 +18,6 @@ from components.train import compiling, inputs, loop, results
 from components.train.checkpoints import Checkpoints
 from components.train.saving import Origin, Progress
 from components.train.settings import TrainingSettings
-from components.train.stopping import stoppable
 
 if TYPE_CHECKING:
     import keras
@@ -61,17 +60,14 @@ def train(
     steps = check(data, architecture, settings)
     prints = {"data": data.fingerprint, "model": architecture.fingerprint(), "training": settings.fingerprint()}
     began = time.perf_counter()
-    with (
-        stoppable() as stop,
-        devices.opened(
-            backend=settings.backend,
-            precision=settings.precision,
-            threads=settings.threads,
-            seed=settings.seed,
-            accelerator_type=accelerator_type,
-            accelerator_count=accelerator_count,
-        ) as device,
-    ):
+    with devices.opened(
+        backend=settings.backend,
+        precision=settings.precision,
+        threads=settings.threads,
+        seed=settings.seed,
+        accelerator_type=accelerator_type,
+        accelerator_count=accelerator_count,
+    ) as device:
         check_devices(settings, device)
         task = load("tasks", data.task)
         split = inputs.opened(data, "train", task)
@@ -81,7 +77,7 @@ def train(
         kept = Checkpoints.under(checkpoint_root, origin, settings.checkpoint_kept)
         with kept.lease():
             board = results.Board(logs.path)
-            done, clock = loop.fit(network, split, validation, settings, kept, stop, _announcer(settings, steps, board))
+            done, clock = loop.fit(network, split, validation, settings, kept, _announcer(settings, steps, board))
             board.write(done, {})
             board.close()
             record = _record(network, done, data, architecture, settings, device) | {"fingerprints": prints}
@@ -91,7 +87,6 @@ def train(
                 "device": str(device),
             }
             _write(network, done, settings, record, speed, trained, metrics, curves)
-            stop.finish()
             kept.remove()
 
 

@@ -11,7 +11,7 @@ from components.train.intervals import Rhythm
 from components.train.saver import Saver
 from components.train.saving import Progress
 from components.train.settings import TrainingSettings
-from components.train.stopping import Stop
+from components.train.stopping import held
 from components.train.watch import Clock, Part, Report, callback
 
 if TYPE_CHECKING:
@@ -24,14 +24,12 @@ def fit(
     validation: inputs.Split | None,
     settings: TrainingSettings,
     kept: Checkpoints,
-    stop: Stop,
     after_epoch: "Callable[[Progress, float], None]",
 ) -> tuple[Progress, Clock]:
     """Train from where the checkpoints left off until the epochs or the patience are used up.
 
     Args:
         model: built, compiled.
-        stop: whether SIGTERM has come.
         after_epoch: called with the progress and the rate (examples a second) after each epoch.
 
     Returns:
@@ -47,14 +45,12 @@ def fit(
         checks = inputs.steps_of(validation.count, settings.batch_size, most, whole_batches=False)
         held_out = inputs.in_order(validation, settings.batch_size, checks)
     done = kept.restore(model)
-    if done.step:
-        say(f"resumed in epoch {done.epochs + 1} after step {done.step} of {steps}")
-    elif done.epochs:
-        say(f"resumed after epoch {done.epochs}")
+    if done.step or done.epochs:
+        say(f"resumed {done}" + f" of {steps}" * bool(done.step))
     clock = Clock(settings.batch_size, steps)
-    saver = Saver(model, kept, done, Rhythm(settings), stop, clock)
-    parts = (clock, Report(settings, clock), saver)
-    with stop.held():
+    with held() as stop:
+        saver = Saver(model, kept, done, Rhythm(settings), stop, clock)
+        parts = (clock, Report(settings, clock), saver)
         while done.epochs < settings.epochs and not (settings.patience and done.waited >= settings.patience):
             data = inputs.shuffled(
                 train,

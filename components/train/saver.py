@@ -36,7 +36,7 @@ class Saver(Part):
         self.done.step = step
         if self.stop.asked or self.rhythm.due(epoch_over=False):
             self.save()
-        self.stop.check()
+        self.stop.check(str(self.done))
 
     def steps_end(self) -> None:
         self._sums = self._sums_now()
@@ -45,7 +45,7 @@ class Saver(Part):
         if self.stop.asked:
             self._lay_back()
             self.save()
-        self.stop.check()
+        self.stop.check(str(self.done))
 
     def epoch_over(self) -> None:
         """Call it when ``done`` counts the epoch.
@@ -56,7 +56,7 @@ class Saver(Part):
         self._sums = None
         if self.stop.asked or self.rhythm.due(epoch_over=True):
             self.save()
-        self.stop.check()
+        self.stop.check(str(self.done))
 
     def save(self) -> None:
         """Write a checkpoint, unless the last one says the same."""

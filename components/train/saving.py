@@ -36,6 +36,9 @@ class Progress:
     waited: int = 0
     best_weights: "list[np.ndarray] | None" = None
 
+    def __str__(self) -> str:
+        return f"in epoch {self.epochs + 1} after step {self.step}" if self.step else f"after epoch {self.epochs}"
+
 
 @dataclass(frozen=True)
 class Origin:
