@@ -32,7 +32,7 @@ def measured(
     from components.core.config import checked, section_class
     from components.core.rooms import load
     from components.tasks import image_classification as task
-    from components.train import compiling, inputs, loop, watch
+    from components.train import compiling, inputs, loop, parts
     from components.train.settings import TrainingSettings
 
     settings = TrainingSettings(batch_size=batch, **training)
@@ -52,10 +52,10 @@ def measured(
         whole = count // batch
         rates, work = [], []
         for epoch in range(4):
-            clock, worked = watch.Clock(batch, steps), time.process_time()
+            clock, worked = parts.Clock(batch, steps), time.process_time()
             data = inputs.shuffled(split, batch, whole, seed=0, epoch=epoch).repeat(-(-steps // whole)).take(steps)
-            parts = (clock, watch.Report(settings, clock))
-            loop.one_epoch(network, data, None, epoch, parts, settings, steps=steps)
+            looking_on = (clock, parts.Report(settings, clock))
+            loop.one_epoch(network, data, None, epoch, looking_on, steps=steps)
             rates.append(clock.rate)
             work.append(steps * batch / (time.process_time() - worked) * device.threads)
         most = watch_memory.stop() - base

@@ -10,7 +10,7 @@ from typing import Any
 from components.core import devices
 from components.models import cnn
 from components.tasks import image_classification as task
-from components.train import compiling, inputs, loop, watch
+from components.train import compiling, inputs, loop, parts
 from components.train.settings import TrainingSettings
 
 IMAGES = Path("/usr/share/datasets/fashion-mnist")
@@ -91,12 +91,12 @@ def ours(images: Any, labels: Any, batch: int, precision: str) -> Epoch:
     with devices.opened(precision=precision) as device:
         model = cnn.build(NETWORK, SHAPE, CLASSES)
         compiling.make_ready(model, task.compile_arguments(), split.any_targets(), settings, steps, device)
-    clock = watch.Clock(batch, steps)
-    parts = (clock, watch.Report(settings, clock))
+    clock = parts.Clock(batch, steps)
+    looking_on = (clock, parts.Report(settings, clock))
 
     def epoch(number: int) -> None:
         pairs = inputs.shuffled(split, batch, steps, seed=0, epoch=number)
-        loop.one_epoch(model, pairs, None, number, parts, settings, steps=steps)
+        loop.one_epoch(model, pairs, None, number, looking_on, steps=steps)
 
     return epoch
 

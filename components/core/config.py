@@ -12,9 +12,9 @@ from components.core import secrets
 from components.core.errors import StepError
 from components.core.rooms import load, nearest
 
-# Settings of this name say how often training saves itself, never what it computes: a checkpoint serves, and a kept
-# result too, whatever they are.
-NOT_IN_RESULT = "checkpoint_"
+# Settings of these names say how often training saves itself and when it gives up, never what it computes: a checkpoint
+# serves, and a kept result too, whatever they are.
+NOT_IN_RESULT = ("checkpoint_", "stall_")
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]

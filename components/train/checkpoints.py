@@ -1,27 +1,30 @@
 """The checkpoints of one training: published whole, the last few kept, and the newest that is sound restored."""
 
-import fcntl
-import os
+import json
 import re
+import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from components.core import progress, storage
+from components.core import storage
 from components.core.errors import StepError
+from components.train import lease
 from components.train.saving import FILE, ForeignError, Origin, Progress, UnusableError, pack, unpack
+from components.train.telling import say
 
 if TYPE_CHECKING:
     import keras
 
 # Names sort as training goes: 2 epochs done, then 120 steps of the third, then 3 epochs done.
 NAME = re.compile(rf"(epoch-\d{{5}}(?:-step-\d{{8}})?)/{re.escape(FILE)}$")
+LEASE, SPENT = "lease.json", "spent.json"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Checkpoints:
     """The checkpoints of one training: of one fingerprint over data, model and training settings.
 
@@ -34,6 +37,7 @@ class Checkpoints:
     place: str
     origin: Origin
     count: int = 2
+    _lease: lease.Lease | None = field(default=None, init=False)
 
     @classmethod
     def under(cls, root: str, origin: Origin, count: int = 2) -> "Checkpoints":
@@ -51,12 +55,14 @@ class Checkpoints:
         It is written aside and appears whole: a kill at any moment leaves the ones before.
 
         Raises:
-            StepError: it could not be written.
+            StepError: it could not be written, or (kind ``conflict``) another run has taken the lease.
         """
+        if self._lease:
+            self._lease.check()
         name = f"epoch-{done.epochs:05d}" + (f"-step-{done.step:08d}" if done.step else "")
-        with tempfile.TemporaryDirectory(prefix="checkpoint-") as folder:
-            pack(Path(folder) / FILE, model, done, self.origin)
-            storage.upload(Path(folder), storage.join(self.place, name))
+        with self._aside() as folder:
+            pack(folder / FILE, model, done, self.origin)
+            storage.upload(folder, storage.join(self.place, name), move=True)
         for old in self.names()[: -self.count]:
             storage.remove(storage.join(self.place, old))
 
@@ -69,6 +75,7 @@ class Checkpoints:
         Raises:
             StepError: a checkpoint belongs to another configuration. Nothing of it is loaded, and nothing is touched.
         """
+        self._clear()
         for name in reversed(self.names()):
             uri = storage.join(self.place, name)
             try:
@@ -93,44 +100,55 @@ class Checkpoints:
             return done
         return Progress()
 
+    def note_spent(self, spent: Mapping[str, Any]) -> None:
+        """Keep what this attempt has spent so far beside the checkpoints: a kill loses what came after the last one."""
+        storage.write_text(storage.join(self.place, SPENT), json.dumps(spent))
+
+    def spent(self) -> dict[str, Any] | None:
+        """What the last attempt had spent when it was last noted; None without such a note."""
+        try:
+            noted = json.loads(storage.read_text(storage.join(self.place, SPENT)))
+        except (FileNotFoundError, ValueError):
+            return None
+        return noted if isinstance(noted, dict) else None
+
     def remove(self) -> None:
         """Forget the training: the next one starts from scratch. Call it while holding the lease."""
         storage.remove(self.place)
         if not storage.is_remote(self.place):
-            self._lease_file().unlink(missing_ok=True)
+            self._lock.unlink(missing_ok=True)
 
     @contextmanager
     def lease(self) -> Iterator[None]:
         """Be the only writer: another training of the same is waited for.
 
-        A lock of the system's on a local path, which ends with its process. Cloud Storage has none: there, two
-        trainings of the same at the same time may write over each other's checkpoints, each of them whole.
+        Raises:
+            StepError: kind ``conflict``: in Cloud Storage another one holds it for too long.
         """
-        with nullcontext() if storage.is_remote(self.place) else self._locked():
+        if not storage.is_remote(self.place):
+            with lease.local(self._lock):
+                yield
+            return
+        with lease.remote(storage.join(self.place, LEASE)) as self._lease:
             yield
 
-    def _lease_file(self) -> Path:
+    @property
+    def _lock(self) -> Path:
         return Path(f"{self.place}.lease")
 
-    def _locked(self) -> IO[str]:
-        """The open lease file; closing it ends its lock."""
-        path = self._lease_file()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            lock = path.open("w")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say("another run is training the same model on the same data: waiting for it to end")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            # Whoever held it may have finished and removed the file: then this lock guards nothing.
-            with suppress(FileNotFoundError):
-                if os.fstat(lock.fileno()).st_ino == path.stat().st_ino:
-                    return lock
-            lock.close()
+    @contextmanager
+    def _aside(self) -> Iterator[Path]:
+        """An empty folder to write a checkpoint in, on the same file system where that spares a copy."""
+        place = None if storage.is_remote(self.place) else Path(self.place)
+        if place:
+            place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".checkpoint-", dir=place) as outer:
+            folder = Path(outer) / "whole"  # a temporary folder's own rights are narrower than a checkpoint's
+            folder.mkdir()
+            yield folder
 
-
-def say(note: str) -> None:
-    """Tell whoever watches the run, and its log."""
-    print(note, flush=True)
-    progress.report("train", note=note)
+    def _clear(self) -> None:
+        """Remove what killed writers left aside; whoever holds the lease knows them to be dead."""
+        if not storage.is_remote(self.place):
+            for left in Path(self.place).glob(".*/"):
+                shutil.rmtree(left, ignore_errors=True)

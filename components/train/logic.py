@@ -77,7 +77,8 @@ def train(
         kept = Checkpoints.under(checkpoint_root, origin, settings.checkpoint_kept)
         with kept.lease():
             board = results.Board(logs.path)
-            done, clock = loop.fit(network, split, validation, settings, kept, _announcer(settings, steps, board))
+            announce = _announcer(settings, steps, board)
+            done, clock, ledger = loop.fit(network, split, validation, settings, device, kept, announce)
             board.write(done, {})
             board.close()
             record = _record(network, done, data, architecture, settings, device) | {"fingerprints": prints}
@@ -85,7 +86,7 @@ def train(
                 "images_per_second": round(clock.rate, 1),
                 "seconds": round(time.perf_counter() - began, 3),
                 "device": str(device),
-            }
+            } | ledger.metrics()
             _write(network, done, settings, record, speed, trained, metrics, curves)
             kept.remove()
 

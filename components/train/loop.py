@@ -1,21 +1,40 @@
 """The epochs: ``model.fit`` one at a time, so that whatever a run knows between two of them is ours to save."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from components.core.devices import out_of_memory
+from components.core.devices import Device
 from components.core.errors import StepError
-from components.train import inputs
-from components.train.checkpoints import Checkpoints, say
+from components.train import failures, inputs, pulse
+from components.train.checkpoints import Checkpoints
 from components.train.intervals import Rhythm
+from components.train.parts import Account, Clock, Heart, Report
 from components.train.saver import Saver
 from components.train.saving import Progress
 from components.train.settings import TrainingSettings
+from components.train.spent import Ledger
 from components.train.stopping import held
-from components.train.watch import Clock, Part, Report, callback
+from components.train.telling import say
+from components.train.waiting import timed
+from components.train.watch import Part, callback
 
 if TYPE_CHECKING:
     import keras
+
+
+class Fitted(NamedTuple):
+    """What a training came to.
+
+    Attributes:
+        done: how far it went; all its epochs.
+        clock: the speed of this attempt.
+        ledger: where the seconds of all attempts went.
+    """
+
+    done: Progress
+    clock: Clock
+    ledger: Ledger
 
 
 def fit(
@@ -23,20 +42,22 @@ def fit(
     train: inputs.Split,
     validation: inputs.Split | None,
     settings: TrainingSettings,
+    device: Device,
     kept: Checkpoints,
     after_epoch: "Callable[[Progress, float], None]",
-) -> tuple[Progress, Clock]:
+) -> Fitted:
     """Train from where the checkpoints left off until the epochs or the patience are used up.
+
+    The model ends with its best weights where ``patience`` asks for them.
 
     Args:
         model: built, compiled.
+        kept: its checkpoints, whose lease is held.
         after_epoch: called with the progress and the rate (examples a second) after each epoch.
 
-    Returns:
-        What happened, with the best weights in the model where ``patience`` asks for them, and the time it took.
-
     Raises:
-        StepError: the loss is not finite, memory ran out, or (kind ``preempted``) SIGTERM has come.
+        StepError: the loss is not finite, memory ran out, a device was lost, a checkpoint is of another configuration,
+            or (kind ``preempted``) SIGTERM has come.
     """
     steps = inputs.steps_of(train.count, settings.batch_size, settings.steps_per_epoch, whole_batches=True)
     held_out = None
@@ -47,10 +68,13 @@ def fit(
     done = kept.restore(model)
     if done.step or done.epochs:
         say(f"resumed {done}" + f" of {steps}" * bool(done.step))
+    ledger = Ledger.resumed(done.spent, kept.spent())
     clock = Clock(settings.batch_size, steps)
-    with held() as stop:
-        saver = Saver(model, kept, done, Rhythm(settings), stop, clock)
-        parts = (clock, Report(settings, clock), saver)
+    need = failures.need(model, settings.batch_size, device)
+    with held() as stop, pulse.watching(settings.stall_seconds) as heart, ledger.marked(kept.note_spent):
+        saver = Saver(model, kept, done, Rhythm(settings), stop, clock, ledger)
+        # The saver comes last: it may end the epoch.
+        parts = (clock, Report(settings, clock), Heart(heart), Account(ledger), saver)
         while done.epochs < settings.epochs and not (settings.patience and done.waited >= settings.patience):
             data = inputs.shuffled(
                 train,
@@ -61,13 +85,29 @@ def fit(
                 kinds=settings.augmentation,
                 done=done.step,
             )
-            logs = one_epoch(model, data, held_out, done.epochs, parts, settings, steps=steps, done=done.step)
+            if train.held is None:
+                data = timed(data, lambda seconds: ledger.moved("steps", "input", seconds))
+            with _named(need, done.epochs + 1):
+                logs = one_epoch(model, data, held_out, done.epochs, parts, steps=steps, done=done.step)
             _advance(done, logs, model, settings)
             saver.epoch_over()
             after_epoch(done, clock.epoch_rate)
     if done.best_weights is not None:
         model.set_weights(done.best_weights)
-    return done, clock
+    return Fitted(done, clock, ledger)
+
+
+@contextmanager
+def _named(need: failures.Need, epoch: int) -> Iterator[None]:
+    """A backend's failures by their names."""
+    try:
+        yield
+    except StepError:
+        raise
+    except Exception as error:
+        if told := failures.of(error, need, f"epoch {epoch}"):
+            raise told from error
+        raise
 
 
 def one_epoch(
@@ -76,7 +116,6 @@ def one_epoch(
     held_out: Any,
     epoch: int,
     parts: Sequence[Part],
-    settings: TrainingSettings,
     *,
     steps: int,
     done: int = 0,
@@ -95,30 +134,21 @@ def one_epoch(
         The means of the loss and the metrics over the whole epoch, and with ``val_`` those of validation.
 
     Raises:
-        StepError: memory ran out, or what a part raises.
+        StepError: what a part raises.
     """
     watch = callback(parts, epoch, done, steps)
-    try:
-        if done < steps:
-            model.fit(data, epochs=epoch + 1, initial_epoch=epoch, callbacks=[watch], shuffle=False, verbose=0)
-        else:  # interrupted after the last step
-            watch.on_epoch_begin(epoch)
-        logs = {name: float(mean) for name, mean in sorted(model.get_metrics_result().items())}
-        for part in parts:
-            part.steps_end()
-        if held_out is not None:
-            found = model.evaluate(held_out, callbacks=[watch], return_dict=True, verbose=0)
-            logs |= {f"val_{name}": float(mean) for name, mean in sorted(found.items())}
-        for part in parts:
-            part.epoch_ends(logs)
-    except Exception as error:
-        if out_of_memory(error):
-            raise StepError(
-                f"out of memory in epoch {epoch + 1} with batches of {settings.batch_size}",
-                advice="use a smaller training.batch_size, a smaller model or an accelerator with more memory",
-                kind="resources",
-            ) from error
-        raise
+    if done < steps:
+        model.fit(data, epochs=epoch + 1, initial_epoch=epoch, callbacks=[watch], shuffle=False, verbose=0)
+    else:  # interrupted after the last step
+        watch.on_epoch_begin(epoch)
+    logs = {name: float(mean) for name, mean in sorted(model.get_metrics_result().items())}
+    for part in parts:
+        part.steps_end()
+    if held_out is not None:
+        found = model.evaluate(held_out, callbacks=[watch], return_dict=True, verbose=0)
+        logs |= {f"val_{name}": float(mean) for name, mean in sorted(found.items())}
+    for part in parts:
+        part.epoch_ends(logs)
     return logs
 
 

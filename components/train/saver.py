@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from components.train.checkpoints import Checkpoints
 from components.train.intervals import Rhythm
+from components.train.parts import Clock
 from components.train.saving import Progress
+from components.train.spent import Ledger
 from components.train.stopping import Stop
-from components.train.watch import Clock, Part
+from components.train.watch import Part
 
 if TYPE_CHECKING:
     import keras
@@ -21,11 +23,18 @@ class Saver(Part):
     """
 
     def __init__(
-        self, model: "keras.Model", kept: Checkpoints, done: Progress, rhythm: Rhythm, stop: Stop, clock: Clock
+        self,
+        model: "keras.Model",
+        kept: Checkpoints,
+        done: Progress,
+        rhythm: Rhythm,
+        stop: Stop,
+        clock: Clock,
+        ledger: Ledger,
     ) -> None:
         """For a model that was just restored, or is new, with what that says about the progress."""
         self.model, self.kept, self.done = model, kept, done
-        self.rhythm, self.stop, self.clock = rhythm, stop, clock
+        self.rhythm, self.stop, self.clock, self.ledger = rhythm, stop, clock, ledger
         self._saved = (done.epochs, done.step)
         self._sums: list[Any] | None = self._sums_now() if done.step else None
 
@@ -65,7 +74,9 @@ class Saver(Part):
         began = time.perf_counter()
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()  # inside an epoch JAX holds the values aside
-        self.kept.save(self.model, self.done)
+        self.done.spent = self.ledger.state()
+        with self.ledger.spending("checkpoints"):
+            self.kept.save(self.model, self.done)
         took = time.perf_counter() - began
         self._saved = (self.done.epochs, self.done.step)
         self.rhythm.written(took)

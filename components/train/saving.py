@@ -26,6 +26,7 @@ class Progress:
         best_loss: that loss.
         waited: epochs since then.
         best_weights: the model's weights after it, where training is to end with them.
+        spent: what all attempts took so far (``spent.Ledger``).
     """
 
     epochs: int = 0
@@ -35,6 +36,7 @@ class Progress:
     best_loss: float = float("inf")
     waited: int = 0
     best_weights: "list[np.ndarray] | None" = None
+    spent: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"in epoch {self.epochs + 1} after step {self.step}" if self.step else f"after epoch {self.epochs}"

@@ -33,6 +33,7 @@ class TrainingSettings(Section):
         checkpoint_preemptions: interruptions expected an hour; above 0, the seconds between two checkpoints follow
             from it and from the time that writing one takes (Young, 1974), and not from ``checkpoint_seconds``.
         checkpoint_kept: how many are kept.
+        stall_seconds: without a batch before training is ended as stalled; 0 waits for ever.
         schedule: ``cosine`` falls to 0 over all epochs after ``warmup_steps`` linear ones.
     """
 
@@ -51,8 +52,9 @@ class TrainingSettings(Section):
     backend: Literal["auto", "tensorflow", "jax", "torch"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     threads: Count = 0
-    # Names that begin so are no part of a result's fingerprint or key (components/core/config.py).
+    # What begins with checkpoint or stall is no part of a result's fingerprint or key (components/core/config.py).
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
     checkpoint_share: Annotated[float, Field(gt=0, le=1)] = 0.02
     checkpoint_preemptions: Annotated[float, Field(ge=0)] = 0.0
     checkpoint_kept: Positive = 2
+    stall_seconds: Annotated[float, Field(ge=0)] = 600.0

@@ -12,7 +12,7 @@ import pytest
 
 from components.core.errors import StepError
 from components.train import inputs, logic
-from components.train.watch import Clock
+from components.train.parts import Clock
 
 KINDS = ("flip", "shift", "crop")
 CASES = {
