@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from components.core.plain import one_line
+from components.core.secrets import masked
 
 # What CommonMark and GitHub's tables, strikethrough, mathematics, mentions and bare links give a meaning inside a line;
 # a backslash takes it from each of them (CommonMark 0.31, section 2.4). The rest of a text is left readable.
@@ -14,7 +15,7 @@ STARTS = re.compile(r"^(\d{0,9})([-+=#>.)])")
 
 def escaped(text: str) -> str:
     """A text for the inside of a paragraph, a list's item or a table's cell."""
-    return MARKS.sub(lambda found: f"\\{found[0]}", " ".join(one_line(text).split()))
+    return MARKS.sub(lambda found: f"\\{found[0]}", " ".join(one_line(masked(text)).split()))
 
 
 def paragraph(text: str) -> str:

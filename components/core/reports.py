@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from markupsafe import Markup, escape
 
+from components.core.secrets import masked
+
 if TYPE_CHECKING:
     import jinja2
     import numpy as np
@@ -28,9 +30,14 @@ def _template() -> "jinja2.Template":
     return environment.get_template("page.html")
 
 
+# What is read of a page: its text, and what stands for a picture.
+READ = re.compile(r'(?<=>)[^<]+|(?<=alt=")[^"]*|(?<=label=")[^"]*')
+
+
 def page(title: str, *parts: Markup | str, subtitle: str = "") -> str:
-    """A whole page. Parts that are plain text are escaped."""
-    return _template().render(title=title, subtitle=subtitle, parts=parts)
+    """A whole page. Parts that are plain text are escaped; a secret in any text is masked."""
+    text = _template().render(title=title, subtitle=subtitle, parts=parts)
+    return READ.sub(lambda found: masked(found[0]), text)
 
 
 def section(title: str, *parts: Markup | str) -> Markup:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import StepError
+from components.core.secrets import masked
 from components.core.sources import ROOT
 from components.data import freshness
 from pipelines import compiler, targets
@@ -34,7 +35,7 @@ def asked(named: Named, target: targets.Target, source: str, cache: bool) -> dic
     sections = named.experiment.sections()
     return {
         "experiment": named.name,
-        "description": named.text,
+        "description": masked(named.text),
         "source": str(Path(source).absolute()) if source.endswith(".py") else source,
         "status": "running",
         "parameters": sections,

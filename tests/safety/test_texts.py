@@ -138,3 +138,11 @@ def test_ordinary_text_of_any_script_is_left_alone() -> None:
     assert markdown.escaped("accuracy is 0.91, required >= 0.9. T-shirt/top (a) #1!") == (
         "accuracy is 0.91, required >= 0.9. T-shirt/top (a) #1!"
     )
+
+
+def test_a_secret_in_a_page_or_in_markdown_is_masked() -> None:
+    token = "ghp_ExampleExampleExampleExampleExample1"
+    picture = reports.picture(np.zeros((4, 4), np.uint8), token, token)
+    text = reports.page(token, reports.text(token), reports.facts({token: token}), picture, subtitle=token)
+    assert token not in text and text.count("[removed: a GitHub token]") >= 7
+    assert token not in markdown.escaped(token)
