@@ -85,6 +85,18 @@ chaos: setup data ## Kill runs at random times, on local places and on faulty gs
 figures: setup ## Measure checkpoints, the end after a SIGTERM, resuming and storage
 	$(BIN)/python -m benchmarks checkpoints storage
 
+.PHONY: audit
+audit: setup ## Look up what the lock files name among the known vulnerabilities
+	$(BIN)/python scripts/audit
+
+.PHONY: sbom
+sbom: setup ## Write a bill of materials (CycloneDX) of each lock file into build/sbom
+	scripts/sbom
+
+.PHONY: fuzz
+fuzz: setup ## Feed 10,000 broken inputs to everything that reads one: make fuzz [CASES=NUMBER] [SEED=NUMBER]
+	$(BIN)/python -m tests.fuzz $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: lock
 lock: setup ## Resolve the requirement files anew
 	scripts/lock

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.core import archives
+
 if TYPE_CHECKING:
     import keras
     import numpy as np
@@ -108,17 +110,15 @@ def unpack(path: Path, model: "keras.Model", origin: Origin) -> tuple[Progress, 
         ForeignError: it belongs to something else.
         UnusableError: it is damaged, or the model has other variables.
     """
-    import numpy as np
-
     variables = state_variables(model)
     try:
-        # The zip holds a checksum of each array. NumPy leaves a file that it opened itself open if it is no zip.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            state: dict[str, Any] = json.loads(arrays[STATE].tobytes())
-            written, done = Origin(**state["origin"]), Progress(**state["progress"])
-            _check(written, origin, state["layout"], _layout(variables))
-            values = [arrays[f"variable-{i}"].reshape(variable.shape) for i, variable in enumerate(variables)]
-            done.best_weights = [arrays[f"best-{i}"] for i in range(state["best_weights"])] or None
+        # The zip holds a checksum of each array.
+        arrays = archives.arrays(path)
+        state: dict[str, Any] = json.loads(arrays[STATE].tobytes())
+        written, done = Origin(**state["origin"]), Progress(**state["progress"])
+        _check(written, origin, state["layout"], _layout(variables))
+        values = [arrays[f"variable-{i}"].reshape(variable.shape) for i, variable in enumerate(variables)]
+        done.best_weights = [arrays[f"best-{i}"] for i in range(state["best_weights"])] or None
     except (ForeignError, UnusableError, MemoryError):
         raise
     # NumPy and zip raise many things at a damaged file: BadZipFile, zlib.error, ValueError, NotImplementedError, ...
