@@ -14,10 +14,12 @@ from pathlib import Path
 from tests.chaos import bucket
 from tests.chaos.campaign import BrokenPromiseError, Campaign, Side, Struck
 from tests.chaos.places import Places, Reader
+from tests.chaos.plan import STAGES
 
 # What every campaign runs: seconds of training, with everything that has a state of its own to lose.
 COMMON = (
     *("training.patience=6", 'training.augmentation=["flip"]', "training.precision=float32", "model.dropout=0.2"),
+    *("training.checkpoint_seconds=0.5", "training.checkpoint_share=1"),
     *("evaluation.resamples=100", "evaluation.margin=0.3", "evaluation.slice_margin=0.9"),
     *('export.formats=["litert"]', "export.timing_seconds=0.02", "export.parity_examples=64"),
 )
@@ -42,7 +44,7 @@ def main() -> int:
             sets = [word for value in (*COMMON, *SETTINGS[chosen.experiment]) for word in ("--set", value)]
             campaign = Campaign(calm, rough, reader, [chosen.experiment, *sets], chosen.seed)
             print(HEAD, flush=True)
-            for struck in campaign.kills(chosen.kills):
+            for struck in campaign.kills(chosen.kills, chosen.stages):
                 made.append(struck)
                 print(_row(len(made), struck), flush=True)
     except BrokenPromiseError as error:
@@ -60,6 +62,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="draws all chance")
+    parser.add_argument(
+        "--stages", nargs="+", choices=STAGES, default=list(STAGES), help="where; everywhere without it"
+    )
     parser.add_argument("--experiment", choices=SETTINGS, default="fashion_mnist")
     parser.add_argument("--storage", choices=("local", "gs"), default="local")
     parser.add_argument("--faults", action="store_true", help="break the killed runs' connections to gs://")

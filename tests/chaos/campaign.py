@@ -6,7 +6,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,17 +112,18 @@ class Campaign:
         self.calm, self.rough, self.reader = calm, rough, reader
         self.arguments, self.seed = arguments, seed
         self.versions: dict[str, str] = {}
+        self.left: list[str] = []
         self.runs = self.missed = 0
 
-    def kills(self, wanted: int) -> Iterator[Struck]:
-        """Make so many kills and compare after each run.
+    def kills(self, wanted: int, stages: Sequence[str]) -> Iterator[Struck]:
+        """Make so many kills in these stages and compare after each run.
 
         Raises:
             BrokenPromiseError: a promise was not kept.
         """
         chance = random.Random(self.seed + 1)
         expected, learned = self._undisturbed(1)
-        planned = plan.drawn(self.seed, wanted, learned)
+        planned = plan.drawn(self.seed, wanted, learned, stages)
         while self.runs < len(planned):
             self.runs += 1
             if self.runs > 1:
@@ -136,6 +137,8 @@ class Campaign:
                     planned.append([])
                 later = [plan.again(kill, chance, learned) for kill in missed]
                 planned[self.runs] = sorted([*planned[self.runs], *later])
+        if self.left:
+            raise BrokenPromiseError(f"{len(set(self.left))} things were left behind, such as {self.left[0]}")
 
     def _run(self, number: int) -> list[str]:
         """Each run of the chain trains with a seed of its own, so each publishes a version of its own."""
@@ -188,9 +191,8 @@ class Campaign:
             path = self.rough.folder / "differences.txt"
             path.write_text("\n".join(different) + "\n")
             raise BrokenPromiseError(f"run {number}: {different[0]} ({len(different)} in all: {path})")
-        left = sorted(path.name for path in (self.rough.folder / "tmp").iterdir())
-        if left:
-            raise BrokenPromiseError(f"run {number} left temporary files: {', '.join(left[:5])}")
+        runs, temporary = self.rough.runs(number), self.rough.folder / "tmp"
+        self.left = [*self.left, *outcome.left(runs, self.rough.places, self.reader, temporary)]
         self.versions = outcome.versions(found)
 
 

@@ -1,7 +1,11 @@
 """What a run made, by name: everything that must be the same however often the run was killed."""
 
-from pathlib import Path
+import base64
+import json
+from pathlib import Path, PurePosixPath
 from typing import Any
+
+import google_crc32c
 
 from pipelines.local import folder
 from pipelines.local.compare import TIMED, flat
@@ -9,14 +13,12 @@ from tests.chaos.places import Places, Reader, digest
 
 # Step -> outputs that follow from data, settings and seed alone.
 MADE = {"prepare": ("report",), "train": ("trained",), "evaluate": ("classes", "reasons", "verdict")}
-# Of a published version: they tell latencies. Their names must be there all the same.
-TIMED_FILES = ("card.md", "card.html")
-SHOWN = 300
 LOCKS = (".lock", ".lease")
+SHOWN = 300
 
 
 def of(runs: Path, places: Places, reader: Reader) -> dict[str, Any]:
-    """What the one run below a folder of runs, and all before it in the same places, left behind."""
+    """What the one run below a folder of runs, and all before it in the same places, made."""
     [run] = folder.every(runs)
     record = run.read()
     found: dict[str, Any] = {name: record[name] for name in ("status", "accepted")}
@@ -28,11 +30,23 @@ def of(runs: Path, places: Places, reader: Reader) -> dict[str, Any]:
         for output in outputs:
             path = run.output(step, output)
             found |= {f"{step} {output}{name}": seen for name, seen in _files(path).items()}
-    found |= {f"data {name}": seen for name, seen in _kept(reader.digests(places.data_root)).items()}
-    found |= {f"checkpoint {name}": "left" for name in _kept(reader.digests(places.checkpoint_root))}
-    found |= {f"registry {name}": seen for name, seen in _published(reader.read(places.registry)).items()}
-    found |= {f"temporary {path.relative_to(runs)}": "left" for path in _temporary(runs)}
+    published = reader.read(places.registry)
+    stored = {
+        "data": {name: digest(content) for name, content in reader.read(places.data_root).items()},
+        "checkpoint": dict.fromkeys(reader.state(places.checkpoint_root), "left"),
+        "registry": {name: _published(name, published) for name in published},
+    }
+    for place, files in stored.items():
+        found |= {f"{place} {name}": seen for name, seen in files.items() if not (_is_lock(name) or _is_aside(name))}
     return found
+
+
+def left(runs: Path, places: Places, reader: Reader, temporary: Path) -> list[str]:
+    """What was written aside and never cleared away: in the places, the runs' folder, that for temporary files."""
+    below = [(place, reader.state(place)) for place in (places.data_root, places.checkpoint_root, places.registry)]
+    found = [f"{place}/{name}" for place, names in below for name in names if _is_aside(name) and not _is_lock(name)]
+    kept = [*runs.glob("2*/tmp"), *runs.glob("2*/finished/.*/"), *runs.glob(".cache/.*/"), *temporary.iterdir()]
+    return sorted([*found, *map(str, kept)])
 
 
 def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
@@ -56,6 +70,15 @@ def _timed(name: str) -> bool:
     return any(part in name for part in TIMED)
 
 
+def _is_lock(name: str) -> bool:
+    return name.endswith(LOCKS)
+
+
+def _is_aside(name: str) -> bool:
+    """Whether a file, or a folder that it lies in, has a name that begins with a dot."""
+    return any(part.startswith(".") for part in PurePosixPath(name).parts)
+
+
 def _files(path: Path | None) -> dict[str, str]:
     """Name below a path ("" for itself) -> digest."""
     if path is None:
@@ -65,18 +88,32 @@ def _files(path: Path | None) -> dict[str, str]:
     return {f"/{part.relative_to(path)}": digest(part.read_bytes()) for part in path.rglob("*") if part.is_file()}
 
 
-def _kept(files: dict[str, str]) -> dict[str, str]:
-    return {name: seen for name, seen in files.items() if not name.endswith(LOCKS)}
+def _published(name: str, files: dict[str, bytes]) -> Any:
+    """What must be the same of a file in the registry."""
+    match PurePosixPath(name).name:
+        case "card.md" | "card.html":
+            return "there"  # it tells latencies; its bytes are those that the manifest tells
+        case "manifest.json":
+            return _held(name, files)
+        case "champion.json":
+            return _line(json.loads(files[name]))
+    return digest(files[name])
 
 
-def _published(files: dict[str, bytes]) -> dict[str, str]:
-    found = {}
-    for name, content in files.items():
-        found[name] = "there" if name.endswith(TIMED_FILES) else digest(content)
-    return _kept(found)
+def _held(name: str, files: dict[str, bytes]) -> str:
+    """What a manifest says of the files beside it, held against their bytes."""
+    beside = name.removesuffix("manifest.json")
+    told = json.loads(files[name])["files"]
+    there = {path.removeprefix(beside) for path in files if path.startswith(beside) and path != name}
+    wrong = sorted(there.symmetric_difference(told))
+    for path in sorted(there.intersection(told)):
+        content = files[beside + path]
+        checksum = base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
+        wrong += [path] * (told[path] != {"size": len(content), "crc32c": checksum})
+    return f"wrong about {', '.join(wrong)}" if wrong else f"whole: {', '.join(sorted(told))}"
 
 
-def _temporary(runs: Path) -> list[Path]:
-    """Folders that steps and the runner write aside and should have removed."""
-    asides = [path for path in (runs / ".cache").glob(".*") if path.is_dir()]
-    return [*runs.glob("2*/tmp"), *runs.glob("2*/finished/.*/"), *asides]
+def _line(champion: dict[str, Any]) -> Any:
+    """The champion and every change that led to it, without who made it when."""
+    changes = [(entry["version"], entry["replaced"], entry["by"]) for entry in champion.get("history", [])]
+    return champion["version"], champion["replaced"], changes

@@ -1,7 +1,7 @@
 """Which kills a campaign makes: drawn from a seed, every stage with every signal on every victim before one repeats."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from signal import SIGKILL, SIGTERM, Signals
@@ -69,16 +69,17 @@ class Kill:
         return STAGES[self.stage]
 
 
-def drawn(seed: int, kills: int, learned: Learned) -> list[list[Kill]]:
+def drawn(seed: int, kills: int, learned: Learned, stages: Sequence[str] = tuple(STAGES)) -> list[list[Kill]]:
     """The kills of each run of a campaign.
 
     Args:
         seed: the same seed and the same measured times give the same kills.
         kills: how many in all.
+        stages: where.
     """
     chance = random.Random(seed)
     runs: list[list[Kill]] = [[] for _ in range(-(-kills // KILLS_A_RUN))]
-    for number, (stage, victim, what) in zip(range(kills), _combinations(chance), strict=False):
+    for number, (stage, victim, what) in zip(range(kills), _combinations(chance, stages), strict=False):
         runs[number % len(runs)].append(kill_at(stage, _moment(stage, chance, learned), victim, what))
     return [sorted(run) for run in runs]
 
@@ -92,12 +93,12 @@ def kill_at(stage: str, moment: Moment, victim: str, what: Signals) -> Kill:
     return Kill((list(STAGES).index(stage), moment.epochs), stage, moment, victim, what)
 
 
-def _combinations(chance: random.Random) -> Iterator[tuple[str, str, Signals]]:
+def _combinations(chance: random.Random, stages: Sequence[str]) -> Iterator[tuple[str, str, Signals]]:
     """Endless; the stages take turns, each goes through all its victims and signals in an order of its own."""
     while True:
-        orders = {stage: chance.sample(list(product(VICTIMS, SIGNALS)), 6) for stage in STAGES}
+        orders = {stage: chance.sample(list(product(VICTIMS, SIGNALS)), 6) for stage in stages}
         for turn in range(6):
-            for stage in chance.sample(list(STAGES), len(STAGES)):
+            for stage in chance.sample(stages, len(stages)):
                 yield stage, *orders[stage][turn]
 
 
