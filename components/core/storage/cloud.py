@@ -120,8 +120,10 @@ def exists(uri: str) -> bool:
 def upload(folder: Path, uri: str, manifest: Manifest, *, move: bool = False) -> None:
     """Send a folder's files, those that are there already excepted, look that all arrived, and write the manifest.
 
-    Two writers of the same folder help each other. Of two writers of different folders one at most ends: each file is
-    written over nothing, or over what was there before; whom another comes first in a file or in the manifest gives up.
+    Two writers of the same folder help each other. Of two writers of different folders one at most succeeds: each file
+    is written over nothing, or over what was there when the writer looked, and who finds another's file or manifest
+    instead gives up. It may have written over a file of the other by then: that folder is damaged, and every reader
+    refuses it. Who names folders by their content, or holds a lease, never comes to this.
 
     Raises:
         StepError: kind ``conflict``: another folder is there, or being written.

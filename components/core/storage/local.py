@@ -2,11 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from components.core.aside import beside
 from components.core.errors import StepError
 from components.core.files import write_atomically
 from components.core.storage.manifest import MANIFEST, Damaged, File, Manifest, below, refuse
@@ -50,21 +49,25 @@ def upload(folder: Path, uri: str, manifest: Manifest, *, move: bool = False) ->
     """
     target = Path(uri)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _aside(target) as aside:
-        if move and folder.stat().st_dev == aside.stat().st_dev:
-            folder.rename(aside)
-        else:
-            for name in manifest.files:
-                (aside / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(folder / name, aside / name)
-            refuse(str(folder), manifest.faults(summed(str(aside))))
-        (aside / MANIFEST).write_text(manifest.text())
-        try:
-            aside.rename(target)
-        except OSError:
-            if not target.exists():
-                raise
-            _require_equal(target, manifest)
+    if move and folder.stat().st_dev == target.parent.stat().st_dev:
+        _publish(folder, target, manifest)
+        return
+    with beside(target) as aside:
+        for name in manifest.files:
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, aside / name)
+        refuse(str(folder), manifest.faults(summed(str(aside))))
+        _publish(aside, target, manifest)
+
+
+def _publish(folder: Path, target: Path, manifest: Manifest) -> None:
+    (folder / MANIFEST).write_text(manifest.text())
+    try:
+        folder.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+        _require_equal(target, manifest)
 
 
 def _require_equal(target: Path, manifest: Manifest) -> None:
@@ -80,17 +83,6 @@ def _require_equal(target: Path, manifest: Manifest) -> None:
             f"{target} is there with other files", advice="remove it, or choose another name", kind="conflict"
         )
     refuse(str(target), manifest.faults(found(str(target))))
-
-
-@contextmanager
-def _aside(target: Path) -> Iterator[Path]:
-    """A folder beside the target, gone afterwards whatever happens, for a kill -9 apart."""
-    aside = target.with_name(f".{target.name}.{os.getpid()}-{uuid4().hex[:8]}")
-    aside.mkdir()
-    try:
-        yield aside
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def fetch(uri: str, folder: Path, wanted: Manifest) -> None:
@@ -111,6 +103,7 @@ def fetch(uri: str, folder: Path, wanted: Manifest) -> None:
 def remove(uri: str) -> None:
     """Remove a folder at once for who looks at its name, then what was in it; nothing where there is none."""
     path = Path(uri)
+    # What a kill leaves of it, the next writer of the same folder clears away.
     aside = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}")
     try:
         path.rename(aside)

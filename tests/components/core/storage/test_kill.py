@@ -82,25 +82,36 @@ def test_a_kill_amid_an_upload_leaves_nothing_that_is_taken_for_whole(
     assert amid, "no kill fell amid an upload"
 
 
-@pytest.mark.parametrize("same", [True, False], ids=["the same folder", "two folders"])
-def test_of_two_writers_at_once_one_at_most_is_refused_and_the_folder_is_whole(
-    same: bool, folder: Path, proxy: Proxy, bucket: str, tmp_path: Path
-) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
-    for name in storage.listing(str(folder)):
-        (other / name).parent.mkdir(parents=True, exist_ok=True)
-        (other / name).write_bytes((folder / name).read_bytes() + (b"" if same else b"more"))
+def both(place: str, one: Path, other: Path) -> list[bool]:
+    """Whether each of two writers at once succeeded."""
+    writers = [started(source, place) for source in (one, other)]
+    return [writer.communicate()[0].endswith("done\n") for writer in writers]
+
+
+def test_two_writers_of_one_folder_at_once_both_succeed(folder: Path, proxy: Proxy, bucket: str) -> None:
     proxy.faults = Faults(slow=0.5)
     place = storage.join(bucket, "folder")
-    writers = [started(source, place) for source in (folder, other)]
-    ended = [writer.communicate()[0].endswith("done\n") for writer in writers]
-    assert all(ended) if same else not all(ended)
-    if any(ended):
-        assert storage.verify(place) == []
+    assert both(place, folder, folder) == [True, True]
+    assert storage.verify(place) == []
+
+
+def test_of_writers_of_two_folders_at_once_one_at_most_succeeds_and_no_mixture_is_read(
+    folder: Path, proxy: Proxy, bucket: str, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    for name in storage.listing(str(folder)):
+        (other / name).parent.mkdir(parents=True, exist_ok=True)
+        (other / name).write_bytes((folder / name).read_bytes() + b"more")
+    proxy.faults = Faults(slow=0.5)
+    place = storage.join(bucket, "folder")
+    ended = both(place, folder, other)
+    assert not all(ended)
+    if storage.whole(place):
         back = storage.download(place, tmp_path / "back")
         assert digest_of(back) == digest_of((folder, other)[ended.index(True)])
     else:
-        assert not storage.whole(place)
-        storage.upload(folder, place)
-        assert storage.verify(place) == []
+        with pytest.raises(storage.Damaged):
+            storage.download(place, tmp_path / "back")
+    storage.remove(place)
+    storage.upload(folder, place)
+    assert storage.verify(place) == []
