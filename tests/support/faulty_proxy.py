@@ -80,6 +80,7 @@ class Proxy(ThreadingHTTPServer):
 
     Attributes:
         faults: what is done to requests from now on.
+        latency: seconds that each request waits first.
         counts: fault -> how often it was done.
         requests: how many requests came.
     """
@@ -87,11 +88,12 @@ class Proxy(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, upstream: str, seed: int, faults: Faults, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+    def __init__(self, upstream: str, seed: int, faults: Faults, latency: float) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = urlsplit(upstream).netloc
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.faults = faults
+        self.latency = latency
         self.counts: Counter[str] = Counter()
         self.requests = 0
         self.sessions: dict[str, Session] = {}
@@ -135,6 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         fault, details = self.server.draw()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        time.sleep(self.server.latency)
         upload = parse_qs(urlsplit(self.path).query).get("upload_id", [""])[0]
         answer: Answer | None = None
         if fault == "unavailable":
@@ -242,9 +245,9 @@ def _garbled(body: bytes, details: random.Random) -> bytes:
 
 
 @contextmanager
-def running(upstream: str, seed: int, faults: Faults = NONE) -> Iterator[Proxy]:
+def running(upstream: str, seed: int, faults: Faults = NONE, latency: float = 0.0) -> Iterator[Proxy]:
     """A proxy in front of an emulator's address, on a free port of the loopback interface, until the block ends."""
-    with Proxy(upstream, seed, faults) as proxy:
+    with Proxy(upstream, seed, faults, latency) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
