@@ -62,7 +62,7 @@ def build(variant: Variant):
         """
 
         def light(task, image):
-            return on_cpu(task, image, step_cpu, step_memory, step_node_selector)
+            return on_cpu(task, image, step_cpu, step_memory, step_node_selector, variant)
 
         prepared = light(steps.prepare(data=data, data_root=data_root, freshness=freshness), prepare_image)
         if variant.fresh:

@@ -170,7 +170,7 @@ class Ending:
         """Tell of a failure everywhere."""
         found = self.note(error)
         if found.kind == BUG:
-            failure.say("".join(traceback.format_exception(error)).rstrip())
+            failure.say(secrets.masked("".join(traceback.format_exception(error)).rstrip()))
         failure.tell(found, self.place)
         return found
 

@@ -28,7 +28,7 @@ Spot = Annotated[bool, typer.Option("--spot", help="Spot capacity: cheaper, and 
 ComputeClass = Annotated[str, typer.Option("--compute-class", metavar="NAME", help="A class that picks the nodes.")]
 Queue = Annotated[str, typer.Option(metavar="NAME", help="Kueue's local queue for train.")]
 Retries = Annotated[
-    int | None, typer.Option(min=0, max=100, help="Starts of train's pod after the first; 3 on spot, else 0.")
+    int | None, typer.Option(min=0, max=100, help="Starts of train's pod after a preemption; 3 on spot, else 2.")
 ]
 SharedMemory = Annotated[str, typer.Option(metavar="SIZE", help="/dev/shm of train, such as 16Gi.")]
 Timeout = Annotated[int, typer.Option(min=0, metavar="SECONDS", help="End train's pod after so long; 0 never.")]
@@ -107,6 +107,7 @@ def gathered(
     from pipelines import experiment as experiments
     from pipelines import targets
     from pipelines.hardware import fit, ladder
+    from pipelines.hardware.placement import RETRIES
 
     named = experiments.load(experiment)
     changed = named.with_settings(sets or [])
@@ -117,7 +118,7 @@ def gathered(
     _checked_names(compute_class=compute_class, queue=queue)
     variant = _variant(
         shared_memory=shared_memory,
-        retries=(SPOT_RETRIES if any(rung.spot for rung in rungs) else 0) if retries is None else retries,
+        retries=(SPOT_RETRIES if any(rung.spot for rung in rungs) else RETRIES) if retries is None else retries,
         timeout=timeout,
         queue=queue or (where.queue if where else ""),
         fresh=fresh,

@@ -12,6 +12,10 @@ from pipelines.hardware.pods import QUEUE_LABEL
 # Nodes that carry accelerators, which no step without one may occupy, tainted or not.
 ACCELERATOR_LABELS = (GPU_LABEL, TPU_LABEL)
 WEEK_S = "604800s"
+# How often a step is started again. On-demand nodes go away, too: for upgrades, and those with accelerators for their
+# hosts' maintenance, since they are not migrated. What is worth another attempt is the controller's to say
+# (docs/failures.md): a node that is gone, and a step that ended as preempted.
+RETRIES = 2
 # images/Dockerfile's user; an image of a team's own runs as it, too.
 USER = 65532
 # Volume -> where a step may write: what the launcher makes there it has volumes for itself (/gcs, /s3, /.cache, ...).
@@ -24,20 +28,20 @@ class Variant:
 
     Attributes:
         shared_memory: the size of train's /dev/shm, such as ``16Gi``; empty for half of the node's memory.
-        retries: how often train's pod is started again.
+        retries: how often train's pod is started again after a preemption; the other steps' at most ``RETRIES`` times.
         timeout: seconds after which train's pod is ended; 0 for never.
         queue: Kueue's local queue that train's pod waits in; empty for none.
         fresh: whether prepare looks at its source each time instead of taking a cached result.
     """
 
     shared_memory: str = ""
-    retries: int = 0
+    retries: int = RETRIES
     timeout: int = 0
     queue: str = ""
     fresh: bool = False
 
 
-def on_cpu(task: PipelineTask, image: Any, cpu: Any, memory: Any, node_selector: Any) -> PipelineTask:
+def on_cpu(task: PipelineTask, image: Any, cpu: Any, memory: Any, node_selector: Any, variant: Variant) -> PipelineTask:
     """A step that needs no accelerator, and never lies on a node that has one.
 
     Args:
@@ -48,7 +52,8 @@ def on_cpu(task: PipelineTask, image: Any, cpu: Any, memory: Any, node_selector:
     _sized(task.set_container_image(image), cpu, memory)
     kubernetes.add_node_selector_json(task, node_selector)
     absent = [{"key": label, "operator": "DoesNotExist"} for label in ACCELERATOR_LABELS]
-    return _confined(kubernetes.add_node_affinity(task, match_expressions=absent))
+    kubernetes.add_node_affinity(task, match_expressions=absent)
+    return _confined(_retried(task, min(RETRIES, variant.retries)))
 
 
 def on_accelerator(
@@ -102,13 +107,16 @@ def _confined(task: PipelineTask) -> PipelineTask:
     return task
 
 
-def _constants(task: PipelineTask, variant: Variant) -> PipelineTask:
-    if variant.retries:
+def _retried(task: PipelineTask, times: int) -> PipelineTask:
+    if times:
         # Argo counts the longest back-off from the first attempt and ends a retry by it: the default hour would
-        # forbid to retry what has trained for longer.
-        task.set_retry(
-            num_retries=variant.retries, backoff_duration="60s", backoff_factor=2.0, backoff_max_duration=WEEK_S
-        )
+        # forbid to retry what has worked for longer. A minute lets a node go, and another one come.
+        task.set_retry(num_retries=times, backoff_duration="60s", backoff_factor=2.0, backoff_max_duration=WEEK_S)
+    return task
+
+
+def _constants(task: PipelineTask, variant: Variant) -> PipelineTask:
+    _retried(task, variant.retries)
     if variant.timeout:
         kubernetes.set_timeout(task, variant.timeout)
     if variant.queue:

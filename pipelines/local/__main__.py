@@ -77,12 +77,15 @@ def _compile(folder: Path, path: Path) -> None:
     from components.core.files import write_atomically
     from pipelines.compiler import compile_experiment
     from pipelines.experiment import Experiment, Named
+    from pipelines.hardware.placement import Variant
     from pipelines.targets import Target
 
     record: dict[str, Any] = json.loads((folder / "run.json").read_text())
     named = Named(record["experiment"], record["description"], Experiment.from_sections(record["parameters"]))
     target, tag = Target(**record["target"]), lambda step, _: record["images"][step]
-    write_atomically(path, compile_experiment(named, target, tag, record["freshness"]))
+    # kfp.local would retry what a cluster would not: it takes every failure for a preemption. Here one resumes.
+    once = Variant(retries=0)
+    write_atomically(path, compile_experiment(named, target, tag, record["freshness"], once))
 
 
 class Logs(io.TextIOBase):

@@ -116,6 +116,7 @@ def test_on_autopilot_no_forbidden_label_is_used(name: str) -> None:
         (Variant(shared_memory="16Gi"), "volumes", {"/dev/shm": "16Gi"}),
         (Variant(), "volumes", {"/dev/shm": "half of the node's memory"}),
         (Variant(retries=3), "retries", 3),
+        (Variant(), "retries", 2),
         (Variant(timeout=3600), "timeout", 3600),
         (Variant(queue="research"), "labels", {"kueue.x-k8s.io/queue-name": "research"}),
     ],
@@ -127,9 +128,24 @@ def test_a_constant_of_kfp_makes_a_variant(variant: Variant, field: str, value: 
     assert (compiled(variant) == compiled()) == (variant == Variant())
 
 
-def test_a_retry_may_come_after_days() -> None:
-    task = next(yaml.safe_load_all(compiled(Variant(retries=3))))["root"]["dag"]["tasks"]["train"]
-    assert task["retryPolicy"]["backoffMaxDuration"] == "604800s"
+def policies(variant: Variant) -> dict[str, dict[str, Any]]:
+    """Step -> its retry policy."""
+    document = next(yaml.safe_load_all(compiled(variant)))
+    dags = [document["root"]["dag"], *(each["dag"] for each in document["components"].values() if "dag" in each)]
+    tasks = {name: task for dag in dags for name, task in dag["tasks"].items() if not name.startswith("condition")}
+    return {name: task.get("retryPolicy", {}) for name, task in tasks.items()}
+
+
+def test_every_step_is_retried_with_a_back_off_even_after_days() -> None:
+    found = policies(Variant(retries=3))
+    assert set(found) == set(compiler.STEPS)
+    assert {name: policy["maxRetryCount"] for name, policy in found.items()} == dict.fromkeys(found, 2) | {"train": 3}
+    for policy in found.values():
+        assert policy["backoffMaxDuration"] == "604800s" and policy["backoffDuration"] == "60s"
+
+
+def test_without_retries_no_step_has_a_policy() -> None:
+    assert not any(policies(Variant(retries=0)).values())
 
 
 def test_a_fresh_variant_looks_at_the_source_again() -> None:
@@ -168,7 +184,7 @@ def inside(flow: str) -> Any:
                 *(work(number=number), image, accelerator_type, accelerator_count, node_selector, tolerations),
                 *(train_cpu, train_memory, Variant()),
             )
-            on_cpu(work(number=number), image, train_cpu, train_memory, node_selector)
+            on_cpu(work(number=number), image, train_cpu, train_memory, node_selector, Variant())
 
         if flow == "If":
             with dsl.If(work(number=1).output == True):  # noqa: E712
