@@ -8,19 +8,22 @@ Kubeflow's interface gives states and times of tasks, not their metrics, and its
 import json
 from typing import Any
 
-from components.core import storage
+from components.core import failure, storage
 from components.core.errors import StepError
+from components.core.failure import Failure
+from pipelines import compiler
 
 VERDICT = "verdict.json"
 
 
 def read(root: str, pipeline: str, run_id: str) -> dict[str, Any]:
-    """A finished run's ``metrics``, ``training``, ``accepted`` and ``reasons``; empty where nothing can be read.
+    """A finished run's ``metrics``, ``training``, ``accepted``, ``reasons`` and ``failures`` (step -> what its last
+    attempt has told of its failure); empty where nothing can be read.
 
     Args:
         root: the pipeline root: ``gs://``, or a path where it is mounted.
     """
-    nothing: dict[str, Any] = {"metrics": {}, "training": {}, "accepted": None, "reasons": []}
+    nothing: dict[str, Any] = {"metrics": {}, "training": {}, "accepted": None, "reasons": [], "failures": {}}
     if not root.startswith(("gs://", "/")):
         return nothing
     place = storage.join(root, pipeline, run_id)
@@ -34,6 +37,7 @@ def read(root: str, pipeline: str, run_id: str) -> dict[str, Any]:
         "training": _json(place, names, "train", "metrics"),
         "accepted": verdict.get("accepted"),
         "reasons": verdict.get("reasons", []),
+        "failures": {step: told for step in compiler.STEPS if (told := _failure(place, names, step))},
     }
 
 
@@ -47,3 +51,8 @@ def _json(place: str, names: list[str], step: str, output: str) -> dict[str, Any
     except (StepError, OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}
+
+
+def _failure(place: str, names: list[str], step: str) -> Failure | None:
+    values = _json(place, names, step, failure.FILE)
+    return failure.read(json.dumps(values)) if values else None

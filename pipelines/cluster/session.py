@@ -3,14 +3,15 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 from components.core.errors import StepError
+from components.core.failure import Failure
 from pipelines.cluster import preflight, results, submitted
-from pipelines.cluster.kube import access, findings, stuck
+from pipelines.cluster.kube import access, ended, findings, stuck
 from pipelines.cluster.kube.access import Access
 from pipelines.cluster.kubeflow import api, runs, server
 from pipelines.cluster.kubeflow.connection import Connection, connect
@@ -24,7 +25,7 @@ from pipelines.hardware.catalog import Catalog
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.planner import jobs, plan
 from pipelines.hardware.planner.plan import Line
-from pipelines.local import display, record
+from pipelines.local import cause, display, record
 from pipelines.local.folder import Run
 from pipelines.local.watch import StepProgress
 from pipelines.submission import Submission
@@ -224,12 +225,17 @@ def wait(
             raise
         finally:
             if last:
-                values = _concluded(folder, values, last[0], submission, catalog)
+                values = _concluded(folder, values, last[0], cluster, submission, catalog)
     return values
 
 
 def _concluded(
-    folder: Run, values: dict[str, Any], progress: Progress, submission: Submission | None, catalog: Catalog | None
+    folder: Run,
+    values: dict[str, Any],
+    progress: Progress,
+    seen: Access | None,
+    submission: Submission | None,
+    catalog: Catalog | None,
 ) -> dict[str, Any]:
     cluster = values["cluster"]
     found = results.read(cluster["pipeline_root"], cluster["pipeline"], cluster["run"]) if progress.over else {}
@@ -237,7 +243,12 @@ def _concluded(
     if submission and catalog:
         price = submission.prices(catalog)
         values = {**values, "cluster": {**cluster, "prices": price}}
-    return submitted.conclude(folder, values, progress, found, price)
+    told: dict[str, Failure] = {}
+    if seen and progress.failed:
+        # Pods are another door than the server: what is behind it may be gone, or not for this user.
+        with suppress(StepError):
+            told = ended.failures(seen, cluster["namespace"], cluster["run"])
+    return submitted.conclude(folder, values, progress, found, price, told)
 
 
 class Seen:
@@ -263,5 +274,5 @@ def tell(values: dict[str, Any], where: str, *, as_json: bool) -> int:
     else:
         display.summary(values, where)
     if values["status"] == "failed" and "cause" in values:
-        print(f"error: {values['cause']['step']} failed: {values['cause']['message']}", file=sys.stderr)
+        print(f"error: {cause.line(values['cause'])}", file=sys.stderr)
     return 0 if values["status"] == "succeeded" else 1

@@ -6,15 +6,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from components.core.errors import StepError
+from components.core import failure
+from components.core.errors import BUG, StepError
+from components.core.failure import Failure
 from pipelines.cluster.kubeflow.records import Run as ClusterRun
 from pipelines.cluster.kubeflow.runs import Progress
 from pipelines.cluster.kubeflow.server import Server
+from pipelines.cluster.kubeflow.steps import Step
 from pipelines.hardware.catalog import Catalog
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.planner import calibration
 from pipelines.hardware.planner.calibration import Calibration
 from pipelines.local import folder
+from pipelines.local.cause import Cause
 from pipelines.local.folder import Run
 from pipelines.submission import Submission
 
@@ -62,13 +66,19 @@ def begin(
 
 
 def conclude(
-    there: Run, values: dict[str, Any], progress: Progress, found: Mapping[str, Any], prices: Mapping[str, float | None]
+    there: Run,
+    values: dict[str, Any],
+    progress: Progress,
+    found: Mapping[str, Any],
+    prices: Mapping[str, float | None],
+    told: Mapping[str, Failure] | None = None,
 ) -> dict[str, Any]:
     """Write what the server and the steps' own files say of a run, over or not.
 
     Args:
         found: what ``results.read`` found.
         prices: step -> USD an hour of its pod.
+        told: step -> why its pod failed, where the pods could be seen.
     """
     steps: dict[str, Any] = {}
     for step in progress.steps:
@@ -90,10 +100,23 @@ def conclude(
     if progress.over:
         values["finished"] = progress.run.finished.timestamp() if progress.run.finished else time.time()
     if failed := progress.failed:
-        message = failed.error or progress.run.error or "the server does not say why: see the step's log there"
-        values["cause"] = {"step": failed.name, "message": message, "details": "", "log": ""}
+        values["cause"] = _cause(failed, progress, told or found.get("failures", {})).record()
     there.write(values)
     return values
+
+
+def _cause(failed: Step, progress: Progress, told: Mapping[str, Failure]) -> Cause:
+    """Why a step failed: what its pod or its own file tells, else the words of the server, which knows the least."""
+    server = failed.error or progress.run.error
+    # Argo's message of a node ends in the container's last words.
+    said = told.get(failed.name) or failure.read(server[server.find("{") :] if "{" in server else "")
+    if said:
+        return Cause(failed.name, said.kind, said.message, said.advice)
+    if "OOMKilled" in server:
+        return Cause(
+            failed.name, "memory", "killed for want of memory (OOMKilled)", "use a smaller training.batch_size"
+        )
+    return Cause(failed.name, BUG, server or "the server does not say why: see the step's log there")
 
 
 def _seconds(run: ClusterRun) -> float:

@@ -13,7 +13,8 @@ import yaml
 from kubeflow import FakeKubeflow, Fault
 from kubernetes_api import FakeKubernetes, node, thing
 
-from components.core import storage
+from components.core import failure, storage
+from components.core.failure import Failure
 from pipelines.cli.main import main
 from pipelines.hardware import catalog
 
@@ -142,7 +143,7 @@ def test_a_version_is_uploaded_once_whatever_the_hardware_and_the_settings(
     assert len(kubeflow.runs) == 2 and len(kubeflow.versions) == 1
     epochs = [run["runtime_config"]["parameters"]["training"]["epochs"] for run in kubeflow.runs.values()]
     assert epochs == [10, 3]
-    ended(capsys, 0, *submit("--retries", "2"))
+    ended(capsys, 0, *submit("--retries", "1"))
     assert len(kubeflow.versions) == 2  # a constant of KFP makes another file
 
 
@@ -197,6 +198,64 @@ def pending(run: str, message: str) -> dict[str, Any]:
             "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}],
         },
     )
+
+
+def failed(run: str, **terminated: Any) -> dict[str, Any]:
+    """Train's pod with its one container ended."""
+    main = {"name": "main", "image": "i", "imageID": "", "ready": False, "restartCount": 0}
+    status = {"phase": "Failed", "containerStatuses": [{**main, "state": {"terminated": terminated}}]}
+    return pending(run, "") | {"status": status}
+
+
+@pytest.mark.parametrize("source", ["pod", "bucket", "server"])
+def test_a_step_s_own_words_reach_the_record_here_by_whatever_way_is_open(
+    source: str,
+    kubeflow: FakeKubeflow,
+    cluster: FakeKubernetes,
+    bucket: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = Failure("train", "data", "the pictures of class spotted_dog are upside down", "turn them")
+
+    def act(run: str) -> None:
+        error = "exit code 1"
+        if source == "pod":
+            cluster.add(failed(run, exitCode=1, reason="Error", message=failure.termination(told)))
+        elif source == "bucket":
+            path = bucket / "kfp" / "training-digits" / run / "train" / "1f" / failure.FILE
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps(told.cause()))
+        else:
+            error = f"main: Error (exit code 1): {failure.termination(told)}"
+        kubeflow.step(run, "prepare", "SUCCEEDED")
+        kubeflow.step(run, "train", "FAILED", error=error)
+        kubeflow.finish(run, "FAILED")
+
+    thread = advanced(kubeflow, act)
+    _, err = ended(capsys, 1, *submit("--wait"))
+    thread.join()
+    assert err == "error: train failed: the pictures of class spotted_dog are upside down; turn them\n"
+    cause = json.loads(ended(capsys, 0, "runs", "show", "--json")[0])["cause"]
+    assert {name: cause[name] for name in ("step", "kind", "message", "advice")} == {
+        "step": "train",
+        "kind": "data",
+        "message": told.message,
+        "advice": told.advice,
+    }
+
+
+def test_a_container_that_the_kernel_killed_is_out_of_memory(
+    kubeflow: FakeKubeflow, cluster: FakeKubernetes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def act(run: str) -> None:
+        cluster.add(failed(run, exitCode=137, reason="OOMKilled"))
+        kubeflow.step(run, "train", "FAILED")
+        kubeflow.finish(run, "FAILED")
+
+    thread = advanced(kubeflow, act)
+    _, err = ended(capsys, 1, *submit("--wait"))
+    thread.join()
+    assert err.startswith("error: train failed: killed for want of memory (OOMKilled)") and "batch_size" in err
 
 
 def test_a_step_that_cannot_be_scheduled_is_given_up_with_the_schedulers_reason(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from components.core.failure import Failure
 from pipelines.cluster import results
 
 FILES: dict[str, Any] = {
@@ -28,7 +29,16 @@ def test_what_the_launcher_uploaded_is_found(tmp_path: Path) -> None:
         "training": {"images_per_second": 900.0},
         "accepted": True,
         "reasons": ["no champion"],
+        "failures": {},
     }
+
+
+def test_what_a_step_has_told_of_its_failure_is_found(tmp_path: Path) -> None:
+    told = {"step": "prepare", "kind": "data", "message": "no pictures", "advice": "add some", "traceback": ""}
+    place = tmp_path / "training-digits" / "run-1" / "prepare" / "4c"
+    place.mkdir(parents=True)
+    (place / "error.json").write_text(json.dumps(told))
+    assert results.read(str(tmp_path), "training-digits", "run-1")["failures"] == {"prepare": Failure(**told)}
 
 
 @pytest.mark.parametrize("root", ["minio://mlpipeline", "", "/no/such/folder"])
