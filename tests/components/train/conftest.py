@@ -3,21 +3,27 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import places
 import pytest
 from places import Place
 
 from components.core.examples import Examples
 from components.data import digits
 from components.models import cnn
+from components.train import inputs, logic
+from components.train.parts import Clock
 from components.train.settings import TrainingSettings
 
+PROMISES = ("accelerator_type", "accelerator_count", "checkpoint_root")
 OUTPUTS = ("trained", "metrics", "curves", "logs")
 MODEL = {"filters": (8, 16), "padding": "same", "dense": 16, "dropout": 0.3}
 TRAINING = {"epochs": 3, "batch_size": 64, "backend": "tensorflow"}
@@ -70,7 +76,7 @@ def arguments(
         "examples": str(prepared),
         "model": cnn.Settings(**MODEL | model).parameters(),
         "training": TrainingSettings(**TRAINING | training).parameters(),
-        "checkpoint_root": str(root / "checkpoints"),
+        "checkpoint_root": promise.get("checkpoint_root", str(root / "checkpoints")),
         "accelerator_type": promise.get("accelerator_type", ""),
         "accelerator_count": promise.get("accelerator_count", "0"),
         **{name: str(root / name) for name in OUTPUTS},
@@ -84,7 +90,7 @@ def training(tmp_path: Path, prepared: Path) -> Callable[..., Trained]:
     def run(*, folder: str = "run", model: dict[str, Any] | None = None, **changes: Any) -> Trained:
         from components.train.logic import train
 
-        promise = {key: changes.pop(key) for key in list(changes) if key.startswith("accelerator")}
+        promise = {key: changes.pop(key) for key in list(changes) if key in PROMISES}
         root = tmp_path / folder
         root.mkdir(exist_ok=True)
         values = arguments(root, prepared, model or {}, changes, **promise)
@@ -97,19 +103,71 @@ def training(tmp_path: Path, prepared: Path) -> Callable[..., Trained]:
 
 @pytest.fixture
 def process(tmp_path: Path, prepared: Path) -> Callable[..., "subprocess.Popen[str]"]:
-    """Train in a process of its own, which prints a line after each epoch."""
+    """Run the step in a process of its own, which prints a line after each epoch, and what went wrong on stderr."""
+    support = Path(places.__file__).parent
 
     def start(*, folder: str = "run", environment: dict[str, str] | None = None, **changes: Any) -> Any:
+        promise = {key: changes.pop(key) for key in list(changes) if key in PROMISES}
         root = tmp_path / folder
         root.mkdir(exist_ok=True)
-        values = arguments(root, prepared, {}, changes)
+        values = arguments(root, prepared, {}, changes, **promise)
         (root / "arguments.json").write_text(json.dumps(values))
-        return subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("train_here.py")), str(root / "arguments.json")],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})},
-        )
+        with (root / "stderr").open("w") as stderr:
+            return subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("train_here.py")), str(root / "arguments.json")],
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(support),
+                    "TF_CPP_MIN_LOG_LEVEL": "3",
+                    **(environment or {}),
+                },
+            )
 
     return start
+
+
+@pytest.fixture
+def outer_handler() -> Iterator[None]:
+    """Whoever listened to SIGTERM before a training does so again after it, and hears nothing that was meant for it."""
+    heard: list[int] = []
+
+    def hear(number: int, _frame: object) -> None:
+        heard.append(number)
+
+    before = signal.signal(signal.SIGTERM, hear)
+    yield
+    assert signal.getsignal(signal.SIGTERM) is hear
+    signal.signal(signal.SIGTERM, before)
+    assert not heard
+
+
+@pytest.fixture
+def sigterm_at(outer_handler: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
+    """Send this process SIGTERM once, at the n-th (1, 2, ...) of the moments that the parts of an epoch are told of."""
+    told: dict[str, Any] = {}
+
+    def arm(moment: str, number: int) -> None:
+        told.setdefault(moment, getattr(Clock, moment))
+        count = 0
+
+        def tell(self: Clock, *args: Any) -> None:
+            nonlocal count
+            count += 1
+            if count == number:
+                os.kill(os.getpid(), signal.SIGTERM)
+            told[moment](self, *args)
+
+        monkeypatch.setattr(Clock, moment, tell)
+
+    return arm
+
+
+@pytest.fixture(params=["held", "streamed"])
+def residence(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether the splits are held in memory."""
+    if request.param == "streamed":
+        monkeypatch.setattr(logic.inputs, "opened", partial(inputs.opened, held_bytes=0))
+    return str(request.param)

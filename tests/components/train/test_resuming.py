@@ -1,18 +1,12 @@
 """Exact resume: a training that is stopped anywhere, any number of times, ends with the bytes of an undisturbed one."""
 
-import os
 import random
 import re
-import signal
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from components.core.errors import StepError
-from components.train import inputs, logic
-from components.train.parts import Clock
 
 KINDS = ("flip", "shift", "crop")
 CASES = {
@@ -26,57 +20,13 @@ STEPS = {"batch_size": 32, "steps_per_epoch": 13}
 Arm = Callable[[str, int], None]
 
 
-@pytest.fixture(autouse=True)
-def outer_handler() -> Iterator[None]:
-    """Whoever listened to SIGTERM before a training does so again after it, and hears nothing that was meant for it."""
-    heard: list[int] = []
-
-    def hear(number: int, _frame: object) -> None:
-        heard.append(number)
-
-    before = signal.signal(signal.SIGTERM, hear)
-    yield
-    assert signal.getsignal(signal.SIGTERM) is hear
-    signal.signal(signal.SIGTERM, before)
-    assert not heard
-
-
-@pytest.fixture
-def sigterm_at(monkeypatch: pytest.MonkeyPatch) -> Arm:
-    """Send this process SIGTERM once, at the n-th (1, 2, ...) of the moments that the parts of an epoch are told of."""
-    told: dict[str, Any] = {}
-
-    def arm(moment: str, number: int) -> None:
-        told.setdefault(moment, getattr(Clock, moment))
-        count = 0
-
-        def tell(self: Clock, *args: Any) -> None:
-            nonlocal count
-            count += 1
-            if count == number:
-                os.kill(os.getpid(), signal.SIGTERM)
-            told[moment](self, *args)
-
-        monkeypatch.setattr(Clock, moment, tell)
-
-    return arm
-
-
-@pytest.fixture(params=["held", "streamed"])
-def data(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Whether the splits are held in memory."""
-    if request.param == "streamed":
-        monkeypatch.setattr(logic.inputs, "opened", partial(inputs.opened, held_bytes=0))
-    return str(request.param)
-
-
 @pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case != "adam")) for case in CASES])
 def test_a_training_stopped_at_random_steps_ends_as_an_undisturbed_one(
-    case: str, data: str, training, sigterm_at: Arm, capsys
+    case: str, residence: str, training, sigterm_at: Arm, capsys
 ) -> None:
     settings = STEPS | CASES[case]
     whole = training(folder="whole", **settings)
-    draw = random.Random(f"{case} {data}")
+    draw = random.Random(f"{case} {residence}")
     for _ in range(3):
         sigterm_at("call_ends", draw.randint(1, 5))
         with pytest.raises(StepError, match="asked to end") as stopped:

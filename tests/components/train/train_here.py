@@ -1,14 +1,31 @@
-"""Run train's logic on the arguments in a JSON file, whose path is given; artifacts are paths there."""
+"""Run the train step on the arguments in a JSON file, whose path is given; artifacts are paths there.
+
+``SEEN`` (a file) gets a line for each training step as it is executed; ``STREAMED`` (any text) holds no split in
+memory.
+"""
 
 import json
+import os
 import sys
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
-from components.train.logic import train
+from seen import recorded
 
-values = json.loads(Path(sys.argv[1]).read_text())
-for name in ("examples", "trained", "metrics", "curves", "logs"):
-    values[name] = SimpleNamespace(path=values[name], uri="", metadata={})
-train(**values)
+from components.core import step
+from components.train import inputs
+
+parameters = json.loads(Path(sys.argv[1]).read_text())
+places = {
+    name: SimpleNamespace(path=parameters.pop(name), uri="", metadata={})
+    for name in ("examples", "trained", "metrics", "curves", "logs")
+}
+if os.environ.get("STREAMED"):
+    inputs.opened = partial(inputs.opened, held_bytes=0)
+examples = {"examples": places.pop("examples")}
+seen = os.environ.get("SEEN", "")
+with recorded(Path(seen)) if seen else nullcontext():
+    step.run("train", "components.train.logic:train", parameters=parameters, inputs=examples, outputs=places)
 print("done", flush=True)
