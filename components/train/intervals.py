@@ -41,8 +41,8 @@ class Rhythm:
 
     @property
     def rest(self) -> float:
-        """Seconds of training that one checkpoint pays for: less between two would cost more than the share."""
-        return self.write / self.settings.checkpoint_share
+        """Seconds between two checkpoints below which writing them would take more than its share of all time."""
+        return self.write * (1 / self.settings.checkpoint_share - 1)
 
     @property
     def interval(self) -> float:

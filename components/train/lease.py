@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 from components.core import storage
 from components.core.errors import StepError
@@ -66,6 +67,7 @@ class Lease:
     def __init__(self, uri: str) -> None:
         self.uri, self.lost = uri, False
         self._generation, self._over = 0, threading.Event()
+        self._me = _this_process() | {"id": uuid4().hex}
 
     def check(self) -> None:
         """Make sure that nobody else writes.
@@ -143,15 +145,14 @@ class Lease:
         Raises:
             _Taken: somebody else was first.
         """
-        mine = _this_process()
         try:
-            storage.write_text(self.uri, json.dumps(mine | {"beat": time.time()}), generation=generation)
+            storage.write_text(self.uri, json.dumps(self._me | {"beat": time.time()}), generation=generation)
         except StepError as error:
             if error.kind != "conflict":
                 raise
             raise _Taken from None
         holder, self._generation = self._read()
-        if {name: holder.get(name) for name in mine} != mine:
+        if holder.get("id") != self._me["id"]:
             raise _Taken
 
 

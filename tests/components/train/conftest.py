@@ -14,6 +14,7 @@ from typing import Any
 
 import places
 import pytest
+import storage_emulator
 from places import Place
 
 from components.core.examples import Examples
@@ -171,3 +172,17 @@ def residence(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     if request.param == "streamed":
         monkeypatch.setattr(logic.inputs, "opened", partial(inputs.opened, held_bytes=0))
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[storage_emulator.Emulator]:
+    with storage_emulator.running() as running:
+        running.create_bucket("trainings")
+        yield running
+
+
+@pytest.fixture
+def bucket(emulator: storage_emulator.Emulator, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """A place in Cloud Storage of this test's own."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
+    return f"gs://trainings/{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]}"

@@ -1,0 +1,178 @@
+"""What checkpoints cost, how soon a process ends after SIGTERM, and how soon a resumed one trains again."""
+
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from components.core import devices
+from components.data import fashion_mnist
+from components.models import cnn
+from components.train.settings import TrainingSettings
+
+ROUNDS = 5
+STOPS = 20
+SHARE_GOAL, EXIT_GOAL = 2.0, 10.0
+SEED = 6
+MODEL = cnn.Settings(padding="same")
+# Longer than the benchmark: it is always stopped.
+TRAINING = TrainingSettings(epochs=10_000, patience=10_000)
+OUTPUTS = ("trained", "metrics", "curves", "logs")
+
+
+def main() -> None:
+    """Print the cost in percent of training time, and seconds with median and worst."""
+    with tempfile.TemporaryDirectory(prefix="checkpoints-") as folder:
+        examples = prepared(Path(folder))
+        overhead(Path(folder), examples)
+        stops(Path(folder), examples)
+
+
+def prepared(root: Path) -> str:
+    """Fashion-MNIST's artifact, written by the prepare step's own logic."""
+    from components.prepare.logic import prepare
+
+    data = fashion_mnist.Settings().parameters()
+    places = [SimpleNamespace(path=str(root / name), uri="", metadata={}) for name in ("examples", "report.html")]
+    prepare(data, str(root / "data"), "", *places)
+    return str(root / "examples")
+
+
+# --- overhead --------------------------------------------------------------------------------------------------------
+
+
+def overhead(root: Path, examples: str) -> None:
+    """Whole epochs with checkpoints at the default settings and without any, turn by turn on one model."""
+    with ExitStack() as stack:
+        epoch = epochs(root, examples, stack)
+        for kind in (True, False):
+            epoch(kind)  # compiles
+        ratios, shares = [], []
+        for _ in range(ROUNDS):
+            seconds, writing = {}, 0.0
+            for kind in (True, False):
+                seconds[kind], spent = epoch(kind)
+                writing += spent
+            ratios.append(seconds[True] / seconds[False])
+            shares.append(100 * writing / seconds[True])
+    share = statistics.median(shares)
+    verdict = "at most" if share <= SHARE_GOAL else "ABOVE"
+    print(f"overhead at the default interval: {share:.2f} % of training time ({verdict} {SHARE_GOAL:g} %)", flush=True)
+    print(f"  with / without checkpoints, wall time of whole epochs: {statistics.median(ratios):.3f}", flush=True)
+
+
+def epochs(root: Path, examples: str, stack: ExitStack) -> Callable[[bool], tuple[float, float]]:
+    """A function that trains one epoch, with or without checkpoints; seconds in all and for writing them."""
+    from components.core.examples import Examples
+    from components.tasks import image_classification as task
+    from components.train import compiling, inputs, loop, parts
+    from components.train.checkpoints import Checkpoints
+    from components.train.intervals import Rhythm
+    from components.train.saver import Saver
+    from components.train.saving import Origin, Progress
+    from components.train.spent import Ledger
+    from components.train.stopping import Stop
+
+    data = Examples.read(examples)
+    split = inputs.opened(data, "train", task)
+    steps = inputs.steps_of(split.count, TRAINING.batch_size, TRAINING.steps_per_epoch, whole_batches=True)
+    device = stack.enter_context(devices.opened())
+    model = cnn.build(MODEL, tuple(data.info["image_shape"]), task.units(data.info))
+    compiling.make_ready(model, task.compile_arguments(), split.any_targets(), TRAINING, steps, device)
+    # Where patience is asked for, as by default, the best weights so far are saved with the last ones.
+    done = Progress(best_weights=model.get_weights())
+    clock, rhythm = parts.Clock(TRAINING.batch_size, steps), Rhythm(TRAINING)
+    kept = Checkpoints.under(str(root / "kept"), Origin("overhead"))
+    saver = Saver(model, kept, done, rhythm, Stop(), clock, Ledger.since_start())
+
+    def epoch(saved: bool) -> tuple[float, float]:
+        pairs = inputs.shuffled(split, TRAINING.batch_size, steps, seed=0, epoch=done.epochs)
+        began, before = time.perf_counter(), rhythm.seconds
+        looking_on = (clock, parts.Report(TRAINING, clock), *([saver] if saved else []))
+        loop.one_epoch(model, pairs, None, done.epochs, looking_on, steps=steps)
+        done.epochs, done.step = done.epochs + 1, 0
+        if saved:
+            saver.epoch_over()
+        return time.perf_counter() - began, rhythm.seconds - before
+
+    return epoch
+
+
+# --- stops -----------------------------------------------------------------------------------------------------------
+
+
+def stops(root: Path, examples: str) -> None:
+    """One training that is stopped by SIGTERM again and again, and goes on in a new process each time."""
+    draw, ends, starts = random.Random(SEED), [], []
+    for number in range(STOPS):
+        began = time.perf_counter()
+        with started(root, examples, number) as process:
+            first_step(root / str(number), process)
+            if number:
+                starts.append(time.perf_counter() - began)
+            time.sleep(draw.uniform(0, 5))
+            asked = time.perf_counter()
+            process.send_signal(signal.SIGTERM)
+            code = process.wait()
+            ends.append(time.perf_counter() - asked)
+        if code != 75:
+            sys.exit(f"error: the process ended with {code}: {(root / str(number) / 'stderr').read_text()[-1000:]}")
+    verdict = "under" if max(ends) < EXIT_GOAL else "NOT UNDER"
+    print(
+        f"from SIGTERM to exit, {STOPS} times: median {statistics.median(ends):.2f} s, worst {max(ends):.2f} s "
+        f"({verdict} {EXIT_GOAL:g} s)"
+    )
+    middle = statistics.median(starts)
+    print(f"from a resumed process's start to its first new step: median {middle:.1f} s, worst {max(starts):.1f} s")
+
+
+def started(root: Path, examples: str, number: int) -> "subprocess.Popen[str]":
+    """The next attempt, in a run's folder of its own."""
+    folder = root / str(number)
+    folder.mkdir()
+    request: dict[str, Any] = {
+        "parameters": {
+            "model": MODEL.parameters(),
+            "training": TRAINING.parameters(),
+            "checkpoint_root": str(root / "checkpoints"),
+            "accelerator_type": "",
+            "accelerator_count": "0",
+        },
+        "inputs": {"examples": examples},
+        "outputs": {name: str(folder / name) for name in OUTPUTS},
+    }
+    (folder / "request.json").write_text(json.dumps(request))
+    environment = {**os.environ, "SUANLI_RUN": str(folder), "SUANLI_CACHE": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with (folder / "request.json").open() as stdin, (folder / "stderr").open("w") as stderr:
+        return subprocess.Popen(
+            [sys.executable, "-m", "benchmarks._step"],
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            text=True,
+            env=environment,
+        )
+
+
+def first_step(folder: Path, process: "subprocess.Popen[str]") -> None:
+    """Wait for the first report of a step."""
+    while process.poll() is None:
+        told = folder / "progress.jsonl"
+        if told.exists() and '"batch"' in told.read_text():
+            return
+        time.sleep(0.01)
+    sys.exit(f"error: the training ended by itself: {(folder / 'stderr').read_text()[-1000:]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""The lease in Cloud Storage: one writer at a time, taken over from the dead, missed by who was given up for dead."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from components.core import storage
+from components.core.errors import StepError
+from components.train import lease
+
+# Takes the lease in a process of its own and says so.
+HOLD = """
+import sys, time
+from components.train import lease
+with lease.remote(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def uri(bucket: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    monkeypatch.setattr(lease, "LOOK_S", 0.05)
+    return f"{bucket}/{request.node.name}/lease.json"
+
+
+def holder(uri: str, **changes: object) -> None:
+    """Write a holder that is another machine's process."""
+    values = {"machine": "another", "pid": 1, "began": 1, "beat": time.time()}
+    storage.write_text(uri, json.dumps(values | changes))
+
+
+def test_a_second_one_waits_until_the_first_gives_it_back(uri: str, capsys) -> None:
+    entered = threading.Event()
+
+    def wait() -> None:
+        with lease.remote(uri):
+            entered.set()
+
+    with lease.remote(uri) as first:
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        assert not entered.wait(0.5)
+        first.check()
+    assert entered.wait(5)
+    waiting.join()
+    assert capsys.readouterr().out.count("waiting for it to end") == 1
+    assert json.loads(storage.read_text(uri)) == {}
+
+
+def test_a_process_that_was_killed_here_is_waited_for_by_nobody(uri: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLD, uri], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None and running.stdout.readline() == "held\n"
+        killed = storage.read_text(uri)
+        running.kill()
+    began = time.monotonic()
+    with lease.remote(uri):
+        assert storage.read_text(uri) != killed
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("ahead", [0, -3600, 3600], ids=["clocks agree", "its clock is late", "its clock is early"])
+def test_another_machine_that_is_silent_is_given_up(uri: str, ahead: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "EXPIRY_S", 0.7)
+    holder(uri, beat=time.time() + ahead)
+    began = time.monotonic()
+    with lease.remote(uri):
+        took = time.monotonic() - began
+    assert took < 0.5 if ahead < 0 else 0.5 < took < 3
+
+
+def test_another_machine_that_lives_on_is_a_conflict(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "PATIENCE_S", 0.5)
+    holder(uri)
+    with pytest.raises(StepError, match="another run is training the same model") as caught, lease.remote(uri):
+        pass
+    assert caught.value.kind == "conflict"
+    assert json.loads(storage.read_text(uri))["machine"] == "another"
+
+
+def test_who_was_given_up_for_dead_notices_and_leaves_the_new_holder_alone(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "BEAT_S", 0.1)
+    with lease.remote(uri) as mine:
+        time.sleep(0.5)
+        mine.check()
+        holder(uri)
+        deadline = time.monotonic() + 5
+        while not mine.lost and time.monotonic() < deadline:
+            time.sleep(0.02)
+        with pytest.raises(StepError, match="another run has taken over this training") as caught:
+            mine.check()
+    assert caught.value.kind == "conflict"
+    assert json.loads(storage.read_text(uri))["machine"] == "another"
+
+
+def test_of_many_who_take_it_at_once_one_at_a_time_has_it(uri: str) -> None:
+    inside, most, taken = 0, 0, []
+
+    def take(number: int) -> None:
+        nonlocal inside, most
+        with lease.remote(uri):
+            inside += 1
+            most = max(most, inside)
+            time.sleep(0.05)
+            taken.append(number)
+            inside -= 1
+
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1 and sorted(taken) == list(range(6))
+
+
+def test_a_holder_who_removes_it_leaves_nothing_behind(uri: str) -> None:
+    folder = uri.rpartition("/")[0]
+    with lease.remote(uri):
+        storage.remove(folder)
+    assert not storage.exists(folder)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"machine": 7}', '{"machine": "a", "beat": "soon"}', "\u0000"])
+def test_what_is_no_holder_is_written_over(uri: str, text: str) -> None:
+    storage.write_text(uri, text)
+    with lease.remote(uri) as mine:
+        mine.check()
