@@ -31,6 +31,7 @@ TRANSIENT = re.compile(r"(?i)(imminent node shutdown|node is shutting down|preem
 JOINER = "\u2060"
 # How long a failure may take to be written where others look for it; a node that goes away leaves 15 s in all.
 TELL_S = 5.0
+FULL = re.compile(r"(?i)no space left on device|disk quota exceeded")
 UNWRITABLE = {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EPERM, errno.EDQUOT}
 
 
@@ -80,7 +81,7 @@ def of(step: str, error: BaseException) -> Failure:
     """What an exception means."""
     if isinstance(error, RepeatedError):
         return error.failure
-    known = error if isinstance(error, StepError) else _from_system(error)
+    known = _disk_full(error) or (error if isinstance(error, StepError) else _from_system(error))
     trace = told("".join(traceback.format_exception(error)[-6:]))
     if known is None:
         return Failure(step, BUG, _one_line(told(f"{type(error).__name__}: {error}")), "", trace)
@@ -89,6 +90,21 @@ def of(step: str, error: BaseException) -> Failure:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def _disk_full(error: BaseException) -> StepError | None:
+    """A full disk, told as one line, whatever the libraries on the way made of it; None for anything else.
+
+    TensorFlow calls it an exhausted resource, others a model that cannot be written.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return _unwritable(cause)
+        if found := FULL.search(str(cause)):
+            return _unwritable(OSError(errno.ENOSPC, found[0]))
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def _from_system(error: BaseException) -> StepError | None:
@@ -101,9 +117,15 @@ def _from_system(error: BaseException) -> StepError | None:
         return StepError("out of memory", advice="use a smaller batch size or a larger machine", kind="memory")
     if not isinstance(error, OSError) or error.errno not in UNWRITABLE:
         return None
-    where = f" at {error.filename}" if error.filename else ""
+    return _unwritable(error)
+
+
+def _unwritable(error: OSError) -> StepError:
+    # A copy names what it reads from, then what it writes to.
+    name = error.filename2 or error.filename
+    where = f" at {name}" if name else ""
     return StepError(
-        f"cannot write{where}: {os.strerror(error.errno)}",
+        f"cannot write{where}: {os.strerror(error.errno or errno.ENOSPC)}",
         advice="free space or choose another folder; nothing half-written is used",
         kind="resources",
     )

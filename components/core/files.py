@@ -8,8 +8,13 @@ from pathlib import Path
 def write_atomically(path: Path, text: str) -> None:
     """Write a small file so that a reader sees the old one or the new one, never half of one."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text)
-    aside.replace(path)
+    try:
+        aside.write_text(text)
+        aside.replace(path)
+    except BaseException:
+        # On a full disk half a file would only take space.
+        aside.unlink(missing_ok=True)
+        raise
 
 
 def digest_of(path: Path) -> str:

@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -52,8 +52,17 @@ def _begun(run: Run, values: dict[str, Any]) -> dict[str, Any]:
         # A shared checkpoint is a result of another run, too.
         values["target"]["checkpoint_root"] = str(run.folder / "checkpoints")
     values = {"id": run.id, **values}
-    run.write(values)
-    folder.point_latest(run)
+    try:
+        run.write(values)
+        folder.point_latest(run)
+    except OSError as error:
+        # A folder without a record is no run, and nobody would remove it.
+        shutil.rmtree(run.folder, ignore_errors=True)
+        raise StepError(
+            f"cannot write the runs folder {run.root}: {error.strerror}",
+            advice="free space, or give another with --runs or SUANLI_RUNS",
+            kind="resources",
+        ) from None
     return values
 
 
@@ -146,16 +155,29 @@ def _through(
     values = record.concluded(run, values, "interrupted" if cut else "failed" if found else "succeeded")
     if found:
         values["cause"] = found.record()
+    unwritten = _written(run, values)
+    _say(run, values, as_json, stream, unwritten)
+    return 128 + seen[0] if seen else int(code != 0 or bool(unwritten))
+
+
+def _written(run: Run, values: dict[str, Any]) -> str:
+    """Write the page and then the record of a run that has ended; why not, where one of them cannot be written.
+
+    A run that succeeded and could not say so is interrupted: when it is resumed, every step is there already.
+    """
     try:
-        run.write(values)
         page.write(run, values)
+        run.write(values)
     except OSError as error:
-        print(f"warning: the record could not be written: {error}", file=sys.stderr)
-    _say(run, values, as_json, stream)
-    return 128 + seen[0] if seen else int(code != 0)
+        if values["status"] == "succeeded":
+            values["status"] = "interrupted"
+        with suppress(OSError):
+            run.write(values)
+        return f"the run's record cannot be written: {error.strerror}: {error.filename}; free space, then resume"
+    return ""
 
 
-def _say(run: Run, values: dict[str, Any], as_json: bool, stream: TextIO) -> None:
+def _say(run: Run, values: dict[str, Any], as_json: bool, stream: TextIO, unwritten: str) -> None:
     try:
         if as_json:
             print(json.dumps(values, indent=1))
@@ -166,6 +188,8 @@ def _say(run: Run, values: dict[str, Any], as_json: bool, stream: TextIO) -> Non
             if told["details"]:
                 print(told["details"], file=sys.stderr)
             print(f"the whole log: {run.folder / told['log']}", file=sys.stderr)
+        if unwritten:
+            print(f"{'warning' if values['status'] == 'failed' else 'error'}: {unwritten}", file=sys.stderr)
         if values["status"] != "succeeded":
             print(f"to continue: suanli run --resume {run.id}", file=sys.stderr)
     except OSError:

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import re
@@ -172,3 +173,21 @@ def test_signals_are_as_before_after_a_step_has_run(tmp_path: Path) -> None:
 
 def fails() -> None:
     raise StepError("it is wrong")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "/runs/model.keras"),
+        RuntimeError("/runs/part-0; No space left on device [Op:SaveV2]"),
+        StepError("litert cannot be written", kind="model"),
+    ],
+    ids=["system", "library", "wrapped"],
+)
+def test_a_full_disk_is_one_whatever_was_made_of_it(error: Exception) -> None:
+    if isinstance(error, StepError):
+        error.__context__ = OSError(errno.ENOSPC, "No space left on device")
+    found = failure.of("train", error)
+    assert found.kind == "resources"
+    assert re.fullmatch(r"cannot write( at /runs/model\.keras)?: No space left on device", found.message)
+    assert "free space" in found.advice

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from components.core.files import digest_of, write_atomically
 
 
@@ -26,3 +28,11 @@ def test_writing_leaves_nothing_beside_the_file(tmp_path: Path) -> None:
     write_atomically(tmp_path / "file", "new")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "new"
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "file", "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(tmp_path / "file", "new \udcff")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "old"
