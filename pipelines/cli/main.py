@@ -1,5 +1,6 @@
 """The entry point: every command, and every failure as one line."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -47,6 +48,7 @@ def _add_commands() -> None:
         nodepool,
         plan,
         predict,
+        registry,
         run,
         runs,
         schedule,
@@ -86,6 +88,7 @@ def _add_commands() -> None:
         for name, command in commands.items():
             app.command(name, rich_help_panel=panel)(command)
     app.add_typer(runs.app, name="runs", rich_help_panel="Run")
+    app.add_typer(registry.app, name="registry", rich_help_panel="Run")
     app.add_typer(schedules.app, name="schedules", rich_help_panel="Cluster")
 
 
@@ -123,8 +126,9 @@ def _told(error: Exception) -> int:
         raise error
     if not (usage or isinstance(error, StepError)):
         if isinstance(error, OSError):
-            said = told(f"{error.strerror}: {error.filename or 'no file is named'}")
-            print(f"error: {said}", file=sys.stderr)
+            where = f": {error.filename}" if error.filename else ""
+            advice = "; free space and try again" if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
+            print(f"error: {told(f'{error.strerror}{where}')}{advice}", file=sys.stderr)
             return 1
         said = " ".join(told(f"{type(error).__name__}: {error}").split())
         print(f"error: {said}; this is a fault of suanli: give --debug for the traceback", file=sys.stderr)

@@ -173,7 +173,8 @@ def _written(run: Run, values: dict[str, Any]) -> str:
             values["status"] = "interrupted"
         with suppress(OSError):
             run.write(values)
-        return f"the run's record cannot be written: {error.strerror}: {error.filename}; free space, then resume"
+        where = error.filename or run.folder
+        return f"the run's record cannot be written: {error.strerror}: {where}; free space, then resume"
     return ""
 
 
@@ -189,7 +190,7 @@ def _say(run: Run, values: dict[str, Any], as_json: bool, stream: TextIO, unwrit
                 print(told["details"], file=sys.stderr)
             print(f"the whole log: {run.folder / told['log']}", file=sys.stderr)
         if unwritten:
-            print(f"{'warning' if values['status'] == 'failed' else 'error'}: {unwritten}", file=sys.stderr)
+            print(f"{'warning' if 'cause' in values else 'error'}: {unwritten}", file=sys.stderr)
         if values["status"] != "succeeded":
             print(f"to continue: suanli run --resume {run.id}", file=sys.stderr)
     except OSError:

@@ -14,7 +14,7 @@ from kfp import dsl
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from components.core import devices, storage
+from components.core import devices, registry, storage
 from components.core.errors import StepError
 from components.core.examples import Examples
 from components.evaluate.logic import evaluate
@@ -137,10 +137,10 @@ def crown(made: Path, tmp_path: Path) -> Callable[..., str]:
     """Make one of the models the champion."""
 
     def publish(which: str, **version: Any) -> str:
-        folder = tmp_path / "registry/versions/v1"
+        folder = tmp_path / f"version-{which}"
         shutil.copytree(made / which, folder)
         (folder / "version.json").write_text(json.dumps(version))
-        (tmp_path / "registry/champion.json").write_text(json.dumps({"version": "v1"}))
+        registry.publish(str(tmp_path / "registry"), folder, "v1", "")
         return "v1"
 
     return publish
