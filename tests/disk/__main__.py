@@ -1,0 +1,32 @@
+"""``python -m tests.disk [PART]``: every case, or those whose name holds PART, one line each; exit 1 for a fault."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.disk import campaign, small_disk
+
+
+def main(part: str) -> int:
+    with tempfile.TemporaryDirectory(prefix="suanli-disk-") as place:
+        if reason := small_disk.refusal(Path(place) / "try"):
+            print(f"skipped: {reason}")
+            return 0
+        first = campaign.undisturbed(Path(place) / "undisturbed")
+        print(f"a run with space enough: champion {first.result['champion']}, at most {first.peak_kib} KiB in use")
+        bad = met = 0
+        for number, case in enumerate(campaign.CASES):
+            if part not in case.name:
+                continue
+            outcome = campaign.meet(case, Path(place) / str(number), first)
+            met += 1
+            bad += bool(outcome.faults)
+            print(f"{'FAULT' if outcome.faults else 'ok':5}  {case.name:36} {outcome.code}  {outcome.line}", flush=True)
+            for fault in outcome.faults:
+                print(f"       {fault}", flush=True)
+        print(f"{met} full disks, {met - bad} as promised")
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(" ".join(sys.argv[1:])))

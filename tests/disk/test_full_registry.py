@@ -1,0 +1,51 @@
+"""Publishing and rolling back on a disk that has room for the first n pages of what they write, for every n."""
+
+import errno
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from small_versions import written
+
+from components.core import registry
+from components.core.registry import contents, publishing
+from tests.disk import small_disk
+
+PAGE = 4096
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[small_disk.Disk]:
+    if reason := small_disk.refusal(tmp_path / "try"):
+        pytest.skip(reason)
+    with small_disk.mounted(tmp_path / "disk", 1024) as mounted:
+        yield mounted
+
+
+def full_at_every_page(disk: small_disk.Disk, model: str, change: Callable[[], object], before: str) -> int:
+    """Make a change with ever more room until it succeeds; the pages that it took."""
+    for pages in range(100):
+        disk.fill(leave=pages * PAGE)
+        try:
+            change()
+            return pages
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+        finally:
+            disk.empty()
+        assert registry.state(model) == before
+        assert contents.verify(model).faults == []
+        assert not list(Path(model).rglob(".*.*")), "something half-written still takes space"
+    raise AssertionError("it never succeeds")
+
+
+def test_whatever_write_finds_no_space_the_old_champion_stays_and_the_same_call_succeeds_later(
+    disk: small_disk.Disk, tmp_path: Path
+) -> None:
+    model = str(disk.folder / "registry" / "model")
+    registry.publish(model, written(tmp_path / "one", "one"), "v1", "")
+    two = written(tmp_path / "two", "two" * PAGE)
+    assert full_at_every_page(disk, model, lambda: registry.publish(model, two, "v2", "v1"), "v1") > 5
+    assert full_at_every_page(disk, model, lambda: publishing.rollback(model), "v2") > 0
+    assert [entry.state for entry in contents.every(model)] == ["champion", "published"]
+    assert contents.verify(model) == contents.Verified(model, 2, [], [])
