@@ -31,7 +31,7 @@ class Disk:
         _mount("-o", f"remount,size={kib}k", str(self.folder))
 
     def fill(self, leave: int = 0) -> None:
-        """Take every free page but so many bytes. Another writer may take some meanwhile: the rest is asked for again."""
+        """Take every free page but so many bytes; what other writers leave meanwhile is asked for again."""
         with (self.folder / BALLAST).open("ab") as ballast:
             while (free := self.free() - leave) > 0:
                 try:
