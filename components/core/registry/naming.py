@@ -130,13 +130,6 @@ def line(history: Sequence[Entry]) -> list[str]:
     return versions
 
 
-def conflict(found: str, expected: str, advice: str, what: str) -> StepError:
-    """The error that another run came first."""
-    return StepError(
-        f"the champion changed from {expected or 'none'} to {found or 'none'} {what}", advice=advice, kind="conflict"
-    )
-
-
 def _run() -> str:
     return Path(os.environ.get("SUANLI_RUN", "")).name or os.environ.get("KFP_POD_NAME", "")
 

@@ -5,7 +5,10 @@ from pathlib import Path
 from components.core.errors import StepError
 from components.core.registry import naming, versions
 
-EVALUATE_AGAIN = "evaluate again: run the experiment once more, or resume this run"
+SINCE_EVALUATED = (
+    "since this model was evaluated",
+    "evaluate again: run the experiment once more, or resume this run",
+)
 
 
 def publish(registry: str, folder: Path, version: str, expected: str) -> None:
@@ -24,7 +27,7 @@ def publish(registry: str, folder: Path, version: str, expected: str) -> None:
     with naming.exclusively(registry):
         before = naming.read(registry)
         if before.version != version:
-            _check(before.version, expected)
+            _check(before.version, expected, *SINCE_EVALUATED)
         versions.put(registry, folder, version)
         if before.version == version:
             return  # published by a run that was interrupted after it, or by an equal one
@@ -34,13 +37,14 @@ def publish(registry: str, folder: Path, version: str, expected: str) -> None:
             present = naming.state(registry)
             if present == version:
                 return  # an equal run was faster
-            _check(present, expected)
+            _check(present, expected, *SINCE_EVALUATED)
             raise
 
 
-def _check(present: str, expected: str) -> None:
+def _check(present: str, expected: str, when: str, advice: str) -> None:
     if present != expected:
-        raise naming.conflict(present, expected, EVALUATE_AGAIN, "since this model was evaluated")
+        changed = f"the champion changed from {expected or 'none'} to {present or 'none'}"
+        raise StepError(f"{changed} {when}", advice=advice, kind="conflict")
 
 
 def rollback(registry: str, to: str = "", expected: str | None = None) -> tuple[str, str]:
@@ -59,8 +63,8 @@ def rollback(registry: str, to: str = "", expected: str | None = None) -> tuple[
     """
     with naming.exclusively(registry):
         before = naming.read(registry)
-        if expected is not None and before.version != expected:
-            raise naming.conflict(before.version, expected, "look again: suanli registry list", "meanwhile")
+        if expected is not None:
+            _check(before.version, expected, "meanwhile", "look again: suanli registry list")
         version = to or _version_before(before)
         if version not in {entry.version for entry in before.history}:
             raise StepError(

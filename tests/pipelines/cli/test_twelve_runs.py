@@ -14,7 +14,7 @@ PATIENCE_S = 1500
 # Any model is good enough, and as good as the champion: what decides is who comes first.
 SETTINGS = (
     *("model.filters=[8]", "model.dense=8", "training.epochs=1", "training.patience=0", "training.threads=1"),
-    *("evaluation.require=[]", "evaluation.margin=0.99", "evaluation.slice_margin=1", "evaluation.resamples=200"),
+    *("evaluation.require=[]", "evaluation.margin=0.99", "evaluation.slice_margin=0.99", "evaluation.resamples=200"),
     *('export.formats=["litert"]', "export.timing_seconds=0.01"),
 )
 
