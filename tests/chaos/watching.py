@@ -56,8 +56,7 @@ class Watched:
         self.state = line.get("state", self.state)
         if line.get("state") == "starting":
             self.step, self.epochs, self.began = line["step"], 0.0, time.monotonic()
-        if line["step"] == "train" and "batch" in line:
-            self.epochs = line["epoch"] - 1 + line["batch"] / line["batches"]
+        self.epochs = _epochs(line) or self.epochs
 
     def beyond(self, step: str) -> bool:
         """Whether nothing can be met in this step any more."""
@@ -157,7 +156,12 @@ def learn(watched: Watched, reader: Reader, places: Places) -> Learned:
         times[line["step"]].setdefault(line.get("state", "first report"), line["time"])
     seconds = {step: seen["succeeded"] - seen["starting"] for step, seen in times.items() if "succeeded" in seen}
     start_up = times["train"]["first report"] - times["train"]["starting"]
-    return Learned(seconds, start_up, watched.epochs, writes)
+    return Learned(seconds, start_up, max(map(_epochs, watched.lines)), writes)
+
+
+def _epochs(line: dict[str, Any]) -> float:
+    """How far training has come by a line of progress; 0 where it says nothing of that."""
+    return float(line["epoch"] - 1 + line["batch"] / line["batches"]) if "batch" in line else 0.0
 
 
 def environment(runs: Path, **more: str) -> dict[str, str]:
