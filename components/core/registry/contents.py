@@ -83,7 +83,7 @@ def find(registry: str, which: str = "") -> Version:
         StepError: there is none, or more than one.
     """
     found = every(registry)
-    wanted = which or naming.state(registry)
+    wanted = which or naming.read(registry).version
     matching = [one for one in found if one.id == wanted] or [one for one in found if one.id.startswith(wanted)]
     if wanted and len(matching) == 1:
         return matching[0]

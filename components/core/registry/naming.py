@@ -72,8 +72,15 @@ class Named:
 
 
 def state(registry: str, **_: object) -> str:
-    """The champion's id, "" for none: what a step's result depends on when it reads the registry."""
-    return read(registry).version
+    """The id of the champion that a model is compared with, "" for none: what a step's result depends on when it reads
+    the registry.
+
+    A run that published and was interrupted before it could say so is judged, when it is resumed, against the champion
+    that it met first, and not against itself.
+    """
+    named = read(registry)
+    newest = named.history[-1] if named.history else None
+    return newest.replaced if newest and newest.by == "publish" and newest.run == _run() != "" else named.version
 
 
 def read(registry: str) -> Named:

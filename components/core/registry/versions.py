@@ -43,7 +43,7 @@ def version_uri(registry: str, version: str) -> str:
 
 
 def champion(registry: str) -> Champion | None:
-    """The present champion with its files, or None where nothing has been published.
+    """The champion that a model is compared with (``state``) with its files, or None where there is none yet.
 
     Raises:
         StepError: ``champion.json`` is corrupt, or names a version that is not whole.

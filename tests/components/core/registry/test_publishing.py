@@ -51,6 +51,19 @@ def test_a_challenger_of_another_champion_is_refused_and_leaves_nothing(
     assert texts(model) == ["one"]
 
 
+def test_a_run_that_goes_on_after_it_published_meets_the_champion_of_before_and_another_run_its_model(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUANLI_RUN", str(tmp_path / "runs" / "one"))
+    registry.publish(model, version(tmp_path / "two", "two"), "v2", "v1")
+    champion = registry.champion(model)
+    assert champion and champion.id == "v1" == registry.state(model)
+    registry.publish(model, version(tmp_path / "again", "two"), "v2", "v1")  # done already: no conflict
+    monkeypatch.setenv("SUANLI_RUN", str(tmp_path / "runs" / "other"))
+    champion = registry.champion(model)
+    assert champion and champion.id == "v2" == registry.state(model)
+
+
 def test_publishing_the_champion_again_changes_nothing(model: str, tmp_path: Path) -> None:
     before = (Path(model) / "champion.json").read_text()
     registry.publish(model, version(tmp_path / "again", "one"), "v1", "v1")
