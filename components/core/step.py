@@ -26,6 +26,8 @@ from components.core.failure import Failure, RepeatedError, TerminatedError
 from components.core.files import digest_of, write_atomically
 
 PLACES = ("data_root", "checkpoint_root", "registry")
+# How long a step that was asked to end may take to come to its end; a node that goes away leaves 15 s in all.
+LOST_S = 5.0
 
 
 def run(
@@ -179,7 +181,7 @@ class Ending:
 _running: list[Ending] = []
 
 
-def end_now(error: StepError) -> None:
+def end_now(error: StepError | TerminatedError) -> None:
     """Tell of a failure and end this process at once, from any thread, though the main one may hang in native code.
 
     Nothing is unwound: no ``finally``, no ``with`` ends. Does not return.
@@ -214,13 +216,19 @@ def _terminations_raised() -> Iterator[Callable[[], None]]:
     """
     ours = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM) if ours else None
+    # Python drops an exception that comes up in a finalizer or in a callback of its garbage collector.
+    lost = threading.Timer(LOST_S, lambda: end_now(TerminatedError()))
+    lost.daemon = True
 
     def deaf() -> None:
+        lost.cancel()
         if ours:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def asked_to_end(*_: object) -> None:
-        deaf()  # whoever ends a run asks the group and each process in it
+        # Whoever ends a run asks the group and each process in it.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        lost.start()
         raise TerminatedError
 
     if ours:
@@ -228,6 +236,7 @@ def _terminations_raised() -> Iterator[Callable[[], None]]:
     try:
         yield deaf
     finally:
+        lost.cancel()
         if ours:
             signal.signal(signal.SIGTERM, before)
 

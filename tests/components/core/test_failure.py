@@ -75,6 +75,22 @@ except Exception:
     assert told(tmp_path).kind == "preempted"
 
 
+def test_a_termination_that_comes_in_a_finalizer_ends_the_step_all_the_same(tmp_path: Path) -> None:
+    body = """
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+step.LOST_S = 0.5
+Finalized()
+for _ in range(300):
+    time.sleep(0.1)
+"""
+    done = ended(body, tmp_path)
+    assert "Exception ignored in" in done.stderr
+    assert done.returncode == EXIT_CODES["preempted"]
+    assert told(tmp_path).kind == "preempted"
+
+
 def test_a_step_that_hangs_in_native_code_is_ended_from_another_thread(tmp_path: Path) -> None:
     body = """
 threading.Timer(0.1, lambda: step.end_now(StepError("no batch for 1 s", kind="stalled"))).start()
