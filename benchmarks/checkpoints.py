@@ -77,7 +77,7 @@ def epochs(root: Path, examples: str, stack: ExitStack) -> Callable[[bool], tupl
     from components.tasks import image_classification as task
     from components.train import compiling, inputs, loop, parts
     from components.train.checkpoints import Checkpoints
-    from components.train.intervals import Rhythm
+    from components.train.intervals import Interval, Rhythm
     from components.train.saver import Saver
     from components.train.saving import Origin, Progress
     from components.train.spent import Ledger
@@ -91,7 +91,7 @@ def epochs(root: Path, examples: str, stack: ExitStack) -> Callable[[bool], tupl
     compiling.make_ready(model, task.compile_arguments(), split.any_targets(), TRAINING, steps, device)
     # Where patience is asked for, as by default, the best weights so far are saved with the last ones.
     done = Progress(best_weights=model.get_weights())
-    clock, rhythm = parts.Clock(TRAINING.batch_size, steps), Rhythm(TRAINING)
+    clock, rhythm = parts.Clock(TRAINING.batch_size, steps), Rhythm(Interval.of(TRAINING))
     kept = Checkpoints.under(str(root / "kept"), Origin("overhead"))
     saver = Saver(model, kept, done, rhythm, Stop(), clock, Ledger.since_start())
 

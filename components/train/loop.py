@@ -8,7 +8,7 @@ from components.core.devices import Device
 from components.core.errors import StepError
 from components.train import failures, inputs, pulse
 from components.train.checkpoints import Checkpoints
-from components.train.intervals import Rhythm
+from components.train.intervals import Interval, Rhythm
 from components.train.parts import Account, Clock, Heart, Report
 from components.train.saver import Saver
 from components.train.saving import Progress
@@ -72,7 +72,7 @@ def fit(
     clock = Clock(settings.batch_size, steps)
     need = failures.need(model, settings.batch_size, device)
     with held() as stop, pulse.watching(settings.stall_seconds) as heart, ledger.marked(kept.note_spent):
-        saver = Saver(model, kept, done, Rhythm(settings), stop, clock, ledger)
+        saver = Saver(model, kept, done, Rhythm(Interval.of(settings)), stop, clock, ledger)
         # The saver comes last: it may end the epoch.
         parts = (clock, Report(settings, clock), Heart(heart), Account(ledger), saver)
         while done.epochs < settings.epochs and not (settings.patience and done.waited >= settings.patience):

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from components.profile import Kernel, Profile, Size, Traced
+from components.train.intervals import Interval
 from pipelines.hardware.planner.jobs import Job
 
 KERNELS = (
@@ -34,6 +35,7 @@ JOB = Job(
     examples=256_000,
     encoded=False,
     input_bytes=64 * 64 * 3,
+    checkpoints=Interval(seconds=60.0, share=0.02, preemptions=0.0),
 )
 
 

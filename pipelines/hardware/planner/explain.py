@@ -144,7 +144,7 @@ def _money(row: Row, answer: Line, assumed: Assumptions) -> tuple[Fact, ...]:
         Fact("cost", unknown if answer.cost is None else answer.cost, "USD", "price x time"),
         Fact("spot price", row.spot or unknown, "USD/h", source=where),
         Fact("interruptions", assumed.interruptions, "an hour on spot", source="an assumption"),
-        Fact("checkpoints", answer.checkpoint_seconds / 60, "min apart", "one after each epoch"),
+        Fact("checkpoints", answer.checkpoint_seconds / 60, "min apart", "training.checkpoint_*, an epoch at most"),
         Fact("best checkpoints", answer.best_checkpoint_seconds / 60, "min apart", "sqrt(2 d M)", "Young, 1974"),
         Fact("lost on spot", answer.lost_seconds / 60, "min", "expected: done twice, or starting again", "Daly, 2006"),
         Fact("time on spot", answer.spot_seconds / cost.HOUR, "h", "start + work + lost"),

@@ -9,6 +9,7 @@ from components.core.errors import StepError
 from components.core.rooms import load
 from components.data import DataSettings, Facts
 from components.profile import Profile
+from components.train.intervals import Interval
 from pipelines.experiment import Named
 from pipelines.hardware.planner import profiles
 
@@ -33,6 +34,7 @@ class Job:
         examples: in the training split.
         encoded: whether pictures are decoded in each epoch.
         input_bytes: of one example as the model takes it.
+        checkpoints: how far apart.
     """
 
     experiment: str
@@ -48,6 +50,7 @@ class Job:
     examples: int
     encoded: bool
     input_bytes: int
+    checkpoints: Interval
 
     @property
     def total_bytes(self) -> int:
@@ -117,6 +120,7 @@ def of(named: Named, *, examples: int | None = None, units: int | None = None, c
         examples=train,
         encoded=bool(facts and facts.encoded),
         input_bytes=math.prod(shape),
+        checkpoints=Interval.of(training),
     )
 
 

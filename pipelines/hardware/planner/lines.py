@@ -134,9 +134,9 @@ def line(job: Job, row: Row, assumed: Assumptions) -> Line:
     spread = CALIBRATED_SPREAD if measured else EFFICIENCIES[row.kind].spread
     holds = memory.needed(job, row, precision)
     write = (holds.variables + holds.slots) / cost.WRITE_RATE
-    interval = course.work / job.epochs  # the train step writes a checkpoint after each epoch
+    interval = job.checkpoints.expected(write, course.work / job.epochs)
     spot = cost.spot(course.work, course.start, interval, write, assumed.interruptions)
-    seconds = course.start + course.work + write * job.epochs
+    seconds = course.start + course.work + write * course.work / interval
     return Line(
         row=row.name,
         precision=precision,
