@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TextIO
 
 from components.core.plain import one_line
+from components.train import spent
 from pipelines.local.watch import StepProgress
 
 
@@ -120,6 +121,8 @@ def summary(values: dict[str, Any], where: str, stream: TextIO | None = None) ->
     console.print(table)
     for name, metric in headline(values["metrics"]).items():
         console.print(f"{shown(name):20} {metric}")
+    if spending := spent.told(values.get("training", {})):
+        console.print(f"\ntraining: {escape(spending)}")
     if values.get("accepted") is not None:
         verdict = "[green]ACCEPTED[/]" if values["accepted"] else "[red]REFUSED[/]: the champion stays"
         console.print(f"\nThe model is {verdict}")

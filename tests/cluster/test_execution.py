@@ -18,7 +18,9 @@ from execution import FALLBACK, Run, finished, path_to, terminated
 from node_agent import Agent
 from steps import CATALOG
 
+from components.core.errors import EXIT_CODES
 from pipelines import compiler
+from pipelines.cluster.kube import ended
 from pipelines.hardware.catalog.row import SPOT_LABEL
 from pipelines.hardware.catalog.shapes import GPU_LABEL, TPU_LABEL
 from pipelines.hardware.ladder import Rung
@@ -90,8 +92,10 @@ def test_a_step_without_the_accelerator_that_was_promised_fails_with_its_one_lin
     run.step("prepare")
     pod = run.step("train")
     assert pod["spec"]["nodeName"] == gke.node(L4)["metadata"]["name"]
-    assert pod["status"]["phase"] == "Failed" and terminated(pod)["exitCode"] == 1
-    assert terminated(pod)["message"].splitlines()[-1].startswith("error: 1 x nvidia.com/gpu was promised")
+    assert pod["status"]["phase"] == "Failed" and terminated(pod)["exitCode"] == EXIT_CODES["resources"]
+    told = ended.of("train", pod)
+    assert told and (told.step, told.kind) == ("train", "resources")
+    assert told.message.startswith("1 x nvidia.com/gpu was promised") and told.advice.startswith("check the image")
 
 
 # --- how a container ends --------------------------------------------------------------------------------------------

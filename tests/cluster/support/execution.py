@@ -15,7 +15,7 @@ from pipelines.hardware.placement import Variant
 from pipelines.targets import Target
 
 Json = dict[str, Any]
-# Nothing in our steps writes a termination message; their last line says what went wrong.
+# A step that cannot write its termination message still ends in the line that says what went wrong.
 FALLBACK = {"terminationMessagePolicy": "FallbackToLogsOnError"}
 FINISHED = {"Succeeded", "Failed"}
 PATIENCE_S = 180.0

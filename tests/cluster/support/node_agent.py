@@ -55,6 +55,7 @@ class Container:
         self.began, self.ended, self.error = _now(), "", ""
         self.process: subprocess.Popen[bytes] | None = None
         self.message_file.parent.mkdir(parents=True)
+        self.message_file.touch()  # as the kubelet does before it mounts it
         given = {item["name"]: item.get("value", "") for item in spec.get("env", ())}
         argv = [_expanded(word, given) for word in (*spec.get("command", ()), *spec.get("args", ()))]
         try:
@@ -65,12 +66,17 @@ class Container:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env={**IMAGE, "HOME": str(folder), "TMPDIR": str(folder), **given},
+                    env={**IMAGE, **self._places(), **given},
                     start_new_session=True,
                     preexec_fn=die_with_parent,
                 )
         except OSError as error:
             self.error = str(error)
+
+    def _places(self) -> dict[str, str]:
+        """What lies elsewhere than in a container, since its root is a folder here."""
+        here = {"HOME": self.folder, "TMPDIR": self.folder, "SUANLI_TERMINATION": self.message_file}
+        return {name: str(path) for name, path in here.items()}
 
     @property
     def log(self) -> Path:
