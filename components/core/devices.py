@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import StepError
-from components.core.errors import out_of_memory as out_of_memory
 
 BACKENDS = ("tensorflow", "jax", "torch")
 # What a Kubernetes resource name means here.

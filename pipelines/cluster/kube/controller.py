@@ -1,4 +1,7 @@
-"""Whether Argo's workflow controller retries a step whose spot node is taken away.
+"""Whether Argo's workflow controller retries a step whose node is taken away, or that says it was preempted.
+
+Argo takes the last words of a step's container for the message of its node, and OnTransientError retries what these
+name as a preemption (``components.core.failure``).
 
 Source: argo-workflows v4.0.5, workflow/controller/operator.go and docs/retries.md; kubeflow/pipelines at 2.17.0,
 manifests/kustomize/third-party/argo.
@@ -39,6 +42,7 @@ def retries(config: Mapping[str, Any]) -> Iterator[Finding]:
     named = f"retryPolicy {policy}" if policy else "no retryPolicy, so OnFailure"
     policy = policy or "OnFailure"
     if policy in GOOD:
-        yield Finding("ok", what, f"{named} in {NAME}: a preempted step is tried again")
+        more = ", and so is one with a fault of its own" if policy == "Always" else ""
+        yield Finding("ok", what, f"{named} in {NAME}: a preempted step is tried again{more}")
     else:
         yield Finding("warn", what, f"{named} in {NAME}: {LOST.get(policy, 'Argo knows no such policy')}", MEND)

@@ -127,22 +127,3 @@ def test_threads_cannot_change_once_tensorflow_runs() -> None:
     tf.constant(0) + 0  # starts it
     with pytest.raises(StepError, match=r"training\.threads"), devices.opened(backend="tensorflow", threads=97):
         pass
-
-
-@pytest.mark.parametrize(
-    ("error", "answer"),
-    [
-        (MemoryError(), True),
-        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 16 bytes"), True),
-        (RuntimeError("CUDA out of memory. Tried to allocate"), True),
-        (ValueError("shapes differ"), False),
-    ],
-)
-def test_memory_that_ran_out_is_recognized_in_every_backends_words(error: Exception, answer: bool) -> None:
-    assert devices.out_of_memory(error) is answer
-
-
-def test_tensorflows_own_memory_error_is_recognized() -> None:
-    import tensorflow as tf
-
-    assert devices.out_of_memory(tf.errors.ResourceExhaustedError(None, None, "no room"))

@@ -159,7 +159,7 @@ CHANGED: list[tuple[str, Callable[[FakeKubernetes], None], str, str, str]] = [
     ("warn", deny("list events in kubeflow"), "right to list events in kubeflow", "missing", "autoscaler"),
     ("warn", add(controller("OnError")), "retries", "spot node is shut down is not retried", "retry-on-preemption"),
     ("warn", add(controller("")), "retries", "no retryPolicy, so OnFailure", "retry-on-preemption"),
-    ("ok", add(controller("Always")), "retries", "a preempted step is tried again", ""),
+    ("ok", add(controller("Always")), "retries", "tried again, and so is one with a fault of its own", ""),
     ("warn", add(controller("Allways")), "retries", "Argo knows no such policy", "retry-on-preemption"),
     (
         *("warn", add(condition("gke-l4-0", {"unschedulable": True})), "nodes l4"),
