@@ -19,6 +19,7 @@ from pathlib import Path
 from components.core import storage
 from components.core.artifacts import Artifact
 from components.core.errors import BUG, EXIT_CODES, HOPELESS, StepError, out_of_memory, told
+from components.core.plain import visible
 
 FILE = "error.json"
 # Where Kubernetes takes a container's last words from, unless its pod says otherwise, and how many of them it keeps.
@@ -180,7 +181,7 @@ def _to_kubernetes(failure: Failure) -> None:
 
 def termination(failure: Failure) -> str:
     """The cause in as many bytes as Kubernetes keeps; words of Argo's pattern stand in it for a preemption alone."""
-    values = {name: value for name, value in failure.cause().items() if name != "traceback"}
+    values = {name: visible(value) for name, value in failure.cause().items() if name != "traceback"}
     if failure.kind != "preempted":
         values = {name: TRANSIENT.sub(_broken, value) for name, value in values.items()}
     kept = max(map(len, values.values()))
