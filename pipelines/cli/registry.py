@@ -37,7 +37,7 @@ def list_(model: AnyModel = "", target: Target = "", runs: Runs = None, as_json:
                 contents.model_name(version.registry),
                 version.id,
                 version.state,
-                "" if accuracy is None else f"{accuracy:.4f}",
+                f"{accuracy:.4f}" if isinstance(accuracy, int | float) else "",
                 _when(version),
                 version.entry.run if version.entry else "",
             )

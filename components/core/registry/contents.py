@@ -102,17 +102,20 @@ def _folders(registry: str) -> set[str]:
 
 def _version(registry: str, id_: str, champion: str, entry: Entry | None) -> Version:
     uri = versions.version_uri(registry, id_)
-    facts: dict[str, Any] = {}
-    whole = storage.whole(uri)
-    if whole:
-        try:
-            facts = json.loads(storage.read_text(storage.join(uri, versions.VERSION)))
-        except (OSError, ValueError):
-            whole = False
+    facts = _facts(uri) if storage.whole(uri) else {}
     if entry is None:
         return Version(registry, id_, "unpublished", None, facts)
     state: Literal["champion", "published"] = "champion" if id_ == champion else "published"
-    return Version(registry, id_, state if whole else "damaged", entry, facts)
+    return Version(registry, id_, state if facts else "damaged", entry, facts)
+
+
+def _facts(uri: str) -> dict[str, Any]:
+    """What ``version.json`` says; empty where it cannot be read."""
+    try:
+        facts = json.loads(storage.read_text(storage.join(uri, versions.VERSION)))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from components.core.errors import StepError
 CHAMPION = "champion.json"
 # It becomes part of a path and of a line on a terminal.
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+RUN = re.compile(r"[A-Za-z0-9_.-]{0,253}")
+TIME = re.compile(r"[0-9T:.Z+-]{0,40}")
 
 Id = Annotated[str, Field(pattern=rf"^{ID.pattern}$")]
 
@@ -41,8 +43,8 @@ class Entry(BaseModel):
     version: Id
     replaced: Id | Literal[""] = ""
     by: Literal["publish", "rollback", "hand"] = "publish"
-    run: str = ""
-    time: str = ""
+    run: Annotated[str, Field(pattern=rf"^{RUN.pattern}$")] = ""
+    time: Annotated[str, Field(pattern=rf"^{TIME.pattern}$")] = ""
 
 
 class _File(BaseModel):
@@ -138,7 +140,8 @@ def line(history: Sequence[Entry]) -> list[str]:
 
 
 def _run() -> str:
-    return Path(os.environ.get("SUANLI_RUN", "")).name or os.environ.get("KFP_POD_NAME", "")
+    name = Path(os.environ.get("SUANLI_RUN", "")).name or os.environ.get("KFP_POD_NAME", "")
+    return name if RUN.fullmatch(name) else ""
 
 
 @contextmanager

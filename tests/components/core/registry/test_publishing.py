@@ -79,7 +79,14 @@ def test_what_a_crash_left_of_a_version_is_replaced(model: str, tmp_path: Path) 
     assert champion and champion.version()["text"] == "two"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 3}', '{"version": ""}', '{"version": "../v1"}', "null"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "null", '{"version": 3}', '{"version": ""}', '{"version": "../v1"}'),
+        pytest.param("[" * 9999, id="deep"),
+        pytest.param('{"version": "v1", "history": [{"version": "v1", "run": "a\\nb"}]}', id="two lines"),
+    ],
+)
 def test_a_corrupt_champion_file_is_told_and_not_overwritten(text: str, model: str, tmp_path: Path) -> None:
     path = Path(model) / "champion.json"
     path.write_text(text)
