@@ -41,9 +41,11 @@ def outcome(code: int, record: dict[str, Any]) -> str:
     """What became of a run: published, refused by the gate, told to evaluate again; else its own words."""
     if code == 0 and record["status"] == "succeeded":
         return "published" if record["accepted"] else "refused"
-    told = record.get("cause", {}).get("message", "")
-    beaten = record["steps"]["export"].get("cause", {}).get("kind") == "conflict" and "evaluate again" in told
-    return "told" if code == 1 and beaten else f"{code} {record['status']} {told}"
+    cause = record.get("cause", {})
+    told = (
+        cause.get("kind") == "conflict" and cause["step"] == "export" and cause["advice"].startswith("evaluate again")
+    )
+    return "told" if code == 1 and told else f"{code} {record['status']} {cause}"
 
 
 @pytest.mark.slow
