@@ -17,6 +17,8 @@ from pipelines.local.folder import Run
 
 TAIL = 12
 FULL_BYTES = 2**20
+# What is said of the record alone, not of the failure.
+UNRECORDED = re.compile(r"^error: the failure could not be recorded")
 # How a shell and a container engine tell of an exit by signal: 128 and the signal's number.
 SIGNALLED = 128
 NOISE = re.compile(r"^\[KFP Executor .*\]: (Loading|Looking|Got executor_input|Wrote)|finished with status|^-+$")
@@ -71,11 +73,18 @@ def of(run: Run, started_last: str) -> Cause:
     log = _log(run, step)
     tail = _tail(run.folder / log)
     # A step that could not even write its record (a full disk) still says so.
-    if said := [line for line in tail.splitlines() if line.startswith("error: ")]:
+    if said := [line for line in tail.splitlines() if line.startswith("error: ") and not UNRECORDED.search(line)]:
         return Cause(step, "resources", said[-1].removeprefix("error: "), log=log)
-    if shutil.disk_usage(run.folder).free < FULL_BYTES:
-        return Cause(step, "resources", f"no space left for {run.root}", "free some, then resume", log=log)
+    if full := _full_disk(run, step):
+        return Cause(step, full.kind, full.message, full.advice, log=log)
     return Cause(step, BUG, "it ended without saying why; the end of its log:", details=tail, log=log)
+
+
+def _full_disk(run: Run, step: str) -> Failure | None:
+    """What a step that tells nothing would have told, if there was no space even for that."""
+    if shutil.disk_usage(run.folder).free >= FULL_BYTES:
+        return None
+    return Failure(step, "resources", f"no space left for {run.root}", "free some, then resume")
 
 
 def _log(run: Run, step: str) -> str:
@@ -109,7 +118,7 @@ def noted(run: Run, step: str, status: int, *, out_of_memory: bool | None) -> No
         record = {"step": step, "cached": False, "started": time.time()}
     if not status or "cause" in record:
         return
-    found = ended(step, status, out_of_memory)
+    found = (EXIT_CODES["resources"] == status and _full_disk(run, step)) or ended(step, status, out_of_memory)
     print(f"error: {found}" if abs(status) > SIGNALLED or status < 0 else f"exit status {status}")
     try:
         path.parent.mkdir(exist_ok=True)

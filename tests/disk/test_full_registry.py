@@ -1,10 +1,9 @@
 """Publishing and rolling back on a disk that has room for the first n pages of what they write, for every n."""
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from small_versions import written
 
 from components.core import registry
@@ -12,14 +11,6 @@ from components.core.registry import contents, publishing
 from tests.disk import small_disk
 
 PAGE = 4096
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[small_disk.Disk]:
-    if reason := small_disk.refusal(tmp_path / "try"):
-        pytest.skip(reason)
-    with small_disk.mounted(tmp_path / "disk", 1024) as mounted:
-        yield mounted
 
 
 def full_at_every_page(disk: small_disk.Disk, model: str, change: Callable[[], object], before: str) -> int:
