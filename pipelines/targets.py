@@ -93,10 +93,10 @@ def load(name: str, folder: Path) -> Target:
     path = folder / FILE
     example = f"write [{name}] with {', '.join(FIELDS)} into {FILE}"
     try:
-        tables = tomllib.loads(path.read_text())
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StepError(f"there is no {FILE} here, so no target {name!r}", advice=example, kind="settings") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StepError(f"{path}: {error}", advice=example, kind="settings") from None
     if name not in tables:
         raise StepError(f"unknown target {name!r}", advice=nearest(name, ["local", *tables]), kind="settings")

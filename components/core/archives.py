@@ -127,6 +127,7 @@ def _header(stream: "IO[bytes]") -> "tuple[tuple[int, ...], np.dtype[Any]]":
         raise ValueError(f"its format version {version} is unknown")
     try:
         shape, _, kind = read(stream)
-    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
+    # NumPy parses it as Python's text, by whose tokenizer and parser it fails in many ways.
+    except Exception as error:
         raise ValueError(f"its header cannot be read ({type(error).__name__})") from None
     return shape, kind

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from components.core.plain import visible
+from components.core.plain import one_line, visible
 from components.core.secrets import masked
 
 Kind = Literal["settings", "data", "resources", "memory", "conflict", "model", "preempted", "stalled"]
@@ -40,7 +40,7 @@ class StepError(Exception):
 
     def __init__(self, message: str, *, advice: str = "", kind: Kind = "data") -> None:
         # It is shown on terminals and kept in records, and may repeat a file's name, a setting or a server's answer.
-        self.message, self.advice = told(message), told(advice)
+        self.message, self.advice = one_line(told(message)), one_line(told(advice))
         super().__init__(self.message)
         self.kind = kind
 

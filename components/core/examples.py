@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 FILE = "examples.json"
+KINDS = {"directory": str, "fingerprint": str, "task": str, "source": str, "splits": dict, "info": dict}
 AGAIN = "prepare the data again (--no-cache)"
 READ_BYTES = 1 << 20
 # Files read side by side, and records held for shuffling, when a split does not fit into memory.
@@ -62,9 +63,20 @@ class Examples:
 
     @classmethod
     def read(cls, artifact: str | Path) -> "Examples":
-        """Read the artifact's folder."""
-        values = json.loads((Path(artifact) / FILE).read_text())
-        return cls(**values)
+        """Read the artifact's folder.
+
+        Raises:
+            StepError: its index is missing or not one that was written here.
+        """
+        path = Path(artifact) / FILE
+        try:
+            found = cls(**json.loads(path.read_text(encoding="utf-8")))
+            if all(isinstance(getattr(found, name), kind) for name, kind in KINDS.items()):
+                return found
+            fault = "a value of another kind"
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            fault = f"{type(error).__name__}: {error}"
+        raise StepError(f"{path} is no index of prepared data ({fault})", advice="prepare the data again")
 
     def write(self, artifact: str | Path) -> None:
         """Write the artifact's folder."""

@@ -59,7 +59,7 @@ class Verdict:
                 data=values["data"],
                 examples=values["examples"],
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise StepError(
                 f"{VERDICT} cannot be read ({type(error).__name__}: {error})", advice="evaluate again"
             ) from None

@@ -67,7 +67,7 @@ def opened(folder: Path, format: str = "", top: int = 0) -> Predictor:
     try:
         described = json.loads((folder / VERSION).read_text())
         task_name, info, evaluation = described["task"], described["info"], dict(described["evaluation"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StepError(
             f"{folder / VERSION} cannot be read ({type(error).__name__}: {error})", advice="export the model again"
         ) from None

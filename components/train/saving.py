@@ -116,6 +116,8 @@ def unpack(path: Path, model: "keras.Model", origin: Origin) -> tuple[Progress, 
         arrays = archives.arrays(path)
         state: dict[str, Any] = json.loads(arrays[STATE].tobytes())
         written, done = Origin(**state["origin"]), Progress(**state["progress"])
+        if not _possible(written, done) or state["best_weights"] not in {0, len(model.weights)}:
+            raise UnusableError("it tells of a state that no training has")
         _check(written, origin, state["layout"], _layout(variables))
         values = [arrays[f"variable-{i}"].reshape(variable.shape) for i, variable in enumerate(variables)]
         done.best_weights = [arrays[f"best-{i}"] for i in range(state["best_weights"])] or None
@@ -127,6 +129,23 @@ def unpack(path: Path, model: "keras.Model", origin: Origin) -> tuple[Progress, 
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     return done, written
+
+
+def _possible(written: Origin, done: Progress) -> bool:
+    """Whether what was read has the kinds of values that are written."""
+    counts = (written.seed, written.threads, done.epochs, done.step, done.best_epoch, done.waited)
+    return (
+        type(written.fingerprint) is str
+        and all(type(count) is int for count in counts)
+        and min(counts[2:]) >= 0
+        and type(done.best_loss) is float
+        and type(done.spent) is dict
+        and type(done.history) is dict
+        and all(
+            type(values) is list and len(values) == done.epochs and all(type(value) in {int, float} for value in values)
+            for values in done.history.values()
+        )
+    )
 
 
 def _check(written: Origin, origin: Origin, layout: list[str], own: list[str]) -> None:

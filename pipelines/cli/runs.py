@@ -1,9 +1,14 @@
 """``suanli runs``: what ran on this machine, and why it came out as it did."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 app = typer.Typer(help="Look at runs on this machine.", no_args_is_help=True)
 
@@ -13,7 +18,27 @@ MODEL: dict[bool | None, str] = {True: "accepted", False: "refused"}
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+def _readable(command: Callable[P, R]) -> Callable[P, R]:
+    """A command that tells of a record which is not as it was written, in place of the error that this leads to.
+
+    Raises:
+        StepError: something is missing or odd in a run's record.
+    """
+
+    @functools.wraps(command)
+    def readable(*arguments: P.args, **options: P.kwargs) -> R:
+        from components.core.errors import StepError
+
+        try:
+            return command(*arguments, **options)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise StepError(f"a run's record is damaged ({type(error).__name__}: {error})") from error
+
+    return readable
+
+
 @app.command("list")
+@_readable
 def list_(runs: Runs = None, as_json: AsJson = False) -> None:
     """List the runs, the newest last."""
     from pipelines.cli import output
@@ -39,6 +64,7 @@ def list_(runs: Runs = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+@_readable
 def show(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) -> None:
     """Show a run: its steps, metrics and decision, and where its page lies."""
     from components.core import plain
@@ -82,6 +108,7 @@ def _usd(value: float | None) -> str:
 
 
 @app.command()
+@_readable
 def compare(
     which: Annotated[list[str], typer.Argument(metavar="ID ID...", help="Two runs or more.")],
     runs: Runs = None,
@@ -112,6 +139,7 @@ def _number(value: Any) -> str:
 
 
 @app.command()
+@_readable
 def why(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) -> None:
     """Say for each step whether it ran or came from the cache, and which part of its key had changed."""
     from components.core import plain
@@ -152,6 +180,7 @@ def reproduce(which: Which = "latest", runs: Runs = None, as_json: AsJson = Fals
 
 
 @app.command()
+@_readable
 def prune(
     keep: Annotated[int, typer.Option(min=0, help="How many of the newest runs to keep.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,

@@ -17,6 +17,16 @@ from components.core.files import write_atomically
 from components.core.rooms import nearest
 
 FILE = "run.json"
+# What a reader relies on, of what may be in it.
+KINDS = {
+    "status": str,
+    "id": str,
+    "experiment": str,
+    "description": str,
+    "parameters": dict,
+    "steps": dict,
+    "metrics": dict,
+}
 LATEST = "latest"
 # Shared by every run below the same root, and pruned together with them.
 STORE, CHECKPOINTS, REGISTRY = ".store", ".checkpoints", "registry"
@@ -60,8 +70,10 @@ class Run:
     def read(self) -> dict[str, Any]:
         """The record, ``run.json``; a run that says it is running and has no process any more is interrupted."""
         try:
-            values: dict[str, Any] = json.loads((self.folder / FILE).read_text())
-        except (OSError, ValueError) as error:
+            values: dict[str, Any] = json.loads((self.folder / FILE).read_text(encoding="utf-8"))
+            if "status" not in values or not all(type(values[name]) is KINDS[name] for name in KINDS.keys() & values):
+                raise ValueError(f"its {FILE} is not one that was written here")
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise StepError(f"run {self.id} cannot be read: {error}") from None
         # A run on a cluster has no process here.
         if values["status"] == "running" and "cluster" not in values and not self.alive():

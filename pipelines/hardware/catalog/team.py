@@ -66,7 +66,7 @@ def _row(path: Path, catalog: Mapping[str, Row], name: str, table: Any) -> Row:
 def _values(where: str, catalog: Mapping[str, Row], name: str, table: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a row: those of the row that it starts from, of the machine that it names, and its own."""
     start = table.get(LIKE, name)
-    if start not in catalog and LIKE in table:
+    if LIKE in table and not (isinstance(start, str) and start in catalog):
         raise StepError(f"{where} like: no accelerator {start!r}", advice=nearest(str(start), catalog), kind="settings")
     base = catalog.get(start)
     values: dict[str, Any] = base.model_dump() if base else {}
@@ -83,7 +83,7 @@ def _values(where: str, catalog: Mapping[str, Row], name: str, table: Mapping[st
 
 def _machine(where: str, base: Row | None, machine_type: Any) -> dict[str, Any]:
     """Size and price of the machine type that a pool has."""
-    if machine_type not in MACHINES:
+    if not isinstance(machine_type, str) or machine_type not in MACHINES:
         raise StepError(
             f"{where} {MACHINE}: {machine_type!r} is not known here",
             advice="give machine_types, vcpus and memory_gib, and its prices",
