@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from components.core import progress, sources
+from components.core import progress, sources, storage
 from components.core.artifacts import Artifact
 from components.core.config import NOT_IN_RESULT
 from components.core.files import digest_of
@@ -90,7 +90,7 @@ def taken(
     entry = cache / entry_name(key)
     notes["entry"] = entry.name
     with _locked(cache / f"{entry.name}.lock", key["step"]):
-        kept = _read_entry(entry)
+        kept = _usable(entry)
         if kept is not None and not _expired(kept):
             for output, artifact in outputs.items():
                 _copy(entry / "outputs" / output, Path(artifact.path))
@@ -109,13 +109,19 @@ def entry_name(key: Mapping[str, Any]) -> str:
 
 
 def _read_entry(entry: Path) -> dict[str, Any] | None:
-    """A kept result, unless what it points to is gone."""
+    """A kept result, whether or not what it points to is still there."""
     try:
         kept: dict[str, Any] = json.loads((entry / "entry.json").read_text())
     except (OSError, ValueError):
         return None
-    places = [Path(values["directory"]) for values in kept["metadata"].values() if "directory" in values]
-    return kept if all(place.is_dir() for place in places if "://" not in str(place)) else None
+    return kept
+
+
+def _usable(entry: Path) -> dict[str, Any] | None:
+    """A kept result, unless a folder that it points to, here or in Cloud Storage, is gone."""
+    kept = _read_entry(entry)
+    places = [str(values["directory"]) for values in kept["metadata"].values() if "directory" in values] if kept else []
+    return kept if all(storage.exists(storage.join(place, storage.MANIFEST)) for place in places) else None
 
 
 def _expired(kept: Mapping[str, Any]) -> bool:

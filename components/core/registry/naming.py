@@ -72,17 +72,23 @@ class Named:
         """The champion's id; empty for none."""
         return self.history[-1].version if self.history else ""
 
+    @property
+    def met(self) -> str:
+        """The champion's id that this run is judged against: the present one, unless this very run published it.
+
+        A run that was killed between publishing and noting so is resumed. It must not be judged against itself.
+        """
+        ours = _run()
+        for entry in reversed(self.history):
+            if not ours or (entry.run, entry.by) != (ours, "publish"):
+                return entry.version
+        return self.history[0].replaced if self.history else ""
+
 
 def state(registry: str, **_: object) -> str:
-    """The id of the champion that a model is compared with, "" for none: what a step's result depends on when it reads
-    the registry.
-
-    A run that published and was interrupted before it could say so is judged, when it is resumed, against the champion
-    that it met first, and not against itself.
-    """
-    named = read(registry)
-    newest = named.history[-1] if named.history else None
-    return newest.replaced if newest and newest.by == "publish" and newest.run == _run() != "" else named.version
+    """The champion's id that this run is judged against, "" for none: what the result of a step that reads the
+    registry depends on."""
+    return read(registry).met
 
 
 def read(registry: str) -> Named:

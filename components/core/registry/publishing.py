@@ -27,17 +27,17 @@ def publish(registry: str, folder: Path, version: str, expected: str) -> None:
     with naming.exclusively(registry):
         before = naming.read(registry)
         if before.version != version:
-            _check(before.version, expected, *SINCE_EVALUATED)
+            _check(before.met, expected, *SINCE_EVALUATED)
         versions.put(registry, folder, version)
         if before.version == version:
             return  # published by a run that was interrupted after it, or by an equal one
         try:
             naming.change(registry, before, version, "publish")
         except StepError:
-            present = naming.read(registry).version
-            if present == version:
+            present = naming.read(registry)
+            if present.version == version:
                 return  # an equal run was faster
-            _check(present, expected, *SINCE_EVALUATED)
+            _check(present.met, expected, *SINCE_EVALUATED)
             raise
 
 

@@ -43,7 +43,7 @@ def version_uri(registry: str, version: str) -> str:
 
 
 def champion(registry: str) -> Champion | None:
-    """The champion that a model is compared with (``state``) with its files, or None where there is none yet.
+    """The champion that this run is judged against, with its files, or None where nothing had been published.
 
     Raises:
         StepError: ``champion.json`` is corrupt, or names a version that is not whole.

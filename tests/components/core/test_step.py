@@ -5,13 +5,15 @@ import shutil
 import signal
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+import storage_emulator
 from places import Place
 
-from components.core import cache, sources, step
+from components.core import cache, sources, step, storage
 from components.core.errors import StepError
 
 CALLS: list[dict[str, Any]] = []
@@ -38,7 +40,8 @@ def logic(*, data: dict[str, Any], out: Place, source: Place | None = None, **pl
     (Path(out.path) / "file").write_text(f"{len(CALLS)}")
     out.metadata["count"] = len(CALLS)
     if directory := data.get("directory"):
-        Path(directory).mkdir(exist_ok=True)
+        if not storage.whole(directory):
+            storage.upload(Path(out.path), directory)
         out.metadata["directory"] = directory
     return True
 
@@ -155,14 +158,21 @@ def test_an_edited_source_file_is_named(machine: Path, monkeypatch: pytest.Monke
     assert record(machine, "two")["changed"] == ["code components/data/digits.py"]
 
 
-def test_a_result_that_points_to_a_removed_folder_is_computed_anew(machine: Path) -> None:
-    store = machine / "store"
-    run(machine, "one", directory=str(store))
-    run(machine, "two", directory=str(store))
-    assert len(CALLS) == 1
-    store.rmdir()
-    run(machine, "three", directory=str(store))
-    assert len(CALLS) == 2
+@pytest.mark.parametrize("where", ["here", "gs"])
+def test_a_result_that_points_to_a_removed_folder_is_computed_anew(
+    where: str, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with storage_emulator.running() if where == "gs" else nullcontext() as emulator:
+        store = str(machine / "store")
+        if emulator:
+            monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
+            store = f"{emulator.create_bucket('kept-results')}/store"
+        run(machine, "one", directory=store)
+        run(machine, "two", directory=store)
+        assert len(CALLS) == 1
+        storage.remove(store)
+        run(machine, "three", directory=store)
+        assert len(CALLS) == 2
 
 
 def test_a_result_expires_with_the_data_s_own_age(machine: Path) -> None:

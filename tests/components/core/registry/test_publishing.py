@@ -146,6 +146,30 @@ def test_what_an_equal_run_published_already_is_no_conflict(model: str, tmp_path
     assert texts(model) == ["one"]
 
 
+def test_a_resumed_run_is_judged_against_the_champion_that_it_met_and_never_against_itself(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUANLI_RUN", "/runs/ours")
+    registry.publish(model, version(tmp_path / "two", "two"), "v2", "v1")
+    champion = registry.champion(model)
+    assert champion and champion.id == registry.state(model) == "v1"
+    registry.publish(model, version(tmp_path / "again", "two"), "v2", "v1")
+    # Its code was changed before it was resumed: it makes another version of the same decision.
+    registry.publish(model, version(tmp_path / "three", "three"), "v3", "v1")
+    assert naming.read(model).version == "v3" and registry.state(model) == "v1"
+    monkeypatch.setenv("SUANLI_RUN", "/runs/theirs")
+    assert registry.state(model) == "v3"
+    with pytest.raises(StepError, match="the champion changed from v1 to v3"):
+        registry.publish(model, version(tmp_path / "four", "four"), "v4", "v1")
+
+
+def test_the_first_run_of_a_registry_met_no_champion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUANLI_RUN", "/runs/ours")
+    uri = str(tmp_path / "model")
+    registry.publish(uri, version(tmp_path / "one", "one"), "v1", "")
+    assert registry.state(uri) == "" and registry.champion(uri) is None
+
+
 def test_an_equal_version_with_other_timings_is_taken_as_it_is(model: str, tmp_path: Path) -> None:
     registry.publish(model, version(tmp_path / "two", "two"), "v2", "v1")
     registry.publish(model, version(tmp_path / "again", "one", measured=7), "v1", "v2")
