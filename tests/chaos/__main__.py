@@ -65,7 +65,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--stages", nargs="+", choices=STAGES, default=list(STAGES), help="where; everywhere without it"
     )
-    parser.add_argument("--experiment", choices=SETTINGS, default="fashion_mnist")
+    parser.add_argument("--experiment", choices=SETTINGS, default="digits")
     parser.add_argument("--storage", choices=("local", "gs"), default="local")
     parser.add_argument("--faults", action="store_true", help="break the killed runs' connections to gs://")
     parser.add_argument("--keep", action="store_true", help="keep the folders")
@@ -120,6 +120,7 @@ def _summary(made: list[Struck], campaign: Campaign, faults: dict[str, int], sec
         ),
         *(", ".join(f"{name} {count}" for name, count in counter.items()) for counter in counted),
         *([f"network: {', '.join(f'{name} {count}' for name, count in faults.items())}"] if faults else []),
+        f"the slowest run ended {max(struck.seconds for struck in made):.1f} s after its kill",
         f"versions: {', '.join(f'{version} (model {seen})' for version, seen in campaign.versions.items())}",
         "every run ended as the undisturbed one did: weights, metrics, verdict, data and registry are identical",
     ]

@@ -16,9 +16,9 @@ from tests.chaos.plan import Kill, Learned
 from tests.chaos.watching import Changes, Watched
 
 ROOT = Path(__file__).resolve().parents[2]
-# train finishes a batch and writes a checkpoint after a SIGTERM; it is given 10 s.
-AFTER_KILL_S = 30.0
-WHOLE_RUN_S = 600.0
+# How long a run may take to end after a kill, however busy the machine is: make figures measures what train needs.
+AFTER_KILL_S = 120.0
+WHOLE_RUN_S = 900.0
 
 
 class BrokenPromiseError(Exception):
