@@ -52,12 +52,14 @@ def compile_experiment(
     from pipelines.training import build
 
     values = {**parameters(named, target, tag or image_tag), "freshness": freshness}
+    if variant is None:
+        variant = Variant(bucket=target.bucket, bucket_claim=target.bucket_claim) if target else Variant()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # Every kfp 2.17 compile warns that a module of its own is deprecated.
         warnings.filterwarnings("ignore", category=FutureWarning)
         path = Path(folder) / "pipeline.yaml"
         Compiler().compile(
-            build(variant or Variant()), str(path), pipeline_name=pipeline_name(named.name), pipeline_parameters=values
+            build(variant), str(path), pipeline_name=pipeline_name(named.name), pipeline_parameters=values
         )
         return stable(path.read_text())
 

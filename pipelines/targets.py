@@ -32,6 +32,8 @@ class Target(BaseModel):
         service_account: the service account of the runs' pods; empty for the server's own choice.
         pipeline_root: where Kubeflow keeps artifacts; empty for the server's own choice.
         queue: Kueue's local queue for train; empty for none.
+        bucket_claim: the claim that mounts the data root's bucket (manifests/components/gcs-fuse), so that data which
+            stay there are read as files; empty for none.
         autopilot: whether the cluster is GKE Autopilot.
         step_node_selector: labels of the nodes for the steps without an accelerator.
         step_cpu: CPUs that each of these steps asks for.
@@ -50,6 +52,7 @@ class Target(BaseModel):
     service_account: str = ""
     pipeline_root: str = ""
     queue: str = ""
+    bucket_claim: Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$")] = ""
     autopilot: bool = False
     step_node_selector: dict[str, str] = {}
     step_cpu: Annotated[str, Field(pattern=QUANTITY.pattern)] = "1"
@@ -67,9 +70,16 @@ class Target(BaseModel):
             place = getattr(self, field)
             if not place.startswith(("/", "gs://")):
                 raise ValueError(f"{field} must be gs:// or an absolute path, not {place!r}")
+        if self.bucket_claim and not self.data_root.startswith("gs://"):
+            raise ValueError(f"bucket_claim mounts the bucket of data_root, which is {self.data_root!r}")
         if self.pipeline_root and not self.pipeline_root.startswith(ROOTS):
             raise ValueError(f"pipeline_root must begin with {' or '.join(ROOTS)}, not {self.pipeline_root!r}")
         return self
+
+    @property
+    def bucket(self) -> str:
+        """The data root's bucket, where a claim mounts it; empty otherwise."""
+        return self.data_root.removeprefix("gs://").partition("/")[0] if self.bucket_claim else ""
 
 
 def local(runs: Path) -> Target:

@@ -3,7 +3,7 @@
 from kfp import dsl
 
 from pipelines import steps
-from pipelines.hardware.placement import Variant, on_accelerator, on_cpu
+from pipelines.hardware.placement import Variant, on_accelerator, on_cpu, with_bucket
 
 
 def build(variant: Variant):
@@ -86,13 +86,14 @@ def build(variant: Variant):
             train_memory,
             variant,
         )
+        with_bucket(fitted, variant)
         trained = fitted.outputs["trained"]
         judged = light(
             steps.evaluate(examples=examples, trained=trained, evaluation=evaluation, registry=registry),
             evaluate_image,
         )
         # Both read the registry, which other runs change: what they decided once says nothing about today.
-        judged.set_caching_options(False)
+        with_bucket(judged, variant).set_caching_options(False)
         with dsl.If(judged.outputs["Output"] == True, name="accepted"):  # noqa: E712  # a condition for KFP to compile
             published = light(
                 steps.export(
@@ -104,6 +105,6 @@ def build(variant: Variant):
                 ),
                 export_image,
             )
-            published.set_caching_options(False)
+            with_bucket(published, variant).set_caching_options(False)
 
     return training

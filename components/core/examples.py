@@ -2,12 +2,14 @@
 
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.core import storage
+from components.core import storage, streaming
 from components.core.errors import StepError
 from components.core.rooms import load
 
@@ -52,6 +54,7 @@ class Examples:
         splits: split name -> number of examples.
         info: what the task needs to know, such as ``classes`` (names, in the order of the labels) and
             ``image_shape`` (height, width, channels); ``encoding`` is ``raw`` or ``encoded`` (JPEG or PNG bytes).
+        stream: whether record files in Cloud Storage stay there: ``auto`` goes by the free disk (``streaming.wanted``).
     """
 
     directory: str
@@ -60,6 +63,7 @@ class Examples:
     source: str
     splits: dict[str, int]
     info: dict[str, Any]
+    stream: streaming.When = "auto"
 
     @classmethod
     def read(cls, artifact: str | Path) -> "Examples":
@@ -116,46 +120,80 @@ class Examples:
 
         self.require(split)
         task = load("tasks", self.task)
-        files = self.files(split)
-        if shuffle_seed is None:
-            records = tf.data.TFRecordDataset(files, buffer_size=READ_BYTES)
-        else:
-            names = tf.data.Dataset.from_tensor_slices(files).shuffle(len(files), seed=shuffle_seed)
-            records = names.interleave(
-                lambda name: tf.data.TFRecordDataset(name, buffer_size=READ_BYTES), cycle_length=INTERLEAVED
-            ).shuffle(self._window(split, files), seed=shuffle_seed)
+        records = self._records(split, shuffle_seed)
         batches = records.batch(batch_size, drop_remainder=drop_remainder).skip(skip)
         return batches.map(
             lambda batch: task.parse(batch, self.info), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         ).prefetch(tf.data.AUTOTUNE)
 
-    def _window(self, split: str, files: list[str]) -> int:
-        """How many records to hold for shuffling: fewer where they are large."""
-        record_bytes = sum(Path(file).stat().st_size for file in files) / self.splits[split]
-        return max(1, min(WINDOW, int(WINDOW_BYTES / record_bytes)))
+    def _records(self, split: str, shuffle_seed: int | None) -> "tf.data.Dataset":
+        """The serialized examples of a split; the same in the same order, whether copied, mounted or streamed."""
+        import tensorflow as tf
 
-    def files(self, split: str) -> list[str]:
-        """The record files of a split, local, in order; those in Cloud Storage are copied here, once a process.
+        sizes = self._sizes(split)
+        streamed = self._stays(sizes) and not storage.mounted(self.directory)
+        names = tf.data.Dataset.from_tensor_slices(list(sizes) if streamed else self.files(split))
+        if shuffle_seed is not None:
+            names = names.shuffle(len(sizes), seed=shuffle_seed)
+        if streamed:
+            order = [name.decode() for name in names.as_numpy_iterator()]
+            names = streaming.paths(self.directory, storage.manifest(self.directory), order)
+
+        def read(file: "tf.Tensor") -> "tf.data.Dataset":
+            if streamed:
+                return streaming.records(file, READ_BYTES)
+            return tf.data.TFRecordDataset(file, buffer_size=READ_BYTES)
+
+        if shuffle_seed is None:
+            return names.flat_map(read)
+        return names.interleave(read, cycle_length=INTERLEAVED).shuffle(self._window(split, sizes), seed=shuffle_seed)
+
+    def _window(self, split: str, sizes: dict[str, int]) -> int:
+        """How many records to hold for shuffling: fewer where they are large."""
+        return max(1, min(WINDOW, int(WINDOW_BYTES * self.splits[split] / sum(sizes.values()))))
+
+    def _stays(self, sizes: dict[str, int]) -> bool:
+        return storage.is_remote(self.directory) and streaming.wanted(self.stream, sum(sizes.values()))
+
+    def _sizes(self, split: str) -> dict[str, int]:
+        """The record files of a split, in order, and their bytes.
 
         Raises:
-            StepError: some of them are gone.
+            StepError: there are none, or their folder is not whole.
         """
-        try:
-            return self._files(split)
-        except storage.Damaged as damage:
-            raise storage.Damaged(damage.message, advice=AGAIN) from None
-        except FileNotFoundError:
-            raise StepError(f"{self.directory} lacks record files for {split}", advice=AGAIN) from None
+        with _prepare_again(self.directory, split):
+            files = storage.manifest(self.directory).files
+            sizes = {name: files[name].size for name in sorted(files) if f"-{split}.tfrecord-" in name}
+            if not sizes:
+                raise FileNotFoundError(split)
+            return sizes
 
-    def _files(self, split: str) -> list[str]:
-        names = sorted(name for name in storage.manifest(self.directory).files if f"-{split}.tfrecord-" in name)
-        if not names:
-            raise FileNotFoundError(split)
-        if storage.is_remote(self.directory):
-            return [str(_copied(self.directory) / name) for name in _fetched(self.directory, tuple(names))]
-        # Their bytes are checked when they are read: each record has a checksum of its own.
-        storage.require(self.directory, names)
-        return [str(Path(self.directory) / name) for name in names]
+    def files(self, split: str) -> list[str]:
+        """The record files of a split, in order, as local paths; those in Cloud Storage are copied here, once a
+        process, or read where their bucket is mounted if they are to stay there.
+
+        Raises:
+            StepError: some of them are gone or damaged.
+        """
+        sizes = self._sizes(split)
+        with _prepare_again(self.directory, split):
+            mount = storage.mounted(self.directory) if self._stays(sizes) else ""
+            if storage.is_remote(self.directory) and not mount:
+                return [str(_copied(self.directory) / name) for name in _fetched(self.directory, tuple(sizes))]
+            # Their bytes are checked when they are read: each record has a checksum of its own.
+            storage.require(mount or self.directory, sizes)
+            return [str(Path(mount or self.directory) / name) for name in sizes]
+
+
+@contextmanager
+def _prepare_again(directory: str, split: str) -> Iterator[None]:
+    """What to do about prepared data that are not there as they were written."""
+    try:
+        yield
+    except storage.Damaged as damage:
+        raise storage.Damaged(damage.message, advice=AGAIN) from None
+    except FileNotFoundError:
+        raise StepError(f"{directory} lacks record files for {split}", advice=AGAIN) from None
 
 
 @cache

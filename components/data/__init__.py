@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 from components.core.config import Count, Fraction, Positive, Section
 from components.core.errors import StepError
 from components.core.rooms import load
+from components.core.streaming import When
 
 # One example as a source gives it: the task's features without ``key`` and the recorded attributes, such as ``image``
 # (a uint8 array, or the bytes of a JPEG or PNG file) and ``label``; ``name`` says where it came from, for messages.
@@ -66,6 +67,8 @@ class DataSettings(Section):
         limit: at most so many examples of each of the source's splits; 0 takes all.
         quarantine: how many bad examples may be set aside and listed before the step fails.
         shard_megabytes: the size aimed at for one record file.
+        stream: whether the steps read prepared data in Cloud Storage from there: ``never`` copies them, ``always``
+            reads a few files at a time, or a mounted bucket, ``auto`` does where they take over half of the free disk.
         version: the declared version of data that lie outside (a query, a folder that others write); a new one
             prepares anew. Empty: the source's own.
         max_age: how long prepared data may be used again, such as ``12h`` or ``7d``; empty means for ever.
@@ -77,6 +80,7 @@ class DataSettings(Section):
     limit: Count = 0
     quarantine: Count = 0
     shard_megabytes: Positive = 100
+    stream: When = "auto"
     version: str = ""
     max_age: Annotated[str, Field(pattern=r"^([1-9][0-9]*[mhdw])?$")] = ""
 

@@ -48,7 +48,7 @@ def prepare(data: dict[str, Any], data_root: str, freshness: str, examples: Arti
         directory = _publish(folder, data_root, filled.fingerprint)
     counts = {split.name: sum(split.counts) for split in filled.splits}
     info = {**source.info, "licence": source.licence, "text": text}
-    index = Examples(directory, filled.fingerprint, settings.task, settings.name, counts, info)
+    index = Examples(directory, filled.fingerprint, settings.task, settings.name, counts, info, settings.stream)
     index.write(examples.path)
     examples.metadata.update(
         directory=directory,

@@ -122,11 +122,14 @@ def gathered(
         timeout=timeout,
         queue=queue or (where.queue if where else ""),
         fresh=fresh,
+        where=where,
     )
     return Asked(named, changed, where, ladder.one_pod(rungs), variant, compute_class)
 
 
-def _variant(*, shared_memory: str, retries: int, timeout: int, queue: str, fresh: bool) -> "Variant":
+def _variant(
+    *, shared_memory: str, retries: int, timeout: int, queue: str, fresh: bool, where: "Target | None"
+) -> "Variant":
     import re
 
     from components.core.errors import StepError
@@ -135,7 +138,15 @@ def _variant(*, shared_memory: str, retries: int, timeout: int, queue: str, fres
 
     if shared_memory and not re.match(QUANTITY, shared_memory):
         raise StepError(f"--shared-memory {shared_memory}: no quantity", advice="for example 16Gi", kind="settings")
-    return Variant(shared_memory=shared_memory, retries=retries, timeout=timeout, queue=queue, fresh=fresh)
+    return Variant(
+        shared_memory=shared_memory,
+        retries=retries,
+        timeout=timeout,
+        queue=queue,
+        fresh=fresh,
+        bucket=where.bucket if where else "",
+        bucket_claim=where.bucket_claim if where else "",
+    )
 
 
 def _checked_names(**given: str) -> None:

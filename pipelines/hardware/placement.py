@@ -6,6 +6,7 @@ from typing import Any
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
+from components.core.storage import MOUNTS
 from pipelines.hardware.catalog.shapes import GPU_LABEL, TPU_LABEL
 from pipelines.hardware.pods import QUEUE_LABEL
 
@@ -31,6 +32,8 @@ class Variant:
         retries: how often train's pod is started again after a preemption; the other steps' at most ``RETRIES`` times.
         timeout: seconds after which train's pod is ended; 0 for never.
         queue: Kueue's local queue that train's pod waits in; empty for none.
+        bucket: a bucket that the steps which read data see as a folder below ``storage.MOUNTS``; empty for none.
+        bucket_claim: the claim by which it is mounted.
         fresh: whether prepare looks at its source each time instead of taking a cached result.
     """
 
@@ -38,6 +41,8 @@ class Variant:
     retries: int = RETRIES
     timeout: int = 0
     queue: str = ""
+    bucket: str = ""
+    bucket_claim: str = ""
     fresh: bool = False
 
 
@@ -86,6 +91,18 @@ def on_accelerator(
         task, "shared-memory", "/dev/shm", medium="Memory", size_limit=variant.shared_memory or None
     )
     return _constants(_confined(task), variant)
+
+
+def with_bucket(task: PipelineTask, variant: Variant) -> PipelineTask:
+    """A step that finds the bucket's files in a folder, where the variant names a claim of it.
+
+    GKE adds the sidecar that mounts it to pods with this annotation
+    (https://cloud.google.com/kubernetes-engine/docs/how-to/cloud-storage-fuse-csi-driver-pv).
+    """
+    if variant.bucket_claim:
+        kubernetes.mount_pvc(task, variant.bucket_claim, f"{MOUNTS}/{variant.bucket}")
+        kubernetes.add_pod_annotation(task, "gke-gcsfuse/volumes", "true")
+    return task
 
 
 def _sized(task: PipelineTask, cpu: Any, memory: Any) -> PipelineTask:

@@ -308,6 +308,27 @@ def test_the_retry_component_changes_the_policy_in_kubeflows_own_kustomization(t
     assert defaults["templateDefaults"]["retryStrategy"] == {"limit": "2", "retryPolicy": "OnTransientError"}
 
 
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_buckets_claim_is_bound_to_a_volume_of_the_settings_bucket_that_nobody_writes(
+    name: str, tmp_path: Path
+) -> None:
+    component = f"{'../' * len(tmp_path.parts[1:])}{(ROOT / 'components/gcs-fuse').relative_to('/')}"
+    settings = ROOT / "overlays" / name / "settings.yaml"
+    (tmp_path / "settings.yaml").write_text(settings.read_text())
+    kustomization = {"resources": ["settings.yaml"], "namespace": "team", "components": [component]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    found = {each["kind"]: each for each in objects(tmp_path)}
+    volume, claim = found["PersistentVolume"], found["PersistentVolumeClaim"]
+    for each in (volume, claim):
+        check(each)
+    root = yaml.safe_load(settings.read_text())["data"]["pipelineRoot"]
+    assert root.startswith(f"gs://{volume['spec']['csi']['volumeHandle']}/")
+    assert volume["spec"]["csi"]["readOnly"] and "ro" in volume["spec"]["mountOptions"]
+    assert claim["spec"]["volumeName"] == volume["metadata"]["name"] and claim["metadata"]["namespace"] == "team"
+    assert volume["spec"]["storageClassName"] == claim["spec"]["storageClassName"] == ""
+    assert "namespace" not in volume["metadata"]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_is_one_object_named_by_its_kind(path: Path) -> None:
     text = path.read_text()
@@ -331,6 +352,6 @@ def test_every_component_is_used_or_explained() -> None:
         for component in yaml.safe_load((ROOT / "overlays" / name / "kustomization.yaml").read_text())["components"]
     }
     there = {path.name for path in (ROOT / "components").iterdir()}
-    assert there - used == {"retry-on-preemption"}
+    assert there - used == {"retry-on-preemption", "gcs-fuse"}
     readme = (ROOT / "README.md").read_text()
     assert all(f"`{name}`" in readme for name in there)

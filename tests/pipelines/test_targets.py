@@ -28,6 +28,11 @@ def test_a_target_is_read(tmp_path: Path) -> None:
         (GOOD + 'registri = "x"', "has an unknown key registri; did you mean registry?"),
         (GOOD.replace("image_prefix", "# image_prefix"), "lacks image_prefix"),
         (GOOD.replace("gs://team/data", "data"), "data_root must be gs:// or an absolute path, not 'data'"),
+        (GOOD + 'bucket_claim = "Data"', "bucket_claim"),
+        (
+            GOOD.replace("gs://team/data", "/data") + 'bucket_claim = "suanli-data"',
+            "bucket_claim mounts the bucket of data_root, which is '/data'",
+        ),
         ("gke = 3", "is no table"),
     ],
 )

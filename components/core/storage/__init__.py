@@ -12,20 +12,23 @@ from types import ModuleType
 
 from components.core.storage import cloud, local
 from components.core.storage.manifest import MANIFEST, Damaged, Manifest, refuse
-from components.core.storage.places import REMOTE, is_remote, join
+from components.core.storage.places import MOUNTS, REMOTE, is_remote, join, mounted
 
 __all__ = [
     "MANIFEST",
+    "MOUNTS",
     "REMOTE",
     "Damaged",
     "Manifest",
     "copy_of",
     "download",
     "exists",
+    "fetch",
     "is_remote",
     "join",
     "listing",
     "manifest",
+    "mounted",
     "read_text",
     "read_versioned",
     "remove",
@@ -162,7 +165,7 @@ def download(uri: str, folder: Path, names: list[str] | None = None) -> Path:
         Damaged: the folder is not whole, or a file differs from the manifest.
     """
     written = manifest(uri)
-    return _copied(uri, folder, written if names is None else written.only(names, uri))
+    return fetch(uri, folder, written if names is None else written.only(names, uri))
 
 
 def copy_of(uri: str, folder: Path, names: list[str] | None = None) -> Path:
@@ -178,10 +181,15 @@ def copy_of(uri: str, folder: Path, names: list[str] | None = None) -> Path:
     there = Manifest(_side(uri).found(uri))
     if not there.files:
         raise FileNotFoundError(uri)
-    return _copied(uri, folder, there if names is None else there.only(names, uri))
+    return fetch(uri, folder, there if names is None else there.only(names, uri))
 
 
-def _copied(uri: str, folder: Path, wanted: Manifest) -> Path:
+def fetch(uri: str, folder: Path, wanted: Manifest) -> Path:
+    """Copy files of a folder, by a manifest that was read before, below a local folder, which is returned.
+
+    Raises:
+        Damaged: a file is missing, or differs from the manifest.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=".incoming-", dir=folder))
     try:

@@ -47,7 +47,7 @@ def test_a_seed_decides_the_order(prepared: Examples) -> None:
 
 
 def test_a_window_holds_fewer_records_where_they_are_large(prepared: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = prepared.files("train")
+    files = prepared._sizes("train")
     assert prepared._window("train", files) == reading.WINDOW
     monkeypatch.setattr(reading, "WINDOW_BYTES", 1000)
     assert 5 <= prepared._window("train", files) <= 12

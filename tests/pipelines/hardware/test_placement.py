@@ -148,6 +148,18 @@ def test_without_retries_no_step_has_a_policy() -> None:
     assert not any(policies(Variant(retries=0)).values())
 
 
+def test_steps_that_read_data_see_a_bucket_that_a_claim_mounts_and_prepare_does_not() -> None:
+    text = compiled(Variant(bucket="team-data", bucket_claim="suanli-data"))
+    executors = list(yaml.safe_load_all(text))[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    mounted = {name: body for name, body in executors.items() if "pvcMount" in body}
+    assert set(mounted) == {"exec-train", "exec-evaluate", "exec-export"}
+    for body in mounted.values():
+        (mount,) = body["pvcMount"]
+        assert mount["mountPath"] == "/mnt/gcs/team-data" and "suanli-data" in str(mount)
+        assert body["podMetadata"]["annotations"] == {"gke-gcsfuse/volumes": "true"}
+    assert "gcsfuse" not in compiled() and "pvcMount" not in compiled()
+
+
 def test_a_fresh_variant_looks_at_the_source_again() -> None:
     cached = {pod.step: pod.cached for pod in pods.of(compiled(Variant(fresh=True)), {})}
     assert not cached["prepare"] and cached["train"]
