@@ -82,6 +82,21 @@ def test_a_picture_keeps_its_split_whatever_the_order_the_shards_and_the_other_p
     assert {key: after[key] for key in before} == before
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.integers(0, 30), min_size=1, max_size=80),
+    st.lists(st.integers(0, 30), max_size=20),
+    st.integers(1, 6),
+)
+def test_a_duplicate_never_lies_in_two_splits(numbers: list[int], official: list[int], shards: int) -> None:
+    data = source(train=numbers, **({"test": official} if official else {}))
+    with TemporaryDirectory() as folder:
+        filled(data, Path(folder), shards)
+        found = {split: set(keys) for split, keys in written(Path(folder)).items()}
+    assert sum(map(len, found.values())) == len(set().union(*found.values()))
+    assert len(set().union(*found.values())) == len({*numbers, *official})
+
+
 def test_the_fractions_are_met() -> None:
     splits = list(placed(source(train=list(range(20_000)))).values())
     shares = {name: splits.count(name) / len(splits) for name in set(splits)}
