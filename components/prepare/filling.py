@@ -156,7 +156,8 @@ class _Run:
             if repeated.any():
                 self.filled.duplicates[origin] += int(repeated.sum())
                 stored, keys, which = _without(stored, repeated), keys[~repeated], which[~repeated]
-            self._write(stored, keys, which)
+            if len(keys):
+                self._write(stored, keys, which)
         self.held = np.sort(np.concatenate([self.held, *new]))
 
     def _write(self, stored: Stored, keys: np.ndarray, which: np.ndarray) -> None:
