@@ -173,7 +173,7 @@ def _written(run: Run, values: dict[str, Any]) -> str:
             values["status"] = "interrupted"
         with suppress(OSError):
             run.write(values)
-        where = error.filename or run.folder
+        where = error.filename2 or error.filename or run.folder
         return f"the run's record cannot be written: {error.strerror}: {where}; free space, then resume"
     return ""
 
