@@ -115,8 +115,8 @@ def _sized(task: PipelineTask, cpu: Any, memory: Any) -> PipelineTask:
 def _confined(task: PipelineTask) -> PipelineTask:
     """No root, and writable places of its own, so that the rest of the file system may be read-only.
 
-    kfp-kubernetes 2.17 has no field for a read-only one: manifests/components/read-only-root sets it. Privileges and
-    capabilities are dropped by Kubeflow's backend (argocompiler/security_context.go at 2.17.0).
+    kfp-kubernetes 2.17 has no field for a read-only one: a policy of the cluster's sets it (docs/safety.md). Privileges
+    and capabilities are dropped by Kubeflow's backend (argocompiler/security_context.go at 2.17.0).
     """
     kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
     for name, place in WRITABLE.items():
