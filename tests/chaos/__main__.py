@@ -3,6 +3,7 @@
 import argparse
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -47,7 +48,7 @@ def main() -> int:
             for struck in campaign.kills(chosen.kills, chosen.stages):
                 made.append(struck)
                 print(_row(len(made), struck), flush=True)
-    except BrokenPromiseError as error:
+    except (BrokenPromiseError, TimeoutError, subprocess.TimeoutExpired) as error:
         print(f"error: {error}\nwhat there is: {folder}", file=sys.stderr)
         return 1
     print(_summary(made, campaign, faults, time.monotonic() - began))

@@ -121,13 +121,21 @@ class Campaign:
         Raises:
             BrokenPromiseError: a promise was not kept.
         """
+        try:
+            yield from self._runs(wanted, stages)
+        finally:
+            for side in (self.calm, self.rough):
+                watching.end(side.runs(self.runs))
+        if self.left:
+            raise BrokenPromiseError(f"{len(set(self.left))} things were left behind, such as {self.left[0]}")
+
+    def _runs(self, wanted: int, stages: Sequence[str]) -> Iterator[Struck]:
         chance = random.Random(self.seed + 1)
-        expected, learned = self._undisturbed(1)
-        planned = plan.drawn(self.seed, wanted, learned, stages)
-        while self.runs < len(planned):
+        planned: list[list[Kill]] = []
+        while not self.runs or self.runs < len(planned):
             self.runs += 1
-            if self.runs > 1:
-                expected, _ = self._undisturbed(self.runs)
+            expected, learned = self._undisturbed(self.runs)
+            planned = planned or plan.drawn(self.seed, wanted, learned, stages)
             missed: list[Kill] = []
             yield from self._disturbed(self.runs, planned[self.runs - 1], missed)
             self._compare(self.runs, expected)
@@ -137,8 +145,6 @@ class Campaign:
                     planned.append([])
                 later = [plan.again(kill, chance, learned) for kill in missed]
                 planned[self.runs] = sorted([*planned[self.runs], *later])
-        if self.left:
-            raise BrokenPromiseError(f"{len(set(self.left))} things were left behind, such as {self.left[0]}")
 
     def _run(self, number: int) -> list[str]:
         """Each run of the chain trains with a seed of its own, so each publishes a version of its own."""

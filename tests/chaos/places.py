@@ -55,7 +55,7 @@ class Reader:
         """File -> numbers that change whenever it is written."""
         if place.startswith(REMOTE):
             return {name: (int(blob.generation),) for name, blob in self._blobs(place).items()}
-        found = {}
+        found: dict[str, tuple[int, ...]] = {}
         for folder, _, names in os.walk(place):
             for name in names:
                 # A file may go between being listed and being looked at.

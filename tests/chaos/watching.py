@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 from tests.chaos.places import REMOTE, Places, Reader
@@ -71,7 +72,6 @@ class Watched:
         Args:
             changes: how many changes of files there have been since its first call.
         """
-
         latest = time.monotonic() + SILENT_S
 
         def until(happened: Callable[[], bool], poll: float = POLL_S) -> bool:
@@ -129,19 +129,25 @@ def members(runs: Path) -> dict[int, list[bytes]]:
     return found
 
 
-def gone(runs: Path, seconds: float) -> float:
-    """Wait until nobody works below a folder of runs; how long that took.
+def gone(runs: Path, seconds: float) -> None:
+    """Wait until nobody works below a folder of runs.
 
     Raises:
         TimeoutError: somebody still does.
     """
-    began = time.monotonic()
+    end = time.monotonic() + seconds
     while left := members(runs):
-        if time.monotonic() - began > seconds:
+        if time.monotonic() > end:
             told = {pid: b" ".join(words)[:80] for pid, words in left.items()}
             raise TimeoutError(f"still at work {seconds:.0f} s after a kill: {told}")
         time.sleep(POLL_S)
-    return time.monotonic() - began
+
+
+def end(runs: Path) -> None:
+    """Kill whoever still works below a folder of runs."""
+    for pid in members(runs):
+        with suppress(ProcessLookupError):
+            os.kill(pid, SIGKILL)
 
 
 def learn(watched: Watched, reader: Reader, places: Places) -> Learned:
@@ -166,8 +172,3 @@ def learn(watched: Watched, reader: Reader, places: Places) -> Learned:
 def _epochs(line: dict[str, Any]) -> float:
     """How far training has come by a line of progress; 0 where it says nothing of that."""
     return float(line["epoch"] - 1 + line["batch"] / line["batches"]) if "batch" in line else 0.0
-
-
-def environment(runs: Path, **more: str) -> dict[str, str]:
-    """The variables of a command with a folder of runs of its own."""
-    return {**os.environ, "SUANLI_RUNS": str(runs), "TF_CPP_MIN_LOG_LEVEL": "2", **more}
