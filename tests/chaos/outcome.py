@@ -67,7 +67,7 @@ def versions(found: dict[str, Any]) -> dict[str, str]:
 
 
 def _timed(name: str) -> bool:
-    return any(part in name for part in TIMED)
+    return name == "goodput" or any(part in name for part in TIMED)
 
 
 def _is_lock(name: str) -> bool:
