@@ -165,9 +165,8 @@ def test_a_run_that_never_ends_is_null_in_json(capsys: pytest.CaptureFixture[str
     document(capsys, "plan", "imagenet", "--interruptions", "1000", "--spot")
 
 
-def test_the_readme_shows_what_plan_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    blocks = re.findall(r"^\$ suanli (plan .*)\n((?:.*\n)*?)```", readme, re.MULTILINE)
-    assert len(blocks) == 2
-    for command, shown in blocks:
-        assert answer(capsys, *command.split()) == shown
+@pytest.mark.parametrize("page", ["README.md", "docs/planner.md"])
+def test_the_pages_show_what_plan_prints(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[3] / page).read_text()
+    [(command, shown)] = re.findall(r"^\$ suanli (plan .*)\n((?:.*\n)*?)```", text, re.MULTILINE)
+    assert answer(capsys, *command.split()) == shown
