@@ -13,6 +13,8 @@ from tests.chaos.places import Places, Reader, digest
 
 # Step -> outputs that follow from data, settings and seed alone.
 MADE = {"prepare": ("report",), "train": ("trained",), "evaluate": ("classes", "reasons", "verdict")}
+# What interruptions cost is told by a run that had some.
+INTERRUPTED = ("attempts", "goodput")
 LOCKS = (".lock", ".lease")
 SHOWN = 300
 
@@ -67,7 +69,7 @@ def versions(found: dict[str, Any]) -> dict[str, str]:
 
 
 def _timed(name: str) -> bool:
-    return name == "goodput" or any(part in name for part in TIMED)
+    return name in INTERRUPTED or any(part in name for part in TIMED)
 
 
 def _is_lock(name: str) -> bool:
