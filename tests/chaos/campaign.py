@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # How long a run may take to end after a kill, however busy the machine is: make figures measures what train needs.
 AFTER_KILL_S = 120.0
 WHOLE_RUN_S = 900.0
+MOST_RUNS = 20
 
 
 class BrokenPromiseError(Exception):
@@ -141,6 +142,8 @@ class Campaign:
             self._compare(self.runs, expected)
             self.missed += len(missed)
             if missed:
+                if self.runs == MOST_RUNS:
+                    raise BrokenPromiseError(f"{len(missed)} kills met no moment in {MOST_RUNS} runs")
                 if self.runs == len(planned):
                     planned.append([])
                 later = [plan.again(kill, chance, learned) for kill in missed]

@@ -85,8 +85,12 @@ def drawn(seed: int, kills: int, learned: Learned, stages: Sequence[str] = tuple
 
 
 def again(kill: Kill, chance: random.Random, learned: Learned) -> Kill:
-    """The same kill at another moment: the first one never came."""
-    return kill_at(kill.stage, _moment(kill.stage, chance, learned), kill.victim, kill.signal)
+    """The same kill at another moment: the first one never came. Of writes it waits for half as many: a step that has
+    the processors for itself makes several of them between two looks."""
+    moment = _moment(kill.stage, chance, learned)
+    if kill.moment.writes:
+        moment = replace(kill.moment, writes=max(1, kill.moment.writes // 2))
+    return kill_at(kill.stage, moment, kill.victim, kill.signal)
 
 
 def kill_at(stage: str, moment: Moment, victim: str, what: Signals) -> Kill:
