@@ -6,7 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from components.core import step
 from components.core.errors import StepError
+
+# How long stopping may take, the checkpoint included: storage that does not answer must not hold the process until it
+# is killed. The failure itself may take failure.TELL_S to be told, and GKE gives 15 s in all.
+LATEST_S = 8.0
 
 
 class Stop:
@@ -48,12 +53,29 @@ def held() -> Iterator[Stop]:
         yield stop
         return
 
+    latest = threading.Timer(LATEST_S, _too_late)
+    latest.daemon = True
+
     def note(_number: int, _frame: FrameType | None) -> None:
-        stop.asked = True
+        if not stop.asked:
+            stop.asked = True
+            latest.start()
 
     before = signal.signal(signal.SIGTERM, note)
     try:
         yield stop
     finally:
+        latest.cancel()
         signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
     stop.check("at the end of training")
+
+
+def _too_late() -> None:
+    """End the process as it is. A checkpoint without its manifest is none, so the one before serves."""
+    step.end_now(
+        StepError(
+            f"preempted: asked to end (SIGTERM), and no checkpoint could be written within {LATEST_S:g} s",
+            advice="run it again: it goes on from the checkpoint before",
+            kind="preempted",
+        )
+    )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import Signals
 
 from tests.chaos import outcome, plan, watching
 from tests.chaos.places import Places, Reader
@@ -166,12 +167,10 @@ class Campaign:
         watched = Watched(process, self.rough.runs(number))
         for kill in kills:
             place = getattr(self.rough.places, watching.PLACE.get(kill.step, "registry"))
-            came = watched.comes(kill.step, kill.moment, Changes(self.reader, place))
-            pid = watched.pid(kill.victim) if came else None
-            if pid is None:
+            pid = watched.comes(kill.step, kill.moment, kill.victim, Changes(self.reader, place))
+            if pid is None or not _killed(pid, kill.signal):
                 missed.append(kill)
                 continue
-            os.kill(pid, kill.signal)
             seconds, code = self._after(watched, number)
             how = "by itself" if code == 0 else "run --resume"
             yield Struck(number, kill, seconds, code, how)
@@ -203,6 +202,15 @@ class Campaign:
         runs, temporary = self.rough.runs(number), self.rough.folder / "tmp"
         self.left = [*self.left, *outcome.left(runs, self.rough.places, self.reader, temporary)]
         self.versions = outcome.versions(found)
+
+
+def _killed(pid: int, what: Signals) -> bool:
+    """Whether the process was still there to be killed."""
+    try:
+        os.kill(pid, what)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _tail(said: str) -> str:

@@ -66,8 +66,8 @@ class Watched:
         here = STEPS.index(self.step) if self.step in STEPS else -1
         return here > STEPS.index(step) or (self.step == step and self.state in {"succeeded", "failed"})
 
-    def comes(self, step: str, moment: Moment, changes: Callable[[], int]) -> bool:
-        """Wait for a moment in a step; whether it came.
+    def comes(self, step: str, moment: Moment, victim: str, changes: Callable[[], int]) -> int | None:
+        """Wait for a moment in a step; the victim's process, or None where the moment never came.
 
         Args:
             changes: how many changes of files there have been since its first call.
@@ -84,12 +84,22 @@ class Watched:
                 time.sleep(poll)
             return True
 
-        if not until(lambda: self.step == step) or not until(lambda: self.epochs >= moment.epochs):
-            return False
+        # Found before the moment: to look for it takes longer than there is between two writes.
+        found: list[int] = []
+
+        def there() -> bool:
+            pid = self.pid(victim)
+            found[:] = [] if pid is None else [pid]
+            return bool(found)
+
+        if not until(lambda: self.step == step) or not until(there):
+            return None
+        if not until(lambda: self.epochs >= moment.epochs):
+            return None
         if moment.writes and not until(lambda: changes() >= moment.writes, POLL_WRITES_S):
-            return False
+            return None
         over = (time.monotonic() if moment.writes or moment.epochs else self.began) + moment.seconds
-        return until(lambda: time.monotonic() >= over)
+        return found[0] if until(lambda: time.monotonic() >= over) else None
 
     def pid(self, victim: str) -> int | None:
         """The process of a victim, while there is one."""

@@ -159,4 +159,6 @@ def exclusively(registry: str) -> Iterator[None]:
     Path(registry).mkdir(parents=True, exist_ok=True)
     with (Path(registry) / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        for half in Path(registry).glob(f".{CHAMPION}.*"):
+            half.unlink()  # of a writer that was killed: nobody else writes here now
         yield

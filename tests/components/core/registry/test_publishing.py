@@ -64,6 +64,12 @@ def test_a_run_that_goes_on_after_it_published_meets_the_champion_of_before_and_
     assert champion and champion.id == "v2" == registry.state(model)
 
 
+def test_what_a_killed_writer_left_of_champion_json_is_cleared_by_the_next(model: str, tmp_path: Path) -> None:
+    (Path(model) / f".{naming.CHAMPION}.4711").write_text('{"version"')
+    registry.publish(model, version(tmp_path / "two", "two"), "v2", "v1")
+    assert sorted(path.name for path in Path(model).iterdir()) == [".lock", naming.CHAMPION, "versions"]
+
+
 def test_publishing_the_champion_again_changes_nothing(model: str, tmp_path: Path) -> None:
     before = (Path(model) / "champion.json").read_text()
     registry.publish(model, version(tmp_path / "again", "one"), "v1", "v1")
