@@ -139,5 +139,5 @@ def test_an_impossible_wish_is_one_line(changes: dict[str, Any], message: str, t
 
 def test_the_index_does_not_tell_when_it_was_made(once: Prepared) -> None:
     values = json.loads((Path(once.examples.path) / "examples.json").read_text())
-    assert set(values) == {"directory", "fingerprint", "task", "source", "splits", "info"}
+    assert set(values) == {"directory", "fingerprint", "task", "source", "splits", "info", "stream"}
     assert set(values["info"]) == {"classes", "image_shape", "encoding", "licence", "text"}

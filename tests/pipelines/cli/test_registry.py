@@ -15,11 +15,10 @@ from pipelines.cli.main import main
 def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A registry's root with the model ``digits``: v1, then v2, and the model ``letters``: v1."""
     monkeypatch.setenv("SUANLI_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("SUANLI_RUN", str(tmp_path / "runs" / "20261128-120000-digits"))
     if request.param == "local":
-        filled(uri := str(tmp_path / "runs" / "registry"), tmp_path)
+        filled(uri := str(tmp_path / "runs" / "registry"), tmp_path, monkeypatch)
         return uri
-    filled(uri := storage.join(request.getfixturevalue("bucket"), "registry"), tmp_path)
+    filled(uri := storage.join(request.getfixturevalue("bucket"), "registry"), tmp_path, monkeypatch)
     (tmp_path / "targets.toml").write_text(
         f'[team]\nimage_prefix = "i"\ndata_root = "gs://a"\ncheckpoint_root = "gs://a"\nregistry = "{uri}"\n'
     )
@@ -27,10 +26,13 @@ def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return uri
 
 
-def filled(root: str, scratch: Path) -> None:
+def filled(root: str, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Publish each version by a run of its own, named after it."""
     for model, version, expected in (("digits", "v1", ""), ("digits", "v2", "v1"), ("letters", "v1", "")):
+        monkeypatch.setenv("SUANLI_RUN", str(scratch / "runs" / f"20261128-12000{version[1]}-{model}"))
         folder = written(scratch / "versions" / model / version, f"{model} {version}")
         registry.publish(storage.join(root, model), folder, version, expected)
+    monkeypatch.delenv("SUANLI_RUN")
 
 
 def at(root: str, model: str = "") -> list[str]:
@@ -53,7 +55,8 @@ def test_list_shows_every_version_and_marks_the_champions(root: str, capsys: pyt
         ["digits", "v2", "champion", "0.5000"],
         ["letters", "v1", "champion", "0.5000"],
     ]
-    assert all(line[-1] == "20261128-120000-digits" for line in lines[1:])
+    runs = ["20261128-120001-digits", "20261128-120002-digits", "20261128-120001-letters"]
+    assert [line[-1] for line in lines[1:]] == runs
     found = document(capsys, "list", storage.join(root, "letters"))
     assert [(one["model"], one["version"], one["state"], one["metrics"]["accuracy"]) for one in found] == [
         ("letters", "v1", "champion", 0.5)
