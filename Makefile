@@ -35,6 +35,10 @@ run: setup data ## Run a whole pipeline here: make run [EXPERIMENT=fashion_mnist
 test: setup data ## Run every test but the slow ones
 	$(BIN)/pytest -m "not slow"
 
+.PHONY: test-slow
+test-slow: setup data ## Run the slow tests that need neither a cluster nor images: kills, full disks, twelve runs at once
+	$(BIN)/pytest -m slow --ignore tests/cluster --ignore tests/images
+
 .PHONY: test-cluster
 test-cluster: setup ## Build a Kubernetes control plane, once (15 to 25 minutes), and run the tests that need one
 	PYTHON=$(BIN)/python scripts/control-plane
