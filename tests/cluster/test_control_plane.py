@@ -71,7 +71,8 @@ with control_plane.running(Path(sys.argv[1]), Path(sys.argv[2])) as plane:
 
 @pytest.mark.parametrize("ending", ["raise", "exit", "interrupt", "killed"])
 def test_everything_ends_with_whoever_started_it(ending: str, programs: Path, tmp_path: Path) -> None:
-    environ: dict[str, Any] = {**os.environ, "PYTHONPATH": str(HERE / "support")}
+    paths = os.pathsep.join([str(HERE / "support"), str(HERE.parent / "support")])
+    environ: dict[str, Any] = {**os.environ, "PYTHONPATH": paths}
     starter = subprocess.Popen(
         [sys.executable, "-c", STARTER, str(programs), str(tmp_path), ending],
         stdout=subprocess.PIPE,
