@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from benchmarks._rows import row
 from components.core import devices
 from components.data import fashion_mnist
 from components.models import cnn
@@ -67,8 +68,8 @@ def overhead(root: Path, examples: str) -> None:
             shares.append(100 * writing / seconds[True])
     share = statistics.median(shares)
     verdict = "at most" if share <= SHARE_GOAL else "ABOVE"
-    print(f"overhead at the default interval: {share:.2f} % of training time ({verdict} {SHARE_GOAL:g} %)", flush=True)
-    print(f"  with / without checkpoints, wall time of whole epochs: {statistics.median(ratios):.3f}", flush=True)
+    row("checkpoints, share of training time", f"{share:.2f} %", "", f"{verdict} {SHARE_GOAL:g} %")
+    row("epochs with / without checkpoints, time", f"{statistics.median(ratios):.3f}")
 
 
 def epochs(root: Path, examples: str, stack: ExitStack) -> Callable[[bool], tuple[float, float]]:
@@ -128,12 +129,12 @@ def stops(root: Path, examples: str) -> None:
         if code != 75:
             sys.exit(f"error: the process ended with {code}: {(root / str(number) / 'stderr').read_text()[-1000:]}")
     verdict = "under" if max(ends) < EXIT_GOAL else "NOT UNDER"
-    print(
-        f"from SIGTERM to exit, {STOPS} times: median {statistics.median(ends):.2f} s, worst {max(ends):.2f} s "
-        f"({verdict} {EXIT_GOAL:g} s)"
-    )
-    middle = statistics.median(starts)
-    print(f"from a resumed process's start to its first new step: median {middle:.1f} s, worst {max(starts):.1f} s")
+    row(f"SIGTERM to exit, {STOPS} times", *_middle_and_worst(ends), f"{verdict} {EXIT_GOAL:g} s")
+    row("resumed process, start to first new step", *_middle_and_worst(starts))
+
+
+def _middle_and_worst(seconds: list[float]) -> tuple[str, str]:
+    return f"median {statistics.median(seconds):.2f} s", f"worst {max(seconds):.2f} s"
 
 
 def started(root: Path, examples: str, number: int) -> "subprocess.Popen[str]":

@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from benchmarks._rows import row
+
 ROOT = Path(__file__).resolve().parents[1]
 MANY, MIDDLE, LARGE = 50, 2 * 10**6, 100 * 10**6
 REPEATS = 3
@@ -31,7 +33,7 @@ def main() -> None:
             f"{MANY} files of {MIDDLE // 10**6} MB": _laid(Path(place) / "many", MANY, MIDDLE),
             f"1 file of {LARGE // 10**6} MB": _laid(Path(place) / "large", 1, LARGE),
         }
-        print(f"{'':24}{'':22}{'ours':>8}{'plain':>8}  MB/s, median of {REPEATS}; ratio with quartiles")
+        row("", "ours, MB/s", "plain, MB/s", f"ratio, median of {REPEATS} with quartiles")
         for latency in (0.0, LATENCY_S):
             with _behind(emulator.url, latency) as url:
                 os.environ["STORAGE_EMULATOR_HOST"] = url
@@ -86,7 +88,7 @@ def _compare(what: str, folder: Path, bucket: str, back: Path) -> None:
         low, _, high = statistics.quantiles(ratios, n=4)
         mine, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
         ratio = f"{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})"
-        print(f"{what:36}{name:10}{mine:8.0f}{theirs:8.0f}  {ratio}", flush=True)
+        row(f"{name}, {what}", f"{mine:.0f}", f"{theirs:.0f}", ratio)
 
 
 def _plain_upload(folder: Path, uri: str) -> None:
