@@ -132,7 +132,7 @@ class Examples:
 
         sizes = self._sizes(split)
         streamed = self._stays(sizes) and not storage.mounted(self.directory)
-        names = tf.data.Dataset.from_tensor_slices(list(sizes) if streamed else self.files(split))
+        names = tf.data.Dataset.from_tensor_slices(list(sizes) if streamed else self._local(split, sizes))
         if shuffle_seed is not None:
             names = names.shuffle(len(sizes), seed=shuffle_seed)
         if streamed:
@@ -175,7 +175,10 @@ class Examples:
         Raises:
             StepError: some of them are gone or damaged.
         """
-        sizes = self._sizes(split)
+        return self._local(split, self._sizes(split))
+
+    def _local(self, split: str, sizes: dict[str, int]) -> list[str]:
+        """``files`` for a split whose manifest has been read."""
         with _prepare_again(self.directory, split):
             mount = storage.mounted(self.directory) if self._stays(sizes) else ""
             if storage.is_remote(self.directory) and not mount:

@@ -17,9 +17,6 @@ class Part:
     def epoch_begins(self, epoch: int, step: int) -> None:
         """Before the first call and after Keras has set the metrics back."""
 
-    def call_begins(self, step: int) -> None:
-        """Before a batch is asked for."""
-
     def call_ends(self, step: int, logs: Any) -> None:
         """After a call."""
 
@@ -47,10 +44,6 @@ def callback(parts: Sequence[Part], epoch: int, first: int, steps: int) -> "kera
         def on_epoch_begin(self, _epoch: int, logs: Any = None) -> None:
             for part in parts:
                 part.epoch_begins(epoch, first)
-
-        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-            for part in parts:
-                part.call_begins(first + batch)
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             # The last call may make fewer steps than Keras counts.
