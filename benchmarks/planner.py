@@ -89,7 +89,7 @@ def _row(answer: Judged) -> str:
 def against_this_machine() -> None:
     """Print speed and memory of real training runs beside the planner's numbers."""
     print(
-        "\nthis machine: model | images/s by CPU seconds: measured, predicted, ratio | MiB: measured, predicted, ratio"
+        "\nthis machine: model | examples/s of CPU time: measured, predicted, ratio | MiB: measured, predicted, ratio"
     )
     for name, section, shape, batch, steps, held in HERE:
         measured, probe = _trained(section, shape, batch, steps), _run("components.profile.probe", "")

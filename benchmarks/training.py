@@ -27,7 +27,7 @@ Epoch = Callable[[int], None]
 
 
 def main() -> None:
-    """Print images a second and ratios, medians of interleaved rounds; training steps alone, compilation excluded."""
+    """Print examples a second and ratios, medians of interleaved rounds; training steps alone, compilation excluded."""
     auto = devices.chosen_precision("auto", devices.visible("tensorflow"))
     name, flags = devices.cpu_facts()
     print(f"{name}, {devices.cpu_count()} threads, AMX: {'yes' if 'amx_bf16' in flags else 'no'}, auto is {auto}")
@@ -58,7 +58,7 @@ def compare(precision: str, batch: int, plain_goal: float) -> None:
             rates[key].append(EXAMPLES / (time.perf_counter() - began))
             work[key].append(time.process_time() - worked)
     middle = {key: statistics.median(values) for key, values in rates.items()}
-    print(f"{precision}, batch {batch}: " + ", ".join(f"{key} {rate:,.0f} images/s" for key, rate in middle.items()))
+    print(f"{precision}, batch {batch}: " + ", ".join(f"{key} {rate:,.0f} examples/s" for key, rate in middle.items()))
     for key, goal in (("plain", plain_goal), ("hand", HAND_GOAL)):
         # Neighbours in time share the machine's mood: the median of their ratios, not the ratio of medians.
         ratio = statistics.median(a / b for a, b in zip(rates["ours"], rates[key], strict=True))

@@ -83,7 +83,7 @@ def train(
             board.close()
             record = _record(network, done, data, architecture, settings, device) | {"fingerprints": prints}
             speed = {
-                "images_per_second": round(clock.rate, 1),
+                "examples_per_second": round(clock.rate, 1),
                 "seconds": round(time.perf_counter() - began, 3),
                 "device": str(device),
             } | ledger.metrics()
@@ -184,9 +184,9 @@ def _network(
 def _announcer(settings: TrainingSettings, steps: int, board: results.Board) -> Any:
     def after_epoch(done: Progress, rate: float) -> None:
         values = ", ".join(f"{name} {values[-1]:.4f}" for name, values in done.history.items())
-        print(f"epoch {done.epochs}/{settings.epochs}: {values}, {rate:,.0f} images/s", flush=True)
+        print(f"epoch {done.epochs}/{settings.epochs}: {values}, {rate:,.0f} examples/s", flush=True)
         learning_rate = compiling.learning_rate(settings, steps * settings.epochs, done.epochs * steps - 1)
-        board.write(done, {"learning_rate": learning_rate, "images_per_second": rate})
+        board.write(done, {"learning_rate": learning_rate, "examples_per_second": rate})
 
     return after_epoch
 
@@ -214,7 +214,7 @@ def _write(
         "model": f"{record['name']}, {record['parameters']:,} parameters",
         "device": speed["device"],
         "precision": record["precision"],
-        "images a second": round(speed["images_per_second"]),
+        "examples a second": round(speed["examples_per_second"]),
         "epochs": done.epochs,
         **{name: value for name, value in final.items() if name.startswith("val_")},
     }

@@ -132,7 +132,7 @@ def show(job: "Job", found: "Plan", *, every: bool) -> None:
     chosen = next((line for line in found.lines if line.row == found.choice), None)
     if chosen and chosen not in lines:
         lines = (*lines[:-1], chosen)
-    head = ("", "accelerator", "images/s", "hours", "USD", "spot USD", "GiB/chip", "bound by")
+    head = ("", "accelerator", "examples/s", "hours", "USD", "spot USD", "GiB/chip", "bound by")
     output.columns([head, *(_cells(line, found) for line in lines)])
     if hidden := len(found.lines) - len(lines):
         print(f"   {hidden} more: --all")
@@ -181,7 +181,7 @@ def _cells(line: "Line", found: "Plan") -> tuple[str, ...]:
     return (
         "*" if line.row == found.choice else "",
         line.row,
-        f"{line.images_per_second:,.0f}",
+        f"{line.examples_per_second:,.0f}",
         f"{hours:,.1f}" if hours >= 1 else f"{hours:.2f}",
         _usd(line.cost),
         _usd(line.spot_cost),

@@ -48,7 +48,7 @@ class StepProgress:
         if "loss" in said:
             parts.append(f"loss {said['loss']:.4f}")
         if said.get("rate"):
-            parts.append(f"{said['rate']:,.0f} images/s")
+            parts.append(f"{said['rate']:,.0f} examples/s")
         if at_work and said.get("note"):
             parts.append(str(said["note"]))
         return "  ".join(parts)

@@ -40,8 +40,8 @@ class Calibration:
         kind: of the device: ``cpu``, ``gpu`` or ``tpu``.
         chip: of the catalog; for a CPU its product name.
         precision: Keras's dtype policy.
-        measured: images a second.
-        predicted: images a second, before.
+        measured: examples a second.
+        predicted: examples a second, before.
         source: the run.
     """
 
@@ -74,7 +74,7 @@ def of_run(record: Mapping[str, Any], rows: Iterable[Row], source: str = "", cac
         StepError: the run has not measured a speed, or its device is not in the catalog.
     """
     measured = record.get("training") or {}
-    rate, match = float(measured.get("images_per_second") or 0), DEVICE.match(str(measured.get("device", "")))
+    rate, match = float(measured.get("examples_per_second") or 0), DEVICE.match(str(measured.get("device", "")))
     if not rate or not match:
         raise StepError(
             f"run {source or '?'} has measured no training speed",

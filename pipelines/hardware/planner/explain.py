@@ -23,7 +23,7 @@ class Fact:
     Attributes:
         name: what it is.
         value: the number, in ``unit``; or a word.
-        unit: such as ``images/s``, ``GiB``, ``USD``.
+        unit: such as ``examples/s``, ``GiB``, ``USD``.
         formula: what it follows from, by the names of other facts.
         source: where a measured or chosen number comes from.
     """
@@ -100,7 +100,7 @@ def _time(job: Job, row: Row, answer: Line, assumed: Assumptions) -> tuple[Fact,
     joined = "sum of" if row.kind == "cpu" else "the longest of"
     decoded = f"vCPUs x {training.DECODED:g} pictures/s" if job.encoded else "vCPUs x bytes/s / bytes of a picture"
     facts = (
-        Fact("input pipeline", rate, "images/s", decoded, "an assumption"),
+        Fact("input pipeline", rate, "examples/s", decoded, "an assumption"),
         Fact(
             "host", 1e3 * course.host, "ms a step", "a call's / steps in a call, and each step's own", "an assumption"
         ),
@@ -111,7 +111,7 @@ def _time(job: Job, row: Row, answer: Line, assumed: Assumptions) -> tuple[Fact,
     return (
         *facts,
         *((factor,) if factor else ()),
-        Fact("speed", answer.images_per_second, "images/s", "batch / step", f"between {low} and {high}"),
+        Fact("speed", answer.examples_per_second, "examples/s", "batch / step", f"between {low} and {high}"),
         Fact("bound", answer.bound, formula="what takes most of a step"),
         Fact("epochs", job.epochs, "", f"{job.steps} steps each; patience {job.patience} may end it earlier"),
         Fact("validation", course.validation / cost.HOUR, "h", "forward pass over the validation split, each epoch"),

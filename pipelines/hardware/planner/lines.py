@@ -38,8 +38,8 @@ class Line:
     Attributes:
         row: the row's name.
         precision: Keras's dtype policy there.
-        images_per_second: expected.
-        low: images a second at the lower end of the estimate's range.
+        examples_per_second: expected.
+        low: examples a second at the lower end of the estimate's range.
         high: at its upper end.
         bound: what takes most of a step: ``compute``, ``memory bandwidth``, ``input pipeline``, ``step overhead`` or
             ``all-reduce``.
@@ -60,7 +60,7 @@ class Line:
 
     row: str
     precision: str
-    images_per_second: float
+    examples_per_second: float
     low: float
     high: float
     bound: str
@@ -140,7 +140,7 @@ def line(job: Job, row: Row, assumed: Assumptions) -> Line:
     return Line(
         row=row.name,
         precision=precision,
-        images_per_second=course.rate,
+        examples_per_second=course.rate,
         low=course.rate / spread,
         high=course.rate * spread,
         bound=course.bound,

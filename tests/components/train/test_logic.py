@@ -106,7 +106,7 @@ def test_outputs_tell_what_happened_and_on_what(training) -> None:
     assert record["image_shape"] == [8, 8, 1]
     assert record["threads"] >= 1
     assert set(record["fingerprints"]) == {"data", "model", "training"}
-    assert done.metrics["images_per_second"] > 0
+    assert done.metrics["examples_per_second"] > 0
     assert "cpu" in done.metrics["device"] or "gpu" in done.metrics["device"]
     assert done.metrics["val_accuracy"] == done.history["val_accuracy"][-1]
     json.dumps(done.metrics, allow_nan=False)

@@ -156,7 +156,7 @@ def test_numbers_are_written_for_people() -> None:
 
 def test_this_machine_is_a_row_on_request(capsys: pytest.CaptureFixture[str]) -> None:
     found = document(capsys, "plan", "digits", "--here")
-    rates = {line["row"]: line["images_per_second"] for line in found["lines"]}
+    rates = {line["row"]: line["examples_per_second"] for line in found["lines"]}
     assert rates["here"] > 0 and "here" not in {line["row"] for line in document(capsys, "plan", "digits")["lines"]}
 
 

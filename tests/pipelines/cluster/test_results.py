@@ -10,7 +10,7 @@ from pipelines.cluster import results
 FILES: dict[str, Any] = {
     "evaluate/1f/metrics": {"accuracy": 0.91},
     "evaluate/1f/verdict/verdict.json": {"accepted": True, "reasons": ["no champion"]},
-    "train/2e/metrics": {"images_per_second": 900.0},
+    "train/2e/metrics": {"examples_per_second": 900.0},
     "export/3d/benchmark": {"bytes": 1},
 }
 
@@ -26,7 +26,7 @@ def test_what_the_launcher_uploaded_is_found(tmp_path: Path) -> None:
     laid(tmp_path)
     assert results.read(str(tmp_path), "training-digits", "run-1") == {
         "metrics": {"accuracy": 0.91},
-        "training": {"images_per_second": 900.0},
+        "training": {"examples_per_second": 900.0},
         "accepted": True,
         "reasons": ["no champion"],
         "failures": {},

@@ -20,7 +20,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def record(device: str, rate: float = 1000.0) -> dict[str, Any]:
     sections = experiment.load("digits").experiment.sections()
-    return {"experiment": "digits", "parameters": sections, "training": {"images_per_second": rate, "device": device}}
+    return {"experiment": "digits", "parameters": sections, "training": {"examples_per_second": rate, "device": device}}
 
 
 @pytest.mark.parametrize(

@@ -20,4 +20,4 @@ def test_this_machine_is_measured_once_and_planned_like_any_other(
     monkeypatch.setattr(here, "PATIENCE", 0)  # no time to measure again
     assert here.row(tmp_path) == row
     (line,) = plan(job(), [row]).lines
-    assert line.images_per_second > 0 and line.cost is None
+    assert line.examples_per_second > 0 and line.cost is None

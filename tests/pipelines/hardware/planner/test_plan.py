@@ -53,7 +53,7 @@ def test_auto_is_what_the_device_does_best(name: str, precision: str) -> None:
 def test_every_row_is_planned_or_refused() -> None:
     answer = plan(job(), ROWS.values())
     assert {one.row for one in (*answer.lines, *answer.refused)} == set(ROWS)
-    assert all(math.isfinite(one.seconds) and one.low < one.images_per_second < one.high for one in answer.lines)
+    assert all(math.isfinite(one.seconds) and one.low < one.examples_per_second < one.high for one in answer.lines)
     json.dumps(answer.record(), allow_nan=False)
 
 
@@ -102,7 +102,7 @@ def test_a_row_without_a_price_is_never_called_cheapest() -> None:
 def test_a_calibration_replaces_the_guess_and_narrows_it() -> None:
     measured = Calibration("gpu", "l4", "mixed_bfloat16", measured=50.0, predicted=100.0, source="run-1")
     (before,), (after,) = (plan(job(), [ROWS["l4"]], calibrations=used).lines for used in ((), (measured,)))
-    assert after.images_per_second == pytest.approx(before.images_per_second / 2)
+    assert after.examples_per_second == pytest.approx(before.examples_per_second / 2)
     assert after.high / after.low < before.high / before.low
     assert after.calibrated == "run-1"
     assert plan(job(), [ROWS["t4"]], calibrations=(measured,)).lines[0].calibrated == ""
@@ -133,7 +133,7 @@ def test_every_number_of_a_line_is_explained() -> None:
     row = ROWS["a100-40gx8"]
     (line,) = plan(job(), [row]).lines
     facts = {fact.name: fact.value for fact in explain(job(), row)}
-    assert facts["speed"] == line.images_per_second
+    assert facts["speed"] == line.examples_per_second
     assert facts["cost"] == line.cost
     assert facts["time"] == line.seconds / 3600
     assert facts["largest batch"] == line.largest_batch
