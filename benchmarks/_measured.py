@@ -46,9 +46,9 @@ def measured(
         watch_memory = Peak()
         specs = (tf.TensorSpec((None, *shape), tf.uint8), tf.TensorSpec((None,), tf.int64))
         held = (tf.constant(pictures), tf.constant(random.integers(0, units, count)))
-        split = inputs.Split(None, "train", task, count, specs, held)  # type: ignore[arg-type]
+        split = inputs.Split(None, "train", count, specs, task.feeding({}, {}), task.augmented, held)  # type: ignore[arg-type]
         network = load("models", architecture.name).build(architecture, tuple(shape), units)
-        compiling.make_ready(network, task.compile_arguments(), split.any_targets(), settings, steps, device)
+        compiling.make_ready(network, task.compile_arguments(network, {}), split.any_targets(), settings, steps, device)
         whole = count // batch
         rates, work = [], []
         for epoch in range(4):

@@ -85,11 +85,11 @@ def epochs(root: Path, examples: str, stack: ExitStack) -> Callable[[bool], tupl
     from components.train.stopping import Stop
 
     data = Examples.read(examples)
-    split = inputs.opened(data, "train", task)
+    split = inputs.opened(data, "train", task.feeding({}, data.info))
     steps = inputs.steps_of(split.count, TRAINING.batch_size, TRAINING.steps_per_epoch, whole_batches=True)
     device = stack.enter_context(devices.opened())
-    model = cnn.build(MODEL, tuple(data.info["image_shape"]), task.units(data.info))
-    compiling.make_ready(model, task.compile_arguments(), split.any_targets(), TRAINING, steps, device)
+    model = cnn.build(MODEL, **task.arguments(MODEL, data))
+    compiling.make_ready(model, task.compile_arguments(model, data.info), split.any_targets(), TRAINING, steps, device)
     # Where patience is asked for, as by default, the best weights so far are saved with the last ones.
     done = Progress(best_weights=model.get_weights())
     clock, rhythm = parts.Clock(TRAINING.batch_size, steps), Rhythm(Interval.of(TRAINING))

@@ -86,11 +86,12 @@ def ours(images: Any, labels: Any, batch: int, precision: str) -> Epoch:
     settings = TrainingSettings(batch_size=batch, precision=precision)  # type: ignore[arg-type]
     steps = EXAMPLES // batch
     specs = (tf.TensorSpec((None, *SHAPE), tf.uint8), tf.TensorSpec((None,), tf.int64))
+    held = (tf.constant(images), tf.constant(labels))
     # Held in memory, as every split below inputs.HELD_BYTES is.
-    split = inputs.Split(None, "train", task, EXAMPLES, specs, (tf.constant(images), tf.constant(labels)))  # type: ignore[arg-type]
+    split = inputs.Split(None, "train", EXAMPLES, specs, task.feeding({}, {}), None, held)  # type: ignore[arg-type]
     with devices.opened(precision=precision) as device:
         model = cnn.build(NETWORK, SHAPE, CLASSES)
-        compiling.make_ready(model, task.compile_arguments(), split.any_targets(), settings, steps, device)
+        compiling.make_ready(model, task.compile_arguments(model, {}), split.any_targets(), settings, steps, device)
     clock = parts.Clock(batch, steps)
     looking_on = (clock, parts.Report(settings, clock))
 

@@ -18,7 +18,7 @@ from components.core.rooms import nearest
 from components.data import DataSettings
 from components.export.settings import ExportSettings
 from components.models import ModelSettings
-from components.tasks import EvaluationSettings
+from components.tasks import EvaluationSettings, misfit
 from components.train.settings import TrainingSettings
 
 # A registry folder, an image tag and a Kubernetes name are made of it.
@@ -49,6 +49,8 @@ class Experiment:
                 f"{type(self.evaluation).__module__}.{type(self.evaluation).__name__}",
                 kind="settings",
             )
+        if problem := misfit(self.data.task, self.model, self.training.augmentation):
+            raise StepError(problem, kind="settings")
         shape = self.data.input_shape()
         if shape and (problem := self.model.problem(shape)):
             raise StepError(f"model: {problem}", kind="settings")
@@ -89,7 +91,8 @@ class Experiment:
         Raises:
             StepError: the first thing wrong with them.
         """
-        task = str(sections["data"].get("task", "image_classification"))
+        source = section_class("data", sections["data"])
+        task = str(sections["data"].get("task", source.model_fields["task"].default))
         classes = {name: section_class(name, sections[name], task) for name in SECTIONS}
         return Experiment(**{name: checked(name, classes[name], sections[name]) for name in SECTIONS})
 

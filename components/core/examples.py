@@ -31,14 +31,14 @@ class Stored:
     """Examples as a task has them written.
 
     Attributes:
-        contents: of each good example the bytes that its key is made from: its picture. Where all have one length, they
-            are the rows of an array, uint8 [good examples, length].
-        features: the other features but the key; name -> array [good examples].
+        contents: of each good example the bytes that its key is made from, such as its picture; where all have one
+            length, the rows of an array, uint8 [good examples, length].
+        features: the other features but the key; name -> array, or list of bytes, [good examples].
         faults: position among the given examples -> what is wrong with that one.
     """
 
     contents: "list[bytes] | np.ndarray"
-    features: "dict[str, np.ndarray]"
+    features: "dict[str, np.ndarray | list[bytes]]"
     faults: dict[int, str]
 
 
@@ -52,8 +52,8 @@ class Examples:
         task: the task's name.
         source: the data source's name.
         splits: split name -> number of examples.
-        info: what the task needs to know, such as ``classes`` (names, in the order of the labels) and
-            ``image_shape`` (height, width, channels); ``encoding`` is ``raw`` or ``encoded`` (JPEG or PNG bytes).
+        info: what the task needs to know, such as ``classes`` (names, in the order of the labels); ``encoding`` is
+            ``encoded`` where each example is decoded when it is read (JPEG or PNG bytes).
         stream: whether record files in Cloud Storage stay there: ``auto`` goes by the free disk (``streaming.wanted``).
     """
 

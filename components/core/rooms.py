@@ -23,7 +23,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def names(room: Room) -> list[str]:
     """The choices in a room, which are its files' names, sorted."""
     package = importlib.import_module(f"components.{room}")
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_"))
 
 
 def load(room: Room, name: str) -> ModuleType:

@@ -15,8 +15,8 @@ from components.core.errors import StepError
 from components.core.rooms import load
 from components.core.streaming import When
 
-# One example as a source gives it: the task's features without ``key`` and the recorded attributes, such as ``image``
-# (a uint8 array, or the bytes of a JPEG or PNG file) and ``label``; ``name`` says where it came from, for messages.
+# One example as a source gives it: what the task's ``stored`` takes, such as ``image`` (a uint8 array, or the bytes of
+# a file) and ``label``; ``name`` says where it came from, for messages.
 Example = dict[str, Any]
 Stream = Callable[[], Iterator[Example]]
 
@@ -26,7 +26,8 @@ class Source:
     """A data source, opened: nothing of it is read before one of its streams is.
 
     Attributes:
-        info: what the task needs to know: ``classes``, ``image_shape`` and ``encoding`` (``raw`` or ``encoded``).
+        info: what the task needs to know, such as ``classes``; ``encoding`` is ``encoded`` where contents are decoded
+            whenever they are read.
         splits: the source's own splits, ``train`` always, ``validation`` and ``test`` where they are official. Each
             stream gives the same examples in the same order whenever it is called.
         counts: how many examples a split gives, where that is known before it is read.
@@ -49,12 +50,12 @@ class Facts:
 
     Attributes:
         counts: examples of the source's own splits, ``train`` always.
-        classes: how many.
+        classes: how many; 0 where examples have none.
         encoded: whether pictures are stored as JPEG or PNG files, to be decoded in each epoch.
     """
 
     counts: dict[str, int]
-    classes: int
+    classes: int = 0
     encoded: bool = False
 
 
@@ -62,6 +63,7 @@ class DataSettings(Section):
     """What every data source can be asked for; a source's own Settings add to it.
 
     Attributes:
+        task: what the examples are for, one of components/tasks; each source has its own default.
         split: fractions of train, validation and test, which sum to 1. Where the source has an official test split,
             only the ratio of the first two counts.
         limit: at most so many examples of each of the source's splits; 0 takes all.
@@ -75,7 +77,7 @@ class DataSettings(Section):
     """
 
     name: str
-    task: str = "image_classification"
+    task: str
     split: tuple[Fraction, Fraction, Fraction] = (0.8, 0.1, 0.1)
     limit: Count = 0
     quarantine: Count = 0

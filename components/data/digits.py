@@ -11,6 +11,7 @@ class Settings(DataSettings):
     """The digits that scikit-learn ships; it has no official test split."""
 
     name: Literal["digits"] = "digits"
+    task: str = "image_classification"
     split: tuple[Fraction, Fraction, Fraction] = (0.7, 0.1, 0.2)
 
     def input_shape(self) -> tuple[int, ...]:

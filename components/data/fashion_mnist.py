@@ -35,6 +35,7 @@ class Settings(DataSettings):
     """Fashion-MNIST from the system package, else by TensorFlow Datasets. The 10,000 are the official test split."""
 
     name: Literal["fashion_mnist"] = "fashion_mnist"
+    task: str = "image_classification"
     split: tuple[Fraction, Fraction, Fraction] = (0.9, 0.1, 0.0)
 
     def input_shape(self) -> tuple[int, ...]:

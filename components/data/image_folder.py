@@ -31,6 +31,7 @@ class Settings(DataSettings):
     """
 
     name: Literal["image_folder"] = "image_folder"
+    task: str = "image_classification"
     folder: Annotated[str, Field(min_length=1)]
     image_shape: tuple[Positive, Positive, Literal[1, 3]]
 

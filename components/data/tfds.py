@@ -1,4 +1,4 @@
-"""Any image data set of TensorFlow Datasets, by its name."""
+"""Any data set of TensorFlow Datasets, by its name; the task takes what it needs of it."""
 
 import socket
 import threading
@@ -13,7 +13,8 @@ from pydantic import Field
 
 from components.core.config import Positive
 from components.core.errors import StepError
-from components.core.rooms import nearest
+from components.core.reading import Reading
+from components.core.rooms import load, nearest
 from components.data import DataSettings, Example, Facts, Source, Stream
 
 if TYPE_CHECKING:
@@ -47,16 +48,18 @@ class Settings(DataSettings):
         train: the split, or sub-split such as ``train[:10%]``, to train and validate on.
         test: the official test split; empty cuts one from train by ``split``.
         image_shape: height, width and channels that the model sees; encoded pictures of other sizes are resized.
+            Not for tasks without pictures.
     """
 
     name: Literal["tfds"] = "tfds"
+    task: str = "image_classification"
     dataset: Annotated[str, Field(min_length=1)]
     train: str = "train"
     test: str = "test"
-    image_shape: tuple[Positive, Positive, Positive]
+    image_shape: tuple[Positive, Positive, Positive] | None = None
 
     def input_shape(self) -> tuple[int, ...]:
-        return self.image_shape
+        return self.image_shape or ()
 
 
 def facts(settings: Settings) -> Facts | None:
@@ -77,14 +80,14 @@ def source(settings: Settings, advice: str = "") -> Source:
         advice: another way to get the data, for the error that they are missing.
 
     Raises:
-        StepError: there is no such data set or split, it cannot be downloaded, or it has no pictures with labels.
+        StepError: there is no such data set or split, it cannot be downloaded, or it has not what the task needs.
     """
     network = Network()  # asked while the imports go on
     builder = _builder(settings.dataset)
     if not builder.is_prepared():
         _download(builder, settings.dataset, advice, network)
     wanted = {"train": settings.train} | ({"test": settings.test} if settings.test else {})
-    return opened(builder, settings.dataset, wanted, settings.image_shape)
+    return opened(builder, settings.dataset, wanted, settings)
 
 
 def _builder(name: str) -> "tensorflow_datasets.core.DatasetBuilder":
@@ -152,20 +155,17 @@ class Network:
         return bool(self._answers)
 
 
-def opened(builder: Any, name: str, wanted: dict[str, str], image_shape: tuple[int, int, int]) -> Source:
+def opened(builder: Any, name: str, wanted: dict[str, str], settings: DataSettings) -> Source:
     """A builder whose data are there, as a source.
 
     Args:
         wanted: our split -> the split or sub-split to take.
+        settings: the task's name, and whatever else the task looks at.
 
     Raises:
-        StepError: it has no such split, or not the features ``image`` and ``label``.
+        StepError: it has no such split, or not the features that the task needs.
     """
-    import tensorflow_datasets as tfds
-
-    kinds = builder.info.features
-    if not {"image", "label"} <= set(kinds) or not isinstance(kinds["label"], tfds.features.ClassLabel):
-        raise StepError(f"{name} has {', '.join(kinds)}, where image and label (a class) were expected")
+    reading = _reading(builder, name, settings)
     counts = {}
     for ours, split in wanted.items():
         for plain in named(split):
@@ -175,17 +175,9 @@ def opened(builder: Any, name: str, wanted: dict[str, str], image_shape: tuple[i
             counts[ours] = builder.info.splits[split].num_examples
         except (AssertionError, ValueError) as error:
             raise StepError(f"{split!r} is no split of {name}: {str(error).splitlines()[0]}") from None
-    raw = tuple(kinds["image"].shape) == tuple(image_shape)
-    if not raw and not isinstance(kinds["image"], tfds.features.Image):
-        raise StepError(f"{name} has arrays of {list(kinds['image'].shape)}, not {list(image_shape)}")
-    info = {
-        "classes": list(kinds["label"].names),
-        "image_shape": list(image_shape),
-        "encoding": "raw" if raw else "encoded",
-    }
     return Source(
-        info=info,
-        splits={ours: _stream(builder, theirs, raw) for ours, theirs in wanted.items()},
+        info=reading.info,
+        splits={ours: _stream(builder, theirs, reading) for ours, theirs in wanted.items()},
         counts=counts,
         version=str(builder.version),
         licence=builder.info.redistribution_info.license or "not stated",
@@ -193,18 +185,34 @@ def opened(builder: Any, name: str, wanted: dict[str, str], image_shape: tuple[i
     )
 
 
+def _reading(builder: Any, name: str, settings: DataSettings) -> Reading:
+    """What the task takes of the data set.
+
+    Raises:
+        StepError: nothing.
+    """
+    take = getattr(load("tasks", settings.task), "from_tfds", None)
+    if take is None:
+        raise StepError(f"the task {settings.task} takes no data set of TensorFlow Datasets", kind="settings")
+    try:
+        found: Reading = take(builder.info.features, settings)
+    except ValueError as error:
+        raise StepError(f"{name} {error}") from None
+    return found
+
+
 def named(split: str) -> list[str]:
     """The splits that a split's text names: ``train[:10%]+test`` names two."""
     return [part.partition("[")[0].strip() for part in split.split("+")]
 
 
-def _stream(builder: Any, split: str, raw: bool) -> Stream:
+def _stream(builder: Any, split: str, reading: Reading) -> Stream:
     def stream() -> Iterator[Example]:
         import tensorflow_datasets as tfds
 
-        whole = None if raw else {"image": tfds.decode.SkipDecoding()}
-        data = builder.as_dataset(split=split, shuffle_files=False, decoders=whole)
+        whole = {name: tfds.decode.SkipDecoding() for name in reading.undecoded}
+        data = builder.as_dataset(split=split, shuffle_files=False, decoders=whole or None)
         for number, example in enumerate(tfds.as_numpy(data)):
-            yield {"image": example["image"], "label": int(example["label"]), "name": f"{split} example {number}"}
+            yield {**reading.convert(example), "name": f"{split} example {number}"}
 
     return stream

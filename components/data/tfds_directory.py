@@ -24,17 +24,19 @@ class Settings(DataSettings):
         validation: the official validation split; empty cuts one from train by ``split``.
         test: the official test split; empty cuts one from train by ``split``.
         image_shape: height, width and channels that the model sees; encoded pictures of other sizes are resized.
+            Not for tasks without pictures.
     """
 
     name: Literal["tfds_directory"] = "tfds_directory"
+    task: str = "image_classification"
     directory: Annotated[str, Field(min_length=1)]
     train: str = "train"
     validation: str = ""
     test: str = "test"
-    image_shape: tuple[Positive, Positive, Positive]
+    image_shape: tuple[Positive, Positive, Positive] | None = None
 
     def input_shape(self) -> tuple[int, ...]:
-        return self.image_shape
+        return self.image_shape or ()
 
 
 def state(settings: Settings) -> str:
@@ -46,7 +48,7 @@ def source(settings: Settings) -> Source:
     """The examples of the directory.
 
     Raises:
-        StepError: there is no such directory or split, or it has no pictures with labels.
+        StepError: there is no such directory or split, or it has not what the task needs.
     """
     import tensorflow_datasets as tfds
 
@@ -65,7 +67,7 @@ def source(settings: Settings) -> Source:
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise StepError(f"{settings.directory} cannot be opened: {reason}") from error
-    return opened(builder, settings.directory, wanted, settings.image_shape)
+    return opened(builder, settings.directory, wanted, settings)
 
 
 def _local(directory: str, splits: list[str]) -> Path:

@@ -3,8 +3,8 @@
 import hashlib
 import heapq
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -12,23 +12,29 @@ from typing import TYPE_CHECKING, Any
 from components.core import progress, saved_model
 from components.core.errors import StepError
 from components.core.examples import Examples
+from components.core.running import Runner, traced
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
-# Mistakes shown in the report.
+# Examples shown in the report under each title.
 SHOWN = 24
 LATENCY_BATCHES = (1, 64)
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model ready to run: pictures (or another task's inputs) as arrays in, outputs as an array out."""
+    """A model ready to run on a task's examples.
 
-    run: "Callable[[np.ndarray], np.ndarray]"
-    input_shape: tuple[int, ...]
-    units: int
+    Attributes:
+        runner: the network.
+        assets: what turns contents into its inputs.
+        digest: of its architecture and weights.
+    """
+
+    runner: Runner
+    assets: dict[str, Any]
     digest: str
 
 
@@ -37,35 +43,29 @@ class TestSplit:
     """What one pass over the test split leaves.
 
     Attributes:
-        outputs: each model's outputs, float32 [n, units], in the order of the models.
-        batch: the examples' arrays of one value each (label, key, attributes): name -> [n].
-        mistakes: number and input of the examples on which the first model is wrong with most confidence, the surest
-            first.
+        found: what each model says, in the order of the models: name -> [n, ...].
+        truth: what judging needs of the examples: name -> [n, ...].
+        shown: title -> number and content of the examples that are most notable of the first model, the most first.
     """
 
-    outputs: "list[np.ndarray]"
-    batch: "dict[str, np.ndarray]"
-    mistakes: "list[tuple[int, np.ndarray]]"
+    found: "list[dict[str, np.ndarray]]"
+    truth: "dict[str, np.ndarray]"
+    shown: "dict[str, list[tuple[int, Any]]]"
 
 
-def load_model(path: Path) -> Loaded:
+def load_model(path: Path, task: ModuleType, data: Examples) -> tuple[Loaded | None, str]:
     """Load a .keras file; TensorFlow must be Keras's backend.
+
+    Returns:
+        The model, and an empty string; or None, and why it cannot take these examples.
 
     Raises:
         StepError: the file is missing, damaged or unsafe.
     """
-    import tensorflow as tf
-
-    model = saved_model.load(path)
-    # One trace serves every batch size. Calling the model from Python costs milliseconds a call.
-    signature = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
-    traced = tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature])
-    return Loaded(
-        lambda inputs: traced(tf.constant(inputs)).numpy(),
-        tuple(model.input_shape[1:]),
-        int(model.output_shape[-1]),
-        _digest(model),
-    )
+    network = saved_model.load(path)
+    if problem := task.problem(network, data.info):
+        return None, problem
+    return Loaded(Runner(traced(network), network), task.assets(network, data.info), _digest(network)), ""
 
 
 def _digest(model: "keras.Model") -> str:
@@ -76,68 +76,85 @@ def _digest(model: "keras.Model") -> str:
     return total.hexdigest()[:16]
 
 
-def check_fits(model: Loaded, data: Examples, task: ModuleType) -> str:
-    """Why a model cannot take these examples, or an empty string."""
-    shape = tuple(int(side) for side in data.info["image_shape"]) if "image_shape" in data.info else model.input_shape
-    if tuple(model.input_shape) != shape:
-        return f"takes inputs of {_sides(model.input_shape)}, the data have {_sides(shape)}"
-    if model.units != (units := task.units(data.info)):
-        return f"has {model.units} outputs, the data need {units}"
-    return ""
-
-
-def _sides(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))
-
-
-def over_test_split(data: Examples, models: Sequence[Loaded], task: ModuleType, batch_size: int) -> TestSplit:
-    """Run models over the test split in one pass; inputs are dropped after their batch, but for the worst mistakes.
+def over_test_split(data: Examples, models: Sequence[Loaded], task: ModuleType, settings: Any) -> TestSplit:
+    """Run models over the test split in one pass; contents are dropped after their batch, but for the notable ones.
 
     Raises:
         StepError: the first model's outputs are not finite.
     """
+    found: list[dict[str, list[np.ndarray]]] = [{} for _ in models]
+    truth: dict[str, list[np.ndarray]] = {}
+    notable = _Notable()
+    done, total = 0, data.require("test")
+    for tensors in data.batches("test", settings.batch_size):
+        batch = {name: tensor.numpy() for name, tensor in tensors.items()}
+        answers = [task.answers(model.runner, batch, settings, data.info, model.assets) for model in models]
+        _require_finite(answers[0])
+        true = task.truth(batch)
+        for kept, parts in zip([truth, *found], [true, *answers], strict=True):
+            for name, array in parts.items():
+                kept.setdefault(name, []).append(array)
+        notable.see(task.notable(answers[0], true), batch[task.CONTENT], done)
+        done += len(true["key"])
+        progress.report("evaluate", done=done, total=total)
+    return TestSplit([_joined(kept) for kept in found], _joined(truth), notable.shown())
+
+
+def _joined(parts: "Mapping[str, list[np.ndarray]]") -> "dict[str, np.ndarray]":
     import numpy as np
 
-    outputs: list[list[np.ndarray]] = [[] for _ in models]
-    columns: dict[str, list[np.ndarray]] = {}
-    worst: list[tuple[float, int, np.ndarray]] = []
-    done, total = 0, data.require("test")
-    for tensors in data.batches("test", batch_size):
-        batch = {name: tensor.numpy() for name, tensor in tensors.items()}
-        inputs, _ = task.inputs_and_targets(batch)
-        for kept, model in zip(outputs, models, strict=True):
-            kept.append(model.run(inputs).astype(np.float32))
-        if not np.isfinite(outputs[0][-1]).all():
+    return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+
+def _require_finite(answers: "Mapping[str, np.ndarray]") -> None:
+    import numpy as np
+
+    for array in answers.values():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise StepError("the model gives outputs that are not finite", advice="train it again", kind="model")
-        for name, array in batch.items():
-            if array.ndim == 1:
-                columns.setdefault(name, []).append(array)
-        for index, sure in enumerate(task.mistaken(outputs[0][-1], batch)):
-            if sure > 0 and (len(worst) < SHOWN or sure > worst[0][0]):
-                # Of equally sure mistakes the earlier stays: -number orders them.
-                push = heapq.heappush if len(worst) < SHOWN else heapq.heapreplace
-                push(worst, (float(sure), -(done + index), inputs[index]))
-        done += len(inputs)
-        progress.report("evaluate", done=done, total=total)
-    return TestSplit(
-        [np.concatenate(kept) for kept in outputs],
-        {name: np.concatenate(parts) for name, parts in columns.items()},
-        [(-number, pixels) for _, number, pixels in sorted(worst, key=lambda one: one[:2], reverse=True)],
-    )
 
 
-def latency(model: Loaded, example: "np.ndarray", seconds: float = 0.2) -> dict[str, float]:
-    """Milliseconds of a call at batch sizes 1 and 64, medians over about ``seconds`` each after one call to warm up."""
+@dataclass
+class _Notable:
+    """The contents of the examples with the largest values, title by title."""
+
+    kept: dict[str, list[tuple[float, int, Any]]] = field(default_factory=dict)
+
+    def see(self, values: "Mapping[str, np.ndarray]", contents: "np.ndarray", start: int) -> None:
+        """Take note of a batch whose first example has the number ``start``."""
+        for title, column in values.items():
+            heap = self.kept.setdefault(title, [])
+            for index, value in enumerate(column.tolist()):
+                if value > 0 and (len(heap) < SHOWN or value > heap[0][0]):
+                    # Of equal values the earlier example stays: -number orders them.
+                    push = heapq.heappush if len(heap) < SHOWN else heapq.heapreplace
+                    push(heap, (value, -(start + index), contents[index]))
+
+    def shown(self) -> dict[str, list[tuple[int, Any]]]:
+        """Number and content, the largest value first."""
+        return {
+            title: [(-number, content) for _, number, content in sorted(heap, key=lambda one: one[:2], reverse=True)]
+            for title, heap in self.kept.items()
+        }
+
+
+def latency(model: Loaded, inputs: "np.ndarray", seconds: float = 0.2) -> dict[str, float]:
+    """Milliseconds of a call of the network at batch sizes 1 and 64, medians over about ``seconds`` each after one call
+    to warm up.
+
+    Args:
+        inputs: of one example, [1, ...].
+    """
     import numpy as np
 
     found = {}
     for size in LATENCY_BATCHES:
-        inputs = np.repeat(example[None], size, axis=0)
-        model.run(inputs)
+        batch = np.repeat(inputs, size, axis=0)
+        model.runner.run(batch)
         times: list[float] = []
         while sum(times) < seconds or len(times) < 3:
             began = time.perf_counter()
-            model.run(inputs)
+            model.runner.run(batch)
             times.append(time.perf_counter() - began)
         found[f"latency_ms_batch_{size}"] = round(1000 * float(np.median(times)), 3)
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from components.core import devices
+from components.core import devices, progress
 from components.core.artifacts import Artifact
 from components.core.config import validated
 from components.core.errors import StepError
@@ -66,11 +66,12 @@ def evaluate(
         challenger = _challenger(Path(trained.path), data, task)
         rival = _rival(registry, data, task, challenger)
         models = [challenger, rival.model] if rival and not rival.identical else [challenger]
-        test = inference.over_test_split(data, models, task, settings.batch_size)
-        latency = inference.latency(challenger, _any_input(data, task))
-    judged = _judged(task, test, settings, data.info, rival)
+        test = inference.over_test_split(data, models, task, settings)
+        latency = inference.latency(challenger, _any_input(data, task, challenger))
+        baseline = _baseline(data, task, settings)
+    judged = _judged(task, test, settings, data.info, rival, baseline)
 
-    metrics.metadata.update(files.flat(judged.values, judged.intervals.metrics) | latency)
+    metrics.metadata.update(files.flat(judged.values, judged.intervals.metrics) | latency | judged.beside())
     _show_classes(classes, task, test, settings, data.info)
     write_atomically(_parent(reasons), files.markdown(judged.decision))
     write_atomically(_parent(report), _page(judged, task, test, settings, data, latency))
@@ -78,9 +79,9 @@ def evaluate(
         Path(verdict.path),
         judged.decision,
         judged.slices,
-        test.outputs[0],
-        test.batch,
-        task.predictions(test.outputs[0], settings, data.info),
+        test.found[0],
+        test.truth,
+        task.predictions(test.found[0], settings, data.info),
         _facts(judged, settings, data, task),
     )
     _say(judged, data, task)
@@ -91,8 +92,8 @@ def evaluate(
 
 
 def _challenger(folder: Path, data: Examples, task: ModuleType) -> inference.Loaded:
-    model = inference.load_model(folder / "model.keras")
-    if problem := inference.check_fits(model, data, task):
+    model, problem = inference.load_model(folder / "model.keras", task, data)
+    if model is None:
         raise StepError(f"the trained model {problem}", advice="train it on these data", kind="model")
     return model
 
@@ -124,11 +125,10 @@ def _rival(registry: str, data: Examples, task: ModuleType, challenger: inferenc
     if champion is None:
         return None
     published = json.loads((champion.folder / "version.json").read_text())
-    model = inference.load_model(champion.folder / "model.keras")
-    problem = inference.check_fits(model, data, task)
+    model, problem = inference.load_model(champion.folder / "model.keras", task, data)
     if not problem and not inference.same_labels(published, data):
         problem = "has other classes than the data, or another order of them"
-    if problem:
+    if model is None or problem:
         raise StepError(
             f"the champion {champion.id} {problem}: the two cannot be compared on the same examples",
             advice="publish under a new model name (another experiment name), so that the champion's users keep theirs",
@@ -141,11 +141,19 @@ def _rival(registry: str, data: Examples, task: ModuleType, challenger: inferenc
     return Rival(champion.id, model, identical, tuple(notes))
 
 
-def _any_input(data: Examples, task: ModuleType) -> "np.ndarray":
+def _any_input(data: Examples, task: ModuleType, model: inference.Loaded) -> "np.ndarray":
+    """The network's input for one example, with a batch axis."""
     tensors = next(iter(data.batches("test", 1)))
-    inputs, _ = task.inputs_and_targets({name: tensor.numpy() for name, tensor in tensors.items()})
-    first: np.ndarray = inputs[0]
-    return first
+    inputs: np.ndarray = task.encoded(tensors[task.CONTENT].numpy(), model.assets, data.info)
+    return inputs
+
+
+def _baseline(data: Examples, task: ModuleType, settings: "EvaluationSettings") -> page.Baseline | None:
+    """What a simple method comes to on the same test split, where the settings ask for it."""
+    if not settings.baseline:
+        return None
+    progress.report("evaluate", note=f"baseline {settings.baseline}")
+    return page.Baseline(*task.baseline(data, settings))
 
 
 # --- what is found ---------------------------------------------------------------------------------------------------
@@ -160,7 +168,13 @@ class Judged:
     slices: list[gate.Slice]
     worst: gate.Slice | None
     against: page.Against | None
+    baseline: page.Baseline | None
     decision: gate.Decision
+
+    def beside(self) -> dict[str, float]:
+        """The baseline's metrics, by names of their own."""
+        found = self.baseline.values if self.baseline else {}
+        return {f"baseline_{name}": round(value, files.DIGITS) for name, value in found.items()}
 
 
 def _judged(
@@ -169,18 +183,19 @@ def _judged(
     settings: "EvaluationSettings",
     info: dict[str, Any],
     rival: Rival | None,
+    baseline: page.Baseline | None,
 ) -> Judged:
-    outputs, batch = test.outputs[0], test.batch
-    values = task.score(outputs, batch, settings, info)
-    intervals = task.resampled(outputs, batch, settings, values)
+    found, truth = test.found[0], test.truth
+    values = task.score(found, truth, settings, info)
+    intervals = task.resampled(found, truth, settings, values)
     paired, against = None, None
     if rival:
-        others = test.outputs[-1]
-        paired = task.correct(outputs, batch), task.correct(others, batch)
+        others = test.found[-1]
+        paired = task.paired(found, truth), task.paired(others, truth)
         comparison = statistics.compare(*paired, settings.error_rate, settings.resamples, settings.seed)
-        their = values if rival.identical else task.score(others, batch, settings, info)
+        their = values if rival.identical else task.score(others, truth, settings, info)
         against = page.Against(rival.id, their, comparison)
-    slices = gate.sliced(task.slices(batch, info), task.example_values(outputs, batch, settings), paired, settings)
+    slices = gate.sliced(task.slices(truth, info), task.example_values(found, truth, settings), paired, settings)
     decision = gate.decide(
         values,
         intervals.metrics,
@@ -191,7 +206,7 @@ def _judged(
         champion=rival.id if rival else "",
         notes=rival.notes if rival else (),
     )
-    return Judged(values, intervals, slices, gate.worst(slices, task.PAIRED_METRIC), against, decision)
+    return Judged(values, intervals, slices, gate.worst(slices, task.PAIRED_METRIC), against, baseline, decision)
 
 
 # --- what is written -------------------------------------------------------------------------------------------------
@@ -200,13 +215,14 @@ def _judged(
 def _show_classes(
     classes: Any, task: ModuleType, test: inference.TestSplit, settings: "EvaluationSettings", info: dict[str, Any]
 ) -> None:
-    """Fill KFP's ClassificationMetrics, which Kubeflow draws."""
+    """Fill KFP's ClassificationMetrics, which Kubeflow draws, where the task has classes to confuse."""
     from components.core.classification import condensed
 
-    arguments = (test.outputs[0], test.batch, settings)
-    matrix, names = condensed(task.confusion(*arguments), list(info["classes"]), MOST_CLASSES)
-    classes.log_confusion_matrix(names, matrix.tolist())
-    classes.log_roc_curve(*task.roc_points(*arguments))
+    if draw := getattr(task, "class_figures", None):
+        names, matrix, curve = draw(test.found[0], test.truth, settings, info)
+        matrix, names = condensed(matrix, names, MOST_CLASSES)
+        classes.log_confusion_matrix(names, matrix.tolist())
+        classes.log_roc_curve(*curve)
     # A file beside the metadata, which has no other place: the local cache copies files.
     write_atomically(_parent(classes), json.dumps(classes.metadata, allow_nan=False))
 
@@ -226,7 +242,8 @@ def _page(
         judged.slices,
         judged.worst,
         judged.against,
-        task.figures(test.outputs[0], test.batch, settings, data.info, judged.intervals, test.mistakes),
+        judged.baseline,
+        task.figures(test.found[0], test.truth, settings, data.info, judged.intervals, test.shown),
         metric=task.PAIRED_METRIC,
         details={
             "test examples": data.splits["test"],
@@ -242,6 +259,7 @@ def _facts(judged: Judged, settings: "EvaluationSettings", data: Examples, task:
         "champion": judged.against.version if judged.against else None,
         "comparison": None if judged.against is None else _comparison(judged.against.comparison),
         "paired_metric": task.PAIRED_METRIC,
+        "baseline": judged.beside(),
         "metrics": files.flat(judged.values, judged.intervals.metrics),
         "worst_slice": judged.worst.name if judged.worst else None,
         "settings": settings.parameters(),

@@ -23,6 +23,14 @@ class Against:
     comparison: Comparison
 
 
+@dataclass(frozen=True)
+class Baseline:
+    """A simple method beside the model: what it is called, and its metrics on the same examples."""
+
+    title: str
+    values: Mapping[str, float]
+
+
 def page(
     decision: Decision,
     values: Mapping[str, float],
@@ -30,6 +38,7 @@ def page(
     slices: Sequence[Slice],
     worst: Slice | None,
     against: Against | None,
+    baseline: Baseline | None,
     task_parts: Sequence[Markup],
     *,
     metric: str,
@@ -59,7 +68,7 @@ def page(
         reports.note(f"{verdict}.", "good" if decision.accepted else "bad"),
         reports.facts(top),
         reports.section("Why", *(reports.note(reason.text, reason.kind) for reason in decision.reasons)),
-        reports.section("Metrics", _metrics(values, intervals, against)),
+        reports.section("Metrics", *_beside(values, baseline, metric), _metrics(values, intervals, against, baseline)),
         *([reports.section("Slices", *_slices(slices, worst, metric))] if slices else []),
         *task_parts,
         subtitle="The test split, which training never saw.",
@@ -76,18 +85,35 @@ def _unbroken(text: str) -> str:
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
+def _beside(values: Mapping[str, float], baseline: Baseline | None, metric: str) -> list[Markup]:
+    """Which of model and baseline is ahead, in plain words; by the paired metric, else by what both have."""
+    if baseline is None:
+        return []
+    named = metric if metric in baseline.values else next((name for name in baseline.values if name in values), "")
+    if not named:
+        return []
+    ours, theirs = values[named], baseline.values[named]
+    told = f"{named.replace('_', ' ')} {ours:.4f} against {theirs:.4f} of the baseline, {baseline.title}"
+    return [reports.note(f"{told}.", "info")]
+
+
 def _metrics(
-    values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]], against: Against | None
+    values: Mapping[str, float],
+    intervals: Mapping[str, tuple[float, float]],
+    against: Against | None,
+    baseline: Baseline | None,
 ) -> Markup:
     head, caption = ["metric", "value (95% interval)"], "Intervals by the bootstrap over test examples."
     rows = [
         [name.replace("_", " "), _unbroken(_spread(value, intervals.get(name), 4))] for name, value in values.items()
     ]
-    if against is None:
-        return reports.table(head, rows, caption=caption)
-    for row, name in zip(rows, values, strict=True):
-        row.append(f"{against.values[name]:.4f}" if name in against.values else "")
-    return reports.table([*head, f"champion {against.version}"], rows, caption=caption)
+    others = [(baseline.title, baseline.values)] if baseline else []
+    others += [(f"champion {against.version}", against.values)] if against else []
+    for title, theirs in others:
+        head.append(title)
+        for row, name in zip(rows, values, strict=True):
+            row.append(f"{theirs[name]:.4f}" if name in theirs else "")
+    return reports.table(head, rows, caption=caption)
 
 
 def _slices(slices: Sequence[Slice], worst: Slice | None, metric: str) -> list[Markup]:

@@ -42,15 +42,16 @@ def write(
     folder: Path,
     decision: Decision,
     slices: Sequence[Slice],
-    outputs: "np.ndarray",
-    batch: "Mapping[str, np.ndarray]",
+    found: "Mapping[str, np.ndarray]",
+    truth: "Mapping[str, np.ndarray]",
     predictions: Sequence[Mapping[str, Any]],
     facts: Mapping[str, Any],
 ) -> None:
     """Write the folder: the same evaluation gives the same bytes.
 
-    ``predictions.npz`` holds key, label and logits of every test example; ``predictions.jsonl`` the label that the
-    task's post-processing gives it, one line an example, which ``predict`` must give again.
+    ``predictions.npz`` holds what the model says of every test example, its key, and its truth (``true_label``);
+    ``predictions.jsonl`` what the task's post-processing makes of that, one line an example, which ``predict`` must
+    give again.
 
     Args:
         facts: what else verdict.json says.
@@ -58,8 +59,10 @@ def write(
     import numpy as np
 
     folder.mkdir(parents=True, exist_ok=True)
-    keys = [key.decode() if isinstance(key, bytes) else str(key) for key in batch["key"].tolist()]
-    arrays = {"key": np.array(keys), "label": batch["label"], "logits": outputs.astype(np.float32)}
+    keys = [key.decode() if isinstance(key, bytes) else str(key) for key in truth["key"].tolist()]
+    arrays = {name: _plain(values) for name, values in found.items()}
+    arrays |= {f"true_{name}": _plain(values) for name, values in truth.items() if name != "key"}
+    arrays["key"] = np.array(keys)
     aside = folder / f".{PREDICTIONS}"
     _save(aside, arrays)
     aside.replace(folder / PREDICTIONS)
@@ -73,6 +76,13 @@ def write(
     }
     # Last: a folder without it is not complete.
     write_atomically(folder / VERDICT, json.dumps(values, indent=1, sort_keys=True, allow_nan=False))
+
+
+def _plain(values: "np.ndarray") -> "np.ndarray":
+    """An array that needs no pickle: byte strings have one length, which numpy fills up with zero bytes."""
+    import numpy as np
+
+    return values if values.dtype != object else np.array([bytes(value) for value in values], np.bytes_)
 
 
 def _save(path: Path, arrays: "Mapping[str, np.ndarray]") -> None:

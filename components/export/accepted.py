@@ -19,6 +19,7 @@ class Verdict:
         reasons: why.
         metrics: flat; ``NAME_low`` and ``NAME_high`` are the ends of NAME's 95% interval.
         metric: the task's paired metric, by which models are compared.
+        baseline: a simple method's metrics, ``baseline_NAME``; empty without one.
         slices: name, examples, metrics, and whether it counts for the gate.
         settings: the evaluation section.
         data: the data's fingerprint.
@@ -29,6 +30,7 @@ class Verdict:
     reasons: list[str]
     metrics: dict[str, float]
     metric: str
+    baseline: dict[str, float]
     slices: list[dict[str, Any]]
     worst_slice: str
     settings: dict[str, Any]
@@ -53,6 +55,7 @@ class Verdict:
                 reasons=values["reasons"],
                 metrics=values["metrics"],
                 metric=values["paired_metric"],
+                baseline=values["baseline"],
                 slices=values["slices"],
                 worst_slice=values["worst_slice"] or "",
                 settings=values["settings"],

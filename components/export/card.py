@@ -5,6 +5,7 @@ Its sections follow M. Mitchell et al., Model Cards for Model Reporting, FAT* 20
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 from markupsafe import Markup
@@ -12,6 +13,7 @@ from markupsafe import Markup
 from components.core import reports
 from components.core.examples import Examples
 from components.core.markdown import escaped, paragraph, table
+from components.core.rooms import title
 from components.export.accepted import Verdict
 from components.export.runtime import QUANTIZED
 
@@ -46,53 +48,61 @@ class Card:
 def card(
     name: str,
     version: str,
-    kind: str,
+    task: ModuleType,
     data: Examples,
     training: Mapping[str, Any],
     verdict: Verdict,
     formats: Mapping[str, Mapping[str, Any]],
+    left_out: Mapping[str, str],
     fingerprints: Mapping[str, str],
 ) -> Card:
     """Bring together what the steps found.
 
     Args:
-        kind: what the model does, in one sentence.
+        task: says what the model does and cannot do.
         training: what train recorded.
         formats: format -> its size, differences and latencies.
+        left_out: format -> why it does not hold this model.
         fingerprints: what -> its digest.
     """
     return Card(
         f"Model card: {name}",
         f"version {version}",
         [
-            _summary(kind, data, training, verdict),
-            _limits(data, verdict),
+            _summary(task, data, training, verdict),
+            _limits(task, data, verdict),
             _metrics(verdict),
             _slices(verdict),
             Part("Decision", list(verdict.reasons), {"compared with": verdict.champion or "no champion yet"}),
             _data(data),
             _training(training),
-            _formats(formats, verdict.metric),
+            _formats(formats, left_out, verdict.metric),
             Part("Fingerprints", table=Table(("what", "digest"), sorted(fingerprints.items()))),
         ],
     )
 
 
-def _summary(kind: str, data: Examples, training: Mapping[str, Any], verdict: Verdict) -> Part:
+def _summary(task: ModuleType, data: Examples, training: Mapping[str, Any], verdict: Verdict) -> Part:
     metric = verdict.metric
     return Part(
         "Model",
-        [kind],
+        [title(task)],
         {
             metric: _number(verdict.metrics[metric]),
             "95% interval": _interval(verdict, metric),
             "test examples": verdict.examples,
             "architecture": training.get("name", ""),
             "parameters": training.get("parameters", 0),
-            "input": " x ".join(str(int(side)) for side in data.info.get("image_shape", [])),
-            "classes": len(data.info.get("classes", [])),
+            **task.described(data.info),
+            **_beside(verdict),
         },
     )
+
+
+def _beside(verdict: Verdict) -> dict[str, str]:
+    """The baseline's paired metric, where there was one."""
+    value = verdict.baseline.get(f"baseline_{verdict.metric}")
+    return {} if value is None else {f"{verdict.metric} of the baseline": _number(value)}
 
 
 def _interval(verdict: Verdict, name: str) -> str:
@@ -100,13 +110,11 @@ def _interval(verdict: Verdict, name: str) -> str:
     return f"{_number(ends[0])} to {_number(ends[1])}" if ends else ""
 
 
-def _limits(data: Examples, verdict: Verdict) -> Part:
+def _limits(task: ModuleType, data: Examples, verdict: Verdict) -> Part:
     sentences = [
         f"All figures come from the test split of {data.source}; they say nothing about inputs of another origin.",
-        "It answers with one of its classes whatever it is shown, also to an input that belongs to none of them.",
+        *task.limits(data.info, verdict.settings),
     ]
-    if below := verdict.settings.get("abstain_below"):
-        sentences.append(f"No label is given where the best probability is under {below:g}.")
     worst = next((one for one in verdict.slices if one["name"] == verdict.worst_slice), None)
     if worst and verdict.metric in worst["metrics"]:
         value = _number(worst["metrics"][verdict.metric])
@@ -127,8 +135,8 @@ def _metrics(verdict: Verdict) -> Part:
 
 
 def _slices(verdict: Verdict) -> Part:
-    named = [name for name in ("accuracy", "top_k", "loss") if any(name in one["metrics"] for one in verdict.slices)]
-    named = list(dict.fromkeys([verdict.metric, *named]))
+    known = dict.fromkeys(name for one in verdict.slices for name in one["metrics"])
+    named = list(dict.fromkeys([verdict.metric, *(name for name in known if not name.endswith(("_low", "_high")))]))
     rows = [
         (one["name"], one["examples"], *(one["metrics"].get(name, "") for name in named), _slice_interval(one, verdict))
         for one in verdict.slices
@@ -161,7 +169,7 @@ def _training(training: Mapping[str, Any]) -> Part:
     return Part("Training", facts=facts | {f"{name} version": versions[name] for name in sorted(versions)})
 
 
-def _formats(formats: Mapping[str, Mapping[str, Any]], metric: str) -> Part:
+def _formats(formats: Mapping[str, Mapping[str, Any]], left_out: Mapping[str, str], metric: str) -> Part:
     rows = [
         (
             name,
@@ -181,6 +189,7 @@ def _formats(formats: Mapping[str, Mapping[str, Any]], metric: str) -> Part:
     ]
     if quantized:
         sentences.append(f"Quantized: {quantized}.")
+    sentences += [f"Left out: {name}, which {reason}." for name, reason in left_out.items()]
     return Part("Formats", sentences, table=Table(head, rows))
 
 

@@ -1,5 +1,6 @@
 """Writes one Keras model in every format asked for, each from the same traced function."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -8,8 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from components.core import progress
-from components.core.errors import StepError
-from components.export.runtime import OUTPUT, PLACES, SIGNATURE, told
+from components.export.runtime import NETWORK, OUTPUT, PLACES, SERVING, told
 
 if TYPE_CHECKING:
     import keras
@@ -26,10 +26,10 @@ class Source:
 
     Attributes:
         owner: holds the variables.
-        function: inputs -> a dict with the outputs alone.
-        serving: the same with what the task adds, such as probabilities.
-        signature: of the inputs.
-        calibration: inputs of train examples, [n, ...].
+        function: the network's inputs -> a dict with the outputs alone.
+        serving: contents -> the same with what the task adds, such as probabilities.
+        signature: of the network's inputs.
+        calibration: the network's inputs of train examples, [n, ...].
     """
 
     owner: Any
@@ -39,41 +39,49 @@ class Source:
     calibration: "np.ndarray"
 
 
-def source(model: "keras.Model", task: ModuleType, calibration: "np.ndarray") -> Source:
+def source(
+    model: "keras.Model", task: ModuleType, assets: dict[str, Any], info: dict[str, Any], calibration: "np.ndarray"
+) -> Source:
     """Trace a model once for all formats."""
     import tensorflow as tf
 
     taken = model.inputs[0]
     signature = tf.TensorSpec(taken.shape, taken.dtype, name=taken.name)
-    traced = partial(tf.function, input_signature=[signature], autograph=False)
-    function = traced(lambda inputs: {OUTPUT: model(inputs, training=False)})
-
-    def served(inputs: "tf.Tensor") -> "dict[str, tf.Tensor]":
-        outputs = function(inputs)[OUTPUT]
-        return {OUTPUT: outputs, **task.served(outputs)}
-
+    traced = partial(tf.function, autograph=False)
+    function = traced(lambda inputs: {OUTPUT: model(inputs, training=False)}, input_signature=[signature])
+    contents, answer = task.served(model, assets, info)
     owner = tf.Module()
     owner.variables_of_model = [variable.value for variable in model.variables]
-    return Source(owner, function, traced(served), signature, calibration)
+    # Whatever the task's function holds, such as a table of words, must be known to the SavedModel.
+    owner.held_by_task = list(getattr(answer, "resources", ()))
+    return Source(owner, function, traced(answer, input_signature=[contents]), signature, calibration)
 
 
-def write(origin: Source, folder: Path, formats: Sequence[str]) -> None:
+def write(origin: Source, folder: Path, formats: Sequence[str]) -> dict[str, str]:
     """Write formats into a version's folder.
 
-    Raises:
-        StepError: one cannot express the model.
+    Returns:
+        Format -> why it cannot hold the model, for those that cannot; nothing is left of them.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    failed = {}
     for number, name in enumerate(formats):
         progress.report("export", note=f"writing {name}", done=number, total=len(formats))
         try:
             WRITERS[name](origin, folder / PLACES[name])
         except Exception as error:  # each converter raises its own kinds
-            raise StepError(
-                f"the model cannot be written as {name}: {told(error)}",
-                advice=f"leave {name} out of export.formats, or build the model of other layers",
-                kind="model",
-            ) from error
+            if isinstance(error, OSError) and error.errno:
+                raise  # a full disk, told as such
+            failed[name] = told(error)
+            remove(folder / PLACES[name])
+    return failed
+
+
+def remove(path: Path) -> None:
+    """Remove a format's file or folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
 
 
 def size(path: Path) -> int:
@@ -85,7 +93,10 @@ def size(path: Path) -> int:
 def _saved_model(origin: Source, path: Path) -> None:
     import tensorflow as tf
 
-    signatures = {SIGNATURE: origin.serving.get_concrete_function()}
+    signatures = {
+        SERVING: origin.serving.get_concrete_function(),
+        NETWORK: origin.function.get_concrete_function(),
+    }
     tf.saved_model.save(origin.owner, str(path), signatures=signatures)
 
 
@@ -107,7 +118,7 @@ def _litert_dynamic(origin: Source, path: Path) -> None:
 
 
 def _litert_int8(origin: Source, path: Path) -> None:
-    """Weights and activations in int8; inputs stay uint8 pixels and outputs float32."""
+    """Weights and activations in int8; inputs and outputs keep their types."""
     import tensorflow as tf
 
     def representative() -> Any:

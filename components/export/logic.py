@@ -14,6 +14,7 @@ from components.core.config import fingerprint, validated
 from components.core.errors import StepError
 from components.core.examples import Examples
 from components.core.files import write_atomically
+from components.core.running import Runner, traced
 from components.export import card as cards
 from components.export import formats, parity, runtime
 from components.export.accepted import PREDICTIONS, Verdict
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from components.export.settings import ExportSettings
 
-MODEL = "model.keras"
+MODEL, ASSETS = "model.keras", "assets.json"
 
 
 def export(
@@ -37,7 +38,8 @@ def export(
     card_page: Artifact,
     benchmark: Artifact,
 ) -> None:
-    """Export the model and publish it as the champion. Nothing is published unless every format passes its check.
+    """Export the model and publish it as the champion. Nothing is published unless every format passes its check,
+    or is left out by the settings' leave.
 
     Args:
         examples: the prepared data.
@@ -45,8 +47,9 @@ def export(
         verdict: a folder with ``verdict.json`` and ``predictions.npz``.
         export: the export section.
         registry: where this model's versions are published.
-        exported: becomes the version's folder: ``model.keras``, the formats, ``card.md``, ``card.html`` and
-            ``version.json``; its metadata name the version and the champion that it replaced.
+        exported: becomes the version's folder: ``model.keras``, the formats, ``card.md``, ``card.html``,
+            ``version.json``, and ``assets.json`` where contents are turned into the network's input; its metadata name
+            the version and the champion that it replaced.
         card: becomes the model card in Markdown.
         card_page: becomes the model card as a page.
         benchmark: gets size, difference and latencies of each format, flat (``litert_p50_us_batch1``).
@@ -64,12 +67,17 @@ def export(
     shutil.rmtree(folder, ignore_errors=True)
     with devices.opened(backend="tensorflow", precision="float32"):
         model = _model(Path(trained.path), training)
+        assets = task.assets(model, data.info)
+        judging = validated("evaluation", judged.settings, data.task)
+        runner = Runner(traced(model), model)
+        found = parity.sample(data, task, runner, assets, judging, settings.parity_examples)
         # bfloat16 or float16 in training means the same in evaluate.
-        found = parity.sample(data, task, runtime.traced(model), settings.parity_examples)
-        parity.check_recorded(found, Path(verdict.path) / PREDICTIONS, "mixed" in training.get("precision", ""))
-        _write_formats(model, task, data, settings, folder)
-        measured = _measured(folder, found, task, settings)
+        parity.check_recorded(found, task, Path(verdict.path) / PREDICTIONS, "mixed" in training.get("precision", ""))
+        left_out = _write_formats(model, task, data, assets, settings, folder)
+        measured = _measured(folder, found, task, settings, left_out)
     shutil.copyfile(Path(trained.path) / MODEL, folder / MODEL)
+    if assets:
+        write_atomically(folder / ASSETS, _json(assets))
 
     facts = _facts(folder / MODEL, data, training, judged, settings)
     # An equal model exported by equal code is one version, whoever made it when: what was measured is left out.
@@ -77,11 +85,12 @@ def export(
     content = cards.card(
         name=registry.rstrip("/").rpartition("/")[2],
         version=version,
-        kind=rooms.title(task),
+        task=task,
         data=data,
         training=training,
         verdict=judged,
         formats=measured,
+        left_out=left_out,
         fingerprints=facts["fingerprints"],
     )
     for path, text in ((card.path, cards.markdown(content)), (card_page.path, cards.html(content))):
@@ -91,7 +100,7 @@ def export(
     shutil.copyfile(card_page.path, folder / "card.html")
     # Last: a folder without it is not complete.
     described = {name: _lasting(values) for name, values in measured.items()}
-    write_atomically(folder / "version.json", _json(facts | {"formats": described}))
+    write_atomically(folder / "version.json", _json(facts | {"formats": described, "left_out": left_out}))
     benchmark.metadata.update(_flat(measured))
     _publish(registry, folder, version, judged)
     exported.metadata.update({"version": version, "replaced": judged.champion, "formats": list(measured)})
@@ -113,24 +122,71 @@ def _model(folder: Path, training: Mapping[str, Any]) -> "keras.Model":
 
 
 def _write_formats(
-    model: "keras.Model", task: ModuleType, data: Examples, settings: "ExportSettings", folder: Path
-) -> None:
+    model: "keras.Model",
+    task: ModuleType,
+    data: Examples,
+    assets: dict[str, Any],
+    settings: "ExportSettings",
+    folder: Path,
+) -> dict[str, str]:
+    """Write the formats; format -> why it cannot hold the model, for those that cannot.
+
+    Raises:
+        StepError: there is one of those, and the settings are strict.
+    """
     batch = parity.first(data, "train", formats.CALIBRATION, seed=0)
-    calibration, _ = task.inputs_and_targets(batch)
-    formats.write(formats.source(model, task, calibration), folder, settings.formats)
+    calibration = task.encoded(batch[task.CONTENT], assets, data.info)
+    origin = formats.source(model, task, assets, data.info, calibration)
+    failed = formats.write(origin, folder, settings.formats)
+    if failed and settings.strict:
+        name, reason = next(iter(failed.items()))
+        raise StepError(
+            f"the model cannot be written as {name}: {reason}",
+            advice=f"leave {name} out of export.formats, set export.strict=false, or build the model of other layers",
+            kind="model",
+        )
+    return {name: f"cannot be written: {reason}" for name, reason in failed.items()}
 
 
 def _measured(
-    folder: Path, found: parity.Sample, task: ModuleType, settings: "ExportSettings"
+    folder: Path, found: parity.Sample, task: ModuleType, settings: "ExportSettings", left_out: dict[str, str]
 ) -> dict[str, dict[str, Any]]:
-    """Format -> size, differences and latencies; every format is checked before any is timed."""
-    runs: dict[str, runtime.Run] = {name: runtime.load(folder, name) for name in settings.formats}
-    checked = {name: parity.compare(name, run, found, task, settings) for name, run in runs.items()}
-    parity.require(checked)
+    """Format -> size, differences and latencies; every format is checked before any is timed.
+
+    Args:
+        left_out: format -> why it is not there; those are added that are not the model, and their files removed.
+
+    Raises:
+        StepError: what is wrong with the first that is not the model, where the settings are strict, or with all.
+    """
+    runners: dict[str, Runner] = {}
+    checked: dict[str, parity.Parity] = {}
+    failing: dict[str, str] = {}
+    for name in settings.formats:
+        if name in left_out:
+            continue
+        try:
+            runners[name] = runtime.load(folder, name)
+        except StepError as error:
+            failing[name] = error.message
+            continue
+        serving = runtime.served(folder / runtime.PLACES[name]) if name == "saved_model" else None
+        checked[name] = parity.compare(name, runners[name], found, task, settings, serving)
+        if checked[name].problem:
+            failing[name] = checked[name].problem
+    if failing and (settings.strict or len(failing) + len(left_out) == len(settings.formats)):
+        raise _unfit(failing)
+    for failed in failing:
+        formats.remove(folder / runtime.PLACES[failed])
+    left_out |= failing
+    if len(left_out) == len(settings.formats):
+        raise _unfit(left_out)
+    for missing, reason in left_out.items():
+        print(f"{missing} is left out: {reason}", flush=True)
     measured: dict[str, dict[str, Any]] = {}
-    for name, run in runs.items():
+    for name in (name for name in settings.formats if name not in left_out):
         result = checked[name]
-        times = parity.timed(run, found.inputs, settings.timing_seconds)
+        times = parity.timed(runners[name].run, found.inputs, settings.timing_seconds)
         measured[name] = {
             "path": runtime.PLACES[name],
             "bytes": formats.size(folder / runtime.PLACES[name]),
@@ -146,6 +202,17 @@ def _measured(
     return measured
 
 
+def _unfit(failing: Mapping[str, str]) -> StepError:
+    name, *others = failing
+    also = f"; {', '.join(others)} fail too" if others else ""
+    return StepError(
+        f"parity: {failing[name]}{also}",
+        advice=f"the champion stays; leave {name} out of export.formats, set export.strict=false, or allow more "
+        "(export.max_difference, export.max_accuracy_drop)",
+        kind="model",
+    )
+
+
 def _facts(
     model: Path, data: Examples, training: Mapping[str, Any], judged: Verdict, settings: "ExportSettings"
 ) -> dict[str, Any]:
@@ -158,6 +225,7 @@ def _facts(
         "training": dict(training),
         "evaluation": judged.settings,
         "metrics": judged.metrics,
+        "paired_metric": judged.metric,
         "examples": data.splits,
         "source": data.source,
         "export": settings.parameters(),

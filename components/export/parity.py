@@ -1,7 +1,6 @@
 """Checks that a written format answers like the Keras model that was judged, on real test examples, and times it."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from components.core import archives
 from components.core.errors import StepError
 from components.core.examples import Examples
-from components.export.runtime import QUANTIZED, run_all, told
+from components.core.running import CHUNK, Run, Runner
+from components.export.runtime import QUANTIZED, told
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from components.export.runtime import Run
     from components.export.settings import ExportSettings
 
 # A quantized format may stray in single outputs, yet not on the whole: the root mean square of its differences
@@ -24,6 +23,9 @@ MOST_TYPICAL = 0.5
 # evaluate may have run in bfloat16 what is exported in float32: 8 bits of mantissa lose about a hundredth in a deep
 # network, and another model's outputs differ by a half or more. The same precision differs in the last digits only.
 MIXED_TYPICAL, SAME_TYPICAL = 0.1, 1e-3
+# Answers that jump, such as a decoded text, are compared by what they are worth: the mean difference of the paired
+# metric, example by example. Another model's differ by more.
+OTHER_ANSWERS = 0.1
 BATCHES = (1, 64)
 LEAST_CALLS = 5
 
@@ -34,15 +36,22 @@ class Sample:
 
     Attributes:
         batch: the examples' arrays, [n, ...] each.
-        inputs: what the model takes of them.
-        outputs: float32 [n, units].
-        correct: the task's paired metric of each, float64 [n].
+        inputs: what the network takes of them, [n, ...].
+        outputs: float32 [n, ...].
+        found: what the task makes of the outputs, [n, ...] each.
+        paired: the task's paired metric of each, float64 [n].
+        assets: what turned contents into inputs.
+        settings: the evaluation section, by which the task judges.
     """
 
     batch: "dict[str, np.ndarray]"
     inputs: "np.ndarray"
     outputs: "np.ndarray"
-    correct: "np.ndarray"
+    found: "dict[str, np.ndarray]"
+    paired: "np.ndarray"
+    assets: dict[str, Any]
+    settings: Any
+    info: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -62,12 +71,35 @@ class Parity:
     problem: str
 
 
-def sample(data: Examples, task: ModuleType, run: "Run", count: int) -> Sample:
+def sample(
+    data: Examples, task: ModuleType, runner: Runner, assets: dict[str, Any], settings: Any, count: int
+) -> Sample:
     """``count`` examples of the test split, or all there are; shuffled, because data may lie sorted by class."""
     batch = first(data, "test", count, seed=0)
-    inputs, _ = task.inputs_and_targets(batch)
-    outputs = run_all(run, inputs)
-    return Sample(batch, inputs, outputs, task.correct(outputs, batch))
+    inputs = task.encoded(batch[task.CONTENT], assets, data.info)
+    outputs = runner.run_all(inputs)
+    found = answers(task, runner, batch, settings, data.info, assets)
+    paired = task.paired(found, task.truth(batch))
+    return Sample(batch, inputs, outputs, found, paired, assets, settings, data.info)
+
+
+def answers(
+    task: ModuleType,
+    runner: Runner,
+    batch: "dict[str, np.ndarray]",
+    settings: Any,
+    info: dict[str, Any],
+    assets: dict[str, Any],
+) -> "dict[str, np.ndarray]":
+    """What the task makes of a network's outputs, a chunk of the examples at a time."""
+    import numpy as np
+
+    count = len(batch["key"])
+    parts = []
+    for start in range(0, count, CHUNK):
+        rows = {name: array[start : start + CHUNK] for name, array in batch.items()}
+        parts.append(task.answers(runner, rows, settings, info, assets))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def first(data: Examples, split: str, count: int, seed: int) -> "dict[str, np.ndarray]":
@@ -77,21 +109,21 @@ def first(data: Examples, split: str, count: int, seed: int) -> "dict[str, np.nd
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
-def check_recorded(found: Sample, recorded: Path, mixed: bool) -> None:
+def check_recorded(found: Sample, task: ModuleType, recorded: Path, mixed: bool) -> None:
     """Compare the model with what evaluate recorded of it: model, data and verdict must belong together.
 
     Args:
-        recorded: predictions.npz with key, label and logits of every test example.
+        recorded: predictions.npz, as evaluate wrote it.
         mixed: whether the model was trained, and so judged, in mixed precision.
 
     Raises:
-        StepError: an example is unknown to evaluate, has another label, or the model's outputs are others.
+        StepError: an example is unknown to evaluate, its truth is another, or the model's answers are others.
     """
     import numpy as np
 
     try:
         arrays = archives.arrays(recorded)
-        keys, labels, outputs = (arrays[name] for name in ("key", "label", "logits"))
+        keys = arrays["key"]
     except archives.DAMAGED as error:
         raise _mixup(f"{recorded.name} of the verdict cannot be read ({error})") from None
     places = {str(key): number for number, key in enumerate(keys.tolist())}
@@ -99,14 +131,32 @@ def check_recorded(found: Sample, recorded: Path, mixed: bool) -> None:
     if unknown := [key for key in wanted if key not in places]:
         raise _mixup(f"evaluate never saw the test example {unknown[0]}")
     rows = np.array([places[key] for key in wanted])
-    other = np.flatnonzero(labels[rows] != found.batch["label"])
-    if other.size:
-        raise _mixup(f"evaluate saw another label of the test example {wanted[other[0]]}")
-    _, typical = (
-        differences(found.outputs, outputs[rows]) if outputs[rows].shape == found.outputs.shape else (0, np.inf)
-    )
-    if not typical <= (MIXED_TYPICAL if mixed else SAME_TYPICAL):
-        raise _mixup(f"the model's outputs are not those that evaluate recorded (they differ by {typical:.2g})")
+    for name, values in task.truth(found.batch).items():
+        if name != "key" and (other := _others(arrays.get(f"true_{name}"), values, rows)):
+            raise _mixup(f"evaluate saw another {name} of the test example {wanted[other[0]]}")
+    limit = MIXED_TYPICAL if mixed else SAME_TYPICAL
+    for name in getattr(task, "EXACT", ()):
+        kept, values = arrays.get(name), found.found[name]
+        alike = kept is not None and kept.shape[1:] == values.shape[1:]
+        typical = differences(values, kept[rows])[1] if alike and kept is not None else np.inf
+        if not typical <= limit:
+            raise _mixup(f"the model's {name} are not those that evaluate recorded (they differ by {typical:.2g})")
+    if not hasattr(task, "EXACT"):
+        known = {name: arrays[name][rows] for name in found.found if name in arrays}
+        then = task.paired(known, task.truth(found.batch)) if len(known) == len(found.found) else np.inf
+        apart = float(np.mean(np.abs(found.paired - then)))
+        if not apart <= OTHER_ANSWERS:
+            raise _mixup(f"the model's answers are not those that evaluate recorded (they differ by {apart:.2g})")
+
+
+def _others(kept: "np.ndarray | None", values: "np.ndarray", rows: "np.ndarray") -> list[int]:
+    """The places at which what was kept is not what is there."""
+    import numpy as np
+
+    if kept is None or kept.shape[1:] != values.shape[1:]:
+        return [0]
+    same = kept[rows] == (values.astype(kept.dtype) if values.dtype == object else values)
+    return np.flatnonzero(~same.reshape(len(rows), -1).all(axis=1)).tolist()
 
 
 def _mixup(what: str) -> StepError:
@@ -123,21 +173,39 @@ def differences(reference: "np.ndarray", outputs: "np.ndarray") -> tuple[float, 
     return float(np.abs(apart).max() / (largest or 1)), float(np.sqrt(np.mean(apart**2)) / (typical or 1))
 
 
-def compare(format: str, run: "Run", found: Sample, task: ModuleType, settings: "ExportSettings") -> Parity:
-    """Run a format through its own runtime, the first example alone and then all in batches, and compare."""
+def compare(
+    format: str,
+    runner: Runner,
+    found: Sample,
+    task: ModuleType,
+    settings: "ExportSettings",
+    serving: "Run | None" = None,
+) -> Parity:
+    """Run a format through its own runtime, the first example alone and then all in batches, and compare.
+
+    Args:
+        serving: contents to outputs, where the format has that, too.
+    """
     import numpy as np
 
     try:
-        alone, outputs = run(found.inputs[:1]), run_all(run, found.inputs)
+        alone, outputs = runner.run(found.inputs[:1]), runner.run_all(found.inputs)
+        said = answers(task, runner, found.batch, found.settings, found.info, found.assets)
+        contents = found.batch[task.CONTENT]
+        served = Runner(serving).run_all(contents) if serving else found.outputs
     except Exception as error:  # each runtime raises its own kinds
         return Parity(np.inf, np.inf, np.nan, f"{format} does not run: {told(error)}")
-    if outputs.shape != found.outputs.shape or alone.shape != found.outputs[:1].shape:
+    if {outputs.shape, served.shape} != {found.outputs.shape} or alone.shape != found.outputs[:1].shape:
         shapes = f"{format} gives outputs of shape {list(outputs.shape)}, the model {list(found.outputs.shape)}"
         return Parity(np.inf, np.inf, np.nan, shapes)
     # What an example's neighbours are must not matter.
-    pairs = differences(found.outputs, outputs), differences(found.outputs[:1], alone)
+    pairs = [
+        differences(found.outputs, outputs),
+        differences(found.outputs[:1], alone),
+        differences(found.outputs, served),
+    ]
     difference, typical = (max(values) for values in zip(*pairs, strict=True))
-    change = float(task.correct(outputs, found.batch).mean() - found.correct.mean())
+    change = float(task.paired(said, task.truth(found.batch)).mean() - found.paired.mean())
     parity = Parity(difference, typical, change, "")
     return Parity(difference, typical, change, _problem(format, parity, task.PAIRED_METRIC, settings))
 
@@ -160,26 +228,7 @@ def _problem(format: str, parity: Parity, metric: str, settings: "ExportSettings
     return ""
 
 
-def require(found: Mapping[str, Parity]) -> None:
-    """Refuse formats that are not the model.
-
-    Raises:
-        StepError: what is wrong with the first, and which others fail.
-    """
-    failing = {name: parity.problem for name, parity in found.items() if parity.problem}
-    if not failing:
-        return
-    name, *others = failing
-    also = f"; {', '.join(others)} fail too" if others else ""
-    raise StepError(
-        f"parity: {failing[name]}{also}",
-        advice=f"the champion stays; leave {name} out of export.formats, or allow more (export.max_difference, "
-        "export.max_accuracy_drop)",
-        kind="model",
-    )
-
-
-def timed(run: "Run", inputs: "np.ndarray", seconds: float) -> dict[str, Any]:
+def timed(run: Run, inputs: "np.ndarray", seconds: float) -> dict[str, Any]:
     """Microseconds of a call on real examples: ``p50_us_batch1``, ``p99_us_batch1``, and for a batch of 64.
 
     Args:

@@ -1,22 +1,31 @@
 """Predicts with a published version: its own inputs, one of its formats, and the post-processing that judged it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from components.core import rooms
 from components.core.config import checked, section_class
 from components.core.devices import cpu_count
 from components.core.errors import StepError
+from components.core.running import CHUNK, Runner
 from components.export import runtime
 
 if TYPE_CHECKING:
-    from components.export.runtime import Run
+    import numpy as np
 
-VERSION = "version.json"
+VERSION, ASSETS = "version.json", "assets.json"
+
+
+class Predicted(NamedTuple):
+    """A content by its name, and what the task says of it."""
+
+    name: str
+    content: Any
+    said: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -28,41 +37,45 @@ class Predictor:
         settings: the task's evaluation settings, as evaluate had them.
         info: what the task knows of the data, such as the classes.
         format: which of the version's formats runs.
-        run: inputs to outputs.
+        runner: the network.
+        assets: what turns contents into its inputs.
     """
 
     task: ModuleType
     settings: Any
     info: dict[str, Any]
     format: str
-    run: "Run"
+    runner: Runner
+    assets: dict[str, Any]
 
-    def of(self, path: str) -> Iterator[dict[str, Any]]:
-        """A prediction for everything in a file or folder: ``input`` (its name) and what the task predicts.
+    def of(self, path: str) -> Iterator[Predicted]:
+        """A prediction for everything in a file or folder.
 
         Raises:
             StepError: something in it cannot be read.
         """
-        import numpy as np
+        return self.of_contents(self.task.read_inputs(path, self.info))
 
-        read = self.task.read_inputs(path, self.info)
-        for start in range(0, len(read), runtime.CHUNK):
-            names, arrays = zip(*read[start : start + runtime.CHUNK], strict=True)
-            outputs = self.run(np.stack(arrays))
-            for name, found in zip(names, self.task.predictions(outputs, self.settings, self.info), strict=True):
-                yield {"input": name, **found}
+    def of_contents(self, read: Sequence[tuple[str, Any]]) -> Iterator[Predicted]:
+        """A prediction for each of some named contents."""
+        for start in range(0, len(read), CHUNK):
+            names, contents = zip(*read[start : start + CHUNK], strict=True)
+            batch = {self.task.CONTENT: _column(contents)}
+            found = self.task.answers(self.runner, batch, self.settings, self.info, self.assets)
+            said = self.task.predictions(found, self.settings, self.info)
+            yield from map(Predicted, names, contents, said)
 
 
-def opened(folder: Path, format: str = "", top: int = 0) -> Predictor:
+def opened(folder: Path, format: str = "", changes: Mapping[str, Any] | None = None) -> Predictor:
     """Make a version ready.
 
     Args:
         folder: the version's.
         format: one of its formats; by default the one that starts fastest.
-        top: how many of the best labels to give; 0 for as many as evaluate counted.
+        changes: evaluation settings that are others than those of evaluate.
 
     Raises:
-        StepError: the folder holds no whole version, or not this format.
+        StepError: the folder holds no whole version, or not this format; a setting is unknown.
     """
     try:
         described = json.loads((folder / VERSION).read_text())
@@ -72,9 +85,7 @@ def opened(folder: Path, format: str = "", top: int = 0) -> Predictor:
             f"{folder / VERSION} cannot be read ({type(error).__name__}: {error})", advice="export the model again"
         ) from None
     task = rooms.load("tasks", task_name)
-    if top:
-        evaluation["top_k"] = top
-    settings = checked("evaluation", section_class("evaluation", evaluation, task_name), evaluation)
+    settings = _settings(evaluation, task_name, changes)
     offered = [name for name, place in runtime.PLACES.items() if (folder / place).exists()]
     if not offered:
         raise StepError(f"{folder} holds no model", advice="export it again")
@@ -83,5 +94,32 @@ def opened(folder: Path, format: str = "", top: int = 0) -> Predictor:
         # A team's own layers register themselves with Keras when their file is imported.
         rooms.load("models", described["model"])
     with runtime.quiet():
-        run = runtime.load(folder, chosen, cpu_count())
-    return Predictor(task, settings, info, chosen, run)
+        runner = runtime.load(folder, chosen, cpu_count())
+    return Predictor(task, settings, info, chosen, runner, _assets(folder))
+
+
+def _settings(evaluation: dict[str, Any], task: str, changes: Mapping[str, Any] | None) -> Any:
+    cls = section_class("evaluation", evaluation, task)
+    return checked("evaluation", cls, {**evaluation, **(changes or {})})
+
+
+def _assets(folder: Path) -> dict[str, Any]:
+    path = folder / ASSETS
+    if not path.exists():
+        return {}
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise StepError(f"{path} cannot be read ({error})", advice="export the model again") from None
+    return found
+
+
+def _column(contents: Sequence[Any]) -> "np.ndarray":
+    """Contents as an array [n, ...]: pictures of one size as they are, anything else as objects."""
+    import numpy as np
+
+    if isinstance(contents[0], np.ndarray) and len({content.shape for content in contents}) == 1:
+        return np.stack(contents)
+    column = np.empty(len(contents), object)
+    column[:] = contents
+    return column

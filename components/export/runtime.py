@@ -3,19 +3,18 @@
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from components.core import saved_model
 from components.core.errors import StepError
+from components.core.running import Run, Runner, traced
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
-
-Run: TypeAlias = "Callable[[np.ndarray], np.ndarray]"
 
 # Format -> its place in a version's folder. The order is that of preference for prediction: quick to start and exact
 # ones first, the quantized ones only on demand or where nothing else is there.
@@ -36,10 +35,9 @@ PACKAGES = {
     "keras": "tensorflow",
 }
 QUANTIZED = frozenset({"litert_dynamic", "litert_int8"})
-# The signature of a SavedModel, and the name of what every format gives.
-SIGNATURE, OUTPUT = "serving_default", "logits"
-# Inputs in one call: more at a time is no faster, and takes memory.
-CHUNK = 64
+# A SavedModel's signatures: contents, such as texts, to all that the task serves; and the network's inputs to its
+# outputs, as in every other format. Then the name of those outputs.
+SERVING, NETWORK, OUTPUT = "serving_default", "network", "outputs"
 
 
 def chosen(offered: Sequence[str], wanted: str = "") -> str:
@@ -66,7 +64,7 @@ def chosen(offered: Sequence[str], wanted: str = "") -> str:
     )
 
 
-def load(folder: Path, format: str, threads: int = 1) -> Run:
+def load(folder: Path, format: str, threads: int = 1) -> Runner:
     """Make a format ready to run.
 
     Args:
@@ -75,8 +73,7 @@ def load(folder: Path, format: str, threads: int = 1) -> Run:
         threads: for LiteRT and ONNX Runtime; TensorFlow takes what its process was given.
 
     Returns:
-        A function from inputs, uint8 [n, ...] (for pictures [n, height, width, channels]), n at least 1, to outputs,
-        float32 [n, units]. It is not to be called by two threads at once.
+        The network.
 
     Raises:
         StepError: the files are missing or damaged.
@@ -87,25 +84,19 @@ def load(folder: Path, format: str, threads: int = 1) -> Run:
     try:
         match format:
             case "saved_model":
-                run = _saved_model(place)
+                runner = Runner(_saved_model(place))
             case "onnx":
-                run = _onnx(place, threads)
+                runner = Runner(_onnx(place, threads))
             case "keras":
-                run = traced(keras_model(place))
+                network = keras_model(place)
+                runner = Runner(traced(network), network)
             case _:
-                run = _litert(place, threads)
+                runner = Runner(_litert(place, threads))
     except StepError:
         raise
     except Exception as error:  # each runtime raises its own kinds
         raise StepError(f"{place} cannot be loaded: {told(error)}", kind="model") from None
-    return run
-
-
-def run_all(run: Run, inputs: "np.ndarray") -> "np.ndarray":
-    """Run any number of inputs, a chunk at a time."""
-    import numpy as np
-
-    return np.concatenate([run(inputs[start : start + CHUNK]) for start in range(0, len(inputs), CHUNK)])
+    return runner
 
 
 # --- Keras -----------------------------------------------------------------------------------------------------------
@@ -143,32 +134,26 @@ def _to_float32(config: Any) -> int:
     return sum(map(_to_float32, config.values()))
 
 
-def traced(model: "keras.Model") -> Run:
-    """A Keras model as a compiled function: calling the model itself costs milliseconds a call."""
-    import tensorflow as tf
-
-    signature = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
-    # Keras needs no AutoGraph, which would read and rewrite the source of every layer.
-    function = tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature], autograph=False)
-    return lambda inputs: function(tf.constant(inputs)).numpy()
-
-
 # --- the exported formats --------------------------------------------------------------------------------------------
 
 
-def _saved_model(folder: Path) -> Run:
+def served(folder: Path, signature: str = SERVING) -> Run:
+    """A SavedModel's signature as a function from its one argument to the network's outputs."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(folder))
-    signature = loaded.signatures[SIGNATURE]
-    (name,) = signature.structured_input_signature[1]
+    (name,) = loaded.signatures[signature].structured_input_signature[1]
 
     def run(inputs: "np.ndarray") -> "np.ndarray":
         # ``loaded`` owns the variables: the signature alone would lose them.
-        outputs: np.ndarray = loaded.signatures[SIGNATURE](**{name: tf.constant(inputs)})[OUTPUT].numpy()
+        outputs: np.ndarray = loaded.signatures[signature](**{name: tf.constant(inputs)})[OUTPUT].numpy()
         return outputs
 
     return run
+
+
+def _saved_model(folder: Path) -> Run:
+    return served(folder, NETWORK)
 
 
 def _litert(path: Path, threads: int) -> Run:

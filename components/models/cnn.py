@@ -1,6 +1,6 @@
 """A plain convolutional network: 3 x 3 convolutions with ReLU, each followed by 2 x 2 max pooling."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,8 @@ class Settings(ModelSettings):
         dense: units of the hidden layer.
         dropout: fraction of its outputs that training drops.
     """
+
+    interface: ClassVar[str] = "image -> classes"
 
     name: Literal["cnn"] = "cnn"
     filters: Annotated[tuple[Positive, ...], Field(min_length=1)] = (32, 64, 128)

@@ -1,6 +1,6 @@
 """Residual networks of 18 to 152 layers (He et al., 2015, arXiv:1512.03385), version 1.5."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from components.models import ModelSettings
 
@@ -27,6 +27,8 @@ class Settings(ModelSettings):
             convolution (32 px); ``auto`` takes ``small`` below 64 px.
         zero_gamma: start every block as the identity, by a last scale of 0 (Goyal et al., 2017, arXiv:1706.02677, 5.1).
     """
+
+    interface: ClassVar[str] = "image -> classes"
 
     name: Literal["resnet"] = "resnet"
     depth: Literal[18, 34, 50, 101, 152] = 50

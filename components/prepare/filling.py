@@ -18,14 +18,14 @@ from components.core import progress
 from components.core.errors import StepError
 from components.core.examples import Stored
 from components.data import DataSettings, Example, Source
-from components.prepare.profile import Profile
 from components.prepare.writer import Encoder, Split, cores
+from components.tasks import Profile
 
 SPLITS = ("train", "validation", "test")
 # A key's side of the two bounds -> the split's number.
 CUT = np.array([2, 1, 0])
 # Raised when the same data would be written differently: old directories are then no longer taken.
-LAYOUT = 1
+LAYOUT = 2
 # Examples in memory at once: so many, or fewer where that would be more bytes.
 BATCH, BATCH_BYTES = 512, 2**21
 # Encoded ones that a thread takes at once.
@@ -42,10 +42,10 @@ class Filled:
 
     Attributes:
         splits: the record files, in the order of writing.
-        duplicates: origin split -> examples left out because an official split that is held back has the same picture.
+        duplicates: origin split -> examples left out because an official split that is held back has the same content.
         quarantined: name and fault of each bad example.
         profile: what the report tells.
-        fingerprint: a digest of all examples with their labels and splits, and of how they are stored.
+        fingerprint: a digest of all examples with their features and splits, and of how they are stored.
     """
 
     splits: list[Split]
@@ -71,7 +71,7 @@ def fill(source: Source, settings: DataSettings, task: ModuleType, folder: Path)
             expected = round(given.get("train", 0) * shares[name]) if shares[name] else given.get(name, 0)
             split = Split(folder, name, settings.shard_megabytes * MEGABYTE, cores(), expected)
             splits[name] = stack.enter_context(split)
-        filled = Filled(list(splits.values()), Profile(source.info, task))
+        filled = Filled(list(splits.values()), task.profile(source.info))
         run = _Run(
             filled,
             settings,
@@ -161,9 +161,9 @@ class _Run:
         self.held = np.sort(np.concatenate([self.held, *new]))
 
     def _write(self, stored: Stored, keys: np.ndarray, which: np.ndarray) -> None:
-        self.total.update(
-            np.stack([keys, which, stored.features["label"]], axis=1, dtype="<u8", casting="unsafe").tobytes()
-        )
+        self.total.update(np.stack([keys, which], axis=1, dtype="<u8", casting="unsafe").tobytes())
+        for values in stored.features.values():
+            self.total.update(_bytes(values))
         titles = HEXADECIMAL[keys.astype(">u8")[:, None].view(np.uint8)].reshape(len(keys), -1)
         records = self.encoder.records([stored.contents, titles, *stored.features.values()])
         for number in np.unique(which).tolist():
@@ -176,14 +176,14 @@ class _Run:
 
     def _stored(self, origin: str, stream: Iterator[Example]) -> Iterator[Stored]:
         """The good examples, a batch at a time; the bad ones are set aside, as many as the settings allow."""
-        encoded = self.info["encoding"] == "encoded"
+        encoded = self.info.get("encoding") == "encoded"
         with ThreadPoolExecutor(cores()) as pool:
             # Decoding leaves Python's lock; the rest is too short for threads.
             spread, size = (pool.map, PICTURES) if encoded else (map, BATCH)
             least = PICTURES * cores()
             position, most = 0, least
             while batch := list(islice(stream, most)):
-                most = max(least, min(BATCH, BATCH_BYTES // (1 + memoryview(batch[0]["image"]).nbytes)))
+                most = max(least, min(BATCH, BATCH_BYTES // (1 + _size(batch[0].get(self.task.CONTENT, b"")))))
                 parts = [batch[start : start + size] for start in range(0, len(batch), size)]
                 for part, stored in zip(parts, spread(self._judged, parts), strict=True):
                     for place, fault in stored.faults.items():
@@ -210,10 +210,23 @@ class _Run:
         )
 
 
+def _size(content: Any) -> int:
+    """The bytes of a content, or its characters."""
+    return len(content) if isinstance(content, str) else memoryview(content).nbytes
+
+
+def _bytes(values: np.ndarray | list[bytes]) -> bytes:
+    """A feature's values, one after the other, so that no two lists of them look alike."""
+    if isinstance(values, np.ndarray):
+        whole = values if values.dtype.kind == "f" else values.astype("<i8")
+        return whole.tobytes()
+    return np.array([len(value) for value in values], "<u8").tobytes() + b"".join(values)
+
+
 def _without(stored: Stored, left_out: np.ndarray) -> Stored:
     """The examples that are not left out."""
     kept = ~left_out
-    features = {name: values[kept] for name, values in stored.features.items()}
+    features = {name: _kept(values, kept) for name, values in stored.features.items()}
     return Stored(_kept(stored.contents, kept), features, {})
 
 

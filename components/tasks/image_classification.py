@@ -1,51 +1,35 @@
 """Image classification: one label for one picture."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from components.core.config import Positive
-from components.tasks import EvaluationSettings
+from components.core.errors import StepError
+from components.tasks import _classifier
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
     import tensorflow as tf
     from markupsafe import Markup
 
-    from components.core.classification import Judged, Resampled
-    from components.core.examples import Stored
+    from components.core.classification import Resampled
+    from components.core.examples import Examples, Stored
+    from components.core.picture_profile import Pictures
+    from components.core.reading import Reading
+    from components.core.running import Runner
+    from components.models import ModelSettings
 
-# The metrics that ``require`` may name, and which way is better.
-METRICS: dict[str, Literal["max", "min"]] = {
-    "accuracy": "max",
-    "top_k": "max",
-    "macro_f1": "max",
-    "roc_auc": "max",
-    "loss": "min",
-    "calibration_error": "min",
-}
-# Those that ``require_slices`` may name: means over examples, which a slice of one class has too.
-SLICE_METRICS = ("accuracy", "top_k", "loss")
-# Augmentation: fractions of the picture's side.
+INTERFACE = "image -> classes"
+CONTENT = "image"
+AUGMENTATIONS = ("flip", "shift", "crop")
+# Fractions of the picture's side.
 SHIFT, CROP = 0.1, 0.125
-# Compared example by example between champion and challenger.
-PAIRED_METRIC = "accuracy"
+EXACT = _classifier.EXACT
+METRICS, SLICE_METRICS, PAIRED_METRIC = _classifier.METRICS, _classifier.SLICE_METRICS, _classifier.PAIRED_METRIC
 
 
-class Settings(EvaluationSettings):
-    """How to judge a classifier.
-
-    Attributes:
-        top_k: how many of the best labels count for top-k accuracy and are predicted.
-        abstain_below: predict no label where the best probability is lower.
-    """
-
-    metrics = METRICS
-    slice_metrics = SLICE_METRICS
-    shares = frozenset(METRICS) - {"loss"}
-
-    top_k: Positive = 5
-    abstain_below: Annotated[float, Field(ge=0, le=1)] = 0.0
+class Settings(_classifier.ClassifierSettings):
+    """How to judge a classifier of pictures: ``components.tasks._classifier.ClassifierSettings``."""
 
 
 # --- examples: what prepare writes and every step reads --------------------------------------------------------------
@@ -99,6 +83,38 @@ def stored(examples: list[dict[str, Any]], info: dict[str, Any]) -> "Stored":
         images = np.concatenate(images).reshape(len(images), -1)
         light = images.sum(axis=1, dtype=np.uint64) / (255 * images.shape[1])
     return Stored(images, {"label": labels, "brightness": light.astype(np.float32)}, dict(sorted(faults.items())))
+
+
+def profile(info: dict[str, Any]) -> "Pictures":
+    """What prepare's report tells: classes, brightness, sizes, and pictures of each class."""
+    from components.core.picture_profile import Pictures
+
+    return Pictures(info["classes"], lambda image: pixels(image, info))
+
+
+def from_tfds(features: Any, settings: Any) -> "Reading":
+    """Pictures and classes of a data set with the features ``image`` and ``label``.
+
+    Raises:
+        ValueError: it has others.
+        StepError: ``image_shape`` is not set.
+    """
+    import tensorflow_datasets as tfds
+
+    from components.core.reading import Reading
+
+    if not settings.image_shape:
+        raise StepError("data.image_shape is not set", advice="write height, width, channels", kind="settings")
+    if not {"image", "label"} <= set(features) or not isinstance(features["label"], tfds.features.ClassLabel):
+        raise ValueError(f"has {', '.join(features)}, where image and label (a class) were expected")
+    shape = list(settings.image_shape)
+    raw = list(features["image"].shape) == shape
+    if not raw and not isinstance(features["image"], tfds.features.Image):
+        raise ValueError(f"has arrays of {list(features['image'].shape)}, not {shape}")
+    info = {"classes": list(features["label"].names), "image_shape": shape, "encoding": "raw" if raw else "encoded"}
+    return Reading(
+        info, lambda one: {"image": one["image"], "label": int(one["label"])}, undecoded=() if raw else ("image",)
+    )
 
 
 def _array_faults(images: "list[np.ndarray]", info: dict[str, Any]) -> dict[int, str]:
@@ -173,31 +189,74 @@ def parse(records: "tf.Tensor", info: dict[str, Any]) -> "dict[str, tf.Tensor]":
 # --- training --------------------------------------------------------------------------------------------------------
 
 
-def units(info: dict[str, Any]) -> int:
-    """How many outputs a model has: one logit a class."""
-    return len(info["classes"])
+def expected(model: "ModelSettings", data: Any, facts: Any) -> dict[str, Any]:
+    """``input_shape`` (height, width, channels) and ``units`` as far as settings and facts tell them.
+
+    Raises:
+        StepError: they do not.
+    """
+    shape = data.input_shape()
+    if not shape:
+        raise StepError(f"data: the settings of {data.name} do not tell the shape of an input", kind="settings")
+    if facts is None or not facts.classes:
+        raise StepError(
+            f"how many classes {data.name} has is not known before it is prepared",
+            advice="give it: --units N",
+            kind="settings",
+        )
+    return {"input_shape": list(shape), "units": facts.classes}
 
 
-def inputs_and_targets(batch: "dict[str, tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor]":
-    """What ``model.fit`` takes of a parsed batch."""
-    return batch["image"], batch["label"]
+def arguments(model: "ModelSettings", examples: "Examples") -> dict[str, Any]:
+    """``input_shape`` and ``units``, one logit a class, of prepared data."""
+    shape = tuple(int(side) for side in examples.info["image_shape"])
+    return {"input_shape": shape, "units": len(examples.info["classes"])}
 
 
-def compile_arguments() -> dict[str, Any]:
-    """Loss and metrics for ``model.compile``, fresh objects at each call."""
-    import keras
-
-    return {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "metrics": ["accuracy"]}
+def assets(network: "keras.Model", info: dict[str, Any]) -> dict[str, Any]:
+    """None: a network takes pictures as they are."""
+    return {}
 
 
-def served(outputs: "tf.Tensor") -> "dict[str, tf.Tensor]":
-    """What an exported model's serving signature answers beside its outputs: probabilities, float32 [n, classes]."""
+def feeding(assets: dict[str, Any], info: dict[str, Any]) -> "Callable[[Any], tuple[Any, Any]]":
+    """Picture and label of a parsed batch."""
+    return lambda batch: (batch["image"], batch["label"])
+
+
+def encoded(
+    contents: "Sequence[np.ndarray] | np.ndarray", assets: dict[str, Any], info: dict[str, Any]
+) -> "np.ndarray":
+    """Pictures of one size, uint8 [n, height, width, channels]."""
+    import numpy as np
+
+    return np.asarray(contents)
+
+
+def problem(network: "keras.Model", info: dict[str, Any]) -> str:
+    """Why a network cannot take these pictures, or an empty string."""
+    takes, shape = tuple(network.input_shape[1:]), tuple(int(side) for side in info["image_shape"])
+    if takes != shape:
+        return f"takes inputs of {' x '.join(map(str, takes))}, the data have {' x '.join(map(str, shape))}"
+    return _classifier.other_units(network, info)
+
+
+compile_arguments = _classifier.compile_arguments
+
+
+def served(
+    network: "keras.Model", assets: dict[str, Any], info: dict[str, Any]
+) -> "tuple[tf.TensorSpec, Callable[[tf.Tensor], dict[str, tf.Tensor]]]":
+    """A SavedModel takes pictures as the network does, and answers with logits and probabilities."""
     import tensorflow as tf
 
-    return {"probabilities": tf.nn.softmax(outputs)}
+    taken = network.inputs[0]
+    signature = tf.TensorSpec(taken.shape, taken.dtype, name=taken.name)
+    return _classifier.with_probabilities(signature, lambda images: network(images, training=False))
 
 
-def augmented(images: "tf.Tensor", kinds: tuple[str, ...], seed: "tf.Tensor") -> "tf.Tensor":
+def augmented(
+    images: "tf.Tensor", labels: "tf.Tensor", kinds: tuple[str, ...], seed: "tf.Tensor"
+) -> "tuple[tf.Tensor, tf.Tensor]":
     """A batch of pictures, each changed at random: flip (left-right), shift (up to a tenth of the side), crop (up to
     an eighth of the side cut away, resized back).
 
@@ -209,7 +268,7 @@ def augmented(images: "tf.Tensor", kinds: tuple[str, ...], seed: "tf.Tensor") ->
         seed: two integers; the same ones make the same changes.
 
     Returns:
-        uint8 [batch, height, width, channels]; what a shift leaves empty repeats the edge.
+        uint8 [batch, height, width, channels], where what a shift leaves empty repeats the edge, and the same labels.
     """
     import tensorflow as tf
 
@@ -235,7 +294,7 @@ def augmented(images: "tf.Tensor", kinds: tuple[str, ...], seed: "tf.Tensor") ->
     middle_x, middle_y, none = (width - 1) / 2, (height - 1) / 2, tf.zeros([batch])
     rows = [mirror * scale, none, middle_x * (1 - mirror * scale) + right]
     rows += [none, scale, middle_y * (1 - scale) + down, none, none]
-    return tf.raw_ops.ImageProjectiveTransformV3(
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=tf.stack(rows, 1),
         output_shape=[height, width],
@@ -243,154 +302,50 @@ def augmented(images: "tf.Tensor", kinds: tuple[str, ...], seed: "tf.Tensor") ->
         interpolation="BILINEAR",
         fill_mode="NEAREST",
     )
+    return moved, labels
 
 
 # --- judging ---------------------------------------------------------------------------------------------------------
 
 
-def _judged(outputs: "np.ndarray", batch: "dict[str, np.ndarray]", settings: Settings) -> "Judged":
-    from components.core.classification import Judged
-
-    return Judged(outputs, batch["label"], min(settings.top_k, outputs.shape[1]))
-
-
-def score(
-    outputs: "np.ndarray", batch: "dict[str, np.ndarray]", settings: Settings, info: dict[str, Any]
-) -> dict[str, float]:
-    """The metrics in METRICS with averages over classes, from logits [n, classes] and the examples' arrays.
-
-    With ``abstain_below``, also the share of examples that get a label, ``answered``, and the accuracy on those.
-    """
-    from components.core import classification
-
-    judged = _judged(outputs, batch, settings)
-    found = classification.scores(judged)
-    if settings.abstain_below:
-        answered = classification.probabilities(outputs).max(axis=1) >= settings.abstain_below
-        found["answered"] = float(answered.mean())
-        if answered.any():
-            found["answered_accuracy"] = float(judged.right[answered].mean())
-    return found
-
-
-def resampled(
-    outputs: "np.ndarray", batch: "dict[str, np.ndarray]", settings: Settings, found: dict[str, float]
-) -> "Resampled":
-    """95% bootstrap intervals of what ``score`` found; ``metrics`` maps a metric to its interval."""
-    from components.core import classification
-
-    return classification.resampled(_judged(outputs, batch, settings), found, settings.resamples, settings.seed)
-
-
-def example_values(
-    outputs: "np.ndarray", batch: "dict[str, np.ndarray]", settings: Settings
-) -> "dict[str, np.ndarray]":
-    """The metrics in SLICE_METRICS, example by example: metric -> float64 [n]."""
-    return _judged(outputs, batch, settings).values()
-
-
-def correct(outputs: "np.ndarray", batch: "dict[str, np.ndarray]") -> "np.ndarray":
-    """The paired metric of every example, float64 [n]: 1 where the best label is the true one."""
-    import numpy as np
-
-    return np.asarray(outputs.argmax(axis=1) == batch["label"], np.float64)
-
-
-def slices(batch: "dict[str, np.ndarray]", info: dict[str, Any]) -> "dict[str, np.ndarray]":
-    """Slice name -> boolean mask [n]: by class and by every recorded attribute, such as brightness quartile.
-
-    Attributes are the arrays of one number an example other than the label; the quartiles are the test split's own.
-    """
-    import numpy as np
-
-    found = {f"class {name}": batch["label"] == label for label, name in enumerate(info["classes"])}
-    for attribute in sorted(set(batch) - {"image", "label", "key"}):
-        values = batch[attribute]
-        if values.ndim != 1 or not np.issubdtype(values.dtype, np.number) or values.min() == values.max():
-            continue
-        quartile = np.searchsorted(np.quantile(values, [0.25, 0.5, 0.75]), values, side="left")
-        for number, which in enumerate(("lowest", "lower middle", "upper middle", "highest")):
-            found[f"{attribute} {which} quarter"] = quartile == number
-    return {name: mask for name, mask in found.items() if mask.any()}
-
-
-def mistaken(outputs: "np.ndarray", batch: "dict[str, np.ndarray]") -> "np.ndarray":
-    """How sure the model is of a wrong label, float64 [n]: its probability, 0 where the label is right."""
-    import numpy as np
-
-    from components.core import classification
-
-    return np.where(correct(outputs, batch), 0.0, classification.probabilities(outputs).max(axis=1))
-
-
-def confusion(outputs: "np.ndarray", batch: "dict[str, np.ndarray]", settings: Settings) -> "np.ndarray":
-    """How often each class (row) was given each label (column), integers [classes, classes]."""
-    from components.core import classification
-
-    return classification.confusion(_judged(outputs, batch, settings))
-
-
-def roc_points(
-    outputs: "np.ndarray", batch: "dict[str, np.ndarray]", settings: Settings
-) -> tuple[list[float], list[float], list[float]]:
-    """A ROC curve over all classes together: false positive rates, true positive rates, falling thresholds."""
-    from components.core import classification
-
-    return classification.roc_points(_judged(outputs, batch, settings))
-
-
-def figures(
-    outputs: "np.ndarray",
+def answers(
+    runner: "Runner",
     batch: "dict[str, np.ndarray]",
     settings: Settings,
     info: dict[str, Any],
-    intervals: "Resampled",
-    mistakes: "list[tuple[int, np.ndarray]]",
-) -> "list[Markup]":
-    """The report's sections of this task.
-
-    Args:
-        intervals: what ``resampled`` gave.
-        mistakes: number and picture of the examples to show, the most confident mistake first.
-    """
-    from components.core import classification_figures, reports
-
-    names = info["classes"]
-    parts = classification_figures.parts(_judged(outputs, batch, settings), names, intervals)
-    if not mistakes:
-        return parts
-    said = predictions(outputs[[index for index, _ in mistakes]], settings.model_copy(update={"top_k": 1}), info)
-    captions = [
-        f"{names[batch['label'][index]]}, taken for {one['top'][0]['label']} ({one['top'][0]['probability']:.3f})"
-        for (index, _), one in zip(mistakes, said, strict=True)
-    ]
-    pictures = [(pixels, caption) for (_, pixels), caption in zip(mistakes, captions, strict=True)]
-    return [*parts, reports.section("Most confident mistakes", reports.gallery(pictures))]
-
-
-def predictions(outputs: "np.ndarray", settings: Settings, info: dict[str, Any]) -> list[dict[str, Any]]:
-    """Post-processing, the same for evaluation and for prediction: softmax, the top-k labels with probabilities, and
-    ``label`` None below the abstain threshold.
-
-    Args:
-        outputs: logits [n, classes].
-
-    Returns:
-        For each example ``label``, its ``probability`` (of the best label, given or withheld), and ``top``: the
-        ``top_k`` best labels with their probabilities, best first.
-    """
+    assets: dict[str, Any],
+) -> "dict[str, np.ndarray]":
+    """The logits, float32 [n, classes]."""
     import numpy as np
 
-    from components.core import classification
+    return {"logits": runner.run(encoded(batch["image"], assets, info)).astype(np.float32)}
 
-    names, chances = info["classes"], classification.probabilities(outputs)
-    best = classification.ranked(outputs, min(settings.top_k, outputs.shape[1]))
-    found = []
-    for labels, values in zip(best.tolist(), np.take_along_axis(chances, best, axis=1).tolist(), strict=True):
-        top = [{"label": names[label], "probability": value} for label, value in zip(labels, values, strict=True)]
-        label = top[0]["label"] if values[0] >= settings.abstain_below else None
-        found.append({"label": label, "probability": values[0], "top": top})
-    return found
+
+def truth(batch: "dict[str, np.ndarray]") -> "dict[str, np.ndarray]":
+    """Label, key and recorded attributes."""
+    return {name: values for name, values in batch.items() if name != "image"}
+
+
+score, resampled, example_values = _classifier.score, _classifier.resampled, _classifier.example_values
+paired, slices, notable = _classifier.paired, _classifier.slices, _classifier.notable
+class_figures, predictions, row = _classifier.class_figures, _classifier.predictions, _classifier.row
+
+
+def figures(
+    found: "dict[str, np.ndarray]",
+    truth: "dict[str, np.ndarray]",
+    settings: Settings,
+    info: dict[str, Any],
+    intervals: "Resampled",
+    shown: "Mapping[str, Sequence[tuple[int, np.ndarray]]]",
+) -> "list[Markup]":
+    """The report's sections: those of any classifier, and the pictures of its most confident mistakes."""
+    from components.core import reports
+
+    return _classifier.figures(found, truth, settings, info, intervals, shown, reports.gallery)
+
+
+# --- export and prediction -------------------------------------------------------------------------------------------
 
 
 def read_inputs(path: str, info: dict[str, Any]) -> "list[tuple[str, np.ndarray]]":
@@ -403,3 +358,11 @@ def read_inputs(path: str, info: dict[str, Any]) -> "list[tuple[str, np.ndarray]
 
     height, width, channels = info["image_shape"]
     return pictures.read(path, (height, width, channels))
+
+
+def described(info: dict[str, Any]) -> dict[str, Any]:
+    """Facts for the model card."""
+    return {"input": " x ".join(str(int(side)) for side in info["image_shape"]), "classes": len(info["classes"])}
+
+
+limits = _classifier.limits

@@ -1,8 +1,8 @@
 """What ``model.fit`` reads: one split, an epoch at a time, in an order that depends on the seed and the epoch alone."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from components.core.devices import cpu_count
@@ -22,14 +22,17 @@ class Split:
     Attributes:
         count: its number of examples.
         spec: TensorFlow's specification of a batch of inputs and targets.
+        feeding: parsed examples to inputs and targets, as the task has it.
+        augmented: inputs and targets, changed at random, as the task has it.
         held: all its inputs and targets where they are held in memory, else None.
     """
 
     examples: Examples
     name: str
-    task: ModuleType
     count: int
     spec: Any
+    feeding: Callable[[Any], tuple[Any, Any]]
+    augmented: Callable[..., tuple[Any, Any]] | None = None
     held: Any = None
 
     def any_targets(self) -> Any:
@@ -42,8 +45,18 @@ class Split:
         )
 
 
-def opened(examples: Examples, name: str, task: ModuleType, held_bytes: int = HELD_BYTES) -> Split:
+def opened(
+    examples: Examples,
+    name: str,
+    feeding: Callable[[Any], tuple[Any, Any]],
+    augmented: Callable[..., tuple[Any, Any]] | None = None,
+    held_bytes: int = HELD_BYTES,
+) -> Split:
     """A split, read into memory where it is small.
+
+    Args:
+        feeding: the task's.
+        augmented: the task's; a split that is only validated on needs none.
 
     Raises:
         StepError: the data have no such split.
@@ -51,14 +64,14 @@ def opened(examples: Examples, name: str, task: ModuleType, held_bytes: int = HE
     import tensorflow as tf
 
     count = examples.require(name)
-    pairs = examples.batches(name, min(READ, count)).map(task.inputs_and_targets)
+    pairs = examples.batches(name, min(READ, count)).map(feeding)
     size = count * sum(_bytes(spec) for spec in tf.nest.flatten(pairs.element_spec))
     if size > held_bytes:
-        return Split(examples, name, task, count, pairs.element_spec)
+        return Split(examples, name, count, pairs.element_spec, feeding, augmented)
     # On the host: fit copies a batch at a time to where it computes.
     with tf.device("CPU"):
         held = tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *pairs)
-    return Split(examples, name, task, count, pairs.element_spec, held)
+    return Split(examples, name, count, pairs.element_spec, feeding, augmented, held)
 
 
 def _bytes(spec: Any) -> float:
@@ -94,18 +107,18 @@ def shuffled(
         batches = split.examples.batches(
             split.name, batch_size, shuffle_seed=_mixed(seed, epoch), drop_remainder=True, skip=done
         )
-        data = batches.take(steps - done).map(split.task.inputs_and_targets)
+        data = batches.take(steps - done).map(split.feeding)
     else:
         order = np.random.default_rng([seed, epoch]).permutation(split.count)[: steps * batch_size]
         data = tf.data.Dataset.from_tensor_slices(order.reshape(steps, batch_size)[done:]).map(
             lambda rows: tf.nest.map_structure(lambda whole: tf.gather(whole, rows), split.held)
         )
-    if kinds:
-        start = _mixed(seed, epoch, 1)
+    if kinds and split.augmented:
+        start, augmented = _mixed(seed, epoch, 1), split.augmented
 
         def changed(step: "tf.Tensor", pair: Any) -> Any:
             # Stateless: what changes follows from seed, epoch and step, whichever thread does it.
-            return split.task.augmented(pair[0], kinds, tf.stack([tf.constant(start, tf.int64), step])), pair[1]
+            return augmented(*pair, kinds, tf.stack([tf.constant(start, tf.int64), step]))
 
         data = data.enumerate(done).map(changed, num_parallel_calls=cpu_count(), deterministic=True)
     return _finished(data, steps - done, split)
@@ -116,7 +129,7 @@ def in_order(split: Split, batch_size: int, steps: int) -> "tf.data.Dataset":
     import tensorflow as tf
 
     if split.held is None:
-        data = split.examples.batches(split.name, batch_size).take(steps).map(split.task.inputs_and_targets)
+        data = split.examples.batches(split.name, batch_size).take(steps).map(split.feeding)
     else:
         data = tf.data.Dataset.range(0, steps * batch_size, batch_size).map(
             lambda start: tf.nest.map_structure(lambda whole: whole[start : start + batch_size], split.held)

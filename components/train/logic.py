@@ -14,6 +14,7 @@ from components.core.examples import Examples
 from components.core.files import write_atomically
 from components.core.rooms import load
 from components.models import ModelSettings
+from components.tasks import misfit
 from components.train import compiling, inputs, loop, results
 from components.train.checkpoints import Checkpoints
 from components.train.saving import Origin, Progress
@@ -70,9 +71,13 @@ def train(
     ) as device:
         check_devices(settings, device)
         task = load("tasks", data.task)
-        split = inputs.opened(data, "train", task)
-        validation = inputs.opened(data, "validation", task) if data.splits.get("validation") else None
-        network = _network(data, architecture, settings, task, split, steps, device)
+        network = _network(data, architecture, settings, task, device)
+        feeding = task.feeding(task.assets(network, data.info), data.info)
+        split = inputs.opened(data, "train", feeding, task.augmented)
+        validation = inputs.opened(data, "validation", feeding) if data.splits.get("validation") else None
+        with devices.scope(device):
+            arguments = task.compile_arguments(network, data.info)
+            compiling.make_ready(network, arguments, split.any_targets(), settings, steps, device)
         origin = Origin(fingerprint(prints), settings.seed, device.threads)
         kept = Checkpoints.under(checkpoint_root, origin, settings.checkpoint_kept)
         with kept.lease():
@@ -103,7 +108,7 @@ def _record(
     return {
         "name": architecture.name,
         "task": data.task,
-        "image_shape": list(data.info["image_shape"]),
+        "input_shape": list(network.input_shape[1:]),
         "parameters": network.count_params(),
         "epochs": done.epochs,
         "best_epoch": done.best_epoch,
@@ -135,8 +140,8 @@ def check(data: Examples, architecture: ModelSettings, settings: TrainingSetting
             advice="give data.split a second fraction above 0, or set training.patience=0",
             kind="settings",
         )
-    if problem := architecture.problem(tuple(int(side) for side in data.info["image_shape"])):
-        raise StepError(f"model: {problem}", kind="settings")
+    if problem := misfit(data.task, architecture, settings.augmentation):
+        raise StepError(problem, kind="settings")
     steps = inputs.steps_of(count, settings.batch_size, settings.steps_per_epoch, whole_batches=True)
     if settings.warmup_steps and settings.warmup_steps >= steps * settings.epochs:
         raise StepError(
@@ -166,17 +171,16 @@ def _network(
     architecture: ModelSettings,
     settings: TrainingSettings,
     task: ModuleType,
-    split: inputs.Split,
-    steps: int,
     device: devices.Device,
 ) -> "keras.Model":
-    shape = tuple(int(side) for side in data.info["image_shape"])
+    arguments = task.arguments(architecture, data)
+    if problem := architecture.problem(tuple(arguments.get("input_shape", ()))):
+        raise StepError(f"model: {problem}", kind="settings")
     # Keras draws the seeds of initializers and of Dropout from Python's generator, and so does the library of Cloud
     # Storage when it waits before it tries again: nothing may be read or written between these two lines.
     devices.seeded(settings.seed)
     with devices.scope(device):
-        network = load("models", architecture.name).build(architecture, shape, task.units(data.info))
-        compiling.make_ready(network, task.compile_arguments(), split.any_targets(), settings, steps, device)
+        network: keras.Model = load("models", architecture.name).build(architecture, **arguments)
     print(f"{network.name}: {network.count_params():,} parameters on {device}", flush=True)
     return network
 

@@ -13,8 +13,6 @@ HELD_BYTES = 2**30
 CALL_FLOP = {"cpu": 4e10, "gpu": 4e12, "tpu": 4e12}
 MOST_STEPS_A_CALL = 50
 
-Augmentation = Literal["flip", "shift", "crop"]
-
 
 class TrainingSettings(Section):
     """How to train. The defaults are those of the CNN tutorial that this package grew from.
@@ -33,6 +31,7 @@ class TrainingSettings(Section):
         checkpoint_preemptions: interruptions expected an hour; above 0, the seconds between two checkpoints follow
             from it and from the time that writing one takes (Young, 1974), and not from ``checkpoint_seconds``.
         checkpoint_kept: how many are kept.
+        augmentation: what is changed at random in each epoch, of what the task knows, such as ``flip``.
         stall_seconds: without a batch before training is ended as stalled; 0 waits for ever.
         schedule: ``cosine`` falls to 0 over all epochs after ``warmup_steps`` linear ones.
     """
@@ -47,7 +46,7 @@ class TrainingSettings(Section):
     steps_per_epoch: Count = 1000
     validation_steps: Count = 500
     patience: Count = 2
-    augmentation: tuple[Augmentation, ...] = ()
+    augmentation: tuple[str, ...] = ()
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     backend: Literal["auto", "tensorflow", "jax", "torch"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

@@ -27,8 +27,8 @@ def predict(
     from components.export import prediction
     from pipelines.local import folder
 
-    predictor = prediction.opened(version_folder(model, folder.root(runs)), format, top)
-    found = (one for path in inputs for one in predictor.of(path))
+    predictor = prediction.opened(version_folder(model, folder.root(runs)), format, {"top_k": top} if top else None)
+    found = ({"input": one.name, **one.said} for path in inputs for one in predictor.of(path))
     if as_json or not sys.stdout.isatty():
         _lines(found)
     else:

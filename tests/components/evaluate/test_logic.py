@@ -63,7 +63,7 @@ def write_model(folder: Path, epochs: int, units: int = 10, side: int = 8, forge
         x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
         x = keras.layers.Dense(units)(keras.layers.Dense(32, activation="relu")(x))
         model = keras.Model(inputs, x)
-        model.compile(keras.optimizers.Adam(0.01), **task.compile_arguments())
+        model.compile(keras.optimizers.Adam(0.01), **task.compile_arguments(model, {}))
         if epochs:
             model.fit(images[kept], labels[kept], epochs=epochs, batch_size=128, verbose=0)
         folder.mkdir(parents=True)
@@ -161,7 +161,7 @@ def test_a_good_first_model_is_accepted_and_everything_is_written(judge: Judge) 
     assert stored["logits"].dtype == np.float32 and stored["logits"].shape == (TEST, 10)
     assert stored["key"][7] == "digit 7"
     assert verdict["metrics"]["accuracy"] == pytest.approx(
-        (stored["logits"].argmax(1) == stored["label"]).mean(), abs=1e-6
+        (stored["logits"].argmax(1) == stored["true_label"]).mean(), abs=1e-6
     )
     page = (found.out / "report").read_text()
     assert verdict["worst_slice"] in page.replace("\N{NO-BREAK SPACE}", " ")
@@ -187,7 +187,8 @@ def test_the_same_model_twice_gives_the_same_verdict_to_the_byte(judge: Judge) -
 
 
 def test_prediction_from_files_gives_the_labels_that_were_recorded(judge: Judge, made: Path, tmp_path: Path) -> None:
-    from components.evaluate.inference import load_model
+    from components.core.running import Runner, traced
+    from components.core.saved_model import load
 
     found = judge("good", abstain_below=0.6)
     recorded = [json.loads(line) for line in (found.out / "verdict/predictions.jsonl").read_text().splitlines()]
@@ -196,8 +197,10 @@ def test_prediction_from_files_gives_the_labels_that_were_recorded(judge: Judge,
     for number in range(10):
         Image.fromarray(images[number, ..., 0]).save(tmp_path / f"pictures/{number}.png")
     info = Examples.read(made / "examples").info
-    inputs = np.stack([pixels for _, pixels in task.read_inputs(str(tmp_path / "pictures"), info)])
-    again = task.predictions(load_model(made / "good/model.keras").run(inputs), task.Settings(abstain_below=0.6), info)
+    batch = {"image": np.stack([pixels for _, pixels in task.read_inputs(str(tmp_path / "pictures"), info)])}
+    settings = task.Settings(abstain_below=0.6)
+    answers = task.answers(Runner(traced(load(made / "good/model.keras"))), batch, settings, info, {})
+    again = task.predictions(answers, settings, info)
     assert [one["label"] for one in again] == [one["label"] for one in recorded[:10]]
     assert [one["key"] for one in recorded[:2]] == ["digit 0", "digit 1"]
 

@@ -5,6 +5,7 @@ from typing import Any
 from components.core.examples import Examples
 from components.export import card
 from components.export.accepted import Verdict
+from components.tasks import image_classification
 
 METRICS = {"accuracy": 0.91, "accuracy_low": 0.9, "accuracy_high": 0.92, "loss": 0.3, "macro_f1": 0.9}
 
@@ -19,6 +20,7 @@ def content(**changes: Any) -> card.Card:
         "reasons": ["accuracy is 0.91, required >= 0.9."],
         "metrics": METRICS,
         "metric": "accuracy",
+        "baseline": {"baseline_accuracy": 0.87},
         "slices": slices,
         "worst_slice": "class <b>",
         "settings": {"min_slice": 100, "abstain_below": 0.4},
@@ -31,11 +33,12 @@ def content(**changes: Any) -> card.Card:
     return card.card(
         name="clothes",
         version="0123456789ab",
-        kind="Image classification: one label for one picture.",
+        task=image_classification,  # type: ignore[arg-type]
         data=Examples("/data", "d", "image_classification", "a source", {"train": 4000, "test": 512}, info),
         training={"name": "cnn", "parameters": 101_578, "epochs": 10, "versions": {"keras": "3.15.1"}},
         verdict=Verdict(**(values | changes)),
         formats={"litert": found | times, "litert_int8": found | times},
+        left_out={"onnx": "cannot be written: it has no such layer"},
         fingerprints={"data": "d", "model.keras": "f00d"},
     )
 
@@ -53,6 +56,8 @@ def test_the_card_says_what_the_model_is_and_where_it_is_weak() -> None:
         "No label is given where the best probability is under 0.4.",
         "accuracy is 0.91, required >= 0.9.",
         "- compared with: v1",
+        "- accuracy of the baseline: 0.8700",
+        "Left out: onnx, which cannot be written: it has no such layer.",
         r"| class a\|b | 500 | 0.95 | 0.2 |  |",
         r"| litert\_int8 | 0.411 MB | 3.0e-07 | -0.0020 | 28.5 | 28.5 | 28.5 | 28.5 |",
         "| model.keras | f00d |",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components.core import running
 from components.core.errors import StepError
 from components.export import formats, parity, runtime
 from components.export.settings import ExportSettings
@@ -52,12 +53,12 @@ def with_normalization() -> Any:
 def test_exact_formats_give_the_outputs_of_keras_at_every_batch_size(model: Any, tmp_path: Path) -> None:
     network = model()
     expected = network.predict_on_batch(IMAGES)
-    formats.write(formats.source(network, image_classification, IMAGES), tmp_path, EXACT)
+    formats.write(formats.source(network, image_classification, {}, {}, IMAGES), tmp_path, EXACT)
     for name in EXACT:
-        run = runtime.load(tmp_path, name)
+        runner = runtime.load(tmp_path, name)
         for size in (1, 3, 64, 2):
-            assert parity.differences(expected[:size], run(IMAGES[:size]))[0] < 1e-5, (name, size)
-        assert runtime.run_all(run, IMAGES).shape == (70, 10)
+            assert parity.differences(expected[:size], runner.run(IMAGES[:size]))[0] < 1e-5, (name, size)
+        assert runner.run_all(IMAGES).shape == (70, 10)
 
 
 def test_quantized_formats_are_smaller_and_int8_computes_in_int8(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_quantized_formats_are_smaller_and_int8_computes_in_int8(tmp_path: Path)
 
     network = network_of(cnn.Settings(filters=(32, 64), padding="same"))
     names = ("litert", "litert_dynamic", "litert_int8")
-    formats.write(formats.source(network, image_classification, IMAGES), tmp_path, names)
+    formats.write(formats.source(network, image_classification, {}, {}, IMAGES), tmp_path, names)
     whole, dynamic, integer = (formats.size(tmp_path / runtime.PLACES[name]) for name in names)
     assert max(dynamic, integer) < 0.4 * whole
     kinds = {}
@@ -76,15 +77,15 @@ def test_quantized_formats_are_smaller_and_int8_computes_in_int8(tmp_path: Path)
     assert kinds["litert_int8"].count(np.float32) == 1 < kinds["litert_dynamic"].count(np.float32)
 
 
-def test_the_saved_model_serves_logits_and_probabilities_by_name(tmp_path: Path) -> None:
+def test_the_saved_model_serves_outputs_and_probabilities_by_name(tmp_path: Path) -> None:
     import tensorflow as tf
 
     network = network_of(cnn.Settings(filters=(8,)))
-    formats.write(formats.source(network, image_classification, IMAGES), tmp_path, ["saved_model"])
+    formats.write(formats.source(network, image_classification, {}, {}, IMAGES), tmp_path, ["saved_model"])
     served = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"](image=tf.constant(IMAGES))
-    assert set(served) == {"logits", "probabilities"}
-    np.testing.assert_allclose(served["logits"], network.predict_on_batch(IMAGES), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(served["probabilities"], tf.nn.softmax(served["logits"]), rtol=1e-5)
+    assert set(served) == {"outputs", "probabilities"}
+    np.testing.assert_allclose(served["outputs"], network.predict_on_batch(IMAGES), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(served["probabilities"], tf.nn.softmax(served["outputs"]), rtol=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
@@ -96,11 +97,11 @@ def test_a_model_of_mixed_precision_is_exported_in_float32(precision: str, tmp_p
     assert {layer.compute_dtype for layer in network.layers if layer.weights} == {"float32"}
     for before, after in zip(mixed.get_weights(), network.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
-    expected = runtime.traced(network)(IMAGES)
+    expected = running.traced(network)(IMAGES)
     assert 0 < parity.differences(expected, mixed.predict_on_batch(IMAGES))[1] < parity.MIXED_TYPICAL
-    formats.write(formats.source(network, image_classification, IMAGES), tmp_path, EXACT)
+    formats.write(formats.source(network, image_classification, {}, {}, IMAGES), tmp_path, EXACT)
     for name in EXACT:
-        assert parity.differences(expected, runtime.load(tmp_path, name)(IMAGES))[0] < 1e-5, name
+        assert parity.differences(expected, runtime.load(tmp_path, name).run(IMAGES))[0] < 1e-5, name
 
 
 def test_a_model_saved_under_jax_is_exported_under_tensorflow(tmp_path: Path) -> None:
@@ -116,21 +117,21 @@ np.save(sys.argv[1] + "/outputs.npy", model.predict_on_batch(images))
     environment = os.environ | {"KERAS_BACKEND": "jax"}
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=environment, check=True, capture_output=True)
     network, expected = runtime.keras_model(tmp_path / "model.keras"), np.load(tmp_path / "outputs.npy")
-    formats.write(formats.source(network, image_classification, IMAGES), tmp_path, EXACT)
+    formats.write(formats.source(network, image_classification, {}, {}, IMAGES), tmp_path, EXACT)
     for name in (*EXACT, "keras"):
-        assert parity.differences(expected, runtime.load(tmp_path, name)(IMAGES))[0] < 1e-5, name
+        assert parity.differences(expected, runtime.load(tmp_path, name).run(IMAGES))[0] < 1e-5, name
 
 
 def test_litert_and_onnx_run_without_tensorflow(tmp_path: Path) -> None:
     network = network_of(cnn.Settings(filters=(8,)))
-    formats.write(formats.source(network, image_classification, IMAGES), tmp_path, ["litert", "onnx"])
+    formats.write(formats.source(network, image_classification, {}, {}, IMAGES), tmp_path, ["litert", "onnx"])
     script = """
 import json, sys
 from pathlib import Path
 import numpy as np
 from components.export import runtime
 images = np.zeros((2, 8, 8, 1), np.uint8)
-shapes = [runtime.load(Path(sys.argv[1]), name)(images).shape for name in ("litert", "onnx")]
+shapes = [runtime.load(Path(sys.argv[1]), name).run(images).shape for name in ("litert", "onnx")]
 print(json.dumps([shapes, [name for name in ("tensorflow", "keras", "kfp") if name in sys.modules]]))
 """
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, capture_output=True, text=True)
@@ -158,7 +159,7 @@ def test_a_model_that_a_format_cannot_express_is_named(tmp_path: Path) -> None:
     x = keras.ops.fft2((keras.ops.cast(inputs[..., 0], "float32"), keras.ops.cast(inputs[..., 0], "float32")))[0]
     network = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
     with pytest.raises(StepError, match=r"cannot be written as litert: .*; leave litert out of") as caught:
-        formats.write(formats.source(network, image_classification, IMAGES), tmp_path, ["litert"])
+        formats.write(formats.source(network, image_classification, {}, {}, IMAGES), tmp_path, ["litert"])
     assert caught.value.kind == "model"
 
 

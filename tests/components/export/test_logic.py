@@ -88,7 +88,7 @@ def test_a_verdict_that_does_not_accept_this_model_publishes_nothing(
 def test_labels_other_than_the_judged_ones_publish_nothing(judged: Any) -> None:
     path = judged.root / "verdict" / "predictions.npz"
     with np.load(path) as arrays:
-        spoilt = dict(arrays) | {"label": (arrays["label"] + 1) % 10}
+        spoilt = dict(arrays) | {"true_label": (arrays["true_label"] + 1) % 10}
     np.savez(path, **spoilt)
     with pytest.raises(StepError, match="evaluate saw another label of the test example"):
         judged.export()

@@ -76,7 +76,7 @@ def test_a_format_of_another_model_leaves_the_champion(
     write, wrong = formats.WRITERS[name], fault(model_of(with_champion))
 
     def write_wrong(origin: formats.Source, path: Path) -> None:
-        write(formats.source(wrong, image_classification, origin.calibration), path)
+        write(formats.source(wrong, image_classification, {}, {}, origin.calibration), path)
 
     monkeypatch.setitem(formats.WRITERS, name, write_wrong)
     with pytest.raises(StepError, match=rf"parity: {name}\b") as caught:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from components.core.errors import StepError
+from components.core.running import CHUNK
 from components.export import prediction, runtime
 
 FORMATS = list(runtime.PLACES)
@@ -39,23 +40,26 @@ def test_ten_test_pictures_get_the_labels_that_evaluate_recorded(
 ) -> None:
     folder, recorded = ten
     found = list(prediction.opened(exported, name).of(str(folder)))
-    assert [one["input"] for one in found] == [str(folder / f"{number}.png") for number in range(10)]
-    assert [one["label"] for one in found] == [one["label"] for one in recorded]
+    assert [one.name for one in found] == [str(folder / f"{number}.png") for number in range(10)]
+    assert [one.said["label"] for one in found] == [one["label"] for one in recorded]
     tolerance = 0.1 if name in runtime.QUANTIZED else 1e-4
-    assert np.allclose([one["probability"] for one in found], [one["probability"] for one in recorded], atol=tolerance)
-    assert [len(one["top"]) for one in found] == [3] * 10
+    assert np.allclose(
+        [one.said["probability"] for one in found], [one["probability"] for one in recorded], atol=tolerance
+    )
+    assert [len(one.said["top"]) for one in found] == [3] * 10
 
 
 def test_more_inputs_than_a_chunk_come_in_order(exported: Path, tmp_path: Path) -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (runtime.CHUNK + 3, 8, 8, 1), dtype=np.uint8)
+    pictures = np.random.default_rng(0).integers(0, 256, (CHUNK + 3, 8, 8, 1), dtype=np.uint8)
     np.save(tmp_path / "all.npy", pictures)
     np.save(tmp_path / "last.npy", pictures[-1:])
-    predictor = prediction.opened(exported, top=1)
+    predictor = prediction.opened(exported, changes={"top_k": 1})
     *_, last = predictor.of(str(tmp_path / "all.npy"))
     (alone,) = predictor.of(str(tmp_path / "last.npy"))
-    assert last["input"].endswith(f"[{runtime.CHUNK + 2}]")
-    assert last["label"] == alone["label"] and last["probability"] == pytest.approx(alone["probability"])
-    assert len(alone["top"]) == 1
+    assert last.name.endswith(f"[{CHUNK + 2}]")
+    assert last.said["label"] == alone.said["label"]
+    assert last.said["probability"] == pytest.approx(alone.said["probability"])
+    assert len(alone.said["top"]) == 1
 
 
 def test_the_first_choice_is_litert(exported: Path) -> None:

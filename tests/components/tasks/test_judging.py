@@ -6,7 +6,7 @@ import pytest
 from components.tasks import image_classification as task
 
 INFO = {"classes": ["cat", "dog", "owl"], "image_shape": [2, 2, 1]}
-OUTPUTS = np.array([[3, 1, 0], [0, 2, 1.9], [0, 0, 4], [5, 0, 0]], np.float32)
+OUTPUTS = {"logits": np.array([[3, 1, 0], [0, 2, 1.9], [0, 0, 4], [5, 0, 0]], np.float32)}
 BATCH = {
     "label": np.array([0, 2, 2, 1]),
     "key": np.array([b"a", b"b", b"c", b"d"]),
@@ -39,7 +39,7 @@ def test_below_the_abstain_threshold_there_is_no_label_but_still_the_best_ones()
 
 
 def test_no_outputs_give_no_predictions() -> None:
-    assert task.predictions(OUTPUTS[:0], task.Settings(), INFO) == []
+    assert task.predictions({"logits": OUTPUTS["logits"][:0]}, task.Settings(), INFO) == []
 
 
 def test_every_metric_that_a_threshold_may_name_is_scored() -> None:
@@ -49,11 +49,11 @@ def test_every_metric_that_a_threshold_may_name_is_scored() -> None:
 
 
 def test_the_paired_metric_is_right_or_wrong() -> None:
-    assert task.correct(OUTPUTS, BATCH).tolist() == [1, 0, 1, 0]
+    assert task.paired(OUTPUTS, BATCH).tolist() == [1, 0, 1, 0]
 
 
 def test_the_surest_mistake_is_the_most_probable_wrong_label() -> None:
-    found = task.mistaken(OUTPUTS, BATCH)
+    (found,) = task.notable(OUTPUTS, BATCH).values()
     assert found[0] == found[2] == 0
     assert found.argmax() == 3
 
@@ -75,7 +75,9 @@ def test_the_report_shows_mistakes_with_what_they_were_taken_for() -> None:
     settings = task.Settings(resamples=100)
     found = task.score(OUTPUTS, BATCH, settings, INFO)
     intervals = task.resampled(OUTPUTS, BATCH, settings, found)
-    mistakes = [(3, np.zeros((2, 2, 1), np.uint8))]
-    html = "".join(task.figures(OUTPUTS, BATCH, settings, INFO, intervals, mistakes))
+    (title,) = task.notable(OUTPUTS, BATCH)
+    shown = {title: [(3, np.zeros((2, 2, 1), np.uint8))]}
+    html = "".join(task.figures(OUTPUTS, BATCH, settings, INFO, intervals, shown))
+    assert title in html
     assert "dog, taken for cat" in html
     assert "Most confident mistakes" not in "".join(task.figures(OUTPUTS, BATCH, settings, INFO, intervals, []))

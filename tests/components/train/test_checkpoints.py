@@ -22,7 +22,7 @@ def model():
     settings = TrainingSettings(batch_size=8)
     with devices.opened(backend="tensorflow") as device:
         made = cnn.build(cnn.Settings(filters=(4,), dropout=0.5), (8, 8, 1), 3)
-        compiling.make_ready(made, task.compile_arguments(), np.zeros(1, "int64"), settings, 10, device)
+        compiling.make_ready(made, task.compile_arguments(made, {}), np.zeros(1, "int64"), settings, 10, device)
     return made
 
 
@@ -88,7 +88,8 @@ def test_a_checkpoint_of_a_model_whose_code_has_changed_is_passed_over(model, tm
     kept.save(model, Progress(epochs=1))
     with devices.opened(backend="tensorflow") as device:
         other = cnn.build(cnn.Settings(filters=(5,)), (8, 8, 1), 3)
-        compiling.make_ready(other, task.compile_arguments(), np.zeros(1, "int64"), TrainingSettings(), 10, device)
+        arguments = task.compile_arguments(other, {})
+        compiling.make_ready(other, arguments, np.zeros(1, "int64"), TrainingSettings(), 10, device)
     before = values(other)
     assert kept.restore(other) == Progress()
     assert "warning: checkpoint epoch-00001 is unusable" in capsys.readouterr().out

@@ -7,6 +7,7 @@ from components.tasks import image_classification as task
 from components.train import inputs
 
 HELD, STREAMED = 2**30, 0
+FEEDING = task.feeding({}, {})
 
 
 def labels(data) -> list[int]:
@@ -15,7 +16,7 @@ def labels(data) -> list[int]:
 
 @pytest.fixture(scope="module", params=[HELD, STREAMED], ids=["held", "streamed"])
 def split(request, examples):
-    return inputs.opened(examples, "train", task, request.param)
+    return inputs.opened(examples, "train", FEEDING, task.augmented, request.param)
 
 
 def test_the_order_is_new_in_every_epoch_and_the_same_again(split) -> None:
@@ -38,9 +39,7 @@ def test_an_epoch_has_its_steps_in_whole_batches_without_repeats(split) -> None:
 
 def test_validation_reads_every_example_once_and_in_order(split) -> None:
     steps = inputs.steps_of(split.count, 100, 0, whole_batches=False)
-    assert labels(inputs.in_order(split, 100, steps)) == labels(
-        split.examples.batches("train", 64).map(task.inputs_and_targets)
-    )
+    assert labels(inputs.in_order(split, 100, steps)) == labels(split.examples.batches("train", 64).map(FEEDING))
     assert len(labels(inputs.in_order(split, 100, 2))) == 200
 
 
@@ -64,7 +63,8 @@ def test_steps_are_the_split_or_the_limit(count: int, batch: int, most: int, who
 def changed(images, kinds: tuple[str, ...], seed: int = 0):
     import tensorflow as tf
 
-    return task.augmented(tf.constant(images), kinds, tf.constant([seed, 1], tf.int64)).numpy()
+    labels = tf.zeros([len(images)], tf.int64)
+    return task.augmented(tf.constant(images), labels, kinds, tf.constant([seed, 1], tf.int64))[0].numpy()
 
 
 @pytest.fixture(scope="module")

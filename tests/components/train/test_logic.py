@@ -103,7 +103,7 @@ def test_outputs_tell_what_happened_and_on_what(training) -> None:
     assert {len(values) for values in done.history.values()} == {2}
     record = done.record
     assert (record["precision"], record["backend"], record["epochs"]) == (done.metrics["precision"], "tensorflow", 2)
-    assert record["image_shape"] == [8, 8, 1]
+    assert record["input_shape"] == [8, 8, 1]
     assert record["threads"] >= 1
     assert set(record["fingerprints"]) == {"data", "model", "training"}
     assert done.metrics["examples_per_second"] > 0

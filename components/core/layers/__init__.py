@@ -1,0 +1,4 @@
+"""Layers of our own, registered with Keras: a ``.keras`` file names them, and is loaded after this package is.
+
+Each file is imported here by name, so that whatever loads a model stands on all of them.
+"""
