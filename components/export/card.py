@@ -189,7 +189,7 @@ def _formats(formats: Mapping[str, Mapping[str, Any]], left_out: Mapping[str, st
     ]
     if quantized:
         sentences.append(f"Quantized: {quantized}.")
-    sentences += [f"Left out: {name}, which {reason}." for name, reason in left_out.items()]
+    sentences += [f"Left out: {name} ({reason})." for name, reason in left_out.items()]
     return Part("Formats", sentences, table=Table(head, rows))
 
 

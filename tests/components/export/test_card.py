@@ -57,7 +57,7 @@ def test_the_card_says_what_the_model_is_and_where_it_is_weak() -> None:
         "accuracy is 0.91, required >= 0.9.",
         "- compared with: v1",
         "- accuracy of the baseline: 0.8700",
-        "Left out: onnx, which cannot be written: it has no such layer.",
+        "Left out: onnx (cannot be written: it has no such layer).",
         r"| class a\|b | 500 | 0.95 | 0.2 |  |",
         r"| litert\_int8 | 0.411 MB | 3.0e-07 | -0.0020 | 28.5 | 28.5 | 28.5 | 28.5 |",
         "| model.keras | f00d |",

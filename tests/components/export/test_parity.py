@@ -1,5 +1,6 @@
 """A format, or a model, that is not the one that was judged never becomes the champion."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,3 +94,22 @@ def test_a_model_other_than_the_judged_one_leaves_the_champion(fault: Callable[[
         with_champion.export(formats=("litert",))
     assert caught.value.kind == "model"
     assert registry.state(with_champion.registry) == "v1"
+
+
+def test_a_format_that_may_be_left_out_is_told_and_the_others_are_published(
+    judged: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, wrong = formats.WRITERS["onnx"], permuted_labels(model_of(judged))
+
+    def write_wrong(origin: formats.Source, path: Path) -> None:
+        write(formats.source(wrong, image_classification, {}, {}, origin.calibration), path)
+
+    monkeypatch.setitem(formats.WRITERS, "onnx", write_wrong)
+    outputs = judged.export(formats=("litert", "onnx"), strict=False)
+    folder = Path(outputs["exported"].path)
+    version = json.loads((folder / "version.json").read_text())
+    assert list(version["formats"]) == ["litert"] and list(version["left_out"]) == ["onnx"]
+    assert not (folder / "model.onnx").exists()
+    assert "Left out: onnx (onnx's outputs differ by" in Path(outputs["card"].path).read_text()
+    with pytest.raises(StepError, match="parity: onnx's outputs differ"):
+        judged.export(formats=("onnx",), strict=False)

@@ -80,4 +80,4 @@ def test_the_report_shows_mistakes_with_what_they_were_taken_for() -> None:
     html = "".join(task.figures(OUTPUTS, BATCH, settings, INFO, intervals, shown))
     assert title in html
     assert "dog, taken for cat" in html
-    assert "Most confident mistakes" not in "".join(task.figures(OUTPUTS, BATCH, settings, INFO, intervals, []))
+    assert "Most confident mistakes" not in "".join(task.figures(OUTPUTS, BATCH, settings, INFO, intervals, {}))

@@ -30,7 +30,7 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model = keras.Model(inputs, keras.layers.Dense(2)(mean))
         model.set_weights([np.array([[-8.0, 8.0]]), np.array([4.0, -4.0])])
         pictures = np.zeros((1, 4, 4, 1), np.uint8)
-        formats.write(formats.source(model, image_classification, pictures), folder, ("litert", "onnx"))
+        formats.write(formats.source(model, image_classification, {}, {}, pictures), folder, ("litert", "onnx"))
     (folder / "model.keras").write_text("not needed")
     described = {
         "task": "image_classification",
