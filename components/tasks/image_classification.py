@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from components.core.picture_profile import Pictures
     from components.core.reading import Reading
     from components.core.running import Runner
-    from components.models import ModelSettings
 
 INTERFACE = "image -> classes"
 CONTENT = "image"
@@ -189,7 +188,7 @@ def parse(records: "tf.Tensor", info: dict[str, Any]) -> "dict[str, tf.Tensor]":
 # --- training --------------------------------------------------------------------------------------------------------
 
 
-def expected(model: "ModelSettings", data: Any, facts: Any) -> dict[str, Any]:
+def expected(model: Any, data: Any, facts: Any) -> dict[str, Any]:
     """``input_shape`` (height, width, channels) and ``units`` as far as settings and facts tell them.
 
     Raises:
@@ -207,7 +206,7 @@ def expected(model: "ModelSettings", data: Any, facts: Any) -> dict[str, Any]:
     return {"input_shape": list(shape), "units": facts.classes}
 
 
-def arguments(model: "ModelSettings", examples: "Examples") -> dict[str, Any]:
+def arguments(model: Any, examples: "Examples") -> dict[str, Any]:
     """``input_shape`` and ``units``, one logit a class, of prepared data."""
     shape = tuple(int(side) for side in examples.info["image_shape"])
     return {"input_shape": shape, "units": len(examples.info["classes"])}

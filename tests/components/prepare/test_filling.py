@@ -37,7 +37,12 @@ def source(**splits: list[Any]) -> Source:
 
 
 def filled(data: Source, folder: Path, shards: int = 1, **changes: Any) -> Filled:
-    found = fill(data, DataSettings(name="digits", task="image_classification", split=SPLIT).model_copy(update=changes), task, folder)
+    found = fill(
+        data,
+        DataSettings(name="digits", task="image_classification", split=SPLIT).model_copy(update=changes),
+        task,
+        folder,
+    )
     for split in found.splits:
         split.at_least = shards
         split.finish()
