@@ -6,7 +6,7 @@ from typing import Any
 from pipelines.local.folder import Run
 
 # What a clock measured is never the same twice.
-TIMED = ("seconds", "latency", "per_second", "_ms", "_us", "rate", "images_s")
+TIMED = ("seconds", "latency", "per_second", "_ms", "_us", "rate")
 # Made of the inputs and the seed alone: equal bytes on equal machines.
 REPRODUCED = {"prepare": ("examples", "report"), "train": ("trained",), "evaluate": ("classes", "reasons", "verdict")}
 
