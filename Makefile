@@ -32,8 +32,8 @@ run: setup data ## Run a whole pipeline here: make run [EXPERIMENT=fashion_mnist
 	$(BIN)/suanli run $(EXPERIMENT)
 
 .PHONY: test
-test: setup data ## Run every test but the slow ones
-	$(BIN)/pytest -m "not slow"
+test: setup data ## Run every test but the slow ones and those that need a cluster
+	$(BIN)/pytest -m "not slow" --ignore tests/cluster
 
 .PHONY: test-slow
 test-slow: setup data ## Run the slow tests that need neither a cluster nor images: kills, full disks, twelve runs at once
@@ -42,7 +42,7 @@ test-slow: setup data ## Run the slow tests that need neither a cluster nor imag
 .PHONY: test-cluster
 test-cluster: setup ## Build a Kubernetes control plane, once (15 to 25 minutes), and run the tests that need one
 	PYTHON=$(BIN)/python scripts/control-plane
-	SUANLI_REQUIRE_CLUSTER=1 $(BIN)/pytest tests/cluster
+	SUANLI_REQUIRE_CLUSTER=1 $(BIN)/pytest tests/cluster $(if $(QUICK),-m "not slow")
 
 .PHONY: lint
 lint: setup ## Check style and types

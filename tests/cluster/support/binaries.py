@@ -123,5 +123,7 @@ def _go(module: str, *words: str, read: bool = False) -> str:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--present"]:
+        sys.exit(bool(missing()))
     build()
     print(folder())
