@@ -93,7 +93,7 @@ def against_this_machine() -> None:
     )
     for name, section, shape, batch, steps, held in HERE:
         measured, probe = _trained(section, shape, batch, steps), _run("components.profile.probe", "")
-        profile = profiles.profile(_whole(section), shape, 10)
+        profile = profiles.profile(_whole(section), {"input_shape": list(shape), "units": 10})
         here = Chip("cpu", "float32", probe["conv"]["float32"], probe["bandwidth"])
         speed = throughput.step(profile, "float32", batch, here).rate
         variables = FLOAT * (profile.parameters + SLOTS["adam"] * profile.trainable)

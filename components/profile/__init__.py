@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 # A new way of counting gives a new number, so that no cached profile outlives it.
-VERSION = 1
+VERSION = 2
 FAMILIES = ("float32", "mixed")
 
 
@@ -76,7 +76,9 @@ class Profile:
 
     Attributes:
         model: its name.
-        input_shape: of one example.
+        input_shape: of one example as the network takes it.
+        input_dtype: of its elements.
+        input_bytes: of one example.
         parameters: numbers in all its variables.
         trainable: numbers in its trainable variables, each with a gradient and optimizer slots.
         traced: the step by family of number formats: ``float32``, ``mixed`` (16-bit activations, float32 variables).
@@ -84,6 +86,8 @@ class Profile:
 
     model: str
     input_shape: tuple[int, ...]
+    input_dtype: str
+    input_bytes: int
     parameters: int
     trainable: int
     traced: dict[str, Traced]

@@ -10,7 +10,10 @@ BOLD = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def main() -> None:
-    """Read ``{"model": section, "input_shape": [...], "units": n}``, write the profile's record as one line of JSON."""
+    """Read ``{"model": section, "arguments": {...}}``, write the profile's record as one line of JSON.
+
+    The arguments are those of the model's ``build`` beside its settings, as the task expects them.
+    """
     request = json.load(sys.stdin)
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -23,10 +26,12 @@ def main() -> None:
 
     try:
         architecture = validated("model", request["model"])
-        module, shape = load("models", architecture.name), tuple(request["input_shape"])
+        module = load("models", architecture.name)
+        # JSON has no tuples, and a shape is one.
+        arguments = {name: tuple(one) if isinstance(one, list) else one for name, one in request["arguments"].items()}
 
         def build() -> Any:
-            return module.build(architecture, shape, request["units"])
+            return module.build(architecture, **arguments)
 
         answer = counting.of(build).record()
     except StepError as error:

@@ -20,8 +20,12 @@ def of(build: "Callable[[], keras.Model]", name: str = "") -> Profile:
     Args:
         build: makes the model; it is called under each dtype policy.
         name: what to call it; without one, the model's own name.
+
+    Raises:
+        ValueError: a side of the model's input has no fixed size, so that nothing can be counted.
     """
     import keras
+    import tensorflow as tf
 
     before = keras.config.dtype_policy()
     traced: dict[str, Traced] = {}
@@ -29,6 +33,9 @@ def of(build: "Callable[[], keras.Model]", name: str = "") -> Profile:
         for family in FAMILIES:
             keras.config.set_dtype_policy(POLICIES[family])
             model = build()
+            for given in model.inputs:
+                if None in given.shape[1:]:
+                    raise ValueError(f"the input {given.name} has no fixed size: {list(given.shape[1:])}")
             traced[family] = traced_step(model)
     finally:
         keras.config.set_dtype_policy(before)
@@ -36,6 +43,8 @@ def of(build: "Callable[[], keras.Model]", name: str = "") -> Profile:
     return Profile(
         model=name or model.name,
         input_shape=tuple(int(side) for side in first.shape[1:]),
+        input_dtype=str(first.dtype),
+        input_bytes=sum(math.prod(one.shape[1:]) * tf.as_dtype(one.dtype).size for one in model.inputs),
         parameters=sum(math.prod(one.shape) for one in model.variables),
         trainable=sum(math.prod(one.shape) for one in model.trainable_variables),
         traced=traced,

@@ -104,6 +104,7 @@ class _Walk:
         self.variables: set[int] = set()
         self._numbers: dict[Any, int] = {}
         self._trips: dict[str, float] = {}
+        self._lists: set[int] = set()
         order = graph.get_operations()
         before = {operation.name for operation in order[:forward]}
         needed = _needed(graph.outputs, [one for one in order if one.type.startswith("Assign")])
@@ -148,19 +149,22 @@ class _Walk:
             self._numbers[outer.ref()] = self._number(made)
 
     def _loop(self, operation: Any, times: float, forward: bool) -> None:
-        """The body's operations ``trips`` times; what it pushes for the backward loop is an output of that size."""
+        """The body's operations ``trips`` times; what it pushes for the backward loop is kept in lists, which a node of
+        their own writes after the forward loop and reads after the backward one."""
         trips = self._trips_of(operation)
         body = operation.graph._get_function(operation.get_attr("body").name).graph
-        pushed = 0.0
         for one in _ordered(body):
             self._add(one, times * trips, forward)
-            if one.type == "TensorListPushBack":
-                pushed += trips * _bytes(one.inputs[1])
         inputs, outputs = (tuple(map(self._number, part)) for part in (operation.inputs, operation.outputs))
-        lists = [tensor for tensor in operation.outputs if tensor.dtype.name == "variant"]
-        if lists:
-            self.tensors[self._number(lists[0])] += pushed
+        written = []
+        for number, inner in zip(outputs, body.outputs, strict=True):
+            if pushed := trips * _pushed(inner, body):
+                self.tensors[number] = pushed
+                written.append(number)
+        read = tuple(number for number in inputs if number in self._lists)
+        self._lists.update(written)
         self.nodes.append(Node(operation.type, "free", inputs, outputs, times=times, forward=forward))
+        self.nodes.append(Node("Lists", "opaque", read, tuple(written), times=times, forward=forward))
         for tensor in operation.outputs:
             self._trips[tensor.name] = trips
 
@@ -196,6 +200,30 @@ def _needed(results: Any, others: list[Any]) -> set[str]:
             seen.add(operation.name)
             waiting += [tensor.op for tensor in operation.inputs]
     return seen
+
+
+def _pushed(tensor: Any, body: Any) -> float:
+    """Bytes that one turn of a loop adds to a list that leaves its body; 0 for other tensors.
+
+    A list holds references: what is the same at each turn, a variable or what the loop hands on as it is, adds nothing.
+    """
+    push = _origin(tensor).op
+    if push.type != "TensorListPushBack":
+        return 0.0
+    value = _origin(push.inputs[1])
+    given = {one.ref(): place for place, one in enumerate(body.inputs)}
+    if value.op.type == "ReadVariableOp":
+        return 0.0
+    if value.ref() in given and _origin(body.outputs[given[value.ref()]]).ref() == value.ref():
+        return 0.0
+    return _bytes(value)
+
+
+def _origin(tensor: Any) -> Any:
+    """The tensor that another one is, under another name."""
+    while tensor.op.type == "Identity":
+        tensor = tensor.op.inputs[0]
+    return tensor
 
 
 def _bytes(tensor: Any) -> float:

@@ -149,13 +149,13 @@ def show(job: "Job", found: "Plan", *, every: bool) -> None:
 def heading(job: "Job") -> list[str]:
     """The job in words."""
     step = job.profile.step(job.precision)
-    shape = " x ".join(map(str, job.profile.input_shape))
+    shape = f"{' x '.join(map(str, job.profile.input_shape))} {job.profile.input_dtype}"
     epochs = f"{job.epochs} epochs" if not job.patience else f"{job.epochs} epochs at most"
     seen = job.steps * job.batch_size
-    size = f"{job.profile.parameters:,} parameters, {shape}, {flop(step.flops.each)} a training image"
+    size = f"{job.profile.parameters:,} parameters, {shape}, {flop(step.flops.each)} a training example"
     return [
         f"{job.experiment}: {job.profile.model}, {size}",
-        f"{epochs} of {job.steps:,} steps of {job.batch_size} ({seen:,} of {job.examples:,} images), {job.optimizer}",
+        f"{epochs} of {job.steps:,} steps of {job.batch_size} ({seen:,} of {job.examples:,} examples), {job.optimizer}",
     ]
 
 
@@ -195,7 +195,7 @@ def _usd(value: float | None) -> str:
 
 
 def number(value: float) -> str:
-    """A number with four digits that count, in groups of three."""
+    """A number with four figures that count, in groups of three."""
     if value and (abs(value) >= 1e7 or abs(value) < 1e-3):
         return f"{value:.4g}"
     return f"{value:,.4f}".rstrip("0").rstrip(".") if abs(value) < 1000 else f"{value:,.0f}"

@@ -20,7 +20,7 @@ STEP = Traced(
     peak=Size(1e6, 24e6),
     peak_fused=Size(1e6, 22e6),
 )
-PROFILE = Profile("small", (64, 64, 3), 5_000_000, 5_000_000, {"float32": STEP, "mixed": STEP})
+PROFILE = Profile("small", (64, 64, 3), "uint8", 64 * 64 * 3, 5_000_000, 5_000_000, {"float32": STEP, "mixed": STEP})
 JOB = Job(
     experiment="small",
     profile=PROFILE,
@@ -34,7 +34,6 @@ JOB = Job(
     patience=0,
     examples=256_000,
     encoded=False,
-    input_bytes=64 * 64 * 3,
     checkpoints=Interval(seconds=60.0, share=0.02, preemptions=0.0),
 )
 

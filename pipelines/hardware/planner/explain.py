@@ -61,15 +61,15 @@ def _model(job: Job, row: Row, answer: Line) -> tuple[Fact, ...]:
     traced = job.profile.step(answer.precision)
     parts = throughput.kernels(traced, row.kind)
     moved = sum(kernel.count * kernel.bytes.each for kernel in parts)
-    kind = "transformer" if is_transformer(traced) else "convolutional"
+    kind = "matrix products" if is_transformer(traced) else "convolutions"
     return (
         Fact("precision", answer.precision, formula=f"training.precision is {job.precision}"),
         Fact("parameters", job.profile.parameters, "", source=COUNTED),
-        Fact("forward pass", traced.forward_flops.each / 1e9, "GFLOP an image", source=COUNTED),
-        Fact("training step", traced.flops.each / 1e9, "GFLOP an image", "forward and backward pass", COUNTED),
-        Fact("traffic", moved / 1e6, "MB an image", "what the step's kernels read and write", COUNTED),
+        Fact("forward pass", traced.forward_flops.each / 1e9, "GFLOP an example", source=COUNTED),
+        Fact("training step", traced.flops.each / 1e9, "GFLOP an example", "forward and backward pass", COUNTED),
+        Fact("traffic", moved / 1e6, "MB an example", "what the step's kernels read and write", COUNTED),
         Fact("kernels", sum(kernel.count for kernel in parts), "a step", source=COUNTED),
-        Fact("model class", kind, formula="by the share of matrix products in the FLOPs", source=COUNTED),
+        Fact("mostly", kind, formula="by the share of matrix products in the FLOPs", source=COUNTED),
     )
 
 
@@ -81,7 +81,7 @@ def _step(job: Job, row: Row, answer: Line, assumed: Assumptions) -> tuple[Fact,
     bandwidth = reached.bandwidth(chip.bandwidth, transformer)
     sustained = "as listed, x the share that this chip sustains" if row.chip in SUSTAINED else "as listed"
     return (
-        Fact("batch", job.batch_size / chip.count, "images a chip", f"{job.batch_size} over {chip.count} chips"),
+        Fact("batch", job.batch_size / chip.count, "examples a chip", f"{job.batch_size} over {chip.count} chips"),
         Fact("peak", chip.flops / 1e12, f"TFLOP/s a chip ({chip.unit})", sustained, CATALOG),
         Fact("share of the peak", product, "", "for the model's main kind of product", reached.source),
         Fact("memory bandwidth", chip.bandwidth / 1e9, "GB/s a chip", sustained, CATALOG),
@@ -98,7 +98,7 @@ def _time(job: Job, row: Row, answer: Line, assumed: Assumptions) -> tuple[Fact,
     course = training.course(job, row, answer.precision, start=assumed.start_seconds)
     rate = training.input_rate(job, row)
     joined = "sum of" if row.kind == "cpu" else "the longest of"
-    decoded = f"vCPUs x {training.DECODED:g} pictures/s" if job.encoded else "vCPUs x bytes/s / bytes of a picture"
+    decoded = f"vCPUs x {training.DECODED:g} examples/s" if job.encoded else "vCPUs x bytes/s / bytes of an example"
     facts = (
         Fact("input pipeline", rate, "examples/s", decoded, "an assumption"),
         Fact(
@@ -132,7 +132,7 @@ def _memory(job: Job, row: Row, answer: Line) -> tuple[Fact, ...]:
         Fact("runtime", holds.runtime / GIB, "GiB", source=chosen),
         Fact("memory", holds.total / GIB, "GiB a chip", "the larger of gradients and activations, and the others"),
         Fact("memory of a chip", holds.limit / GIB, "GiB", source=CATALOG),
-        Fact("largest batch", answer.largest_batch, "images", "over all chips"),
+        Fact("largest batch", answer.largest_batch, "examples", "over all chips"),
     )
 
 

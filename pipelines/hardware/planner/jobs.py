@@ -1,7 +1,6 @@
 """The job to plan: an experiment's training, in numbers."""
 
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,7 @@ class Job:
         epochs: at most; patience may end it earlier.
         patience: 0 for none.
         examples: in the training split.
-        encoded: whether pictures are decoded in each epoch.
-        input_bytes: of one example as the model takes it.
+        encoded: whether examples are decoded in each epoch.
         checkpoints: how far apart.
     """
 
@@ -49,8 +47,12 @@ class Job:
     patience: int
     examples: int
     encoded: bool
-    input_bytes: int
     checkpoints: Interval
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of one example as the model takes it."""
+        return self.profile.input_bytes
 
     @property
     def total_bytes(self) -> int:
@@ -59,11 +61,12 @@ class Job:
 
     def record(self) -> dict[str, Any]:
         """Plain JSON values, the profile by its totals."""
-        values = {**asdict(self), "profile": None}
+        values = {**asdict(self), "profile": None, "input_bytes": self.input_bytes}
         step = self.profile.step(self.precision)
         values["profile"] = {
             "model": self.profile.model,
             "input_shape": list(self.profile.input_shape),
+            "input_dtype": self.profile.input_dtype,
             "parameters": self.profile.parameters,
             "forward_flops": step.forward_flops.each,
             "training_flops": step.flops.each,
@@ -76,28 +79,24 @@ def of(named: Named, *, examples: int | None = None, units: int | None = None, c
 
     Args:
         examples: in all of the source's training data, where its file cannot tell.
-        units: outputs of the model, where the source's file cannot tell.
+        units: outputs of the model, where the source's file cannot tell, in place of its number of classes.
         cache: the folder of profiles.
 
     Raises:
-        StepError: how many examples or classes there are, or their shape, cannot be known; the model does not build.
+        StepError: how many examples there are, or what the task builds the model from, cannot be known; the model does
+            not build.
     """
     experiment = named.experiment
     data, training = experiment.data, experiment.training
-    facts = _facts(data)
-    shape = data.input_shape()
-    if not shape:
-        raise StepError(f"data: the settings of {data.name} do not tell the shape of an input", kind="settings")
-    count = examples if examples is not None else (facts.counts["train"] if facts else None)
-    outputs = units if units is not None else (facts.classes if facts else None)
-    for what, known, flag in (("examples", count, "--examples"), ("classes", outputs, "--units")):
-        if known is None:
-            raise StepError(
-                f"how many {what} {data.name} has is not known before it is prepared",
-                advice=f"give it: {flag} N",
-                kind="settings",
-            )
-    assert count is not None and outputs is not None
+    facts = _facts(data, examples, units)
+    count = facts.counts.get("train") if facts else None
+    if count is None:
+        raise StepError(
+            f"how many examples {data.name} has is not known before it is prepared",
+            advice="give it: --examples N",
+            kind="settings",
+        )
+    arguments = load("tasks", data.task).expected(experiment.model, data, facts)
     train, held_out = _split(data, count, facts)
     batch = training.batch_size
     if train < batch:
@@ -108,7 +107,7 @@ def of(named: Named, *, examples: int | None = None, units: int | None = None, c
         )
     return Job(
         experiment=named.name,
-        profile=profiles.profile(experiment.model.parameters(), shape, outputs, cache),
+        profile=profiles.profile(experiment.model.parameters(), arguments, cache),
         precision=training.precision,
         backend=training.backend,
         batch_size=batch,
@@ -119,15 +118,19 @@ def of(named: Named, *, examples: int | None = None, units: int | None = None, c
         patience=training.patience,
         examples=train,
         encoded=bool(facts and facts.encoded),
-        input_bytes=math.prod(shape),
         checkpoints=Interval.of(training),
     )
 
 
-def _facts(data: DataSettings) -> Facts | None:
+def _facts(data: DataSettings, examples: int | None, units: int | None) -> Facts | None:
+    """What the source's file tells, with what is given laid over it; None where neither says anything."""
     tell = getattr(load("data", data.name), "facts", None)
     found: Facts | None = tell(data) if tell else None
-    return found
+    if examples is None and units is None:
+        return found
+    known = found or Facts({}, 0)
+    counts = known.counts if examples is None else {**known.counts, "train": examples}
+    return replace(known, counts=counts, classes=known.classes if units is None else units)
 
 
 def _split(data: DataSettings, count: int, facts: Facts | None) -> tuple[int, int]:

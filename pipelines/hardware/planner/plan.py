@@ -168,7 +168,7 @@ def _told(one: Line, spot: bool) -> str:
 
 
 def _usd(value: float) -> str:
-    """US dollars with cents, or with two digits that count where it is less than one."""
+    """US dollars with cents, or with two figures that count where it is less than one."""
     return f"{value:,.2f} USD" if value >= 0.01 else f"{value:.2g} USD"
 
 

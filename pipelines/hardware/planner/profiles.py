@@ -28,19 +28,18 @@ def cache_folder() -> Path:
     return home / "profiles"
 
 
-def profile(section: Mapping[str, Any], input_shape: tuple[int, ...], units: int, cache: Path | None = None) -> Profile:
+def profile(section: Mapping[str, Any], arguments: Mapping[str, Any], cache: Path | None = None) -> Profile:
     """The profile of a model section, from the cache or counted now, in some seconds.
 
     Args:
         section: the model section's parameters.
-        input_shape: of one example.
-        units: how many outputs.
+        arguments: what the model's ``build`` takes beside them, JSON values.
         cache: the folder of profiles.
 
     Raises:
         StepError: the model does not build.
     """
-    request = {"model": dict(section), "input_shape": list(input_shape), "units": units}
+    request = {"model": dict(section), "arguments": dict(arguments)}
     path = (cache or cache_folder()) / f"{key(request)}.json"
     try:
         return Profile.from_record(json.loads(path.read_text()))

@@ -9,11 +9,11 @@ from pipelines.hardware.planner.jobs import Job
 from pipelines.hardware.planner.throughput import Chip, Step
 from pipelines.hardware.pods import cores
 
-# JPEG pictures of ImageNet's size (about 500 x 375) that one vCPU decodes, resizes and augments in a second: the task's
-# own parse made 540 in a CPU second on a fast core of 2023, alone; a vCPU is half a core. Others state 100 to 150.
+# Encoded examples that one vCPU decodes, resizes and augments in a second, seen with JPEG pictures of about 500 x 375,
+# of which a fast core of 2023 alone made 540 in a CPU second; a vCPU is half a core. Others state 100 to 150.
 DECODED = 200.0
-# Bytes of raw pictures that one vCPU reads, parses and batches in a second (160 to 216 thousand pictures of 3 kB on
-# two cores: benchmarks/reading.py), and that it gathers where the split is held in memory.
+# Bytes of raw examples that one vCPU reads, parses and batches in a second (160 to 216 thousand of 3 kB on two cores:
+# benchmarks/reading.py), and that it gathers where the split is held in memory.
 PARSED, GATHERED = 0.25e9, 1.0e9
 # Assumptions: seconds of Python for one call of the training function (dispatch, callbacks, the metrics' way back), and
 # of TensorFlow's executor and iterator for each step of it. On a CPU the launches of its kernels stand for the latter.

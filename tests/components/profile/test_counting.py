@@ -121,6 +121,60 @@ def test_a_loop_counts_each_of_its_turns(keras, kind: str, gates: int) -> None:
     assert step > 1.5 * forward
 
 
+LENGTH, WORDS, WIDTH, UNITS = 20, 500, 32, 16
+
+
+def embedded(keras, body):
+    """A model of tokens: an embedding, then a body of layers."""
+    tokens = keras.Input((LENGTH,), dtype="int32")
+    return keras.Model(tokens, body(keras.layers.Embedding(WORDS, WIDTH, mask_zero=True)(tokens)))
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("LSTM", 4), ("GRU", 3)])
+def test_a_recurrent_network_of_tokens_counts_both_directions_and_what_it_keeps(keras, kind: str, gates: int) -> None:
+    layers = keras.layers
+    both = layers.Bidirectional(getattr(layers, kind)(UNITS))
+    profile = counting.of(lambda: embedded(keras, lambda x: layers.Dense(3, dtype="float32")(both(x))))
+    assert (profile.input_shape, profile.input_dtype, profile.input_bytes) == ((LENGTH,), "int32", 4 * LENGTH)
+    step = profile.step("float32")
+    forward = 2 * LENGTH * 2 * (WIDTH + UNITS) * gates * UNITS + 2 * 2 * UNITS * 3
+    # Every product has two gradients: the embedding below the loop asks for its inputs' too.
+    assert (step.forward_flops.each, step.flops.each) == (forward, 3 * forward)
+    assert profile.step("mixed_bfloat16").flops == step.flops
+    # At least the input, the state and the gates of every turn wait for the backward loop; an LSTM's cell besides.
+    kept = 2 * LENGTH * 4 * (WIDTH + (1 + gates) * UNITS)
+    assert kept < step.kept.each < 1.6 * kept
+    assert step.peak.each >= step.kept.each
+    assert {"gather", "matmul", "memory"} == {kernel.kind for kernel in step.single}
+
+
+def test_a_recurrent_networks_weights_are_not_kept_for_each_turn(keras) -> None:
+    step = counting.traced_step(embedded(keras, lambda x: keras.layers.LSTM(UNITS)(x)))
+    weights = 4 * (WIDTH + UNITS) * 4 * UNITS
+    assert step.kept.fixed < weights
+
+
+def test_attention_over_tokens_with_an_output_for_each_of_them_is_counted(keras) -> None:
+    layers = keras.layers
+
+    def body(x):
+        x = layers.MultiHeadAttention(4, WIDTH // 4)(x, x, use_causal_mask=True)
+        return layers.Dense(WORDS, dtype="float32")(x)
+
+    got, step = flops(keras, embedded(keras, body))
+    assert got == 4 * 2 * LENGTH * WIDTH**2 + 2 * 2 * LENGTH**2 * WIDTH + 2 * LENGTH * WIDTH * WORDS
+    assert step == 3 * got
+
+
+def test_an_input_without_a_fixed_size_cannot_be_counted(keras) -> None:
+    def build():
+        tokens = keras.Input((None,), dtype="int32", name="tokens")
+        return keras.Model(tokens, keras.layers.LSTM(4)(keras.layers.Embedding(10, 4)(tokens)))
+
+    with pytest.raises(ValueError, match=r"the input tokens has no fixed size: \[None\]"):
+        counting.of(build)
+
+
 def test_a_model_inside_a_model_counts_like_its_layers(keras) -> None:
     layers = keras.layers
 

@@ -29,7 +29,7 @@ def named(*settings: str, name: str = "digits") -> experiment.Named:
 def test_a_job_has_the_numbers_of_its_experiment(cache: Path) -> None:
     job = jobs.of(named(), cache=cache)
     assert (job.examples, job.steps, job.epochs, job.batch_size) == (1258, 39, 10, 32)
-    assert job.profile.input_shape == (8, 8, 1)
+    assert (job.profile.input_shape, job.profile.input_dtype, job.input_bytes) == ((8, 8, 1), "uint8", 64)
     assert job.validation_steps == 6
     assert job.total_bytes == 1258 * 64
 
@@ -49,9 +49,9 @@ def test_a_damaged_cache_file_is_counted_again(cache: Path) -> None:
     assert jobs.of(named(), cache=cache).profile == first.profile
 
 
-@pytest.mark.parametrize("change", [{"input_shape": [9, 8, 1]}, {"units": 11}, {"model": {"name": "cnn", "dense": 65}}])
+@pytest.mark.parametrize("change", [{"arguments": {"length": 9}}, {"model": {"name": "cnn", "dense": 65}}])
 def test_a_profile_is_named_by_all_that_it_stands_on(change: dict[str, object]) -> None:
-    request = {"model": {"name": "cnn", "dense": 64}, "input_shape": [8, 8, 1], "units": 10}
+    request = {"model": {"name": "cnn", "dense": 64}, "arguments": {"length": 8}}
     assert profiles.key({**request, **change}) != profiles.key(request)
 
 
@@ -60,6 +60,7 @@ def test_a_profile_is_named_by_all_that_it_stands_on(change: dict[str, object]) 
     [
         (BEANS, {}, "how many examples tfds has .*--examples"),
         (BEANS, {"examples": 1000}, "how many classes tfds has .*--units"),
+        (BEANS, {"units": 3}, "how many examples tfds has .*--examples"),
         (("training.batch_size=2000",), {}, "2000 is more than the 1258 training examples"),
     ],
 )
@@ -70,10 +71,16 @@ def test_what_cannot_be_known_is_asked_for(
         jobs.of(named(*settings), cache=cache, **given)
 
 
+def test_what_is_given_plans_a_source_that_cannot_tell(cache: Path) -> None:
+    job = jobs.of(named(*BEANS), examples=1000, units=3, cache=cache)
+    assert (job.examples, job.input_bytes) == (800, 32 * 32 * 3)
+    assert job.profile.parameters != jobs.of(named(*BEANS), examples=1000, units=4, cache=cache).profile.parameters
+
+
 def test_a_model_that_does_not_build_is_one_line(cache: Path) -> None:
     section = named().experiment.model.parameters() | {"filters": [4] * 9}
     with pytest.raises(StepError, match="model cnn: ValueError") as caught:
-        profiles.profile(section, (8, 8, 1), 10, cache)
+        profiles.profile(section, {"input_shape": [8, 8, 1], "units": 10}, cache)
     assert "\n" not in str(caught.value)
 
 

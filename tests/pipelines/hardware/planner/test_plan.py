@@ -124,7 +124,7 @@ def test_the_bound_is_what_takes_most_of_a_step(changes: dict[str, object], name
 
 def test_a_job_that_nothing_can_hold_is_one_line() -> None:
     step = replace(PROFILE.step("float32"), peak=Size(1e15, 0), peak_fused=Size(1e15, 0))
-    huge = Profile("huge", (64, 64, 3), 1, 1, {"float32": step, "mixed": step})
+    huge = Profile("huge", (64, 64, 3), "uint8", 64 * 64 * 3, 1, 1, {"float32": step, "mixed": step})
     with pytest.raises(StepError, match=r"no accelerator can hold small: .*no batch fits"):
         plan(job(profile=huge), ROWS.values())
 
