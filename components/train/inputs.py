@@ -105,7 +105,7 @@ def shuffled(
 
     if split.held is None:
         batches = split.examples.batches(
-            split.name, batch_size, shuffle_seed=_mixed(seed, epoch), drop_remainder=True, skip=done
+            split.name, batch_size, shuffle_seed=mixed(seed, epoch), drop_remainder=True, skip=done
         )
         data = batches.take(steps - done).map(split.feeding)
     else:
@@ -114,7 +114,7 @@ def shuffled(
             lambda rows: tf.nest.map_structure(lambda whole: tf.gather(whole, rows), split.held)
         )
     if kinds and split.augmented:
-        start, augmented = _mixed(seed, epoch, 1), split.augmented
+        start, augmented = mixed(seed, epoch, 1), split.augmented
 
         def changed(step: "tf.Tensor", pair: Any) -> Any:
             # Stateless: what changes follows from seed, epoch and step, whichever thread does it.
@@ -150,7 +150,7 @@ def _finished(data: "tf.data.Dataset", steps: int, split: Split) -> "tf.data.Dat
     return data
 
 
-def _mixed(*numbers: int) -> int:
+def mixed(*numbers: int) -> int:
     """One seed of 31 bits out of several numbers."""
     import numpy as np
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,8 @@ def train(
         with kept.lease():
             board = results.Board(logs.path)
             announce = _announcer(settings, steps, board)
-            done, clock, ledger = loop.fit(network, split, validation, settings, device, kept, announce)
+            show = _sampler(network, task, data, settings)
+            done, clock, ledger = loop.fit(network, split, validation, settings, device, kept, announce, show)
             board.write(done, {})
             board.close()
             record = _record(network, done, data, architecture, settings, device) | {"fingerprints": prints}
@@ -183,6 +185,22 @@ def _network(
         network: keras.Model = load("models", architecture.name).build(architecture, **arguments)
     print(f"{network.name}: {network.count_params():,} parameters on {device}", flush=True)
     return network
+
+
+def _sampler(
+    network: "keras.Model", task: ModuleType, data: Examples, settings: TrainingSettings
+) -> Callable[[int], list[str]] | None:
+    """What the task shows after each epoch, if it shows anything; the epoch and the seed decide about its draws."""
+    samples = getattr(task, "epoch_samples", None)
+    if samples is None:
+        return None
+    assets = task.assets(network, data.info)
+
+    def after(epoch: int) -> list[str]:
+        found: list[str] = samples(network, assets, data.info, inputs.mixed(settings.seed, epoch, 2))
+        return found
+
+    return after
 
 
 def _announcer(settings: TrainingSettings, steps: int, board: results.Board) -> Any:

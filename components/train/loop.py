@@ -45,6 +45,7 @@ def fit(
     device: Device,
     kept: Checkpoints,
     after_epoch: "Callable[[Progress, float], None]",
+    samples: "Callable[[int], list[str]] | None" = None,
 ) -> Fitted:
     """Train from where the checkpoints left off until the epochs or the patience are used up.
 
@@ -54,6 +55,7 @@ def fit(
         model: built, compiled.
         kept: its checkpoints, whose lease is held.
         after_epoch: called with the progress and the rate (examples a second) after each epoch.
+        samples: what the task shows after an epoch (1, 2, ...); it leaves the model as it is.
 
     Raises:
         StepError: the loss is not finite, memory ran out, a device was lost, a checkpoint is of another configuration,
@@ -90,6 +92,8 @@ def fit(
             with _named(need, done.epochs + 1):
                 logs = one_epoch(model, data, held_out, done.epochs, parts, steps=steps, done=done.step)
             _advance(done, logs, model, settings)
+            if samples:
+                done.samples.append(samples(done.epochs))
             saver.epoch_over()
             after_epoch(done, clock.epoch_rate)
     if done.best_weights is not None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from components.core import reports
 from components.train.saving import Progress
 
@@ -108,7 +110,17 @@ def curves(done: Progress, restored: bool, facts: Mapping[str, Any]) -> str:
         reports.facts(facts),
         reports.section("Learning curves", reports.text(ended), *figures),
         reports.section("Epochs", reports.table(head, rows)),
+        *_samples(done),
     )
+
+
+def _samples(done: Progress) -> list[Markup]:
+    """What the task had to show after each epoch, the last one first."""
+    shown = [(number, texts) for number, texts in enumerate(done.samples, 1) if texts]
+    rows = [(f"epoch {number}", text) for number, texts in reversed(shown) for text in texts]
+    if not rows:
+        return []
+    return [reports.section("Samples", reports.table(["after", "sample"], rows, numeric=False))]
 
 
 def _curve(name: str, done: Progress, restored: bool) -> Any:

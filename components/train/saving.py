@@ -29,6 +29,7 @@ class Progress:
         waited: epochs since then.
         best_weights: the model's weights after it, where training is to end with them.
         spent: what all attempts took so far (``spent.Ledger``).
+        samples: what the task has to show after each epoch, such as texts; empty where it has nothing.
     """
 
     epochs: int = 0
@@ -39,6 +40,7 @@ class Progress:
     waited: int = 0
     best_weights: "list[np.ndarray] | None" = None
     spent: dict[str, Any] = field(default_factory=dict)
+    samples: list[list[str]] = field(default_factory=list)
 
     def __str__(self) -> str:
         return f"in epoch {self.epochs + 1} after step {self.step}" if self.step else f"after epoch {self.epochs}"
@@ -145,6 +147,8 @@ def _possible(written: Origin, done: Progress) -> bool:
             type(values) is list and len(values) == done.epochs and all(type(value) in {int, float} for value in values)
             for values in done.history.values()
         )
+        and type(done.samples) is list
+        and all(type(texts) is list and all(type(text) is str for text in texts) for texts in done.samples)
     )
 
 
