@@ -1,0 +1,63 @@
+"""A folder of texts, .txt files in UTF-8, with a folder for each class."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from components.core import class_folders
+from components.core.config import Positive
+from components.data import DataSettings, Example, Facts, Source, folder_state
+
+TEXTS = class_folders.Kind((".txt",), "texts")
+
+
+class Settings(DataSettings):
+    """Texts in files. A text's class is the name of the folder it lies in, at any depth.
+
+    Attributes:
+        folder: holds a folder for each class, or the folders train and, where there are any, validation and test, which
+            hold the classes and are then the official splits.
+        longest: a text of more bytes is a bad example.
+    """
+
+    name: Literal["text_folder"] = "text_folder"
+    task: str = "text_classification"
+    folder: Annotated[str, Field(min_length=1)]
+    longest: Positive = 100_000
+
+
+def state(settings: Settings) -> str:
+    """A digest over the names, sizes and times of all files."""
+    return folder_state(settings.folder)
+
+
+def facts(settings: Settings) -> Facts | None:
+    """Counted by the files' names, or None where the folder is not on this machine."""
+    counted = class_folders.counted(settings.folder, TEXTS)
+    return Facts(*counted) if counted else None
+
+
+def source(settings: Settings) -> Source:
+    """The texts as they lie in their files.
+
+    Raises:
+        StepError: there is no such folder, it has no classes, or a class has no texts.
+    """
+    classes, splits = class_folders.opened(settings.folder, TEXTS)
+    name = Path(settings.folder).name
+
+    def stream(files: class_folders.Files) -> Iterator[Example]:
+        # A byte more than is allowed shows that a text is too long, however long it is.
+        for text, label, path in files.contents(most=settings.longest + 1):
+            yield {"text": text, "label": label, "source": 0, "name": str(path)}
+
+    return Source(
+        info={"classes": classes, "sources": [name], "longest": settings.longest},
+        splits={split: partial(stream, files) for split, files in splits.items()},
+        counts={split: len(files.labels) for split, files in splits.items()},
+        version=settings.version,
+        text=f"texts of the folder {name}",
+    )
