@@ -2,3 +2,7 @@
 
 Each file is imported here by name, so that whatever loads a model stands on all of them.
 """
+
+from components.core.layers import recurrent, text
+
+__all__ = ["recurrent", "text"]

@@ -1,0 +1,65 @@
+"""Layers of networks that read texts as numbers of words."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+
+@keras.saving.register_keras_serializable("suanli")
+class Vocabulary(keras.layers.Layer):
+    """Hands on the numbers of words as they are; it is the ``.keras`` file's place for the words themselves."""
+
+    def __init__(self, words: Sequence[str], **settings: Any) -> None:
+        """For words in the order of their numbers (components/core/tokens.py)."""
+        super().__init__(**settings)
+        self.words = list(words)
+
+    def call(self, numbers: Any) -> Any:
+        """Integers [batch, length], unchanged."""
+        return numbers
+
+    def compute_output_spec(self, numbers: Any) -> Any:
+        """The input's shape and type."""
+        return keras.KerasTensor(numbers.shape, dtype=numbers.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """The words, too."""
+        return {**super().get_config(), "words": self.words}
+
+
+@keras.saving.register_keras_serializable("suanli")
+class Positions(keras.layers.Layer):
+    """Adds a learned vector for each place to a sequence [batch, length, width]."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.supports_masking = True
+
+    def build(self, shape: Any) -> None:
+        """One vector for each place of the fixed length."""
+        self.vectors = self.add_weight(shape=shape[1:], initializer=keras.initializers.RandomNormal(0.02))
+
+    def call(self, x: Any) -> Any:
+        """The same shape."""
+        return x + keras.ops.cast(self.vectors, x.dtype)
+
+
+@keras.saving.register_keras_serializable("suanli")
+class MaskedMean(keras.layers.Layer):
+    """The mean over the places of a sequence [batch, length, width] that the mask leaves; 0 where it leaves none."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.supports_masking = True
+
+    def compute_mask(self, x: Any, mask: Any = None) -> None:
+        """There are no places left."""
+
+    def call(self, x: Any, mask: Any = None) -> Any:
+        """Float [batch, width]."""
+        if mask is None:
+            return keras.ops.mean(x, axis=1)
+        kept = keras.ops.cast(mask, "float32")[..., None]
+        total = keras.ops.sum(keras.ops.cast(x, "float32") * kept, axis=1)
+        return keras.ops.cast(total / keras.ops.maximum(keras.ops.sum(kept, axis=1), 1.0), x.dtype)
