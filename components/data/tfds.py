@@ -37,6 +37,7 @@ KNOWN: dict[str, tuple[dict[str, int], int, tuple[int, ...]]] = {
     "food101": ({"train": 75_750, "validation": 25_250}, 101, ()),
     "tf_flowers": ({"train": 3_670}, 5, ()),
     "cats_vs_dogs": ({"train": 23_262}, 2, ()),
+    "imdb_reviews": ({"train": 25_000, "test": 25_000, "unsupervised": 50_000}, 2, ()),
 }
 
 
@@ -70,7 +71,7 @@ def facts(settings: Settings) -> Facts | None:
     taken = {"train": counts[settings.train]}
     if settings.test in counts:
         taken["test"] = counts[settings.test]
-    return Facts(taken, classes, encoded=shape != settings.image_shape)
+    return Facts(taken, classes, encoded=bool(settings.image_shape) and shape != settings.image_shape)
 
 
 def source(settings: Settings, advice: str = "") -> Source:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from components.core.config import Positive
+from components.core.errors import StepError
 from components.tasks import EvaluationSettings
 
 if TYPE_CHECKING:
@@ -47,6 +48,22 @@ class ClassifierSettings(EvaluationSettings):
 
     top_k: Positive = 5
     abstain_below: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+def expected_units(data: Any, facts: Any) -> int:
+    """How many logits a network has, by what is known of the data before they are prepared.
+
+    Raises:
+        StepError: nothing is.
+    """
+    if facts is None or not facts.classes:
+        raise StepError(
+            f"how many classes {data.name} has is not known before it is prepared",
+            advice="give it: --units N",
+            kind="settings",
+        )
+    units: int = facts.classes
+    return units
 
 
 def compile_arguments(network: "keras.Model", info: dict[str, Any]) -> dict[str, Any]:

@@ -197,13 +197,7 @@ def expected(model: Any, data: Any, facts: Any) -> dict[str, Any]:
     shape = data.input_shape()
     if not shape:
         raise StepError(f"data: the settings of {data.name} do not tell the shape of an input", kind="settings")
-    if facts is None or not facts.classes:
-        raise StepError(
-            f"how many classes {data.name} has is not known before it is prepared",
-            advice="give it: --units N",
-            kind="settings",
-        )
-    return {"input_shape": list(shape), "units": facts.classes}
+    return {"input_shape": list(shape), "units": _classifier.expected_units(data, facts)}
 
 
 def arguments(model: Any, examples: "Examples") -> dict[str, Any]:

@@ -1,57 +1,48 @@
 """Text classification: one label for one text."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from components.core.config import Positive
-from components.tasks import EvaluationSettings
+from components.core.errors import StepError
+from components.tasks import _classifier
 
 if TYPE_CHECKING:
+    import keras
+    import numpy as np
     import tensorflow as tf
+    from markupsafe import Markup
 
-    from components.core.examples import Stored
+    from components.core.classification import Resampled
+    from components.core.examples import Examples, Stored
+    from components.core.reading import Reading
+    from components.core.running import Runner
+    from components.core.text_profile import Texts
 
-# The metrics that ``require`` may name, and which way is better.
-METRICS: dict[str, Literal["max", "min"]] = {
-    "accuracy": "max",
-    "top_k": "max",
-    "macro_f1": "max",
-    "roc_auc": "max",
-    "loss": "min",
-    "calibration_error": "min",
-}
-# Those that ``require_slices`` may name: means over examples, which a slice of one class has too.
-SLICE_METRICS = ("accuracy", "top_k", "loss")
-# Compared example by example between champion and challenger.
-PAIRED_METRIC = "accuracy"
+INTERFACE = "text -> classes"
+CONTENT = "text"
+AUGMENTATIONS = ()
+EXACT = _classifier.EXACT
+METRICS, SLICE_METRICS, PAIRED_METRIC = _classifier.METRICS, _classifier.SLICE_METRICS, _classifier.PAIRED_METRIC
+TFIDF = "tfidf_logistic"
+# Examples read at once for what the whole train split is needed for.
+READ = 1024
 
 
-class Settings(EvaluationSettings):
-    """How to judge a classifier.
+class Settings(_classifier.ClassifierSettings):
+    """How to judge a classifier of texts: ``components.tasks._classifier.ClassifierSettings``."""
 
-    Attributes:
-        top_k: how many of the best labels count for top-k accuracy and are predicted.
-        abstain_below: predict no label where the best probability is lower.
-    """
-
-    metrics = METRICS
-    slice_metrics = SLICE_METRICS
-    shares = frozenset(METRICS) - {"loss"}
-
-    top_k: Positive = 1
-    abstain_below: Annotated[float, Field(ge=0, le=1)] = 0.0
+    baselines = (TFIDF,)
 
 
 # --- examples: what prepare writes and every step reads --------------------------------------------------------------
 
 # The features in the order of writing: the content, of which the key is made, the key, and those that ``stored`` gives.
-KINDS: dict[str, type] = {"text": bytes, "key": bytes, "label": int, "source": int, "bytes": int}
+KINDS: dict[str, type] = {"text": bytes, "key": bytes, "label": int, "source": int, "words": float}
 
 
 def features(info: dict[str, Any]) -> dict[str, Any]:
     """The TFDS features of an example: ``text``, ``label`` and ``key``, plus the recorded attributes: the number of its
-    ``source`` and its length in ``bytes``."""
+    ``source`` and of its ``words``."""
     import numpy as np
     from tensorflow_datasets import features as kinds
 
@@ -60,7 +51,7 @@ def features(info: dict[str, Any]) -> dict[str, Any]:
         "label": kinds.ClassLabel(names=info["classes"]),
         "key": kinds.Text(),
         "source": kinds.Scalar(np.int64),
-        "bytes": kinds.Scalar(np.int64),
+        "words": kinds.Scalar(np.float32),
     }
 
 
@@ -69,11 +60,11 @@ def stored(examples: list[dict[str, Any]], info: dict[str, Any]) -> "Stored":
     label outside the classes.
 
     Args:
-        examples: each with ``text`` (bytes or str) and ``label``; ``source`` is 0 where it has none.
+        examples: each with ``text`` (bytes or str), ``label``, and ``source``, a number among ``info["sources"]``.
     """
     import numpy as np
 
-    from components.core import texts
+    from components.core import texts, tokens
     from components.core.examples import Stored
 
     last = len(info["classes"]) - 1
@@ -85,22 +76,258 @@ def stored(examples: list[dict[str, Any]], info: dict[str, Any]) -> "Stored":
         elif not 0 <= label <= last:
             faults[place] = f"label {label} is outside 0..{last}"
         else:
-            good.append((text, label, example.get("source", 0)))
+            good.append((text, label, example["source"]))
     contents = [text for text, _, _ in good]
-    columns = {
+    columns: dict[str, np.ndarray | list[bytes]] = {
         "label": np.array([label for _, label, _ in good], np.int64),
         "source": np.array([number for _, _, number in good], np.int64),
-        "bytes": np.array([len(text) for text in contents], np.int64),
+        "words": np.array([len(tokens.words(text)) for text in contents], np.float32),
     }
     return Stored(contents, columns, faults)
 
 
+def profile(info: dict[str, Any]) -> "Texts":
+    """What prepare's report tells: classes, sources, lengths, and texts of each class."""
+    from components.core.text_profile import Texts
+
+    return Texts(info["classes"], info["sources"])
+
+
+def from_tfds(features: Any, settings: Any) -> "Reading":
+    """Texts and classes of a data set with a feature ``label`` and one of text, or one that is called ``text``.
+
+    Raises:
+        ValueError: it has others.
+    """
+    import tensorflow_datasets as tfds
+
+    from components.core import texts
+    from components.core.reading import Reading
+
+    found = [name for name, kind in features.items() if isinstance(kind, tfds.features.Text)]
+    content = "text" if "text" in found else found[0] if len(found) == 1 else ""
+    if not content or not isinstance(features.get("label"), tfds.features.ClassLabel):
+        raise ValueError(f"has {', '.join(features)}, where one text and label (a class) were expected")
+    info = {"classes": list(features["label"].names), "sources": [settings.dataset], "longest": texts.LONGEST}
+    return Reading(info, lambda one: {"text": one[content], "label": int(one["label"]), "source": 0})
+
+
 def parse(records: "tf.Tensor", info: dict[str, Any]) -> "dict[str, tf.Tensor]":
-    """Serialized examples, shape [batch], as tensors [batch]: text and key strings; label, source and bytes int64."""
+    """Serialized examples, shape [batch], as tensors [batch]: text and key strings; label and source int64, words
+    float32."""
     import tensorflow as tf
 
-    kinds = {name: tf.string if kind is bytes else tf.int64 for name, kind in KINDS.items()}
+    kinds = {bytes: tf.string, int: tf.int64, float: tf.float32}
     batch: dict[str, tf.Tensor] = tf.io.parse_example(
-        records, {name: tf.io.FixedLenFeature([], kind) for name, kind in kinds.items()}
+        records, {name: tf.io.FixedLenFeature([], kinds[kind]) for name, kind in KINDS.items()}
     )
     return batch
+
+
+# --- training --------------------------------------------------------------------------------------------------------
+
+
+def expected(model: Any, data: Any, facts: Any) -> dict[str, Any]:
+    """``vocabulary``, of as many words as the model's may have, and ``units``.
+
+    Raises:
+        StepError: the number of classes is not known yet.
+    """
+    words = [f"word{number}" for number in range(model.vocabulary_size)]
+    return {"vocabulary": words, "units": _classifier.expected_units(data, facts)}
+
+
+def arguments(model: Any, examples: "Examples") -> dict[str, Any]:
+    """``vocabulary``, the most frequent words of the train split, and ``units``, one logit a class.
+
+    Raises:
+        StepError: there are no words.
+    """
+    from components.core import tokens
+
+    found = tokens.vocabulary((text for text, _ in _read(examples, "train")), model.vocabulary_size)
+    if not found:
+        raise StepError("the training texts have no words", advice="check what data gives as texts")
+    return {"vocabulary": found, "units": len(examples.info["classes"])}
+
+
+def _read(examples: "Examples", split: str) -> "Sequence[tuple[bytes, int]]":
+    """Text and label of every example of a split."""
+    found: list[tuple[bytes, int]] = []
+    for batch in examples.batches(split, READ):
+        found += zip(batch["text"].numpy().tolist(), batch["label"].numpy().tolist(), strict=True)
+    return found
+
+
+def assets(network: "keras.Model", info: dict[str, Any]) -> dict[str, Any]:
+    """``vocabulary``, the words in the order of their numbers, and ``length``, how many words of a text are read."""
+    from components.core.layers import text
+
+    return {"vocabulary": text.words_of(network), "length": int(network.input_shape[1])}
+
+
+def feeding(assets: dict[str, Any], info: dict[str, Any]) -> "Callable[[Any], tuple[Any, Any]]":
+    """The numbers of a batch's words, int32 [batch, length], and its labels."""
+    from components.core import tokens
+
+    encode = tokens.Encoder(assets["vocabulary"], assets["length"])
+    return lambda batch: (encode(batch["text"]), batch["label"])
+
+
+def encoded(contents: "Sequence[bytes] | np.ndarray", assets: dict[str, Any], info: dict[str, Any]) -> "np.ndarray":
+    """The numbers of the texts' words, int32 [n, length]."""
+    from components.core import tokens
+
+    return tokens.encoded(contents, assets["vocabulary"], assets["length"])
+
+
+def problem(network: "keras.Model", info: dict[str, Any]) -> str:
+    """Why a network cannot take these texts, or an empty string."""
+    from components.core.layers import text
+
+    if not text.words_of(network) or len(network.input_shape) != 2:
+        return "does not take the numbers of words, or has no vocabulary"
+    return _classifier.other_units(network, info)
+
+
+compile_arguments = _classifier.compile_arguments
+
+
+def served(
+    network: "keras.Model", assets: dict[str, Any], info: dict[str, Any]
+) -> "tuple[tf.TensorSpec, Callable[[tf.Tensor], dict[str, tf.Tensor]]]":
+    """A SavedModel takes texts as they are, strings [n] of any bytes, and answers with logits and probabilities."""
+    import tensorflow as tf
+
+    from components.core import tokens
+
+    encode = tokens.Encoder(assets["vocabulary"], assets["length"])
+    return _classifier.with_probabilities(
+        tf.TensorSpec([None], tf.string, name="text"), lambda texts: network(encode(texts), training=False)
+    )
+
+
+def augmented(inputs: Any, targets: Any, kinds: tuple[str, ...], seed: Any) -> tuple[Any, Any]:
+    """As they are: no change of a text is known to leave its label."""
+    return inputs, targets
+
+
+# --- judging ---------------------------------------------------------------------------------------------------------
+
+
+def answers(
+    runner: "Runner",
+    batch: "dict[str, np.ndarray]",
+    settings: Settings,
+    info: dict[str, Any],
+    assets: dict[str, Any],
+) -> "dict[str, np.ndarray]":
+    """The logits, float32 [n, classes]."""
+    import numpy as np
+
+    return {"logits": runner.run(encoded(batch["text"], assets, info)).astype(np.float32)}
+
+
+def truth(batch: "dict[str, np.ndarray]") -> "dict[str, np.ndarray]":
+    """Label, key and recorded attributes."""
+    return {name: values for name, values in batch.items() if name != "text"}
+
+
+score, resampled, example_values = _classifier.score, _classifier.resampled, _classifier.example_values
+paired, notable = _classifier.paired, _classifier.notable
+class_figures, predictions, row = _classifier.class_figures, _classifier.predictions, _classifier.row
+
+
+def slices(truth: "dict[str, np.ndarray]", info: dict[str, Any]) -> "dict[str, np.ndarray]":
+    """Slice name -> boolean mask [n]: by class, by quartile of the number of words, and by source where there are
+    several."""
+    found = _classifier.slices(truth, info)
+    sources = {f"source {name}": truth["source"] == number for number, name in enumerate(info["sources"])}
+    return found | {name: mask for name, mask in sources.items() if mask.any() and not mask.all()}
+
+
+def figures(
+    found: "dict[str, np.ndarray]",
+    truth: "dict[str, np.ndarray]",
+    settings: Settings,
+    info: dict[str, Any],
+    intervals: "Resampled",
+    shown: "Mapping[str, Sequence[tuple[int, bytes]]]",
+) -> "list[Markup]":
+    """The report's sections: those of any classifier, and the texts of its most confident mistakes."""
+    return _classifier.figures(found, truth, settings, info, intervals, shown, _table)
+
+
+def _table(pairs: "list[tuple[bytes, str]]") -> "Markup":
+    from components.core import reports, texts
+
+    rows = [[caption, texts.shown(text)] for text, caption in pairs]
+    return reports.table(["mistake", "text"], rows, numeric=False)
+
+
+def baseline(data: "Examples", settings: Settings) -> tuple[str, dict[str, float]]:
+    """Title and metrics, on the test split, of scikit-learn's logistic regression on TF-IDF of the train split's words,
+    both with the library's own settings.
+
+    Raises:
+        StepError: the train split has one class only.
+    """
+    import numpy as np
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    train, test = _read(data, "train"), _read(data, "test")
+    if len({label for _, label in train}) < 2:
+        raise StepError("evaluation.baseline: the train split has one class only", advice="set it to nothing")
+    words = TfidfVectorizer()
+    weights = words.fit_transform([text.decode() for text, _ in train])
+    fitted = LogisticRegression(max_iter=1000).fit(weights, [label for _, label in train])
+    # A class that train does not have is never said.
+    logits = np.full((len(test), len(data.info["classes"])), np.log(np.finfo(np.float32).tiny))
+    logits[:, fitted.classes_] = fitted.predict_log_proba(words.transform([text.decode() for text, _ in test]))
+    labels = {"label": np.array([label for _, label in test], np.int64)}
+    scores = score({"logits": logits}, labels, settings, data.info)
+    return "TF-IDF and logistic regression (scikit-learn)", {name: scores[name] for name in METRICS if name in scores}
+
+
+# --- export and prediction -------------------------------------------------------------------------------------------
+
+
+def read_inputs(path: str, info: dict[str, Any]) -> list[tuple[str, bytes]]:
+    """Name and bytes of every text in a .txt file, a folder of them, or the column ``text`` of a .csv, .tsv, .jsonl or
+    .ndjson file.
+
+    Raises:
+        StepError: one of them cannot be read, or is no text.
+    """
+    from components.core import texts
+
+    return texts.read(path, info["longest"])
+
+
+def typed(text: str, info: dict[str, Any]) -> bytes:
+    """A text as it was typed.
+
+    Raises:
+        StepError: it is none.
+    """
+    from components.core import texts
+
+    content = texts.as_bytes(text)
+    if fault := texts.fault(content, info["longest"]):
+        raise StepError(fault, kind="settings")
+    return content
+
+
+def described(info: dict[str, Any]) -> dict[str, Any]:
+    """Facts for the model card."""
+    return {"input": "a text", "classes": len(info["classes"]), "sources": ", ".join(info["sources"])}
+
+
+def limits(info: dict[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    """What a user should know."""
+    read = (
+        "It reads the first words of a text only, as many as its network is long, and knows no words but the most "
+        "frequent ones of its training texts: a text in another language is all unknown words to it."
+    )
+    return [*_classifier.limits(info, settings), read]

@@ -28,6 +28,11 @@ class Vocabulary(keras.layers.Layer):
         return {**super().get_config(), "words": self.words}
 
 
+def words_of(network: keras.Model) -> list[str]:
+    """The words that a network's ``Vocabulary`` holds; empty where it has none."""
+    return next((layer.words for layer in network.layers if isinstance(layer, Vocabulary)), [])
+
+
 @keras.saving.register_keras_serializable("suanli")
 class Positions(keras.layers.Layer):
     """Adds a learned vector for each place to a sequence [batch, length, width]."""

@@ -201,7 +201,7 @@ def test_a_folder_without_texts_is_named(tmp_path: Path) -> None:
 BAD = {
     "empty": (b"", "the text is empty"),
     "spaces": (b" \n\t ", "the text is empty"),
-    "long": (b"x" * 2**20, "more than data.longest=100000"),
+    "long": (b"x" * 2**20, "at most 100,000 are read (data.longest)"),
     "no UTF-8": (b"caf\xe9", "the text is not UTF-8 (byte 3)"),
     "UTF-16": ("ab".encode("utf-16"), "the text has a NUL byte"),
     "half a character": ("a\ud800", "the text is not UTF-8 (byte 1)"),

