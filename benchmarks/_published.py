@@ -142,9 +142,9 @@ def judged(chosen: Iterable[Case], known: dict[str, Profile]) -> list[Judged]:
 FITTED = (
     *(("conv", unit) for unit in ("float32", "tf32", "half")),
     *(("matmul", unit) for unit in ("float32", "tf32", "half")),
-    *((name, "") for name in ("memory", "transformer_memory", "narrowing", "depthwise", "winograd")),
+    *((name, "") for name in ("memory", "products_memory", "narrowing", "depthwise", "winograd")),
 )
-MOST = {"conv": 0.9, "matmul": 0.9, "memory": 0.9, "transformer_memory": 0.9, "narrowing": 0.3, "winograd": 2.5}
+MOST = {"conv": 0.9, "matmul": 0.9, "memory": 0.9, "products_memory": 0.9, "narrowing": 0.3, "winograd": 2.5}
 
 
 def fitted(chosen: Sequence[Case], known: dict[str, Profile]) -> Efficiency:

@@ -165,7 +165,7 @@ def _module_at(path: Path) -> ModuleType:
     if not NAME.match(path.stem):
         raise StepError(
             f"{path.name}: an experiment's file name is its model's name",
-            advice="use lower-case letters, digits and _, 40 at most, a letter first",
+            advice="use a-z, 0-9 and _, 40 at most, a letter first",
             kind="settings",
         )
     spec = importlib.util.spec_from_file_location(path.stem, path)

@@ -42,7 +42,7 @@ class Submission:
 
     @property
     def digest(self) -> str:
-        """The file's digest (12 hexadecimal digits), the name of the pipeline's version."""
+        """The file's digest (12 hexadecimal figures), the name of the pipeline's version."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:12]
 
     @cached_property

@@ -53,6 +53,11 @@ def facts(settings: Settings) -> Facts:
     return Facts(COUNTS, len(CLASSES))
 
 
+def installed() -> tuple[str, str]:
+    """Where the system package's files are, else an empty text, and what to do then."""
+    return (str(FOLDER) if _present() else "", "make data; else TensorFlow Datasets downloads it")
+
+
 def source(settings: Settings) -> Source:
     """The pictures, from the system package's files or from TensorFlow Datasets.
 
@@ -67,13 +72,17 @@ def source(settings: Settings) -> Source:
         licence="MIT",
         text="Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017), Zalando SE",
     )
-    if all(_path(split, what).is_file() for split in FILES for what in ("images-idx3", "labels-idx1")):
+    if _present():
         return opened
     from components.data import tfds
 
     named = tfds.Settings(dataset="fashion_mnist", image_shape=(SIDE, SIDE, 1))
     other = tfds.source(named, advice="install Debian's package dataset-fashion-mnist (make data)")
     return replace(opened, splits=other.splits, counts=other.counts, version=other.version)
+
+
+def _present() -> bool:
+    return all(_path(split, what).is_file() for split in FILES for what in ("images-idx3", "labels-idx1"))
 
 
 def _path(split: str, what: str) -> Path:

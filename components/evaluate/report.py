@@ -75,9 +75,9 @@ def page(
     )
 
 
-def _spread(value: float, interval: tuple[float, float] | None, digits: int) -> str:
-    spread = "" if interval is None else f" ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
-    return f"{value:.{digits}f}{spread}"
+def _spread(value: float, interval: tuple[float, float] | None, places: int) -> str:
+    spread = "" if interval is None else f" ({interval[0]:.{places}f} to {interval[1]:.{places}f})"
+    return f"{value:.{places}f}{spread}"
 
 
 def _unbroken(text: str) -> str:

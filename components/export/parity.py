@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # relative to that of the outputs. Permuted or unrelated outputs come to about 1 or more, int8 to a few hundredths.
 MOST_TYPICAL = 0.5
 # evaluate may have run in bfloat16 what is exported in float32: 8 bits of mantissa lose about a hundredth in a deep
-# network, and another model's outputs differ by a half or more. The same precision differs in the last digits only.
+# network, and another model's outputs differ by a half or more. The same precision differs in the last figures only.
 MIXED_TYPICAL, SAME_TYPICAL = 0.1, 1e-3
 # Answers that jump, such as a decoded text, are compared by what they are worth: the mean difference of the paired
 # metric, example by example. Another model's differ by more.

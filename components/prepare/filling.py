@@ -31,7 +31,7 @@ BATCH, BATCH_BYTES = 512, 2**21
 # Encoded ones that a thread takes at once.
 PICTURES = 8
 KEY_BYTES = 8
-# A byte's two digits, uint8 [256, 2].
+# A byte in base 16, uint8 [256, 2].
 HEXADECIMAL = np.frombuffer(bytes(range(256)).hex().encode(), np.uint8).reshape(256, 2)
 MEGABYTE = 10**6
 

@@ -254,15 +254,17 @@ def _file(split: str, number: int, count: int) -> str:
 
 
 def describe(folder: Path, features: Mapping[str, Any], splits: list[Split], *, text: str, licence: str) -> None:
-    """Write what TFDS needs to open the folder. Neither this nor the import of tfds (0.4 s) brings TensorFlow in."""
-    import tensorflow_datasets as tfds
+    """Write what TFDS needs to open the folder. Neither this nor its import (0.4 s) brings TensorFlow in."""
+    import tensorflow_datasets
 
-    template = tfds.core.ShardedFileTemplate(data_dir=folder, dataset_name=NAME, filetype_suffix="tfrecord")
-    tfds.folder_dataset.write_metadata(
+    template = tensorflow_datasets.core.ShardedFileTemplate(
+        data_dir=folder, dataset_name=NAME, filetype_suffix="tfrecord"
+    )
+    tensorflow_datasets.folder_dataset.write_metadata(
         data_dir=folder,
         features=dict(features),
         split_infos=[
-            tfds.core.SplitInfo(
+            tensorflow_datasets.core.SplitInfo(
                 name=split.name,
                 shard_lengths=split.counts,
                 num_bytes=split.payload(),

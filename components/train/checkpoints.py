@@ -95,7 +95,7 @@ class Checkpoints:
             if written.threads != self.origin.threads:
                 say(
                     f"warning: {written.threads} threads computed this checkpoint, and {self.origin.threads} go on: "
-                    "the last digits may differ from an uninterrupted training (training.threads fixes their number)"
+                    "the last figures may differ from an uninterrupted training (training.threads fixes their number)"
                 )
             return done
         return Progress()

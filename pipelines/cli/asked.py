@@ -159,6 +159,6 @@ def _checked_names(**given: str) -> None:
         if name and not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name):
             raise StepError(
                 f"--{option.replace('_', '-')} {name}: not a Kubernetes name",
-                advice="use lower-case letters, digits and -, 63 at most",
+                advice="use a-z, 0-9 and -, 63 at most",
                 kind="settings",
             )

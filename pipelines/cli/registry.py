@@ -24,20 +24,20 @@ def list_(model: AnyModel = "", target: Target = "", runs: Runs = None, as_json:
     """List the versions of each model, the newest last."""
     from components.core.registry import contents
     from pipelines.cli import output
+    from pipelines.local import display
 
     found = [version for place in _registries(model, target, runs) for version in contents.every(place)]
     if as_json:
         output.as_document([version.document() for version in found])
         return
-    rows: list[tuple[Any, ...]] = [("model", "version", "state", "accuracy", "published", "run")]
+    rows: list[tuple[Any, ...]] = [("model", "version", "state", "metric", "published", "run")]
     for version in found:
-        accuracy = version.facts.get("metrics", {}).get("accuracy")
         rows.append(
             (
                 contents.model_name(version.registry),
                 version.id,
                 version.state,
-                f"{accuracy:.4f}" if isinstance(accuracy, int | float) else "",
+                display.metric(version.facts.get("metrics", {}), version.facts.get("paired_metric", "")),
                 _when(version),
                 version.entry.run if version.entry else "",
             )
@@ -135,7 +135,7 @@ def _registries(model: str, target: str, runs: Path | None) -> list[str]:
         if (storage.is_remote(place) or "/" in place or Path(place).is_dir()) and (found := contents.models(place)):
             return found
     known = [contents.model_name(place) for place in contents.models(root)]
-    advice = nearest(model, known) if known else "make one with: suanli run digits"
+    advice = nearest(model, known) if known else folder.START
     raise StepError(f"unknown model {model!r} in {root}", advice=advice, kind="settings")
 
 

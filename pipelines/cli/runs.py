@@ -48,15 +48,14 @@ def list_(runs: Runs = None, as_json: AsJson = False) -> None:
     if as_json:
         output.as_document(records)
         return
-    rows: list[tuple[Any, ...]] = [("id", "status", "model", "accuracy", "time")]
+    rows: list[tuple[Any, ...]] = [("id", "status", "model", "metric", "time")]
     for record in records:
-        accuracy = record["metrics"].get("accuracy")
         rows.append(
             (
                 record["id"],
                 record["status"],
                 MODEL.get(record.get("accepted"), ""),
-                "" if accuracy is None else f"{accuracy:.4f}",
+                display.metric(record["metrics"], display.paired_metric(record)),
                 display.seconds(record.get("seconds", 0)),
             )
         )

@@ -145,7 +145,7 @@ def _wrong(message: str, advice: str) -> None:
 
 
 def _name(rung: Rung) -> str:
-    """40 characters at most, of letters, digits and hyphens."""
+    """40 characters at most, of a-z, 0-9 and hyphens."""
     suffix = "" if rung.capacity == "on-demand" else f"-{rung.capacity}"
     return f"{rung.row.name[: 40 - len(suffix)].rstrip('-')}{suffix}"
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TextIO
 
+from components.core import rooms
+from components.core.errors import StepError
 from components.core.plain import one_line
 from components.train import spent
 from pipelines.local.watch import StepProgress
@@ -129,6 +131,20 @@ def summary(values: dict[str, Any], where: str, stream: TextIO | None = None) ->
         for reason in values["reasons"]:
             console.print(f"  {shown(reason)}")
     console.print(f"\n{shown(values['status'])} in {seconds(values['seconds'])}: {shown(where)}")
+
+
+def metric(metrics: Mapping[str, Any], name: str) -> str:
+    """One metric in a table's cell, with its name: each run has those of its own task."""
+    value = metrics.get(name)
+    return f"{name} {value:.4f}" if isinstance(value, int | float) else ""
+
+
+def paired_metric(record: Mapping[str, Any]) -> str:
+    """The metric by which a run's task compares models; empty where that task is no longer here."""
+    try:
+        return str(rooms.load("tasks", record["parameters"]["data"]["task"]).PAIRED_METRIC)
+    except (StepError, LookupError):
+        return ""
 
 
 def headline(metrics: dict[str, Any]) -> dict[str, str]:

@@ -28,6 +28,8 @@ KINDS = {
     "metrics": dict,
 }
 LATEST = "latest"
+# What to do where there is nothing to show yet.
+START = "start one with: suanli run EXPERIMENT (suanli experiments lists them)"
 # Shared by every run below the same root, and pruned together with them.
 STORE, CHECKPOINTS, REGISTRY = ".store", ".checkpoints", "registry"
 # Runner -> kept results. Their keys are alike, but a container has the locked packages, and this machine what it has.
@@ -188,7 +190,7 @@ def find(runs: Path, which: str) -> Run:
     """
     known = every(runs)
     if not known:
-        raise StepError(f"there are no runs in {runs}", advice="start one with: suanli run digits", kind="settings")
+        raise StepError(f"there are no runs in {runs}", advice=START, kind="settings")
     if which == LATEST:
         target = Run((runs / LATEST).resolve())
         return target if target in known else known[-1]

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from components.core import rooms
 from pipelines.finding import Finding
 
-# The whole of fashion_mnist's run, with its cache and formats, and room to breathe.
+# The whole of the default experiment's run (make run), with its cache and formats, and room to breathe.
 DISK_GB = 2.0
 MEMORY_GB = 4.0
 SHARED_MEMORY_MB = 64
-DATA = Path("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz")
 # What the steps import: package -> the distribution's name.
 STEPS_NEED = {
     "tensorflow": "tensorflow-cpu",
@@ -90,10 +90,11 @@ def _locks() -> Iterator[Finding]:
 
 
 def _data() -> Iterator[Finding]:
-    if DATA.is_file():
-        yield Finding("ok", "fashion_mnist", str(DATA.parent))
-    else:
-        yield Finding("warn", "fashion_mnist", "not installed", "make data; else TensorFlow Datasets downloads it")
+    """Of each data source that can be installed: its file says so by a function ``installed``."""
+    for name in rooms.names("data"):
+        if look := getattr(rooms.load("data", name), "installed", None):
+            place, advice = look()
+            yield Finding("ok", name, place) if place else Finding("warn", name, "not installed", advice)
 
 
 def _processor() -> Iterator[Finding]:

@@ -87,7 +87,7 @@ def upload(server: Server, pipeline: str, text: str, *, digest: str = "", descri
         server: the server.
         pipeline: the pipeline's name; made if the server has no such one.
         text: the compiled file, with both its documents if there are two.
-        digest: names the content; by default the first 16 digits of its SHA-256.
+        digest: names the content; by default the first 16 figures of its SHA-256.
         description: shown beside the version.
 
     Raises:

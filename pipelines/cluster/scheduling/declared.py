@@ -161,7 +161,7 @@ def name(text: str) -> str:
     if not re.fullmatch(NAME, text):
         raise StepError(
             f"{text!r} is no name for a schedule",
-            advice="use lower-case letters, digits and -, 53 at most",
+            advice="use a-z, 0-9 and -, 53 at most",
             kind="settings",
         )
     return text

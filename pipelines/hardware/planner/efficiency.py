@@ -23,7 +23,7 @@ class Efficiency:
             ``tf32``, ``half`` (16 bits).
         matmul: the same for matrix products.
         memory: share of the memory's bandwidth that kernels of a convolutional network reach, up to 1 TB/s.
-        transformer_memory: the same for a network of matrix products.
+        products_memory: the same for a network of matrix products.
         narrowing: of k TB/s beyond that, k^-narrowing times the share is reached.
         depthwise: what depthwise convolutions reach, as a share of the other kernels' bandwidth.
         winograd: how much faster convolutions of 3 x 3 are on vector units than their FLOPs say.
@@ -38,7 +38,7 @@ class Efficiency:
     conv: Mapping[str, float]
     matmul: Mapping[str, float]
     memory: float
-    transformer_memory: float
+    products_memory: float
     depthwise: float
     launch: float
     narrowing: float = 0.0
@@ -55,9 +55,9 @@ class Efficiency:
             return self.matmul[unit]
         return self.conv[unit] * (self.winograd if kind == "winograd" and unit == "float32" else 1.0)
 
-    def bandwidth(self, peak: float, transformer: bool) -> float:
+    def bandwidth(self, peak: float, products: bool) -> float:
         """Bytes/s that kernels reach on a memory of such a peak."""
-        share = self.transformer_memory if transformer else self.memory
+        share = self.products_memory if products else self.memory
         return float(peak * share * max(1.0, peak / REFERENCE) ** -self.narrowing)
 
     def record(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class Efficiency:
         return asdict(self)
 
 
-def is_transformer(traced: Traced) -> bool:
+def mostly_products(traced: Traced) -> bool:
     """Whether most of a step's arithmetic is matrix products: the model's class, found in its graph."""
     products = sum(kernel.count * kernel.flops.each for kernel in traced.fused if kernel.kind == "matmul")
     return products > 0.5 * traced.flops.each
@@ -77,7 +77,7 @@ EFFICIENCIES = {
         conv={"float32": 0.55, "tf32": 0.33, "half": 0.9},
         matmul={"float32": 0.77, "tf32": 0.9, "half": 0.9},
         memory=0.83,
-        transformer_memory=0.67,
+        products_memory=0.67,
         narrowing=0.3,
         depthwise=0.18,
         launch=5e-6,
@@ -92,7 +92,7 @@ EFFICIENCIES = {
         conv={"half": 0.9},
         matmul={"half": 0.65},
         memory=1.5,
-        transformer_memory=1.0,
+        products_memory=1.0,
         depthwise=0.17,
         launch=2e-6,
         overlap=2.0,
@@ -105,7 +105,7 @@ EFFICIENCIES = {
         conv={"float32": 1.2, "half": 1.0},
         matmul={"float32": 1.0, "half": 1.0},
         memory=0.4,
-        transformer_memory=0.4,
+        products_memory=0.4,
         depthwise=0.5,
         launch=1.5e-5,
         overlap=2.0,

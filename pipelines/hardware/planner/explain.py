@@ -6,7 +6,7 @@ from typing import Any
 from components.core.errors import StepError
 from pipelines.hardware.catalog.row import Row
 from pipelines.hardware.planner import calibration, cost, memory, throughput, training
-from pipelines.hardware.planner.efficiency import EFFICIENCIES, SUSTAINED, is_transformer
+from pipelines.hardware.planner.efficiency import EFFICIENCIES, SUSTAINED, mostly_products
 from pipelines.hardware.planner.jobs import Job
 from pipelines.hardware.planner.lines import Assumptions, Line, fits, line
 from pipelines.hardware.planner.memory import GIB
@@ -61,7 +61,7 @@ def _model(job: Job, row: Row, answer: Line) -> tuple[Fact, ...]:
     traced = job.profile.step(answer.precision)
     parts = throughput.kernels(traced, row.kind)
     moved = sum(kernel.count * kernel.bytes.each for kernel in parts)
-    kind = "matrix products" if is_transformer(traced) else "convolutions"
+    kind = "matrix products" if mostly_products(traced) else "convolutions"
     return (
         Fact("precision", answer.precision, formula=f"training.precision is {job.precision}"),
         Fact("parameters", job.profile.parameters, "", source=COUNTED),
@@ -76,9 +76,9 @@ def _model(job: Job, row: Row, answer: Line) -> tuple[Fact, ...]:
 def _step(job: Job, row: Row, answer: Line, assumed: Assumptions) -> tuple[Fact, ...]:
     chip, reached = Chip.of(row, answer.precision), EFFICIENCIES[row.kind]
     step = throughput.step(job.profile, answer.precision, job.batch_size, chip, job.optimizer)
-    transformer = is_transformer(job.profile.step(answer.precision))
-    product = reached.product("matmul" if transformer else "conv", chip.unit)
-    bandwidth = reached.bandwidth(chip.bandwidth, transformer)
+    products = mostly_products(job.profile.step(answer.precision))
+    product = reached.product("matmul" if products else "conv", chip.unit)
+    bandwidth = reached.bandwidth(chip.bandwidth, products)
     sustained = "as listed, x the share that this chip sustains" if row.chip in SUSTAINED else "as listed"
     return (
         Fact("batch", job.batch_size / chip.count, "examples a chip", f"{job.batch_size} over {chip.count} chips"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from components.profile import Kernel, Profile, Traced
 from pipelines.hardware.catalog.row import Row
-from pipelines.hardware.planner.efficiency import EFFICIENCIES, SUSTAINED, Efficiency, is_transformer
+from pipelines.hardware.planner.efficiency import EFFICIENCIES, SUSTAINED, Efficiency, mostly_products
 
 # Numbers read and written for each trained one: weight, gradient and slots in, weight and slots out.
 OPTIMIZER_PASSES = {"adam": 7, "adamw": 7, "sgd": 5}
@@ -93,7 +93,7 @@ def step(
     """
     reached = efficiency or EFFICIENCIES[chip.kind]
     traced, share = profile.step(precision), batch / chip.count
-    bandwidth = reached.bandwidth(chip.bandwidth, is_transformer(traced))
+    bandwidth = reached.bandwidth(chip.bandwidth, mostly_products(traced))
     compute = memory = launch = 0.0
     for kernel in kernels(traced, chip.kind):
         arithmetic, traffic = kernel_seconds(kernel, share, chip, reached, bandwidth)

@@ -49,11 +49,11 @@ def document(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0)
 def test_list_shows_every_version_and_marks_the_champions(root: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["registry", "list", *at(root)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [line[:4] for line in lines] == [
-        ["model", "version", "state", "accuracy"],
-        ["digits", "v1", "published", "0.5000"],
-        ["digits", "v2", "champion", "0.5000"],
-        ["letters", "v1", "champion", "0.5000"],
+    assert [line[:5] if number else line for number, line in enumerate(lines)] == [
+        ["model", "version", "state", "metric", "published", "run"],
+        ["digits", "v1", "published", "accuracy", "0.5000"],
+        ["digits", "v2", "champion", "accuracy", "0.5000"],
+        ["letters", "v1", "champion", "accuracy", "0.5000"],
     ]
     runs = ["20261128-120001-digits", "20261128-120002-digits", "20261128-120001-letters"]
     assert [line[-1] for line in lines[1:]] == runs
@@ -145,4 +145,4 @@ def test_a_machine_without_models_lists_none(
     assert document(capsys, "list") == []
     assert main(["registry", "verify"]) == 0
     assert main(["registry", "show", "digits"]) == 2
-    assert "make one with: suanli run digits" in capsys.readouterr().err
+    assert "start one with: suanli run EXPERIMENT" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from planning import PROFILE
 from components.profile import Kernel, Size
 from pipelines.hardware import catalog
 from pipelines.hardware.planner import throughput
-from pipelines.hardware.planner.efficiency import EFFICIENCIES, is_transformer
+from pipelines.hardware.planner.efficiency import EFFICIENCIES, mostly_products
 from pipelines.hardware.planner.throughput import Chip
 
 CHIP = Chip("gpu", "half", 100e12, 1e12)
@@ -95,6 +95,6 @@ def test_all_reduce_sends_twice_what_the_other_chips_need() -> None:
 
 def test_the_model_class_is_found_in_the_graph() -> None:
     step = PROFILE.step("mixed_bfloat16")
-    assert not is_transformer(step)
+    assert not mostly_products(step)
     products = (Kernel("matmul", 1, Size(0, 6e9), Size(), (512, 512)),)
-    assert is_transformer(replace(step, flops=Size(0, 6e9), fused=products))
+    assert mostly_products(replace(step, flops=Size(0, 6e9), fused=products))
