@@ -1,11 +1,16 @@
 """The arrows of the house: who may import whom."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
+
+from components.core import rooms
+from pipelines import experiment
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = ("prepare", "train", "evaluate", "export")
@@ -65,6 +70,29 @@ def test_a_room_imports_only_itself_and_the_core(path: Path) -> None:
     room = f"components.{path.parts[1]}"
     ours = imports_any(path, "components")
     assert {name for name in ours if not name.startswith((room, "components.core"))} == set()
+
+
+def named_in(path: Path, names: set[str]) -> set[str]:
+    """Which names stand in a file, in its code, its texts or its comments."""
+    return names & set(re.findall(r"\w+", (ROOT / path).read_text()))
+
+
+NEUTRAL = [path for path in within("pipelines") if not path.is_relative_to("pipelines/experiments")] + within(
+    "components/profile", *(f"components/{step}" for step in STEPS)
+)
+CHOICES = {name for room in get_args(rooms.Room) for name in rooms.names(room)} | set(experiment.names())
+
+
+@pytest.mark.parametrize("path", NEUTRAL, ids=str)
+def test_neither_a_pipeline_nor_a_step_names_a_choice(path: Path) -> None:
+    """A new file in a room makes this stricter by itself; name it by words that mean nothing else."""
+    assert named_in(path, CHOICES) == set()
+
+
+def test_the_names_of_all_rooms_are_looked_for() -> None:
+    assert {"image_classification", "fashion_mnist", "cnn", "imagenet"} <= CHOICES
+    assert named_in(Path("components/data/fashion_mnist.py"), CHOICES) >= {"fashion_mnist", "tfds"}
+    assert Path("pipelines/cli/predict.py") in NEUTRAL and Path("components/evaluate/gate.py") in NEUTRAL
 
 
 def test_rooms_and_experiments_load_without_the_heavy_libraries() -> None:

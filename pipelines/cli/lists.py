@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
     from components.core.rooms import Room
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -14,7 +17,10 @@ def experiments(as_json: AsJson = False) -> None:
     """List the experiments, one a file in pipelines/experiments."""
     from pipelines import experiment
 
-    _print({name: experiment.load(name).text.partition("\n")[0] for name in experiment.names()}, as_json)
+    _print(
+        [{"name": name, "description": experiment.load(name).text.partition("\n")[0]} for name in experiment.names()],
+        as_json,
+    )
 
 
 def data(as_json: AsJson = False) -> None:
@@ -23,25 +29,27 @@ def data(as_json: AsJson = False) -> None:
 
 
 def models(as_json: AsJson = False) -> None:
-    """List the model architectures, one a file in components/models."""
-    _room("models", as_json)
+    """List the model architectures, one a file in components/models, with what goes in and comes out."""
+    _room("models", as_json, lambda module: module.Settings.interface)
 
 
 def tasks(as_json: AsJson = False) -> None:
-    """List the tasks, one a file in components/tasks."""
-    _room("tasks", as_json)
+    """List the tasks, one a file in components/tasks; models of the same interface fit."""
+    _room("tasks", as_json, lambda module: module.INTERFACE)
 
 
-def _room(room: "Room", as_json: bool) -> None:
+def _room(room: "Room", as_json: bool, interface: "Callable[[ModuleType], str] | None" = None) -> None:
     from components.core import rooms
 
-    _print({name: rooms.title(rooms.load(room, name)) for name in rooms.names(room)}, as_json)
+    modules = {name: rooms.load(room, name) for name in rooms.names(room)}
+    told = {name: {"interface": interface(module)} if interface else {} for name, module in modules.items()}
+    _print([{"name": name, **told[name], "description": rooms.title(modules[name])} for name in modules], as_json)
 
 
-def _print(choices: dict[str, str], as_json: bool) -> None:
+def _print(choices: list[dict[str, str]], as_json: bool) -> None:
     from pipelines.cli import output
 
     if as_json:
-        output.as_document([{"name": name, "description": text} for name, text in choices.items()])
+        output.as_document(choices)
     else:
-        output.columns(choices.items())
+        output.columns([tuple(choice.values()) for choice in choices])

@@ -1,12 +1,16 @@
-"""``suanli predict``: what a published model says of pictures, in any of its formats."""
+"""``suanli predict``: what a published model says of files or texts, in any of its formats."""
 
 import os
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from components.export.prediction import Predicted, Predictor
 
 VERSION, CHAMPION = "version.json", "champion.json"
 
@@ -15,24 +19,42 @@ def predict(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="A model's name, a registry, a version's folder or a run's id.")
     ],
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Pictures, folders of them, .npy files.")],
+    inputs: Annotated[
+        list[str] | None, typer.Argument(metavar="[INPUT]...", help="Files of the model's kind, or folders of them.")
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option("--text", metavar="TEXT", help="An input typed here; repeat it.")
+    ] = None,
     format: Annotated[str, typer.Option("--format", help="One of the model's formats.")] = "",
-    top: Annotated[int, typer.Option("--top", min=0, help="How many labels; 0 for as many as evaluate counted.")] = 0,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the task's own; repeat it."),
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=0, help="How many answers; 0 for as many as evaluate counted.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FOLDER", help="Draw each prediction there, a PNG file an input.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each input.")] = False,
     runs: Annotated[Path | None, typer.Option("--runs", help="The folder of runs; also SUANLI_RUNS.")] = None,
 ) -> None:
     """Predict with a published model: a table on a terminal, lines of JSON for programs."""
     # TensorFlow and its parts greet at length.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from components.core.errors import StepError
     from components.export import prediction
     from pipelines.local import folder
 
-    predictor = prediction.opened(version_folder(model, folder.root(runs)), format, {"top_k": top} if top else None)
-    found = ({"input": one.name, **one.said} for path in inputs for one in predictor.of(path))
+    if not inputs and not text:
+        raise StepError("there is nothing to predict", advice="give files, folders or --text", kind="settings")
+    predictor = prediction.opened(version_folder(model, folder.root(runs)), format)
+    predictor = _changed(predictor, [*(set_ or []), *([f"top_k={top}"] if top else [])])
+    found = _predicted(predictor, inputs or [], text or [])
+    if output is not None:
+        found = _drawn(predictor, found, output)
     if as_json or not sys.stdout.isatty():
         _lines(found)
     else:
-        _table(list(found))
+        _table(predictor, list(found))
 
 
 def version_folder(model: str, runs: Path) -> Path:
@@ -71,7 +93,7 @@ def version_folder(model: str, runs: Path) -> Path:
         raise StepError(
             f"run {run.id} exported no model", advice=f"suanli runs show {run.id} says why", kind="settings"
         )
-    advice = nearest(model, [*known, *ids]) if known or ids else "make one with: suanli run digits"
+    advice = nearest(model, [*known, *ids]) if known or ids else folder.START
     raise StepError(f"unknown model {model!r} in {registry}", advice=advice, kind="settings")
 
 
@@ -83,26 +105,114 @@ def _local(place: str) -> Path:
     return storage.download(place, Path(tempfile.mkdtemp(prefix="version-")))
 
 
-def _lines(found: Any) -> None:
+def _changed(predictor: "Predictor", changes: Sequence[str]) -> "Predictor":
+    """The same with other settings of the task's own, which decide what is made of the model's outputs.
+
+    Raises:
+        StepError: the task has no such setting, or its value is impossible.
+    """
+    import json
+    from dataclasses import replace
+
+    from components.core.config import checked
+    from components.core.errors import StepError
+    from components.core.rooms import nearest
+    from components.tasks import EvaluationSettings
+
+    cls = type(predictor.settings)
+    own = cls.model_fields.keys() - EvaluationSettings.model_fields.keys()
+    values = predictor.settings.parameters()
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise StepError(f"--set {change!r}: write NAME=VALUE", kind="settings")
+        if name not in own:
+            known = nearest(name, own) if own else "it has none of its own"
+            raise StepError(f"{_task(predictor)} has no setting {name!r}", advice=known, kind="settings")
+        try:
+            values[name] = json.loads(value)
+        except ValueError:
+            values[name] = value
+    return replace(predictor, settings=checked("evaluation", cls, values)) if changes else predictor
+
+
+def _predicted(predictor: "Predictor", inputs: Sequence[str], texts: Sequence[str]) -> "Iterator[Predicted]":
+    """A prediction for everything that was named, then for what was typed.
+
+    Raises:
+        StepError: something cannot be read, or is not typed.
+    """
+    from components.core.errors import StepError
+
+    typed = getattr(predictor.task, "typed", None)
+    if texts and typed is None:
+        raise StepError(
+            f"{_task(predictor)} takes no text that is typed", advice="give files or folders", kind="settings"
+        )
+    for path in inputs:
+        yield from predictor.of(path)
+    if typed is not None:
+        yield from predictor.of_contents([(text, typed(text, predictor.info)) for text in texts])
+
+
+def _drawn(predictor: "Predictor", found: "Iterator[Predicted]", folder: Path) -> "Iterator[Predicted]":
+    """The predictions, each with the ``picture`` that was drawn of it, named after its input.
+
+    Raises:
+        StepError: the task draws none, or a picture would take its input's place.
+    """
+    from components.core.errors import StepError
+
+    drawn = getattr(predictor.task, "rendered", None)
+    if drawn is None:
+        raise StepError(f"{_task(predictor)} draws no pictures", advice="leave --output out", kind="settings")
+    folder.mkdir(parents=True, exist_ok=True)
+    taken: set[str] = set()
+    for one in found:
+        path = folder / f"{_stem(one.name, taken)}.png"
+        if Path(one.name).exists() and path.exists() and path.samefile(one.name):
+            raise StepError(f"{path} is an input itself", advice="give another folder with --output", kind="settings")
+        path.write_bytes(drawn(one.content, one.said, predictor.info))
+        yield one._replace(said={**one.said, "picture": str(path)})
+
+
+def _stem(name: str, taken: set[str]) -> str:
+    """A file's name without an ending for an input's name, another one for each input; it joins ``taken``."""
+    plain = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in Path(name).stem)[:80]
+    tries = (f"{plain}-{number}" if number > 1 else plain for number in range(1, len(taken) + 2))
+    chosen = next(one for one in tries if one not in taken)
+    taken.add(chosen)
+    return chosen
+
+
+def _task(predictor: "Predictor") -> str:
+    return f"the task {predictor.task.__name__.rpartition('.')[2]}"
+
+
+def _lines(found: "Iterator[Predicted]") -> None:
     import json
 
     from components.core.plain import visible
 
     for one in found:
         # JSON itself leaves out some of what moves a cursor or hides text.
-        print(visible(json.dumps(one, ensure_ascii=False)))
+        print(visible(json.dumps({"input": one.name, **one.said}, ensure_ascii=False)))
 
 
-def _table(found: list[dict[str, Any]]) -> None:
+def _table(predictor: "Predictor", found: "list[Predicted]") -> None:
+    """A line for each input, its columns those of the task."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from components.core.plain import one_line
 
-    table = Table("input", "label", "probability", "next", box=None, padding=(0, 2, 0, 0))
+    rows = []
     for one in found:
-        others = one_line(", ".join(f"{other['label']} {other['probability']:.3f}" for other in one["top"][1:]))
-        label = Text("none is sure enough", style="dim") if one["label"] is None else Text(one_line(str(one["label"])))
-        table.add_row(Text(one_line(one["input"])), label, f"{one['probability']:.3f}", Text(others, style="dim"))
+        drawn = {"picture": one.said["picture"]} if "picture" in one.said else {}
+        rows.append({"input": one.name, **predictor.task.row(one.said), **drawn})
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(*columns, box=None, padding=(0, 2, 0, 0))
+    for row in rows:
+        table.add_row(*(Text(one_line(row.get(name, ""))) for name in columns))
     Console().print(table)

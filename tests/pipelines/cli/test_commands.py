@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.data import fashion_mnist
 from pipelines import experiment
 from pipelines.cli.main import main
 from pipelines.local import machine
@@ -41,6 +42,16 @@ def test_what_there_is_to_choose_from(room: str, some: set[str], capsys: pytest.
     assert all(choice["description"] for choice in listed)
     lines = answer(capsys, room).splitlines()
     assert [line.split()[0] for line in lines] == [choice["name"] for choice in listed]
+
+
+def test_models_and_tasks_tell_what_goes_in_and_comes_out(capsys: pytest.CaptureFixture[str]) -> None:
+    models, tasks = (json.loads(answer(capsys, room, "--json")) for room in ("models", "tasks"))
+    told = {choice["name"]: choice["interface"] for choice in (*models, *tasks)}
+    assert told["cnn"] == told["image_classification"] == "image -> classes"
+    # No model without a task that it fits.
+    assert {model["interface"] for model in models} <= {task["interface"] for task in tasks}
+    [line] = [line for line in answer(capsys, "models").splitlines() if line.startswith("cnn ")]
+    assert line.split()[1:4] == ["image", "->", "classes"]
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,6 +99,20 @@ def test_doctor_looks_at_everything(here: Path, capsys: pytest.CaptureFixture[st
     looked_at = {finding["what"] for finding in found}
     assert {"python", "kfp", "keras", "lock file", "fashion_mnist", "processor", "memory", "disk"} <= looked_at
     assert all(finding["advice"] for finding in found if finding["level"] != "ok")
+
+
+def test_doctor_says_where_data_are_that_can_be_installed_or_how_to_get_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fashion_mnist, "FOLDER", tmp_path)
+    found = {one["what"]: one for one in json.loads(answer(capsys, "doctor", "--json"))}
+    assert (found["fashion_mnist"]["level"], found["fashion_mnist"]["found"]) == ("warn", "not installed")
+    assert "make data" in found["fashion_mnist"]["advice"]
+    for split in fashion_mnist.FILES:
+        for what in ("images-idx3", "labels-idx1"):
+            fashion_mnist._path(split, what).touch()
+    found = {one["what"]: one for one in json.loads(answer(capsys, "doctor", "--json"))}
+    assert (found["fashion_mnist"]["level"], found["fashion_mnist"]["found"]) == ("ok", str(tmp_path))
 
 
 def test_doctor_finds_a_missing_package_and_says_what_to_do(

@@ -1,6 +1,8 @@
 import json
+import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.core import registry
+from components.core import registry, rooms
 from components.tasks import image_classification
 from pipelines.cli.main import main
 
@@ -126,7 +128,17 @@ def test_a_terminal_gets_a_table(
         (["light", "{pictures}", "--format", "litert_int8"], "has no format 'litert_int8'"),
         (["light", "{pictures}", "--format", "tflite"], "has no format 'tflite'"),
         (["light", "{pictures}", "--top", "-1"], "--top"),
-        (["light"], "Missing argument"),
+        (["light", "{pictures}", "--set", "top_k"], "write NAME=VALUE"),
+        (
+            ["light", "{pictures}", "--set", "topk=2"],
+            "the task image_classification has no setting 'topk'; did you mean",
+        ),
+        (["light", "{pictures}", "--set", "margin=0.5"], "has no setting 'margin'"),
+        (["light", "{pictures}", "--set", "abstain_below=2"], "evaluation.abstain_below"),
+        (["light", "--text", "a"], "the task image_classification takes no text that is typed"),
+        (["light", "{pictures}", "--output", "{pictures}/drawn"], "the task image_classification draws no pictures"),
+        (["light"], "there is nothing to predict; give files, folders or --text"),
+        ([], "Missing argument"),
         (["light", "{pictures}/nothing.png"], "no such file or folder"),
         (["light", "{pictures}/empty"], "no JPEG or PNG files"),
         (["light", "{pictures}/broken.png"], "cannot be read as a picture"),
@@ -145,6 +157,76 @@ def test_what_cannot_be_predicted_is_told_in_one_line(
     assert main(["predict", *command, "--runs", str(runs)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and message in line
+
+
+def test_settings_that_decide_what_is_made_of_outputs_can_be_others(
+    runs: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("light", pictures, "--set", "abstain_below=0", "--set", "top_k=1", "--runs", runs)
+    found = predicted(capsys, *arguments)
+    assert all(one["label"] in CLASSES and len(one["top"]) == 1 for one in found)
+
+
+@pytest.fixture
+def words(version: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A version of a team's own task: it gives a number to a text, draws it, and has no top_k."""
+    source = """
+from pathlib import Path
+from components.tasks import EvaluationSettings
+INTERFACE, CONTENT = "text -> number", "text"
+class Settings(EvaluationSettings):
+    scale: float = 1.0
+def typed(text, info): return text.encode()
+def read_inputs(path, info): return [(path, Path(path).read_bytes())]
+def answers(runner, batch, settings, info, assets): return {"lengths": [len(text) for text in batch["text"]]}
+def predictions(found, settings, info): return [{"number": settings.scale * one} for one in found["lengths"]]
+def row(prediction): return {"number": f"{prediction['number']:g}"}
+def rendered(content, prediction, info): return b"PNG of " + content
+"""
+    folder = tmp_path / "words"
+    shutil.copytree(version, folder)
+    module = types.ModuleType("components.tasks.words")
+    exec(source, module.__dict__)
+    named = rooms.names
+    monkeypatch.setattr(rooms, "names", lambda room: [*named(room), *(["words"] if room == "tasks" else [])])
+    monkeypatch.setitem(sys.modules, "components.tasks.words", module)
+    evaluation = module.Settings().parameters()
+    (folder / "version.json").write_text(json.dumps({"task": "words", "info": {}, "evaluation": evaluation}))
+    return folder
+
+
+def test_any_task_says_what_its_table_shows_takes_typed_text_and_draws(
+    words: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, text in (("a", "one"), ("b", "three")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.txt").write_text(text)
+    files = [str(tmp_path / folder / "same.txt") for folder in ("a", "b")]
+    arguments = (*files, "--text", "ab", "--set", "scale=2", "--output", tmp_path / "drawn")
+    found = predicted(capsys, words, *arguments)
+    assert [(one["input"], one["number"]) for one in found] == [(files[0], 6), (files[1], 10), ("ab", 4)]
+    drawn = [Path(one["picture"]) for one in found]
+    assert [path.name for path in drawn] == ["same.png", "same-2.png", "ab.png"]
+    assert [path.read_bytes() for path in drawn] == [b"PNG of one", b"PNG of three", b"PNG of ab"]
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["predict", str(words), "--text", "abc"]) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [["input", "number"], ["abc", "3"]]
+
+
+def test_a_drawing_never_takes_the_place_of_an_input(
+    words: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"mine")
+    assert main(["predict", str(words), str(tmp_path / "a.png"), "--output", str(tmp_path)]) == 2
+    assert "a.png is an input itself; give another folder with --output" in capsys.readouterr().err
+    assert (tmp_path / "a.png").read_bytes() == b"mine"
+
+
+def test_top_is_for_tasks_that_rank_their_answers(words: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(words), "--text", "a", "--top", "3"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line == "error: the task words has no setting 'top_k'; choose from scale"
 
 
 def test_litert_predicts_without_tensorflow(runs: Path, pictures: Path) -> None:
