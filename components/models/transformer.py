@@ -1,8 +1,8 @@
 """A Transformer encoder over the words of a text (Vaswani et al., 2017, arXiv:1706.03762), averaged into one answer."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.core.config import Positive
 from components.models import ModelSettings
@@ -34,6 +34,12 @@ class Settings(ModelSettings):
     heads: Positive = 2
     hidden: Positive = 128
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+
+    @model_validator(mode="after")
+    def _shared_out(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"a width of {self.width} cannot be shared out over {self.heads} heads")
+        return self
 
 
 def build(settings: Settings, vocabulary: list[str], units: int) -> "keras.Model":
