@@ -13,7 +13,7 @@ from pipelines.experiment import Experiment
 EXPERIMENT = Experiment(
     data=movie_reviews.Settings(sources=("imdb",)),
     model=transformer.Settings(),
-    training=TrainingSettings(epochs=3, patience=1),
+    training=TrainingSettings(epochs=2, patience=1),
     evaluation=text_classification.Settings(
         require=(Threshold(metric="accuracy", relation=">=", bound=0.85),),
         require_slices=(Threshold(metric="accuracy", relation=">=", bound=0.7),),
