@@ -60,7 +60,8 @@ def stored(examples: list[dict[str, Any]], info: dict[str, Any]) -> "Stored":
     label outside the classes.
 
     Args:
-        examples: each with ``text`` (bytes or str), ``label``, and ``source``, a number among ``info["sources"]``.
+        examples: each with ``text`` (bytes or str), ``label``, and where there are several sources ``source``,
+            its number.
     """
     import numpy as np
 
@@ -76,7 +77,7 @@ def stored(examples: list[dict[str, Any]], info: dict[str, Any]) -> "Stored":
         elif not 0 <= label <= last:
             faults[place] = f"label {label} is outside 0..{last}"
         else:
-            good.append((text, label, example["source"]))
+            good.append((text, label, example.get("source", 0)))
     contents = [text for text, _, _ in good]
     columns: dict[str, np.ndarray | list[bytes]] = {
         "label": np.array([label for _, label, _ in good], np.int64),

@@ -13,7 +13,7 @@ EXPERIMENT = Experiment(
     data=movie_reviews.Settings(sources=("imdb",)),
     model=lstm.Settings(),
     # Steps of a recurrent network are too small for bfloat16 to pay on a CPU: half the speed was measured.
-    training=TrainingSettings(epochs=3, patience=1, precision="float32"),
+    training=TrainingSettings(epochs=2, patience=1, precision="float32"),
     evaluation=text_classification.Settings(
         require=(Threshold(metric="accuracy", relation=">=", bound=0.85),),
         require_slices=(Threshold(metric="accuracy", relation=">=", bound=0.7),),
