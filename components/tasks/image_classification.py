@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import StepError
-from components.tasks import _classifier
+from components.tasks import _classifier, _pictures
 
 if TYPE_CHECKING:
     import keras
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from components.core.classification import Resampled
-    from components.core.examples import Examples, Stored
+    from components.core.examples import Stored
     from components.core.picture_profile import Pictures
     from components.core.reading import Reading
     from components.core.running import Runner
@@ -42,13 +42,8 @@ def features(info: dict[str, Any]) -> dict[str, Any]:
     import numpy as np
     from tensorflow_datasets import features as kinds
 
-    shape = tuple(info["image_shape"])
-    if info["encoding"] == "raw":
-        image = kinds.Tensor(shape=shape, dtype=np.uint8, encoding="bytes")
-    else:
-        image = kinds.Image(shape=(None, None, shape[-1]))
     return {
-        "image": image,
+        "image": _pictures.feature(info),
         "label": kinds.ClassLabel(names=info["classes"]),
         "key": kinds.Text(),
         "brightness": kinds.Scalar(np.float32),
@@ -69,7 +64,7 @@ def stored(examples: list[dict[str, Any]], info: dict[str, Any]) -> "Stored":
     images: Any = [example["image"] for example in examples]
     labels = np.array([example["label"] for example in examples], np.int64)
     raw = info["encoding"] == "raw"
-    light, faults = (np.empty(0), _array_faults(images, info)) if raw else _files_checked(images, info)
+    light, faults = (np.empty(0), _pictures.array_faults(images, info)) if raw else _files_checked(images, info)
     last = len(info["classes"]) - 1
     for place in np.flatnonzero((labels < 0) | (labels > last)).tolist():
         faults[place] = f"label {labels[place]} is outside 0..{last}"
@@ -88,7 +83,7 @@ def profile(info: dict[str, Any]) -> "Pictures":
     """What prepare's report tells: classes, brightness, sizes, and pictures of each class."""
     from components.core.picture_profile import Pictures
 
-    return Pictures(info["classes"], lambda image: pixels(image, info))
+    return Pictures(info["classes"], lambda image: _pictures.pixels(image, info))
 
 
 def from_tfds(features: Any, settings: Any) -> "Reading":
@@ -116,18 +111,6 @@ def from_tfds(features: Any, settings: Any) -> "Reading":
     )
 
 
-def _array_faults(images: "list[np.ndarray]", info: dict[str, Any]) -> dict[int, str]:
-    """Position -> what is wrong with an array."""
-    import numpy as np
-
-    shape, kind = tuple(info["image_shape"]), np.dtype(np.uint8)
-    wrong = [place for place, image in enumerate(images) if image.shape != shape or image.dtype != kind]
-    found = ((place, images[place]) for place in wrong)
-    return {
-        place: f"the picture is {image.dtype} {list(image.shape)}, not uint8 {list(shape)}" for place, image in found
-    }
-
-
 def _files_checked(images: list[bytes], info: dict[str, Any]) -> "tuple[np.ndarray, dict[int, str]]":
     """The brightness of each file's picture, 0..1, and position -> what is wrong with a file."""
     import numpy as np
@@ -135,29 +118,10 @@ def _files_checked(images: list[bytes], info: dict[str, Any]) -> "tuple[np.ndarr
     light, faults = np.zeros(len(images)), {}
     for place, image in enumerate(images):
         try:
-            light[place] = pixels(image, info).mean() / 255
+            light[place] = _pictures.pixels(image, info).mean() / 255
         except ValueError as error:
             faults[place] = str(error)
     return light, faults
-
-
-def pixels(image: bytes, info: dict[str, Any]) -> "np.ndarray":
-    """A stored picture at its own size, uint8 [height, width, channels].
-
-    Raises:
-        ValueError: it cannot be decoded.
-    """
-    import numpy as np
-
-    from components.core import pictures
-
-    shape = info["image_shape"]
-    if info["encoding"] == "raw":
-        return np.frombuffer(image, np.uint8).reshape(shape)
-    try:
-        return pictures.decoded(image, shape[-1])
-    except ValueError as error:
-        raise ValueError(f"cannot be read as a picture: {error}") from None
 
 
 def parse(records: "tf.Tensor", info: dict[str, Any]) -> "dict[str, tf.Tensor]":
@@ -169,46 +133,18 @@ def parse(records: "tf.Tensor", info: dict[str, Any]) -> "dict[str, tf.Tensor]":
     batch: dict[str, tf.Tensor] = tf.io.parse_example(
         records, {name: tf.io.FixedLenFeature([], kind) for name, kind in kinds.items()}
     )
-    height, width, channels = info["image_shape"]
-    if info["encoding"] == "raw":
-        image = tf.io.decode_raw(batch["image"], tf.uint8, fixed_length=height * width * channels)
-        return batch | {"image": tf.reshape(image, [-1, height, width, channels])}
-
-    def decoded(data: "tf.Tensor") -> "tf.Tensor":
-        # It reads PNG, too. The accurate transform is Pillow's, so that prediction sees the very same pixels.
-        image = tf.io.decode_jpeg(data, channels=channels, dct_method="INTEGER_ACCURATE")
-        image.set_shape([None, None, channels])
-        resized = tf.image.resize(image, [height, width])
-        return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
-
-    spec = tf.TensorSpec([height, width, channels], tf.uint8)
-    return batch | {"image": tf.map_fn(decoded, batch["image"], fn_output_signature=spec)}
+    return batch | {"image": _pictures.parsed(batch["image"], info)}
 
 
 # --- training --------------------------------------------------------------------------------------------------------
 
 
-def expected(model: Any, data: Any, facts: Any) -> dict[str, Any]:
-    """``input_shape`` (height, width, channels) and ``units`` as far as settings and facts tell them.
-
-    Raises:
-        StepError: they do not.
-    """
-    shape = data.input_shape()
-    if not shape:
-        raise StepError(f"data: the settings of {data.name} do not tell the shape of an input", kind="settings")
-    return {"input_shape": list(shape), "units": _classifier.expected_units(data, facts)}
-
-
-def arguments(model: Any, examples: "Examples") -> dict[str, Any]:
-    """``input_shape`` and ``units``, one logit a class, of prepared data."""
-    shape = tuple(int(side) for side in examples.info["image_shape"])
-    return {"input_shape": shape, "units": len(examples.info["classes"])}
-
-
-def assets(network: "keras.Model", info: dict[str, Any]) -> dict[str, Any]:
-    """None: a network takes pictures as they are."""
-    return {}
+expected, arguments, assets, encoded = (
+    _pictures.expected,
+    _pictures.arguments,
+    _pictures.assets,
+    _pictures.encoded,
+)
 
 
 def feeding(assets: dict[str, Any], info: dict[str, Any]) -> "Callable[[Any], tuple[Any, Any]]":
@@ -216,21 +152,9 @@ def feeding(assets: dict[str, Any], info: dict[str, Any]) -> "Callable[[Any], tu
     return lambda batch: (batch["image"], batch["label"])
 
 
-def encoded(
-    contents: "Sequence[np.ndarray] | np.ndarray", assets: dict[str, Any], info: dict[str, Any]
-) -> "np.ndarray":
-    """Pictures of one size, uint8 [n, height, width, channels]."""
-    import numpy as np
-
-    return np.asarray(contents)
-
-
 def problem(network: "keras.Model", info: dict[str, Any]) -> str:
     """Why a network cannot take these pictures, or an empty string."""
-    takes, shape = tuple(network.input_shape[1:]), tuple(int(side) for side in info["image_shape"])
-    if takes != shape:
-        return f"takes inputs of {' x '.join(map(str, takes))}, the data have {' x '.join(map(str, shape))}"
-    return _classifier.other_units(network, info)
+    return _pictures.other_shape(network, info) or _classifier.other_units(network, info)
 
 
 compile_arguments = _classifier.compile_arguments
@@ -341,21 +265,4 @@ def figures(
 # --- export and prediction -------------------------------------------------------------------------------------------
 
 
-def read_inputs(path: str, info: dict[str, Any]) -> "list[tuple[str, np.ndarray]]":
-    """Name and uint8 array [height, width, channels] of every picture in an image file, a folder or a .npy file.
-
-    Raises:
-        StepError: one of them cannot be read.
-    """
-    from components.core import pictures
-
-    height, width, channels = info["image_shape"]
-    return pictures.read(path, (height, width, channels))
-
-
-def described(info: dict[str, Any]) -> dict[str, Any]:
-    """Facts for the model card."""
-    return {"input": " x ".join(str(int(side)) for side in info["image_shape"]), "classes": len(info["classes"])}
-
-
-limits = _classifier.limits
+read_inputs, described, limits = _pictures.read_inputs, _pictures.described, _classifier.limits

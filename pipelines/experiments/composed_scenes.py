@@ -1,0 +1,31 @@
+"""Scenes of 1 to 6 Fashion-MNIST items, composed so that their boxes are known: a small detector on 2 cores."""
+
+from components.data import composed_scenes
+from components.models import detector
+from components.tasks import Threshold, object_detection
+from components.train.settings import TrainingSettings
+from pipelines.experiment import Experiment
+
+EXPERIMENT = Experiment(
+    data=composed_scenes.Settings(),
+    model=detector.Settings(),
+    training=TrainingSettings(
+        epochs=4,
+        batch_size=32,
+        learning_rate=2e-3,
+        optimizer="adamw",
+        weight_decay=0.01,
+        schedule="cosine",
+        warmup_steps=200,
+        steps_per_epoch=0,
+        validation_steps=0,
+        patience=0,
+        augmentation=("flip",),
+    ),
+    evaluation=object_detection.Settings(
+        require=(
+            Threshold(metric="map50", relation=">=", bound=0.8),
+            Threshold(metric="map", relation=">=", bound=0.55),
+        ),
+    ),
+)
