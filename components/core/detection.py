@@ -113,8 +113,8 @@ class Judged:
 
 def scores(judged: Judged) -> dict[str, float]:
     """``map`` (mean over classes and overlaps of 0.50 to 0.95), ``map50``, ``map75``, ``ar`` (the share of objects
-    found, at most MOST_FOUND a picture, over the same overlaps), each also by the objects' size where there are any, and
-    the mean ``f1``, ``precision`` and ``recall`` of what is shown to people."""
+    found, at most MOST_FOUND a picture, over the same overlaps), each also by size where there are such objects; and
+    ``f1`` (the mean over pictures), ``precision`` and ``recall`` of what is shown to people."""
     precision, recall = judged.evaluation.eval["precision"], judged.evaluation.eval["recall"]
     result = {
         "map": _mean(precision[..., 0, -1]),

@@ -138,7 +138,8 @@ def background(side: int, random: "np.random.Generator") -> "np.ndarray":
     coarse = random.uniform(-25, 25, (6, 6)).astype(np.float32)
     blotches = np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
     grain = random.normal(0, random.uniform(2, 10), (side, side))
-    return np.clip(random.uniform(30, 90) + slope + blotches + grain, 0, 255).astype(np.uint8)
+    levels: np.ndarray = np.clip(random.uniform(30, 90) + slope + blotches + grain, 0, 255).astype(np.uint8)
+    return levels
 
 
 def _scaled(pixels: "np.ndarray", longer: int) -> "np.ndarray":

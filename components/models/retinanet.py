@@ -1,0 +1,164 @@
+"""RetinaNet (Lin et al., 2017, arXiv:1708.02002) by keras-hub, which is the optional extra ``hub``."""
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from components.core.config import Positive
+from components.core.errors import StepError
+from components.models import ModelSettings
+
+if TYPE_CHECKING:
+    import keras
+
+# Feature maps of stride 8 to 128, and at each location anchors of three sizes and three ratios (the paper's section 4).
+FINEST, COARSEST = 3, 7
+SCALES, RATIOS, ANCHOR = 3, (0.5, 1.0, 2.0), 4
+# A fresh network's chance of an object at a location (the paper's section 4.1).
+CHANCE = 0.01
+# depth: (kind of block, blocks in each stage), He et al., 2015, table 1.
+ENCODERS = {18: ("basic_block", [2, 2, 2, 2]), 50: ("bottleneck_block", [3, 4, 6, 3])}
+
+
+class Settings(ModelSettings):
+    """RetinaNet with a residual network of ``depth`` layers.
+
+    Its loss is the task's own, not keras-hub's: locations are assigned to objects by how well they find them, not by
+    fixed overlaps of anchors.
+
+    Attributes:
+        depth: layers of the residual network.
+        head: convolutions before boxes, and as many before classes.
+        preset: a local folder of a keras-hub RetinaNet preset to start from, its weights included; empty starts anew.
+            With another number of classes, its layer of class logits starts anew.
+    """
+
+    interface: ClassVar[str] = "image -> boxes"
+
+    name: Literal["retinanet"] = "retinanet"
+    depth: Literal[18, 50] = 50
+    head: Positive = 4
+    preset: str = ""
+
+    def problem(self, input_shape: tuple[int, ...]) -> str:
+        largest = 2**COARSEST
+        if uneven := [side for side in input_shape[:2] if side % largest]:
+            return f"{uneven[0]} pixels are no multiple of {largest}, which the coarsest feature map needs"
+        return "" if input_shape[2] == 3 else f"pictures of 3 channels were expected, not {input_shape[2]}"
+
+
+def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> "keras.Model":
+    """The network, from pictures of 0 to 255 to boxes and logits as components.core.boxes tells.
+
+    Args:
+        input_shape: height, width and channels.
+        units: how many classes.
+
+    Raises:
+        StepError: keras-hub is not installed, or the preset cannot be opened.
+    """
+    hub = _hub()
+    import keras
+
+    from components.core.layers.prior_boxes import PriorBoxes
+
+    inputs = keras.Input(input_shape, dtype="uint8", name="image")
+    # The mean and deviation of ImageNet's pictures, which the presets' residual networks were trained with.
+    x = keras.layers.Rescaling(
+        [1 / 255 / 0.229, 1 / 255 / 0.224, 1 / 255 / 0.225], [-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225]
+    )(inputs)
+    whole = _preset(hub, settings, units) if settings.preset else _new(hub, settings, units)
+    # The plain graph, without the training and decoding of keras-hub's class.
+    found = keras.Model(whole.inputs, whole.outputs, name="network")(x)
+    levels = [[2**level, anchors(2**level)] for level in range(FINEST, COARSEST + 1)]
+    offsets = keras.layers.Activation("linear", dtype="float32")(found["bbox_regression"])
+    logits = keras.layers.Activation("linear", dtype="float32", name="logits")(found["cls_logits"])
+    # keras-hub's anchors stand on a cell's upper left corner.
+    boxes = PriorBoxes(input_shape[0], input_shape[1], levels, offset=0.0, name="boxes")(offsets)
+    outputs = keras.layers.Concatenate(dtype="float32", name="found")([boxes, logits])
+    return keras.Model(inputs, outputs, name="retinanet")
+
+
+def anchors(stride: int) -> list[list[float]]:
+    """Widths and heights of the prior boxes of a feature map, in the order and rounding of keras-hub's
+    AnchorGenerator."""
+    import numpy as np
+
+    made = []
+    for ratio in RATIOS:
+        for scale in range(SCALES):
+            side = int(stride * ANCHOR * 2 ** (scale / SCALES))
+            # Half to even, in float32, as keras.ops.round does it.
+            half = np.round(np.float32([side / math.sqrt(ratio), side * math.sqrt(ratio)]) / 2)
+            made.append((2 * half).tolist())
+    return made
+
+
+def _hub() -> Any:
+    """keras-hub.
+
+    Raises:
+        StepError: it is not installed.
+    """
+    try:
+        import keras_hub
+    except ImportError:
+        raise StepError(
+            "the model retinanet needs keras-hub, which is not installed",
+            advice="install the extra hub (pip install 'suanli[hub]'), or take model.name=detector",
+            kind="settings",
+        ) from None
+    return keras_hub
+
+
+def _new(hub: Any, settings: Settings, units: int) -> "keras.Model":
+    """The detector with fresh weights."""
+    block, blocks = ENCODERS[settings.depth]
+    encoder = hub.models.ResNetBackbone(
+        input_conv_filters=[64],
+        input_conv_kernel_sizes=[7],
+        stackwise_num_filters=[64, 128, 256, 512],
+        stackwise_num_blocks=blocks,
+        stackwise_num_strides=[1, 2, 2, 2],
+        block_type=block,
+        image_shape=(None, None, 3),
+    )
+    backbone = hub.models.RetinaNetBackbone(
+        image_encoder=encoder, min_level=FINEST, max_level=COARSEST, use_p5=False, image_shape=(None, None, 3)
+    )
+    detector = hub.models.RetinaNetObjectDetector(
+        backbone=backbone, num_classes=units, pre_logits_num_conv_layers=settings.head, bounding_box_format="xyxy"
+    )
+    # keras-hub 0.32 gives the paper's first bias to the boxes, and none to the classes.
+    _set_bias(detector.box_head, 0.0)
+    _set_bias(detector.classification_head, math.log(CHANCE / (1 - CHANCE)))
+    return detector
+
+
+def _set_bias(head: Any, value: float) -> None:
+    import numpy as np
+
+    bias = head.prediction_layer.bias
+    bias.assign(np.full(bias.shape, value, np.float32))
+
+
+def _preset(hub: Any, settings: Settings, units: int) -> "keras.Model":
+    """The detector of a local preset.
+
+    Raises:
+        StepError: it cannot be opened.
+    """
+    from pathlib import Path
+
+    folder = Path(settings.preset).expanduser()
+    if not folder.is_dir():
+        raise StepError(
+            f"there is no folder {folder}", advice="set model.preset to a local keras-hub preset", kind="settings"
+        )
+    try:
+        detector: keras.Model = hub.models.RetinaNetObjectDetector.from_preset(
+            str(folder), num_classes=units, bounding_box_format="xyxy"
+        )
+    except Exception as error:  # keras-hub raises what its readers raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise StepError(f"the preset {folder} cannot be opened: {reason}", kind="settings") from None
+    return detector
