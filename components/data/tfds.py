@@ -38,6 +38,9 @@ KNOWN: dict[str, tuple[dict[str, int], int, tuple[int, ...]]] = {
     "tf_flowers": ({"train": 3_670}, 5, ()),
     "cats_vs_dogs": ({"train": 23_262}, 2, ()),
     "imdb_reviews": ({"train": 25_000, "test": 25_000, "unsupervised": 50_000}, 2, ()),
+    "coco/2017": ({"train": 118_287, "validation": 5_000, "test": 40_670}, 80, ()),
+    "voc/2007": ({"train": 2_501, "validation": 2_510, "test": 4_952}, 20, ()),
+    "voc/2012": ({"train": 5_717, "validation": 5_823, "test": 10_991}, 20, ()),
 }
 
 
@@ -65,7 +68,9 @@ class Settings(DataSettings):
 
 def facts(settings: Settings) -> Facts | None:
     """What is known of the data set and the splits asked for, or None."""
-    counts, classes, shape = KNOWN.get(settings.dataset.partition("/")[0].partition(":")[0], ({}, 0, ()))
+    name = settings.dataset.partition(":")[0]
+    # Some configurations of a name are data sets of their own.
+    counts, classes, shape = KNOWN.get(name) or KNOWN.get(name.partition("/")[0]) or ({}, 0, ())
     if settings.train not in counts:
         return None
     taken = {"train": counts[settings.train]}

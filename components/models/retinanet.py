@@ -83,13 +83,13 @@ def anchors(stride: int) -> list[list[float]]:
     AnchorGenerator."""
     import numpy as np
 
-    made = []
+    made: list[list[float]] = []
     for ratio in RATIOS:
         for scale in range(SCALES):
             side = int(stride * ANCHOR * 2 ** (scale / SCALES))
             # Half to even, in float32, as keras.ops.round does it.
-            half = np.round(np.float32([side / math.sqrt(ratio), side * math.sqrt(ratio)]) / 2)
-            made.append((2 * half).tolist())
+            sides = np.array([side / math.sqrt(ratio), side * math.sqrt(ratio)], np.float32)
+            made.append([float(edge) for edge in 2 * np.round(sides / 2)])
     return made
 
 

@@ -83,7 +83,7 @@ def profile(info: dict[str, Any]) -> "Pictures":
     """What prepare's report tells: classes, brightness, sizes, and pictures of each class."""
     from components.core.picture_profile import Pictures
 
-    return Pictures(info["classes"], lambda image: _pictures.pixels(image, info))
+    return Pictures(info["classes"], lambda image: pixels(image, info))
 
 
 def from_tfds(features: Any, settings: Any) -> "Reading":
@@ -111,6 +111,9 @@ def from_tfds(features: Any, settings: Any) -> "Reading":
     )
 
 
+pixels = _pictures.pixels
+
+
 def _files_checked(images: list[bytes], info: dict[str, Any]) -> "tuple[np.ndarray, dict[int, str]]":
     """The brightness of each file's picture, 0..1, and position -> what is wrong with a file."""
     import numpy as np
@@ -118,7 +121,7 @@ def _files_checked(images: list[bytes], info: dict[str, Any]) -> "tuple[np.ndarr
     light, faults = np.zeros(len(images)), {}
     for place, image in enumerate(images):
         try:
-            light[place] = _pictures.pixels(image, info).mean() / 255
+            light[place] = pixels(image, info).mean() / 255
         except ValueError as error:
             faults[place] = str(error)
     return light, faults

@@ -44,6 +44,7 @@ def test_a_folder_that_is_not_there_tells_nothing() -> None:
         ("cifar10", "test", {"train": 50_000, "test": 10_000}, False),
         ("cifar10:3.0.2", "", {"train": 50_000}, False),
         ("imagenet2012", "validation", {"train": 1_281_167, "test": 50_000}, True),
+        ("coco/2017", "validation", {"train": 118_287, "test": 5_000}, True),
     ],
 )
 def test_well_known_data_sets_are_known_before_they_are_there(
