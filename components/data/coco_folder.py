@@ -107,11 +107,11 @@ def _places(settings: Settings) -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class Annotations:
-    """A split's annotations, in the order of the file.
+    """A split's annotations; pictures in the order of the file.
 
     Attributes:
         place: the folder of the pictures.
-        names: category id -> name; the order is that of the labels.
+        names: category id -> name, by rising ids; the order is that of the labels.
         pictures: picture id -> its entry.
         objects: picture id -> its annotations, those about crowds left out, which COCO's metrics neither reward nor
             punish.
@@ -136,7 +136,9 @@ class Annotations:
         found = _json(path)
         for name, keys in LISTS.items():
             _check_list(path, found, name, keys)
-        names = {entry["id"]: str(entry["name"]) for entry in found["categories"]}
+        # By id, whatever the file's order: every split must count the classes alike.
+        categories = sorted(found["categories"], key=lambda entry: entry["id"])
+        names = {entry["id"]: str(entry["name"]) for entry in categories}
         pictures = {entry["id"]: entry for entry in found["images"]}
         for name, made in (("categories", names), ("images", pictures)):
             if len(made) != len(found[name]):

@@ -64,8 +64,8 @@ def source(settings: Settings) -> Source:
             "most_boxes": settings.most_items,
         },
         splits={
-            "train": lambda: _scenes(items, "train", settings.train_scenes, settings),
-            "test": lambda: _scenes(items, "test", settings.test_scenes, settings),
+            "train": lambda: scenes(items, "train", settings.train_scenes, settings),
+            "test": lambda: scenes(items, "test", settings.test_scenes, settings),
         },
         counts=_counts(settings),
         version="1",
@@ -78,7 +78,7 @@ def _counts(settings: Settings) -> dict[str, int]:
     return {"train": settings.train_scenes, "test": settings.test_scenes}
 
 
-def _scenes(items: Source, split: str, count: int, settings: Settings) -> Iterator[Example]:
+def scenes(items: Source, split: str, count: int, settings: Settings) -> Iterator[Example]:
     """Scenes of the items of one official split."""
     import numpy as np
 
