@@ -3,6 +3,6 @@
 Each file is imported here by name, so that whatever loads a model stands on all of them.
 """
 
-from components.core.layers import prior_boxes, recurrent, text
+from components.core.layers import attention, encoder_decoder, prior_boxes, recurrent, text
 
-__all__ = ["prior_boxes", "recurrent", "text"]
+__all__ = ["attention", "encoder_decoder", "prior_boxes", "recurrent", "text"]
