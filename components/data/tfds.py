@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from components.core.config import Positive
 from components.core.errors import StepError
@@ -41,6 +41,9 @@ KNOWN: dict[str, tuple[dict[str, int], int, tuple[int, ...]]] = {
     "coco/2017": ({"train": 118_287, "validation": 5_000, "test": 40_670}, 80, ()),
     "voc/2007": ({"train": 2_501, "validation": 2_510, "test": 4_952}, 20, ()),
     "voc/2012": ({"train": 5_717, "validation": 5_823, "test": 10_991}, 20, ()),
+    "wmt16_translate/de-en": ({"train": 4_548_885, "validation": 2_169, "test": 2_999}, 0, ()),
+    "wmt14_translate/de-en": ({"train": 4_508_785, "validation": 3_000, "test": 3_003}, 0, ()),
+    "ted_hrlr_translate/pt_to_en": ({"train": 51_785, "validation": 1_193, "test": 1_803}, 0, ()),
 }
 
 
@@ -53,6 +56,7 @@ class Settings(DataSettings):
         test: the official test split; empty cuts one from train by ``split``.
         image_shape: height, width and channels that the model sees; encoded pictures of other sizes are resized.
             Not for tasks without pictures.
+        languages: for translation, of source and target, such as ``de,en``; empty takes the data set's own order.
     """
 
     name: Literal["tfds"] = "tfds"
@@ -60,10 +64,17 @@ class Settings(DataSettings):
     dataset: Annotated[str, Field(min_length=1)]
     train: str = "train"
     test: str = "test"
-    image_shape: tuple[Positive, Positive, Positive] | None = None
+    image_shape: tuple[Positive, Positive, Positive] | tuple[()] = ()
+    languages: tuple[str, ...] = ()
+
+    @field_validator("languages", mode="before")
+    @classmethod
+    def _from_one_line(cls, value: Any) -> Any:
+        """``--set data.languages=de,en`` comes as one text."""
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     def input_shape(self) -> tuple[int, ...]:
-        return self.image_shape or ()
+        return self.image_shape
 
 
 def facts(settings: Settings) -> Facts | None:
