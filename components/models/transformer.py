@@ -52,12 +52,12 @@ def build(settings: Settings, vocabulary: list[str], units: int) -> "keras.Model
     import keras
 
     from components.core import tokens
-    from components.core.layers import text
+    from components.core.layers import attention, text
 
     inputs = keras.Input((settings.length,), dtype="int32", name="words")
     x = text.Vocabulary(vocabulary, name="vocabulary")(inputs)
     x = keras.layers.Embedding(tokens.FIRST + len(vocabulary), settings.width, mask_zero=True, name="embedding")(x)
-    x = text.Positions(name="positions")(x)
+    x = attention.Positions(settings.length, name="positions")(x)
     x = keras.layers.Dropout(settings.dropout)(x)
     for number in range(1, settings.layers + 1):
         x = _block(x, settings, f"block{number}")

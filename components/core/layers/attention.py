@@ -29,6 +29,7 @@ class Positions(keras.layers.Layer):
     def __init__(self, length: int, kind: Literal["learned", "sinusoidal"] = "learned", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.length, self.kind = length, kind
+        self.supports_masking = True
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         width = int(input_shape[-1] or 0)

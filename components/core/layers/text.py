@@ -34,23 +34,6 @@ def words_of(network: keras.Model) -> list[str]:
 
 
 @keras.saving.register_keras_serializable("suanli")
-class Positions(keras.layers.Layer):
-    """Adds a learned vector for each place to a sequence [batch, length, width]."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.supports_masking = True
-
-    def build(self, shape: Any) -> None:
-        """One vector for each place of the fixed length."""
-        self.vectors = self.add_weight(shape=shape[1:], initializer=keras.initializers.RandomNormal(0.02))
-
-    def call(self, x: Any) -> Any:
-        """The same shape."""
-        return x + keras.ops.cast(self.vectors, x.dtype)
-
-
-@keras.saving.register_keras_serializable("suanli")
 class MaskedMean(keras.layers.Layer):
     """The mean over the places of a sequence [batch, length, width] that the mask leaves; 0 where it leaves none."""
 

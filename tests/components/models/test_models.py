@@ -1,4 +1,4 @@
-"""Models: sizes, limits, precision, and that what is saved loads without any code of ours."""
+"""Models of pictures: sizes, limits, precision, and that what is saved loads without any code of ours."""
 
 import math
 
@@ -76,14 +76,19 @@ def test_cnns_refusal_says_what_to_do() -> None:
     )
 
 
+CLASSIFIERS = [name for name in names("models") if load("models", name).Settings.interface == "image -> classes"]
+
+
 def settings_of(name: str) -> ModelSettings:
     small = {"cnn": {"filters": (4, 8), "dropout": 0.5}, "resnet": {"depth": 18}}
     made: ModelSettings = load("models", name).Settings(**small.get(name, {}))
     return made
 
 
-@pytest.mark.parametrize("name", names("models"))
-def test_every_model_takes_bytes_and_gives_float32_logits_whatever_the_precision(keras, name: str) -> None:
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_every_classifier_of_pictures_takes_bytes_and_gives_float32_logits_whatever_the_precision(
+    keras, name: str
+) -> None:
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
@@ -96,8 +101,8 @@ def test_every_model_takes_bytes_and_gives_float32_logits_whatever_the_precision
     assert keras.backend.standardize_dtype(logits.dtype) == "float32"
 
 
-@pytest.mark.parametrize("name", names("models"))
-def test_every_model_loads_without_custom_objects(keras, name: str, tmp_path) -> None:
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_every_classifier_of_pictures_loads_without_custom_objects(keras, name: str, tmp_path) -> None:
     model = load("models", name).build(settings_of(name), (16, 16, 1), 3)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)

@@ -56,7 +56,7 @@ def test_what_a_network_says_does_not_depend_on_padding(name: str) -> None:
     if name == "transformer":
         # Its vectors of places belong to one length: those beyond the texts are changed instead.
         before = network.predict_on_batch(inputs()[:5])
-        places = network.get_layer("positions").vectors
+        places = network.get_layer("positions").table
         places.assign(np.concatenate([places.numpy()[:6], 9 + places.numpy()[6:]]))
         np.testing.assert_allclose(network.predict_on_batch(inputs()[:5]), before, atol=1e-5)
         return
