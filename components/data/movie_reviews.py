@@ -64,6 +64,14 @@ def facts(settings: Settings) -> Facts:
     return Facts({"train": sum(COUNTS[name] for name in settings.sources)}, len(CLASSES))
 
 
+def installed() -> tuple[str, str]:
+    """Where the package's file is, else an empty text, and what to do then."""
+    try:
+        return str(_file()), ""
+    except StepError as error:
+        return "", error.advice
+
+
 def source(settings: Settings) -> Source:
     """The reviews, each with the number of its source among ``info["sources"]``.
 
