@@ -31,6 +31,12 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 
 @pytest.fixture(scope="session")
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One SUANLI_CACHE_HOME for all tests that plan: the first profile of a model takes seconds."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
 def emulator() -> Iterator[storage_emulator.Emulator]:
     """Cloud Storage on this machine."""
     with storage_emulator.running() as running:

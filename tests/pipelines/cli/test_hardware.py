@@ -13,17 +13,11 @@ from pipelines.cli.main import main
 from pipelines.cli.plan import duration, finite, flop, number
 
 
-@pytest.fixture(scope="session")
-def profiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder of profiles for all: the first one of a model takes seconds."""
-    return tmp_path_factory.mktemp("profiles")
-
-
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profiles: Path) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache_home: Path) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SUANLI_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("SUANLI_CACHE_HOME", str(profiles))
+    monkeypatch.setenv("SUANLI_CACHE_HOME", str(cache_home))
     monkeypatch.delenv("SUANLI_DEBUG", raising=False)
     return tmp_path
 

@@ -31,16 +31,10 @@ HARDWARE = ("--accelerator", "l4", "--target", "prod")
 CREATE = ("schedule", "digits", "--cron", "0 3 * * *", "--name", "nightly", *HARDWARE)
 
 
-@pytest.fixture(scope="session")
-def profiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The preflight counts a model's memory once, in some seconds."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, profiles: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, cache_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SUANLI_CACHE_HOME", str(profiles))
+    monkeypatch.setenv("SUANLI_CACHE_HOME", str(cache_home))
     monkeypatch.setenv("SUANLI_RUNS", str(tmp_path / "runs"))
     # Without a kubeconfig, so that no cluster is looked at.
     monkeypatch.setenv("HOME", str(tmp_path))

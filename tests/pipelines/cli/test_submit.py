@@ -24,12 +24,6 @@ STEPS = ("prepare", "train", "evaluate", "export")
 PATIENCE_S = 120.0
 
 
-@pytest.fixture(scope="session")
-def profiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder of profiles for all: the first one takes seconds."""
-    return tmp_path_factory.mktemp("profiles")
-
-
 @pytest.fixture
 def kubeflow() -> Iterator[FakeKubeflow]:
     with FakeKubeflow() as server:
@@ -50,12 +44,12 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKub
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kubeflow: FakeKubeflow, profiles: Path) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kubeflow: FakeKubeflow, cache_home: Path) -> Path:
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("SUANLI_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("SUANLI_CACHE_HOME", str(profiles))
+    monkeypatch.setenv("SUANLI_CACHE_HOME", str(cache_home))
     monkeypatch.delenv("SUANLI_DEBUG", raising=False)
     monkeypatch.delenv("SUANLI_HOST", raising=False)
     (folder / "targets.toml").write_text(team_target.text(kubeflow.host) + 'pipeline_root = "gs://team/kfp"\n')

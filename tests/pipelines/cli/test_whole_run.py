@@ -147,6 +147,7 @@ def test_a_step_runs_again_in_the_same_process_and_changes_nothing(runs: Path, f
     assert "started no step 'tran'; did you mean train?" in suanli(runs, "step", "tran", code=2).stderr
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_do_not_disturb_each_other(runs: Path, first: dict[str, Any]) -> None:
     both = [
         subprocess.Popen(
@@ -210,6 +211,7 @@ def test_a_run_killed_in_train_goes_on_and_ends_like_an_uninterrupted_one(
     assert trained[0] == trained[1]
 
 
+@pytest.mark.slow
 def test_reproduce_gives_the_same_and_leaves_the_champion(runs: Path, second: Any) -> None:
     reproduced = document(runs, "runs", "list")[1]["id"]
     champion = (runs / "registry" / "digits" / "champion.json").read_bytes()

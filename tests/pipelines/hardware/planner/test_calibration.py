@@ -14,8 +14,8 @@ ROWS = catalog.load()
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("profiles")
+def cache(cache_home: Path) -> Path:
+    return cache_home / "profiles"
 
 
 def record(device: str, rate: float = 1000.0) -> dict[str, Any]:

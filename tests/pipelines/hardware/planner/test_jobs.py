@@ -74,7 +74,6 @@ def test_what_cannot_be_known_is_asked_for(
 def test_what_is_given_plans_a_source_that_cannot_tell(cache: Path) -> None:
     job = jobs.of(named(*BEANS), examples=1000, units=3, cache=cache)
     assert (job.examples, job.input_bytes) == (800, 32 * 32 * 3)
-    assert job.profile.parameters != jobs.of(named(*BEANS), examples=1000, units=4, cache=cache).profile.parameters
 
 
 def test_a_model_that_does_not_build_is_one_line(cache: Path) -> None:
@@ -101,6 +100,14 @@ assert not heavy, heavy
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_is_given_is_laid_over_what_the_source_tells() -> None:
+    beans, told = named(*BEANS).experiment.data, digits.Settings()
+    assert jobs._facts(beans, None, None) is None
+    assert jobs._facts(beans, None, 3) == Facts({}, 3)
+    assert jobs._facts(told, 50, None) == Facts({"train": 50}, 10)
+    assert jobs._facts(told, 50, 3) == Facts({"train": 50}, 3)
 
 
 @pytest.mark.parametrize(
