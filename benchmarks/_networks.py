@@ -9,9 +9,14 @@ from components.models import resnet
 Build = Callable[[], Any]
 
 
-def _resnet(depth: int) -> Any:
-    settings = resnet.Settings(depth=depth)  # type: ignore[arg-type]
-    return resnet.build(settings, (224, 224, 3), 1000)
+# Models of our own: section and arguments, as the planner asks for them.
+OURS = {
+    f"resnet{depth}": (
+        resnet.Settings(depth=depth).parameters(),  # type: ignore[arg-type]
+        {"input_shape": [224, 224, 3], "units": 1000},
+    )
+    for depth in (18, 34, 50, 101, 152)
+}
 
 
 def _application(name: str, **options: Any) -> Any:
@@ -132,7 +137,6 @@ def _vision(patch: int, width: int, heads: int, depth: int = 12) -> Any:
 
 
 BUILD: dict[str, Build] = {
-    **{f"resnet{depth}": partial(_resnet, depth) for depth in (18, 34, 50, 101, 152)},
     "resnet50_v1": partial(_application, "ResNet50"),
     "resnet152_v1": partial(_application, "ResNet152"),
     "resnext50": partial(_resnext, (3, 4, 6, 3)),

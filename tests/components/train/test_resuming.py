@@ -38,7 +38,11 @@ def test_a_training_stopped_at_random_steps_ends_as_an_undisturbed_one(
     assert again.digests() == whole.digests()
 
 
-MOMENTS = ["epoch_begins", "call_ends", "steps_end", "validation_call_ends", "epoch_ends"]
+QUICK = {"call_ends", "epoch_ends"}
+MOMENTS = [
+    pytest.param(moment, marks=[pytest.mark.slow] * (moment not in QUICK))
+    for moment in ("epoch_begins", "call_ends", "steps_end", "validation_call_ends", "epoch_ends")
+]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
