@@ -107,9 +107,10 @@ def from_tfds(features: Any, settings: Any) -> "Reading":
 
     found = [name for name, kind in features.items() if isinstance(kind, tfds.features.Text)]
     content = "text" if "text" in found else found[0] if len(found) == 1 else ""
-    if not content or not isinstance(features.get("label"), tfds.features.ClassLabel):
+    if not content or "label" not in features or not isinstance(features["label"], tfds.features.ClassLabel):
         raise ValueError(f"has {', '.join(features)}, where one text and label (a class) were expected")
-    info = {"classes": list(features["label"].names), "sources": [settings.dataset], "longest": texts.LONGEST}
+    name = getattr(settings, "dataset", settings.name)
+    info = {"classes": list(features["label"].names), "sources": [name], "longest": texts.LONGEST}
     return Reading(info, lambda one: {"text": one[content], "label": int(one["label"]), "source": 0})
 
 

@@ -95,3 +95,9 @@ def test_an_experiment_file_outside_the_package_loads(tmp_path: Path) -> None:
     )
     named = experiment.load(str(tmp_path / "mine.py"))
     assert (named.name, named.text, named.experiment.training.epochs) == ("mine", "Mine.", 2)
+
+
+def test_reviews_come_from_tensorflow_datasets_by_two_settings() -> None:
+    changed = experiment.load("movie_reviews").with_settings(["data.name=tfds", "data.dataset=imdb_reviews"]).experiment
+    assert (changed.data.name, changed.data.task) == ("tfds", "text_classification")
+    assert changed.evaluation == experiment.load("movie_reviews").experiment.evaluation

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from places import Place
 from components.core import texts, tokens
 from components.core.errors import StepError
 from components.core.examples import Examples
-from components.data import Facts, movie_reviews, text_file, text_folder, tfds
+from components.data import Facts, movie_reviews, text_file, text_folder, tfds, tfds_directory
 from components.models import transformer
 from components.prepare.logic import prepare
 from components.tasks import text_classification as task
@@ -231,7 +230,10 @@ def test_what_a_network_is_built_of_is_known_from_settings_and_facts() -> None:
 def test_of_a_tfds_data_set_its_text_and_label_are_taken() -> None:
     from tensorflow_datasets import features as kinds
 
-    label, settings = kinds.ClassLabel(names=["neg", "pos"]), SimpleNamespace(dataset="imdb_reviews")
+    label, settings = (
+        kinds.ClassLabel(names=["neg", "pos"]),
+        tfds.Settings(dataset="imdb_reviews", task="text_classification"),
+    )
     for name, features in {
         "text": {"text": kinds.Text(), "label": label},
         "sentence": {"idx": kinds.Scalar(np.int32), "sentence": kinds.Text(), "label": label},
@@ -252,3 +254,14 @@ def test_a_network_for_pictures_is_not_one_for_texts() -> None:
     assert "has no vocabulary" in task.problem(network, INFO)
     words = transformer.build(transformer.Settings(length=4, width=4), ["a"], 3)
     assert task.problem(words, INFO) == "has 3 outputs, the data need 2"
+
+
+def test_prepared_texts_are_a_tfds_directory_that_can_be_prepared_again(examples: Examples) -> None:
+    settings = tfds_directory.Settings(directory=examples.directory, task="text_classification")
+    source = tfds_directory.source(settings)
+    assert source.info["classes"] == ["bad", "good"]
+    found = list(source.splits["test"]())
+    assert not task.stored(found, source.info).faults
+    assert {one["text"]: one["label"] for one in found} == {
+        review(number).encode(): number % 2 for number in range(300, 400)
+    }
