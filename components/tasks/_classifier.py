@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from components.core.classification import Judged, Resampled
+    from components.core.running import Runner
 
 # The metrics that ``require`` may name, and which way is better.
 METRICS: dict[str, Literal["max", "min"]] = {
@@ -93,6 +94,30 @@ def other_units(network: "keras.Model", info: dict[str, Any]) -> str:
 
 
 # --- judging ---------------------------------------------------------------------------------------------------------
+
+
+def answers_to(
+    content: str, encoded: "Callable[[Any, dict[str, Any], dict[str, Any]], np.ndarray]"
+) -> "Callable[..., dict[str, np.ndarray]]":
+    """A task's ``answers``: the logits, float32 [n, classes], to the contents that ``encoded`` makes inputs of."""
+
+    def answers(
+        runner: "Runner",
+        batch: "dict[str, np.ndarray]",
+        settings: ClassifierSettings,
+        info: dict[str, Any],
+        assets: dict[str, Any],
+    ) -> "dict[str, np.ndarray]":
+        import numpy as np
+
+        return {"logits": runner.run(encoded(batch[content], assets, info)).astype(np.float32)}
+
+    return answers
+
+
+def truth_beside(content: str) -> "Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]":
+    """A task's ``truth``: label, key and recorded attributes, which are all but the content."""
+    return lambda batch: {name: values for name, values in batch.items() if name != content}
 
 
 def _judged(found: "dict[str, np.ndarray]", truth: "dict[str, np.ndarray]", settings: ClassifierSettings) -> "Judged":
@@ -177,37 +202,38 @@ def notable(found: "dict[str, np.ndarray]", truth: "dict[str, np.ndarray]") -> "
     return {MISTAKES: np.where(paired(found, truth), 0.0, sure)}
 
 
-def figures(
-    found: "dict[str, np.ndarray]",
-    truth: "dict[str, np.ndarray]",
-    settings: ClassifierSettings,
-    info: dict[str, Any],
-    intervals: "Resampled",
-    shown: "Mapping[str, Sequence[tuple[int, Any]]]",
-    gallery: "Callable[[list[tuple[Any, str]]], Markup]",
-) -> "list[Markup]":
-    """The report's sections.
+def figures_with(gallery: "Callable[[list[tuple[Any, str]]], Markup]") -> "Callable[..., list[Markup]]":
+    """A task's ``figures``: those of any classifier, and its most confident mistakes.
 
     Args:
-        intervals: what ``resampled`` gave.
-        shown: number and content of the mistakes to show, the most confident first.
         gallery: shows contents with their captions.
     """
-    from components.core import classification_figures, reports
 
-    names = info["classes"]
-    parts = classification_figures.parts(_judged(found, truth, settings), names, intervals)
-    mistakes = shown.get(MISTAKES, ())
-    if not mistakes:
-        return parts
-    rows = {"logits": found["logits"][[index for index, _ in mistakes]]}
-    said = predictions(rows, settings.model_copy(update={"top_k": 1}), info)
-    captions = [
-        f"{names[truth['label'][index]]}, taken for {one['top'][0]['label']} ({one['top'][0]['probability']:.3f})"
-        for (index, _), one in zip(mistakes, said, strict=True)
-    ]
-    pairs = [(content, caption) for (_, content), caption in zip(mistakes, captions, strict=True)]
-    return [*parts, reports.section(MISTAKES, gallery(pairs))]
+    def figures(
+        found: "dict[str, np.ndarray]",
+        truth: "dict[str, np.ndarray]",
+        settings: ClassifierSettings,
+        info: dict[str, Any],
+        intervals: "Resampled",
+        shown: "Mapping[str, Sequence[tuple[int, Any]]]",
+    ) -> "list[Markup]":
+        from components.core import classification_figures, reports
+
+        names = info["classes"]
+        parts = classification_figures.parts(_judged(found, truth, settings), names, intervals)
+        mistakes = shown.get(MISTAKES, ())
+        if not mistakes:
+            return parts
+        rows = {"logits": found["logits"][[index for index, _ in mistakes]]}
+        said = predictions(rows, settings.model_copy(update={"top_k": 1}), info)
+        captions = [
+            f"{names[truth['label'][index]]}, taken for {one['top'][0]['label']} ({one['top'][0]['probability']:.3f})"
+            for (index, _), one in zip(mistakes, said, strict=True)
+        ]
+        pairs = [(content, caption) for (_, content), caption in zip(mistakes, captions, strict=True)]
+        return [*parts, reports.section(MISTAKES, gallery(pairs))]
+
+    return figures
 
 
 def class_figures(

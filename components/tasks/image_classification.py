@@ -1,6 +1,6 @@
 """Image classification: one label for one picture."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import StepError
@@ -12,11 +12,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from markupsafe import Markup
 
-    from components.core.classification import Resampled
     from components.core.examples import Stored
     from components.core.picture_profile import Pictures
     from components.core.reading import Reading
-    from components.core.running import Runner
 
 INTERFACE = "image -> classes"
 CONTENT = "image"
@@ -228,41 +226,19 @@ def augmented(
 # --- judging ---------------------------------------------------------------------------------------------------------
 
 
-def answers(
-    runner: "Runner",
-    batch: "dict[str, np.ndarray]",
-    settings: Settings,
-    info: dict[str, Any],
-    assets: dict[str, Any],
-) -> "dict[str, np.ndarray]":
-    """The logits, float32 [n, classes]."""
-    import numpy as np
-
-    return {"logits": runner.run(encoded(batch["image"], assets, info)).astype(np.float32)}
-
-
-def truth(batch: "dict[str, np.ndarray]") -> "dict[str, np.ndarray]":
-    """Label, key and recorded attributes."""
-    return {name: values for name, values in batch.items() if name != "image"}
-
-
+answers, truth = _classifier.answers_to(CONTENT, encoded), _classifier.truth_beside(CONTENT)
 score, resampled, example_values = _classifier.score, _classifier.resampled, _classifier.example_values
 paired, slices, notable = _classifier.paired, _classifier.slices, _classifier.notable
 class_figures, predictions, row = _classifier.class_figures, _classifier.predictions, _classifier.row
 
 
-def figures(
-    found: "dict[str, np.ndarray]",
-    truth: "dict[str, np.ndarray]",
-    settings: Settings,
-    info: dict[str, Any],
-    intervals: "Resampled",
-    shown: "Mapping[str, Sequence[tuple[int, np.ndarray]]]",
-) -> "list[Markup]":
-    """The report's sections: those of any classifier, and the pictures of its most confident mistakes."""
+def _gallery(pairs: "list[tuple[np.ndarray, str]]") -> "Markup":
     from components.core import reports
 
-    return _classifier.figures(found, truth, settings, info, intervals, shown, reports.gallery)
+    return reports.gallery(pairs)
+
+
+figures = _classifier.figures_with(_gallery)
 
 
 # --- export and prediction -------------------------------------------------------------------------------------------

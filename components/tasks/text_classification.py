@@ -12,10 +12,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from markupsafe import Markup
 
-    from components.core.classification import Resampled
     from components.core.examples import Examples, Stored
     from components.core.reading import Reading
-    from components.core.running import Runner
     from components.core.text_profile import Texts
 
 INTERFACE = "text -> classes"
@@ -217,24 +215,7 @@ def augmented(inputs: Any, targets: Any, kinds: tuple[str, ...], seed: Any) -> t
 # --- judging ---------------------------------------------------------------------------------------------------------
 
 
-def answers(
-    runner: "Runner",
-    batch: "dict[str, np.ndarray]",
-    settings: Settings,
-    info: dict[str, Any],
-    assets: dict[str, Any],
-) -> "dict[str, np.ndarray]":
-    """The logits, float32 [n, classes]."""
-    import numpy as np
-
-    return {"logits": runner.run(encoded(batch["text"], assets, info)).astype(np.float32)}
-
-
-def truth(batch: "dict[str, np.ndarray]") -> "dict[str, np.ndarray]":
-    """Label, key and recorded attributes."""
-    return {name: values for name, values in batch.items() if name != "text"}
-
-
+answers, truth = _classifier.answers_to(CONTENT, encoded), _classifier.truth_beside(CONTENT)
 score, resampled, example_values = _classifier.score, _classifier.resampled, _classifier.example_values
 paired, notable = _classifier.paired, _classifier.notable
 class_figures, predictions, row = _classifier.class_figures, _classifier.predictions, _classifier.row
@@ -248,23 +229,14 @@ def slices(truth: "dict[str, np.ndarray]", info: dict[str, Any]) -> "dict[str, n
     return found | {name: mask for name, mask in sources.items() if mask.any() and not mask.all()}
 
 
-def figures(
-    found: "dict[str, np.ndarray]",
-    truth: "dict[str, np.ndarray]",
-    settings: Settings,
-    info: dict[str, Any],
-    intervals: "Resampled",
-    shown: "Mapping[str, Sequence[tuple[int, bytes]]]",
-) -> "list[Markup]":
-    """The report's sections: those of any classifier, and the texts of its most confident mistakes."""
-    return _classifier.figures(found, truth, settings, info, intervals, shown, _table)
-
-
 def _table(pairs: "list[tuple[bytes, str]]") -> "Markup":
     from components.core import reports, texts
 
     rows = [[caption, texts.shown(text)] for text, caption in pairs]
     return reports.table(["mistake", "text"], rows, numeric=False)
+
+
+figures = _classifier.figures_with(_table)
 
 
 def baseline(data: "Examples", settings: Settings) -> tuple[str, dict[str, float]]:
