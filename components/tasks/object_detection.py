@@ -189,7 +189,7 @@ def from_tfds(features: Any, settings: Any) -> "Reading":
 
     if not settings.image_shape:
         raise StepError("data.image_shape is not set", advice="write height, width, channels", kind="settings")
-    objects = getattr(features.get("objects"), "feature", {}) if "objects" in features else {}
+    objects = getattr(features["objects"], "feature", {}) if "objects" in features else {}
     if "image" not in features or not {"bbox", "label"} <= set(objects):
         raise ValueError(f"has {', '.join(features)}, where image, objects/bbox and objects/label were expected")
     if not isinstance(features["image"], tfds.features.Image):
