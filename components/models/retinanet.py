@@ -68,10 +68,11 @@ def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> 
     )(inputs)
     whole = _preset(hub, settings, units) if settings.preset else _new(hub, settings, units)
     # The plain graph, without the training and decoding of keras-hub's class.
-    found = keras.Model(whole.inputs, whole.outputs, name="network")(x)
+    raw = [whole.output[name] for name in ("bbox_regression", "cls_logits")]
+    offsets, logits = keras.Model(whole.input, raw, name="network")(x)
     levels = [[2**level, anchors(2**level)] for level in range(FINEST, COARSEST + 1)]
-    offsets = keras.layers.Activation("linear", dtype="float32")(found["bbox_regression"])
-    logits = keras.layers.Activation("linear", dtype="float32", name="logits")(found["cls_logits"])
+    offsets = keras.layers.Activation("linear", dtype="float32")(offsets)
+    logits = keras.layers.Activation("linear", dtype="float32", name="logits")(logits)
     # keras-hub's anchors stand on a cell's upper left corner.
     boxes = PriorBoxes(input_shape[0], input_shape[1], levels, offset=0.0, name="boxes")(offsets)
     outputs = keras.layers.Concatenate(dtype="float32", name="found")([boxes, logits])
