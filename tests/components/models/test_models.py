@@ -8,6 +8,8 @@ import pytest
 from components.core.rooms import load, names
 from components.models import ModelSettings, cnn, resnet
 
+CLASSIFIERS = [name for name in names("models") if load("models", name).Settings.interface == "image -> classes"]
+
 
 @pytest.fixture(scope="module")
 def keras():
@@ -86,9 +88,7 @@ def settings_of(name: str) -> ModelSettings:
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_every_classifier_of_pictures_takes_bytes_and_gives_float32_logits_whatever_the_precision(
-    keras, name: str
-) -> None:
+def test_every_classifier_takes_bytes_and_gives_float32_logits_whatever_the_precision(keras, name: str) -> None:
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
@@ -102,7 +102,7 @@ def test_every_classifier_of_pictures_takes_bytes_and_gives_float32_logits_whate
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_every_classifier_of_pictures_loads_without_custom_objects(keras, name: str, tmp_path) -> None:
+def test_every_classifier_loads_without_custom_objects(keras, name: str, tmp_path) -> None:
     model = load("models", name).build(settings_of(name), (16, 16, 1), 3)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
