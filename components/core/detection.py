@@ -7,7 +7,7 @@ Boxes are left, top, right, bottom as fractions of the sides; a label of NONE is
 
 import contextlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -152,10 +152,11 @@ def class_scores(judged: Judged) -> dict[int, tuple[int, float, float]]:
 
 @dataclass(frozen=True)
 class Resampled:
-    """95% bootstrap intervals of the metrics, and the resamples they come from."""
+    """95% bootstrap intervals of the metrics, the resamples they come from, and what was judged, matches included."""
 
     metrics: dict[str, tuple[float, float]]
     resamples: int
+    judged: Judged = field(compare=False, repr=False)
 
 
 def resampled(judged: Judged, resamples: int, seed: int) -> Resampled:
@@ -168,7 +169,8 @@ def resampled(judged: Judged, resamples: int, seed: int) -> Resampled:
         drawn += [(*weighted(judged.by_class, row), mean) for row, mean in zip(counts, means, strict=True)]
     columns = np.array(drawn).T
     names = ("map", "map50", "ar", "f1")
-    return Resampled({name: bootstrap.interval(column) for name, column in zip(names, columns, strict=True)}, count)
+    intervals = {name: bootstrap.interval(column) for name, column in zip(names, columns, strict=True)}
+    return Resampled(intervals, count, judged)
 
 
 def weighted(classes: list[Class], counts: np.ndarray) -> tuple[float, float, float]:

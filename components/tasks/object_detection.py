@@ -341,8 +341,7 @@ def resampled(
     from components.core import detection
 
     classes = 1 + int(max(found["labels"].max(), truth["labels"].max(), 0))
-    judged = detection.Judged(found, truth, classes)
-    return detection.resampled(judged, settings.resamples, settings.seed)
+    return detection.resampled(detection.Judged(found, truth, classes), settings.resamples, settings.seed)
 
 
 def example_values(
@@ -407,7 +406,8 @@ def figures(
     """The report's sections: average precision by class, precision and recall, and pictures with their boxes."""
     from components.core import detection_figures
 
-    return detection_figures.parts(_judged(found, truth, info), info["classes"], shown)
+    # Matching all boxes anew would take as long as all the rest.
+    return detection_figures.parts(intervals.judged, info["classes"], shown)
 
 
 # --- export and prediction -------------------------------------------------------------------------------------------

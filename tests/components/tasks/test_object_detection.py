@@ -284,7 +284,8 @@ def test_the_report_shows_metrics_by_class_and_pictures() -> None:
 def test_a_name_from_outside_is_text_in_the_report() -> None:
     found, truth = judged()
     info = {**INFO, "classes": ["<script>", "dog"]}
-    assert "<script>" not in "".join(task.figures(found, truth, task.Settings(), info, None, {}))
+    intervals = task.resampled(found, truth, task.Settings(resamples=100), {})
+    assert "<script>" not in "".join(task.figures(found, truth, task.Settings(), info, intervals, {}))
 
 
 @pytest.mark.skipif(not fashion_mnist.FOLDER.is_dir(), reason="needs Debian's dataset-fashion-mnist")
