@@ -1,5 +1,6 @@
 """Translation: a sentence in one language for a sentence in another."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -9,8 +10,6 @@ from components.core.errors import StepError
 from components.tasks import EvaluationSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     import keras
     import numpy as np
     import tensorflow as tf
