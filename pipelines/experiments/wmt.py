@@ -6,6 +6,7 @@ data.dataset=ted_hrlr_translate/pt_to_en, wmt14_translate/de-en, data.languages=
 """
 
 from components.data import tfds
+from components.export.settings import ExportSettings
 from components.models import seq2seq_transformer
 from components.tasks import Threshold, translation
 from components.train.settings import TrainingSettings
@@ -33,5 +34,7 @@ EXPERIMENT = Experiment(
         warmup_steps=4000,
         patience=0,
     ),
+    # Formats that compute all anew for each token would be compared for hours.
+    export=ExportSettings(formats=("saved_model",)),
     evaluation=translation.Settings(beam=4, require=(Threshold(metric="bleu", relation=">=", bound=20.0),)),
 )

@@ -36,6 +36,8 @@ SMALLER = {
     "imagenet": (400, ["model.depth=18", "training.batch_size=2", "training.warmup_steps=5"]),
     "coco": (400, ["training.batch_size=2"]),
 }
+# A residual network on pictures of 224 pixels takes half a minute.
+LONG = {"imagenet", "coco"}
 NAMES = [name for name in SMALLER if name in experiment.names()]
 
 
@@ -82,7 +84,7 @@ def test_the_experiment_compiles_and_its_sections_are_valid(name: str) -> None:
         validated(section, sections[section], named.experiment.data.task)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in NAMES])
 def test_twenty_steps_run_on_made_up_data(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     examples, smaller = SMALLER[name]
     once = ["training.epochs=1", f"training.steps_per_epoch={STEPS}", "training.validation_steps=1"]
