@@ -38,7 +38,9 @@ def network():
     import keras
 
     keras.utils.set_random_seed(5)
-    settings = model.Settings(source_length=6, target_length=8, width=16, heads=2, hidden=32, label_smoothing=0.1)
+    settings = model.Settings(
+        source_length=6, target_length=8, width=16, heads=2, layers=1, hidden=32, label_smoothing=0.1
+    )
     return model.build(settings, ["on", "tw"])
 
 
