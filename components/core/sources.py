@@ -17,6 +17,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "evaluate": ("models", "tasks"),
     "export": ("models", "tasks"),
 }
+# A package that imports whatever lies in its folder: no import names those files.
+FOLDERS = ("components.core.layers",)
 
 
 def _file(module: str) -> Path | None:
@@ -42,8 +44,13 @@ def _imports(path: Path) -> frozenset[str]:
 
 
 def _with_parents(module: str) -> Iterator[str]:
+    """The module with the packages that it lies in, and all that those import by looking into their folder."""
     parts = module.split(".")
-    return (".".join(parts[: end + 1]) for end in range(len(parts)))
+    for end in range(len(parts)):
+        name = ".".join(parts[: end + 1])
+        yield name
+        if name in FOLDERS:
+            yield from (f"{name}.{path.stem}" for path in sorted(ROOT.joinpath(*name.split(".")).glob("*.py")))
 
 
 def closure(*modules: str) -> list[Path]:

@@ -1,6 +1,7 @@
 """Layers of our own, registered with Keras: a ``.keras`` file names them, and is loaded after this package is.
 
-Each file is imported here by name, so that whatever loads a model stands on all of them.
+Every file here is imported, so that one more is one more file and nothing else; ``components.core.sources`` knows that
+whatever imports this package stands on all of them.
 """
 
 from components.core.layers import attention, encoder_decoder, prior_boxes, recurrent, text

@@ -51,6 +51,18 @@ def test_a_chosen_file_stands_for_its_room(house: Path) -> None:
     assert "components/models/cnn.py" in chosen
 
 
+def test_whatever_imports_the_layers_stands_on_every_file_of_theirs(house: Path) -> None:
+    folder = house / "components/core/layers"
+    folder.mkdir()
+    for name, text in {"__init__": "", "ours": "from components.core import deep\n", "theirs": ""}.items():
+        (folder / f"{name}.py").write_text(text)
+    (house / "components/core/loading.py").write_text("def load():\n    import components.core.layers\n")
+    found = {str(path.relative_to(house / "components")) for path in sources.closure("components.core.loading")}
+    layers = ("layers/__init__.py", "layers/ours.py", "layers/theirs.py")
+    core = ("__init__.py", "loading.py", "deep.py", "templates/page.html", *layers)
+    assert found == {"__init__.py", *(f"core/{name}" for name in core)}
+
+
 def test_the_lock_file_counts(house: Path) -> None:
     before = sources.digest(sources.digests("export"))
     (house / "requirements/cpu.txt").write_text("numpy==3")
