@@ -1,5 +1,6 @@
 """An experiment as one complete, byte-stable pipeline file: its defaults are the experiment and the target."""
 
+import importlib
 import json
 import tempfile
 import warnings
@@ -12,7 +13,7 @@ import yaml
 from components.core import sources
 from components.core.files import digest_of
 from pipelines.experiment import Named
-from pipelines.hardware.pods import PLACEHOLDER
+from pipelines.hardware.pods import PLACEHOLDER, Loader
 from pipelines.targets import LOCAL_PREFIX, Target
 
 if TYPE_CHECKING:
@@ -49,24 +50,29 @@ def compile_experiment(
     from kfp.compiler import Compiler
 
     from pipelines.hardware.placement import Variant
-    from pipelines.training import build
 
     values = {**parameters(named, target, tag or image_tag), "freshness": freshness}
     if variant is None:
         variant = Variant(bucket=target.bucket, bucket_claim=target.bucket_claim) if target else Variant()
+    pipeline = importlib.import_module(f"pipelines.{named.experiment.pipeline}").build(variant)
+    # One that leaves a step out does without its section and its image.
+    values = {name: value for name, value in values.items() if name in pipeline.component_spec.inputs}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # Every kfp 2.17 compile warns that a module of its own is deprecated.
         warnings.filterwarnings("ignore", category=FutureWarning)
         path = Path(folder) / "pipeline.yaml"
-        Compiler().compile(
-            build(variant), str(path), pipeline_name=pipeline_name(named.name), pipeline_parameters=values
-        )
+        Compiler().compile(pipeline, str(path), pipeline_name=pipeline_name(named), pipeline_parameters=values)
         return stable(path.read_text())
 
 
-def pipeline_name(experiment: str) -> str:
+def pipeline_name(named: Named) -> str:
     """The name under which Kubeflow knows an experiment's pipeline."""
-    return f"training-{experiment}".replace("_", "-")
+    return f"{named.experiment.pipeline}-{named.name}".replace("_", "-")
+
+
+def declared(text: str) -> set[str]:
+    """The parameters that a compiled file takes."""
+    return set(next(yaml.load_all(text, Loader))["root"]["inputDefinitions"]["parameters"])
 
 
 def parameters(named: Named, target: Target | None, tag: Tags, image: str = CPU) -> dict[str, Any]:

@@ -23,19 +23,31 @@ from components.train.settings import TrainingSettings
 
 # A registry folder, an image tag and a Kubernetes name are made of it.
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
+# What makes a file of pipelines/ a pipeline: one is known without importing kfp.
+DEFINED = re.compile(r"^\s*@dsl\.pipeline\(", re.MULTILINE)
+PIPELINE = "training"
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What to train and how. Raises StepError for sections that do not fit each other."""
+    """What to train and how. Raises StepError for sections that do not fit each other.
+
+    Attributes:
+        pipeline: the file in pipelines/ whose ``build`` puts the steps together.
+    """
 
     data: DataSettings
     model: ModelSettings
     evaluation: EvaluationSettings
     training: TrainingSettings = field(default_factory=TrainingSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
+    pipeline: str = PIPELINE
 
     def __post_init__(self) -> None:
+        if self.pipeline != PIPELINE and self.pipeline not in pipelines():
+            raise StepError(
+                f"unknown pipeline {self.pipeline!r}", advice=nearest(self.pipeline, pipelines()), kind="settings"
+            )
         if self.training.patience and not self.data.split[1]:
             raise StepError(
                 f"training.patience: {self.training.patience} epochs of patience need a validation split",
@@ -72,7 +84,7 @@ class Experiment:
         for change in changes:
             path, value = _assignment(change)
             wanted[path[0]] = _laid(wanted[path[0]], path[1:], value)
-        return self.from_sections({name: self._section(name, wanted) for name in SECTIONS})
+        return self.from_sections({name: self._section(name, wanted) for name in SECTIONS}, self.pipeline)
 
     def _section(self, name: str, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         present = getattr(self, name)
@@ -85,7 +97,7 @@ class Experiment:
         return {**kept, **wanted[name]}
 
     @staticmethod
-    def from_sections(sections: Mapping[str, Mapping[str, Any]]) -> "Experiment":
+    def from_sections(sections: Mapping[str, Mapping[str, Any]], pipeline: str = PIPELINE) -> "Experiment":
         """The experiment behind plain values.
 
         Raises:
@@ -94,7 +106,8 @@ class Experiment:
         source = section_class("data", sections["data"])
         task = str(sections["data"].get("task", source.model_fields["task"].default))
         classes = {name: section_class(name, sections[name], task) for name in SECTIONS}
-        return Experiment(**{name: checked(name, classes[name], sections[name]) for name in SECTIONS})
+        found = {name: checked(name, classes[name], sections[name]) for name in SECTIONS}
+        return Experiment(**found, pipeline=pipeline)
 
 
 def _assignment(change: str) -> tuple[list[str], Any]:
@@ -119,6 +132,11 @@ def _laid(values: Mapping[str, Any], path: list[str], value: Any) -> dict[str, A
         return {**values, path[0]: value}
     below = values.get(path[0], {})
     return {**values, path[0]: _laid(below if isinstance(below, Mapping) else {}, path[1:], value)}
+
+
+def pipelines() -> list[str]:
+    """The pipelines there are: the files beside this one that define one, sorted."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if DEFINED.search(path.read_text("utf-8")))
 
 
 def names() -> list[str]:

@@ -97,13 +97,15 @@ def build(
         compute_class_name = compute_class.name_of(rungs)
     placed = choice.parameters(rungs, compute_class=compute_class_name, autopilot=autopilot) if rungs else {}
     text = compiler.compile_experiment(named, target, tag, variant=variant)
-    values = {
+    values: dict[str, Any] = {
         **compiler.parameters(changed, target, tag, image),
         "freshness": freshness(changed.experiment.data),
         **placed,
         **(step_parameters(target) if target else {}),
     }
-    return Submission(named.name, compiler.pipeline_name(named.name), text, values, tuple(rungs))
+    known = compiler.declared(text)
+    values = {name: value for name, value in values.items() if name in known}
+    return Submission(named.name, compiler.pipeline_name(named), text, values, tuple(rungs))
 
 
 def step_parameters(target: Target) -> dict[str, Any]:

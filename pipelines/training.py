@@ -1,5 +1,9 @@
 """The training pipeline: prepare -> train -> evaluate, which holds the gate -> export, which publishes."""
 
+# kfp reads the signature: it takes plain dict and list, and its objects have no types.
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disallow-untyped-calls=False
+# mypy: disallow-any-generics=False
+
 from kfp import dsl
 
 from pipelines import steps

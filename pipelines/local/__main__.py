@@ -76,12 +76,13 @@ def _keep_tidy(lifeline: int) -> None:
 def _compile(folder: Path, path: Path) -> None:
     from components.core.files import write_atomically
     from pipelines.compiler import compile_experiment
-    from pipelines.experiment import Experiment, Named
+    from pipelines.experiment import PIPELINE, Experiment, Named
     from pipelines.hardware.placement import Variant
     from pipelines.targets import Target
 
     record: dict[str, Any] = json.loads((folder / "run.json").read_text())
-    named = Named(record["experiment"], record["description"], Experiment.from_sections(record["parameters"]))
+    asked = Experiment.from_sections(record["parameters"], record.get("pipeline", PIPELINE))
+    named = Named(record["experiment"], record["description"], asked)
     target, tag = Target(**record["target"]), lambda step, _: record["images"][step]
     # kfp.local would retry what a cluster would not: it takes every failure for a preemption. Here one resumes.
     once = Variant(retries=0)

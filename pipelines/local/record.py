@@ -39,6 +39,7 @@ def asked(named: Named, target: targets.Target, source: str, cache: bool) -> dic
         "source": str(Path(source).absolute()) if source.endswith(".py") else source,
         "status": "running",
         "parameters": sections,
+        "pipeline": named.experiment.pipeline,
         "target": target.model_dump(),
         "cache": cache,
         "freshness": freshness(named.experiment.data),

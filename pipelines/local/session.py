@@ -77,7 +77,8 @@ def reproduce(first: Run, *, as_json: bool) -> tuple[int, Run]:
         raise StepError(f"run {first.id} was on a cluster and cannot be reproduced here", kind="settings")
     if before["status"] != "succeeded":
         raise StepError(f"run {first.id} is {before['status']}: only a finished run can be reproduced", kind="settings")
-    again = experiment.Experiment.from_sections(before["parameters"])
+    pipeline = before.get("pipeline", experiment.PIPELINE)
+    again = experiment.Experiment.from_sections(before["parameters"], pipeline)
     named = experiment.Named(before["experiment"], before["description"], again)
     values = record.asked(named, targets.local(first.root), before["source"], cache=False)
     values["runner"] = before.get("runner", "subprocess")
