@@ -45,6 +45,7 @@ def _add_commands() -> None:
         doctor,
         explain,
         lists,
+        new,
         nodepool,
         plan,
         predict,
@@ -72,6 +73,7 @@ def _add_commands() -> None:
             "models": lists.models,
             "tasks": lists.tasks,
             "accelerators": accelerators.accelerators,
+            "new": new.new,
         },
         "Cluster": {
             "plan": plan.plan,
