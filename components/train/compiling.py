@@ -63,12 +63,27 @@ def steps_a_call(model: "keras.Model", batch_size: int, steps: int, device: Devi
 
 
 def multiply_adds(model: "keras.Model") -> int:
-    """Multiplications with weights for one example, from each layer's kernel and the places it is applied at."""
+    """Multiplications with weights for one example, from each layer's kernel and the places it is applied at. What lies
+    inside a layer, such as a Transformer's block, is applied at the places of that layer's input or output."""
     total = 0
     for layer in model.layers:
         if getattr(layer, "kernel", None) is not None:
-            total += math.prod(layer.kernel.shape) * math.prod(side or 1 for side in layer.output.shape[1:-1])
+            total += math.prod(layer.kernel.shape) * _places(layer.output)
+            continue
+        inside = [
+            part for part in layer._flatten_layers(include_self=False) if getattr(part, "kernel", None) is not None
+        ]
+        if inside:
+            places = max(_places(layer.input), _places(layer.output))
+            total += places * sum(math.prod(part.kernel.shape) for part in inside)
     return total
+
+
+def _places(tensors: Any) -> int:
+    """At how many places of one example there are values, which lie along the last axis."""
+    import keras
+
+    return max(int(math.prod(side or 1 for side in tensor.shape[1:-1])) for tensor in keras.tree.flatten(tensors))
 
 
 def make_ready(

@@ -4,6 +4,6 @@ Every file here is imported, so that one more is one more file and nothing else;
 whatever imports this package stands on all of them.
 """
 
-from components.core.layers import attention, encoder_decoder, prior_boxes, recurrent, text
+from components.core.layers import attention, byte_pairs, encoder_decoder, ngrams, prior_boxes, recurrent, text
 
-__all__ = ["attention", "encoder_decoder", "prior_boxes", "recurrent", "text"]
+__all__ = ["attention", "byte_pairs", "encoder_decoder", "ngrams", "prior_boxes", "recurrent", "text"]

@@ -3,6 +3,7 @@
 What has been seen lies in a cache of a fixed shape, so a loop over tokens compiles as one graph (tf.while_loop, jax).
 """
 
+from functools import partial
 from typing import Any, Literal
 
 import keras
@@ -12,6 +13,9 @@ from keras import ops
 HIDDEN = -1e9
 # The longest wavelength of the sinusoids is 2 pi times this (Vaswani et al., 2017, arXiv:1706.03762, 3.5).
 LONGEST = 10_000
+
+# GPT-2's, which Keras has no name for: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
+ACTIVATIONS = {"gelu_tanh": partial(keras.activations.gelu, approximate=True)}
 
 # Keys and values, each [n, heads, length, size of a head].
 Cache = tuple[Any, Any]
@@ -52,6 +56,14 @@ class Positions(keras.layers.Layer):
             return x + ops.cast(self.table[:places], x.dtype)
         taken = ops.slice(ops.convert_to_tensor(self.table), (start, 0), (places, self.table.shape[1]))
         return x + ops.cast(taken, x.dtype)
+
+    def empty(self, n: Any, length: int) -> Any:
+        """Nothing is kept from step to step."""
+        return ()
+
+    def step(self, x: Any, cache: Any, position: Any) -> tuple[Any, Any]:
+        """Add the vectors to the next places, of which the first is at a position."""
+        return self(x, start=position), cache
 
     def compute_output_shape(self, input_shape: Any, *_: Any) -> Any:
         return input_shape
@@ -186,7 +198,7 @@ class Block(keras.layers.Layer):
         causal: whether a place sees only those up to its own.
         cross: whether there is a memory, such as an encoder's output.
         dropout: fraction that training drops of each part's outputs.
-        activation: between the two dense layers.
+        activation: between the two dense layers: a name that Keras knows, or one in ACTIVATIONS.
     """
 
     def __init__(
@@ -211,7 +223,8 @@ class Block(keras.layers.Layer):
             self.cross_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="cross_norm", **shared)
             self.cross_attention = Attention(self.heads, name="cross_attention", **shared)
         self.feed_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="feed_norm", **shared)
-        self.widen = keras.layers.Dense(self.hidden, activation=self.activation, name="widen", **shared)
+        activation = ACTIVATIONS.get(self.activation, self.activation)
+        self.widen = keras.layers.Dense(self.hidden, activation=activation, name="widen", **shared)
         self.narrow = keras.layers.Dense(width, name="narrow", **shared)
         self.drop = keras.layers.Dropout(self.dropout, name="drop", **shared)
         shape = (None, None, width)
