@@ -4,6 +4,8 @@ Every file here is imported, so that one more is one more file and nothing else;
 whatever imports this package stands on all of them.
 """
 
-from components.core.layers import attention, byte_pairs, encoder_decoder, ngrams, prior_boxes, recurrent, text
+import importlib
+import pkgutil
 
-__all__ = ["attention", "byte_pairs", "encoder_decoder", "ngrams", "prior_boxes", "recurrent", "text"]
+for _file in sorted(module.name for module in pkgutil.iter_modules(__path__)):
+    importlib.import_module(f"{__name__}.{_file}")

@@ -78,9 +78,6 @@ def test_cnns_refusal_says_what_to_do() -> None:
     )
 
 
-CLASSIFIERS = [name for name in names("models") if load("models", name).Settings.interface == "image -> classes"]
-
-
 def settings_of(name: str) -> ModelSettings:
     small = {"cnn": {"filters": (4, 8), "dropout": 0.5}, "resnet": {"depth": 18}}
     made: ModelSettings = load("models", name).Settings(**small.get(name, {}))
