@@ -10,6 +10,9 @@ from components.models import ModelSettings
 if TYPE_CHECKING:
     import keras
 
+# Added to the attention's logits at padding.
+UNSEEN = -30.0
+
 
 class Settings(ModelSettings):
     """A small encoder: blocks that normalize first (Xiong et al., 2020, arXiv:2002.04745), and a masked mean.
@@ -55,29 +58,24 @@ def build(settings: Settings, vocabulary: list[str], units: int) -> "keras.Model
     from components.core.layers import attention, text
 
     inputs = keras.Input((settings.length,), dtype="int32", name="words")
-    x = text.Vocabulary(vocabulary, name="vocabulary")(inputs)
-    x = keras.layers.Embedding(tokens.FIRST + len(vocabulary), settings.width, mask_zero=True, name="embedding")(x)
+    numbers = text.Vocabulary(vocabulary, name="vocabulary")(inputs)
+    visible = keras.ops.not_equal(numbers, tokens.PADDING)
+    x = keras.layers.Embedding(tokens.FIRST + len(vocabulary), settings.width, name="embedding")(numbers)
     x = attention.Positions(settings.length, name="positions")(x)
     x = keras.layers.Dropout(settings.dropout)(x)
     for number in range(1, settings.layers + 1):
-        x = _block(x, settings, f"block{number}")
-    x = text.MaskedMean(name="pool")(keras.layers.LayerNormalization(epsilon=1e-5, name="norm")(x))
+        # relu and a mild mask: ONNX Runtime has no exact gelu of tf2onnx, and int8 no room for -1e9.
+        block = attention.Block(
+            settings.heads,
+            settings.hidden,
+            dropout=settings.dropout,
+            activation="relu",
+            unseen=UNSEEN,
+            name=f"block{number}",
+        )
+        x = block(x, visible=visible)
+    x = text.MaskedMean(name="pool")(keras.layers.LayerNormalization(epsilon=1e-5, name="norm")(x), visible)
     x = keras.layers.Dropout(settings.dropout)(x)
     # Logits stay float32 whatever the precision: softmax and loss need the digits.
     logits = keras.layers.Dense(units, dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name="transformer")
-
-
-def _block(x: "keras.KerasTensor", settings: Settings, name: str) -> "keras.KerasTensor":
-    """Self-attention, then two dense layers, each added to what it was given. The mask travels with the tensors."""
-    import keras
-
-    normal = keras.layers.LayerNormalization(epsilon=1e-5, name=f"{name}_attention_norm")(x)
-    attention = keras.layers.MultiHeadAttention(
-        settings.heads, settings.width // settings.heads, name=f"{name}_attention"
-    )
-    x = keras.layers.Add(name=f"{name}_attention_add")([x, attention(normal, normal)])
-    normal = keras.layers.LayerNormalization(epsilon=1e-5, name=f"{name}_dense_norm")(x)
-    inner = keras.layers.Dense(settings.hidden, activation="relu", name=f"{name}_dense1")(normal)
-    outer = keras.layers.Dense(settings.width, name=f"{name}_dense2")(inner)
-    return keras.layers.Add(name=f"{name}_dense_add")([x, keras.layers.Dropout(settings.dropout)(outer)])

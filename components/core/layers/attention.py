@@ -89,11 +89,15 @@ class Attention(keras.layers.Layer):
         heads: how many; they share the width evenly.
         causal: whether a place sees only those up to its own.
         dropout: fraction of the attention weights that training drops.
+        hidden: added to the logits of places that must not be looked at. What is quantized to 8 bits wants it near the
+            others: -30 leaves a place 1e-13 of another's weight, and 255 steps for the logits that count.
     """
 
-    def __init__(self, heads: int, causal: bool = False, dropout: float = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self, heads: int, causal: bool = False, dropout: float = 0.0, hidden: float = HIDDEN, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.heads, self.causal, self.dropout = heads, causal, dropout
+        self.heads, self.causal, self.dropout, self.hidden = heads, causal, dropout, hidden
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.width = int(input_shape[-1] or 0)
@@ -160,7 +164,7 @@ class Attention(keras.layers.Layer):
         query = self._by_head(self.query(x)) * (self.width // self.heads) ** -0.5
         logits = ops.matmul(query, ops.swapaxes(keys, 2, 3))
         if allowed is not None:
-            logits = logits + ops.cast(ops.where(allowed, 0.0, HIDDEN), logits.dtype)
+            logits = logits + ops.cast(ops.where(allowed, 0.0, self.hidden), logits.dtype)
         weights = self.drop(ops.softmax(logits), training=training)
         mixed = ops.swapaxes(ops.matmul(weights, values), 1, 2)
         return self.output_dense(ops.reshape(mixed, (-1, ops.shape(x)[1], self.width)))
@@ -178,6 +182,7 @@ class Attention(keras.layers.Layer):
             "heads": self.heads,
             "causal": self.causal,
             "dropout": self.dropout,
+            "hidden": self.hidden,
         }
         return config
 
@@ -199,6 +204,7 @@ class Block(keras.layers.Layer):
         cross: whether there is a memory, such as an encoder's output.
         dropout: fraction that training drops of each part's outputs.
         activation: between the two dense layers: a name that Keras knows, or one in ACTIVATIONS.
+        unseen: ``hidden`` of the attention.
     """
 
     def __init__(
@@ -209,19 +215,20 @@ class Block(keras.layers.Layer):
         cross: bool = False,
         dropout: float = 0.0,
         activation: str = "gelu",
+        unseen: float = HIDDEN,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.heads, self.hidden, self.causal, self.cross = heads, hidden, causal, cross
-        self.dropout, self.activation = dropout, activation
+        self.dropout, self.activation, self.unseen = dropout, activation, unseen
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         width, shared = int(input_shape[-1] or 0), {"dtype": self.dtype_policy}
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm", **shared)
-        self.attention = Attention(self.heads, self.causal, name="attention", **shared)
+        self.attention = Attention(self.heads, self.causal, hidden=self.unseen, name="attention", **shared)
         if self.cross:
             self.cross_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="cross_norm", **shared)
-            self.cross_attention = Attention(self.heads, name="cross_attention", **shared)
+            self.cross_attention = Attention(self.heads, hidden=self.unseen, name="cross_attention", **shared)
         self.feed_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="feed_norm", **shared)
         activation = ACTIVATIONS.get(self.activation, self.activation)
         self.widen = keras.layers.Dense(self.hidden, activation=activation, name="widen", **shared)
@@ -301,5 +308,6 @@ class Block(keras.layers.Layer):
             "cross": self.cross,
             "dropout": self.dropout,
             "activation": self.activation,
+            "unseen": self.unseen,
         }
         return config

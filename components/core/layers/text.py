@@ -35,19 +35,18 @@ def words_of(network: keras.Model) -> list[str]:
 
 @keras.saving.register_keras_serializable("suanli")
 class MaskedMean(keras.layers.Layer):
-    """The mean over the places of a sequence [batch, length, width] that the mask leaves; 0 where it leaves none."""
+    """The mean over the visible places of a sequence; 0 where there are none."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.supports_masking = True
+    def call(self, x: Any, visible: Any) -> Any:
+        """The mean.
 
-    def compute_mask(self, x: Any, mask: Any = None) -> None:
-        """There are no places left."""
+        Args:
+            x: float [batch, length, width].
+            visible: bool [batch, length].
 
-    def call(self, x: Any, mask: Any = None) -> Any:
-        """Float [batch, width]."""
-        if mask is None:
-            return keras.ops.mean(x, axis=1)
-        kept = keras.ops.cast(mask, "float32")[..., None]
+        Returns:
+            Float [batch, width].
+        """
+        kept = keras.ops.cast(visible, "float32")[..., None]
         total = keras.ops.sum(keras.ops.cast(x, "float32") * kept, axis=1)
         return keras.ops.cast(total / keras.ops.maximum(keras.ops.sum(kept, axis=1), 1.0), x.dtype)
