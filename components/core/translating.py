@@ -50,7 +50,13 @@ def recomputed(
     start = np.full((len(repeated), 1), START, np.int32)
 
     def following(written: np.ndarray, place: int) -> np.ndarray:
-        return run(np.concatenate([repeated, start, written[:, :-1]], axis=1).astype(np.int32))[:, place]
+        inputs = np.concatenate([repeated, start, written[:, :-1]], axis=1).astype(np.int32)
+        # What follows an END is not looked at, so only the others are run.
+        going = ~(written == END).any(axis=1)
+        logits = run(inputs[going])[:, place]
+        found = np.zeros((len(inputs), logits.shape[-1]), np.float32)
+        found[going] = logits
+        return found
 
     return beam.search(following, len(sources), length, width, strength)
 
