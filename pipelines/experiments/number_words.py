@@ -1,6 +1,6 @@
 """Numbers into English words: a small Transformer says 0.99 of held-out numbers up to 999,999 exactly, in minutes.
 
-One of them is German: data.language=de.
+German: data.language=de.
 """
 
 from components.data import number_words
