@@ -1,5 +1,7 @@
 """Translation: what is an example, what a network is fed, and how it is judged and shown."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -286,3 +288,31 @@ def test_the_training_report_shows_translations_of_what_is_held_back(network, as
 def test_the_card_tells_both_languages_and_what_decodes() -> None:
     assert task.described(INFO) == {"from": "digits", "to": "en"}
     assert "a beam of 4" in " ".join(task.limits(INFO, task.Settings(beam=4).parameters()))
+
+
+def test_a_format_decodes_where_neither_tensorflow_nor_keras_is_installed() -> None:
+    script = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"tensorflow", "keras", "sacrebleu"}:
+            raise ImportError(f"{name} is blocked in this test")
+sys.meta_path.insert(0, Blocked())
+import numpy as np
+from components.core.running import Runner
+from components.tasks import translation as task
+def run(inputs):
+    # Says the source's bytes again, then END.
+    logits = np.zeros((len(inputs), 6, 259), np.float32)
+    rows, places = np.indices((len(inputs), 6))
+    logits[rows, places, inputs[:, :6]] = 50
+    return logits
+assets = {"pieces": [], "source_length": 6, "target_length": 6}
+batch = {"source": np.array([b"abc", b"12345", b" "], object)}
+for beam in (1, 3):
+    found = task.answers(Runner(run), batch, task.Settings(beam=beam), {}, assets)
+    said = task.predictions(found, task.Settings(), {})
+    assert [one["translation"] for one in said] == ["abc", "12345", ""], said
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
