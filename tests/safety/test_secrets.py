@@ -75,9 +75,9 @@ def test_what_only_looks_a_little_like_one_is_left_alone(text: str) -> None:
     "part", ["eyJ-", "a.b-", "://a:", "token=", "?", "&key=", "bearer ", "-----BEGIN ", "password"]
 )
 def test_a_long_text_is_searched_in_time_that_grows_with_its_length_only(part: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     secrets.masked(part * (400_000 // len(part)))
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
 
 
 def test_masking_a_record_keeps_it_a_record() -> None:

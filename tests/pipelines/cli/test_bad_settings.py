@@ -26,7 +26,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     [
         (["run", "digitz"], "unknown experiment 'digitz'; did you mean digits?"),
         (["run", "nowhere.py"], "no such experiment file: nowhere.py"),
-        (["run"], "which experiment?; choose from cifar10, digits"),
+        (["run"], "which experiment?; choose from cifar10, "),
         (["run", "digits", "--set", "data.name=digit"], "unknown data source 'digit'; did you mean digits?"),
         (["run", "digits", "--set", "model.name=cn"], "unknown model 'cn'; did you mean cnn?"),
         (
@@ -40,7 +40,16 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["run", "digits", "--set", "training.epochs=many"], "training.epochs: should be a valid integer"),
         (["run", "digits", "--set", "training.epochs=-1"], "training.epochs: should be greater than or equal to 1"),
         (["run", "digits", "--set", "training.learning_rate=NaN"], "training.learning_rate: should be"),
-        (["run", "digits", "--set", "training.augmentation=[1]"], "training.augmentation.0: should be 'flip'"),
+        (["run", "digits", "--set", "training.augmentation=[1]"], "training.augmentation.0: should be a valid string"),
+        (
+            ["run", "digits", "--set", 'training.augmentation=["flop"]'],
+            "training.augmentation: the task image_classification knows flip, shift, crop, not flop",
+        ),
+        (
+            ["run", "digits", "--set", "model.name=lstm"],
+            "model: lstm is text -> classes, the task image_classification is",
+        ),
+        (["run", "digits", "--set", "data.task=text_classification"], "model: cnn is image -> classes, the task text_"),
         (["run", "digits", "--set", "data.split=[0.9,0.9,0.1]"], "data.split: the fractions of train, validation and"),
         (["run", "digits", "--set", "data.split=[1.5,0,0]"], "data.split.0: should be less than or equal to 1"),
         (["run", "digits", "--set", "data.split=[0.8,0,0.2]"], "training.patience: 2 epochs of patience need a valid"),

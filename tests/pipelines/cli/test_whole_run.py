@@ -128,7 +128,8 @@ def test_compare_shows_what_differs(runs: Path, first: dict[str, Any], second: A
 def test_list_and_show(runs: Path, first: dict[str, Any], second: Any) -> None:
     listed = document(runs, "runs", "list")
     assert [record["accepted"] for record in listed][:2] == [True, False]
-    assert first["id"] in suanli(runs, "runs", "list").stdout
+    [line] = [line for line in suanli(runs, "runs", "list").stdout.splitlines() if line.startswith(first["id"])]
+    assert f"accepted  accuracy {first['metrics']['accuracy']:.4f}" in line
     assert "ACCEPTED" in suanli(runs, "runs", "show", first["id"]).stdout
     assert document(runs, "runs", "show", first["id"]) == first
 

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from components.core import rooms
 from pipelines.local import display
 
 RECORD: dict[str, Any] = {"steps": {}, "metrics": {}, "status": "succeeded", "seconds": 100.0}
@@ -23,3 +24,17 @@ def test_a_run_s_summary_tells_where_its_training_time_went(training: dict[str, 
     display.summary({**RECORD, "training": training}, "runs/one", stream)
     text = stream.getvalue()
     assert said in text and ("kept steps" in text) == bool(said)
+
+
+@pytest.mark.parametrize("task", rooms.names("tasks"))
+def test_a_table_shows_each_run_by_the_metric_of_its_own_task(task: str) -> None:
+    name = display.paired_metric({"parameters": {"data": {"task": task}}})
+    assert name in rooms.load("tasks", task).METRICS
+    assert display.metric({name: 0.91234, "other": 1.0}, name) == f"{name} 0.9123"
+    assert display.metric({}, name) == ""
+
+
+@pytest.mark.parametrize("data", [{"task": "gone"}, {}])
+def test_a_run_of_a_task_that_is_no_longer_here_is_shown_without_a_metric(data: dict[str, str]) -> None:
+    assert display.paired_metric({"parameters": {"data": data}}) == ""
+    assert display.metric({"accuracy": 0.9}, "") == ""
