@@ -129,6 +129,26 @@ def test_the_baseline_learns_from_train_and_is_judged_on_test(examples: Examples
     assert found["accuracy"] > 0.95 and set(found) == set(task.METRICS)
 
 
+def test_a_baseline_of_one_class_is_refused_in_one_line(tmp_path: Path) -> None:
+    for name, text in {
+        "train/bad/1": "awful",
+        "train/good/2": "great",
+        "test/good/2": "great",
+        "test/bad/3": "x",
+    }.items():
+        path = tmp_path / "texts" / f"{name}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    # What test has, too, is taken from train: there the class good is empty then.
+    settings = text_folder.Settings(folder=str(tmp_path / "texts"), split=(1.0, 0.0, 0.0))
+    places = Place(str(tmp_path / "examples")), Place(str(tmp_path / "report"))
+    prepare(settings.parameters(), str(tmp_path / "store"), "", *places)
+    assert "Few or no training examples of: good" in (tmp_path / "report").read_text()
+    with pytest.raises(StepError, match="the train split has one class only") as failure:
+        task.baseline(Examples.read(tmp_path / "examples"), task.Settings(baseline="tfidf_logistic"))
+    assert "\n" not in str(failure.value)
+
+
 def test_only_a_baseline_that_there_is_can_be_asked_for() -> None:
     with pytest.raises(ValueError, match="unknown baseline 'tfidf'; did you mean tfidf_logistic"):
         task.Settings(baseline="tfidf")
