@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 # Readable on dark and on light pictures, and apart from each other for most readers with a colour deficiency (the
 # palette of Okabe and Ito, 2008).
-GREEN, RED, YELLOW = (0, 158, 115), (213, 94, 0), (240, 228, 66)
-COLOURS = ((86, 180, 233), (230, 159, 0), GREEN, (204, 121, 167), YELLOW, (0, 114, 178), RED)
+GREEN, ORANGE, YELLOW = (0, 158, 115), (213, 94, 0), (240, 228, 66)
+COLOURS = ((86, 180, 233), (230, 159, 0), GREEN, (204, 121, 167), YELLOW, (0, 114, 178), ORANGE)
 # A smaller picture is enlarged by a whole number until its longer side has so many pixels: texts would cover it.
 LEAST_SIDE = 384
 TEXT = 12
@@ -71,13 +71,13 @@ def _label(drawing: "object", font: "object", box: Box, left: float, top: float,
 
 
 def judged(number: int, found: "Arrays", truth: "Arrays", outcome: "Outcome", names: Sequence[str]) -> list[Box]:
-    """The boxes of one picture of a detector's answers: green where it is right, red where it is wrong, and yellow
+    """The boxes of one picture of a detector's answers: green where it is right, orange where it is wrong, and yellow
     what it missed."""
     boxes = [
         _box(
             found["boxes"][number, place],
             f"{names[found['labels'][number, place]]} {found['scores'][number, place]:.2f}",
-            GREEN if outcome.is_right[number, place] else RED,
+            GREEN if outcome.is_right[number, place] else ORANGE,
         )
         for place in np.flatnonzero(outcome.sure[number]).tolist()
     ]

@@ -37,7 +37,7 @@ def parts(
     return sections + [
         reports.section(
             title,
-            reports.text("Green: found, and right. Red: found, and wrong. Yellow: missed."),
+            reports.text("Green: found, and right. Orange: found, and wrong. Yellow: missed."),
             reports.gallery([_picture(judged, names, number, pixels) for number, pixels in pictures]),
         )
         for title, pictures in shown.items()
