@@ -59,7 +59,7 @@ def _check_name(name: str, like: str) -> None:
     if not NAME.match(name) or keyword.iskeyword(name):
         raise StepError(
             f"{name!r} cannot be a file's name here",
-            advice="use lower-case letters, digits and _, 40 at most, a letter first, and no word of Python's",
+            advice="use a-z, 0-9 and _, 40 at most, a letter first, and no word of Python's",
             kind="settings",
         )
 
