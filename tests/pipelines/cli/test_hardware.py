@@ -71,7 +71,7 @@ def test_a_teams_row_is_explained_like_any_other(here: Path, capsys: pytest.Capt
 
 def test_plan_is_a_table_with_a_recommendation(capsys: pytest.CaptureFixture[str]) -> None:
     lines = answer(capsys, "plan", "digits").splitlines()
-    assert lines[0].startswith("digits: cnn, ") and "FLOP a training image" in lines[0]
+    assert lines[0].startswith("digits: cnn, ") and "FLOP a training example" in lines[0]
     starred = [line.split() for line in lines if line.startswith("*")]
     assert len(starred) == 1 and lines[-1].startswith(f"{starred[0][1]} is the cheapest")
 
