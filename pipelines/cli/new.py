@@ -152,12 +152,11 @@ def _data_for(like: str) -> dict[str, str]:
             return {}
     interface = model.interface if model else INTERFACE
     for source in rooms.names("data"):
-        settings = _ready(source)
-        if settings is None or _interface(settings.task) != interface:
+        settings, known = _ready(source), getattr(rooms.load("data", source), "facts", None)
+        if settings is None or known is None or _interface(settings.task) != interface:
             continue
-        facts = getattr(rooms.load("data", source), "facts", lambda _: None)(settings)
         try:
-            rooms.load("tasks", settings.task).expected(model, settings, facts)
+            rooms.load("tasks", settings.task).expected(model, settings, known(settings))
         except StepError:
             continue
         if not (model and settings.input_shape() and model.problem(settings.input_shape())):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,13 @@ def test_bad_settings_are_refused_in_one_line(change: str, message: str) -> None
         FASHION.with_settings([change])
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_pipeline_offers_the_nearest_before_anything_is_compiled() -> None:
+    assert "training" in experiment.pipelines()
+    assert not {"experiment", "compiler", "steps"} & set(experiment.pipelines())
+    with pytest.raises(StepError, match=r"unknown pipeline 'trainin'; did you mean training\?"):
+        replace(FASHION, pipeline="trainin")
 
 
 def test_an_unknown_experiment_offers_the_nearest() -> None:
