@@ -20,7 +20,7 @@ def predict(
         str, typer.Argument(metavar="MODEL", help="A model's name, a registry, a version's folder or a run's id.")
     ],
     inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="[INPUT]...", help="Files of the model's kind, or folders of them.")
+        list[str] | None, typer.Argument(metavar="INPUT...", help="Files of the model's kind, or folders of them.")
     ] = None,
     text: Annotated[
         list[str] | None, typer.Option("--text", metavar="TEXT", help="An input typed here; repeat it.")
