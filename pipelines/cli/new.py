@@ -98,9 +98,11 @@ def _content(room: "Room", kind: str, name: str, like: str) -> str:
 
 def _about(room: "Room", name: str, like: str) -> dict[str, Any]:
     """What the test's template is filled with: for a model, data that it can be built for."""
+    from components.core import rooms
+
     told: dict[str, Any] = {"name": name, "title": _title(name), "room": room, "task": _task_of(INTERFACE)}
     if room == "data" and like:
-        told["settings"] = _ready(like)
+        told["settings"] = _ready(like) if hasattr(rooms.load(room, like), "facts") else None
     if room == "models":
         told |= _data_for(like)
     return told
