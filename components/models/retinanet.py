@@ -67,12 +67,11 @@ def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> 
         [1 / 255 / 0.229, 1 / 255 / 0.224, 1 / 255 / 0.225], [-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225]
     )(inputs)
     whole = _preset(hub, settings, units) if settings.preset else _new(hub, settings, units)
-    # The plain graph, without the training and decoding of keras-hub's class.
-    raw = [whole.output[name] for name in ("bbox_regression", "cls_logits")]
-    offsets, logits = keras.Model(whole.input, raw, name="network")(x)
+    # keras-hub's class as a whole: Keras cannot load the plain graph of its layers, some of which give dicts.
+    raw = whole(x)
     levels = [[2**level, anchors(2**level)] for level in range(FINEST, COARSEST + 1)]
-    offsets = keras.layers.Activation("linear", dtype="float32")(offsets)
-    logits = keras.layers.Activation("linear", dtype="float32", name="logits")(logits)
+    offsets = keras.layers.Activation("linear", dtype="float32")(raw["bbox_regression"])
+    logits = keras.layers.Activation("linear", dtype="float32", name="logits")(raw["cls_logits"])
     # keras-hub's anchors stand on a cell's upper left corner.
     boxes = PriorBoxes(input_shape[0], input_shape[1], levels, offset=0.0, name="boxes")(offsets)
     outputs = keras.layers.Concatenate(dtype="float32", name="found")([boxes, logits])
@@ -127,7 +126,11 @@ def _new(hub: Any, settings: Settings, units: int) -> "keras.Model":
         image_encoder=encoder, min_level=FINEST, max_level=COARSEST, use_p5=False, image_shape=(None, None, 3)
     )
     detector = hub.models.RetinaNetObjectDetector(
-        backbone=backbone, num_classes=units, pre_logits_num_conv_layers=settings.head, bounding_box_format="xyxy"
+        backbone=backbone,
+        num_classes=units,
+        pre_logits_num_conv_layers=settings.head,
+        bounding_box_format="xyxy",
+        compile=False,
     )
     # keras-hub 0.32 gives the paper's first bias to the boxes, and none to the classes.
     _set_bias(detector.box_head, 0.0)

@@ -145,13 +145,15 @@ def need(model: "keras.Model", batch_size: int, device: Device) -> Need:
         model: built and compiled.
         batch_size: examples a step, over all devices together.
     """
+    import keras
+
     trained = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     kept = sum(math.prod(variable.shape) for variable in (*model.variables, *model.optimizer.variables))
     bits = 16 if device.precision.endswith("16") else 32
     outputs = 0
     for layer in model.layers:
-        shapes = layer.output if isinstance(layer.output, list | tuple) else [layer.output]
-        outputs += sum(math.prod(side or 1 for side in part.shape[1:]) for part in shapes)
+        parts = keras.tree.flatten(layer.output)
+        outputs += sum(math.prod(side or 1 for side in part.shape[1:]) for part in parts)
     return Need(batch_size, device.count, 4 * (trained + kept), 2 * outputs * bits // 8, memory.of(device))
 
 

@@ -86,6 +86,8 @@ def test_a_preset_that_is_not_there_is_told() -> None:
         retinanet.build(retinanet.Settings(preset="/nowhere"), (128, 128, 3), 2)
 
 
+# keras-hub's class compiles itself when it is loaded, with an optimizer that no file has.
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer:UserWarning")
 @pytest.mark.slow
 def test_retinanet_has_keras_hubs_anchors_and_loads_again(tmp_path: Path) -> None:
     hub = pytest.importorskip("keras_hub")
