@@ -20,7 +20,7 @@ PARTS = (
     "Makefile",
     "pyproject.toml",
 )
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "pictures", "cluster")
+LEFT_OUT = shutil.ignore_patterns("__pycache__", "pictures")
 
 
 def copied(folder: Path) -> Path:
