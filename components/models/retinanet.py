@@ -29,7 +29,7 @@ class Settings(ModelSettings):
         depth: layers of the residual network.
         head: convolutions before boxes, and as many before classes.
         preset: a local folder of a keras-hub RetinaNet preset to start from, its weights included; empty starts anew.
-            With another number of classes, its layer of class logits starts anew.
+            With another number of classes its heads start anew.
     """
 
     interface: ClassVar[str] = "image -> boxes"
@@ -132,10 +132,14 @@ def _new(hub: Any, settings: Settings, units: int) -> "keras.Model":
         bounding_box_format="xyxy",
         compile=False,
     )
-    # keras-hub 0.32 gives the paper's first bias to the boxes, and none to the classes.
+    _begin(detector)
+    return detector
+
+
+def _begin(detector: Any) -> None:
+    """Give fresh heads the paper's first biases: keras-hub 0.32 gives that of the classes to the boxes."""
     _set_bias(detector.box_head, 0.0)
     _set_bias(detector.classification_head, math.log(CHANCE / (1 - CHANCE)))
-    return detector
 
 
 def _set_bias(head: Any, value: float) -> None:
@@ -159,9 +163,11 @@ def _preset(hub: Any, settings: Settings, units: int) -> "keras.Model":
             f"there is no folder {folder}", advice="set model.preset to a local keras-hub preset", kind="settings"
         )
     try:
-        detector: keras.Model = hub.models.RetinaNetObjectDetector.from_preset(
-            str(folder), num_classes=units, bounding_box_format="xyxy"
-        )
+        detector: keras.Model = hub.models.RetinaNetObjectDetector.from_preset(str(folder))
+        if detector.num_classes != units:
+            # Asked for a number of classes, keras-hub loads no head.
+            detector = hub.models.RetinaNetObjectDetector.from_preset(str(folder), num_classes=units)
+            _begin(detector)
     except Exception as error:  # keras-hub raises what its readers raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise StepError(f"the preset {folder} cannot be opened: {reason}", kind="settings") from None

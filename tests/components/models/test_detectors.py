@@ -104,14 +104,15 @@ def test_retinanet_has_keras_hubs_anchors_and_loads_again(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_a_local_preset_brings_its_weights_and_may_have_other_classes(tmp_path: Path) -> None:
-    pytest.importorskip("keras_hub")
-    import keras_hub
-
-    made = retinanet._new(keras_hub, retinanet.Settings(depth=18, head=1), 5)
+    hub = pytest.importorskip("keras_hub")
+    made = retinanet._new(hub, retinanet.Settings(depth=18, head=1), 5)
     made.save_to_preset(str(tmp_path / "preset"))
-    settings = retinanet.Settings(depth=18, head=1, preset=str(tmp_path / "preset"))
-    network = retinanet.build(settings, (128, 128, 3), 3)
-    kernel = made.get_layer("box_head").prediction_layer.kernel
-    kept = next(one for one in network.weights if one.path == kernel.path)
-    assert network.output_shape[-1] == 4 + 3
-    assert np.array_equal(np.asarray(kept), np.asarray(kernel))
+    settings = retinanet.Settings(preset=str(tmp_path / "preset"))
+    for units, alike in ((5, True), (3, False)):
+        network = retinanet.build(settings, (128, 128, 3), units)
+        assert network.output_shape[-1] == 4 + units
+        inner = next(layer for layer in network.layers if isinstance(layer, hub.models.RetinaNetObjectDetector))
+        kernel = inner.box_head.prediction_layer.kernel
+        assert np.array_equal(np.asarray(kernel), np.asarray(made.box_head.prediction_layer.kernel)) == alike
+        for one, other in zip(inner.backbone.weights, made.backbone.weights, strict=True):
+            assert np.array_equal(np.asarray(one), np.asarray(other))
