@@ -102,6 +102,8 @@ def test_retinanet_has_keras_hubs_anchors_and_loads_again(tmp_path: Path) -> Non
     assert np.array_equal(saved_model.load(tmp_path / "model.keras").predict(pixels, verbose=0), found)
 
 
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer:UserWarning")
+@pytest.mark.filterwarnings("ignore:A total of 1 objects could not be loaded:UserWarning")
 @pytest.mark.slow
 def test_a_local_preset_brings_its_weights_and_may_have_other_classes(tmp_path: Path) -> None:
     hub = pytest.importorskip("keras_hub")
