@@ -188,6 +188,7 @@ def killed_in_train(runs: Path, first: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_train_goes_on_and_ends_like_an_uninterrupted_one(
     runs: Path, killed_in_train: dict[str, Any], first: dict[str, Any]
 ) -> None:
