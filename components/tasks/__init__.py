@@ -157,7 +157,8 @@ class Task(Protocol):
     is what turns an example's content into the network's input. A file may also have these functions:
 
     - ``from_tfds(features, settings) -> components.core.reading.Reading``: what to take of a data set of TFDS;
-    - ``epoch_samples(network, assets, info, seed) -> list[str]``: shown in the training report after each epoch;
+    - ``epoch_samples(network, assets, info, batch, seed) -> list[str]``: shown in the training report after each epoch;
+      ``batch`` is a few validation examples, or training ones where there are none, [n, ...] each;
     - ``class_figures(found, truth, settings, info) -> (names, confusion matrix, (fpr, tpr, thresholds))`` for Kubeflow;
     - ``baseline(data, settings) -> (title, metrics)``, called where ``evaluation.baseline`` is set;
     - ``typed(text, info) -> content`` for ``predict --text``;

@@ -253,7 +253,9 @@ def problem(network: "keras.Model", info: dict[str, Any]) -> str:
     return ""
 
 
-def epoch_samples(network: "keras.Model", assets: dict[str, Any], info: dict[str, Any], seed: int) -> list[str]:
+def epoch_samples(
+    network: "keras.Model", assets: dict[str, Any], info: dict[str, Any], batch: "dict[str, np.ndarray]", seed: int
+) -> list[str]:
     """A few texts from their beginning on, drawn as ``Settings`` draws by default."""
     import numpy as np
 

@@ -263,18 +263,18 @@ def augmented(inputs: "tf.Tensor", targets: "tf.Tensor", kinds: tuple[str, ...],
     return inputs, targets
 
 
-def epoch_samples(network: "keras.Model", assets: dict[str, Any], info: dict[str, Any], seed: int) -> list[str]:
-    """Source, reference and translation of the pairs in ``info["samples"]``, which the source keeps from training;
-    nothing where it has none."""
+def epoch_samples(
+    network: "keras.Model", assets: dict[str, Any], info: dict[str, Any], batch: "dict[str, np.ndarray]", seed: int
+) -> list[str]:
+    """Source and translation of a few pairs, and the reference where it is another."""
     from components.core import translating
     from components.core.running import Runner
 
-    pairs = [(source.encode(), reference) for source, reference in info.get("samples", [])]
     runner = Runner(lambda inputs: inputs, network)
-    said = translating.translated(runner, [source for source, _ in pairs], assets)
+    said = translating.translated(runner, batch["source"].tolist(), assets)
     return [
-        f"{_shown(source)} -> {_shown(text)}" + ("" if _shown(text) == reference else f" (reference: {reference})")
-        for (source, reference), text in zip(pairs, said, strict=True)
+        f"{_shown(source)} -> {_shown(text)}" + ("" if text == reference else f" (reference: {_shown(reference)})")
+        for source, text, reference in zip(batch["source"].tolist(), said, batch["target"].tolist(), strict=True)
     ]
 
 

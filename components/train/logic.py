@@ -24,6 +24,9 @@ from components.train.settings import TrainingSettings
 if TYPE_CHECKING:
     import keras
 
+# Examples that a task may show after each epoch what has become of.
+SAMPLES = 6
+
 
 def train(
     examples: Artifact,
@@ -195,9 +198,11 @@ def _sampler(
     if samples is None:
         return None
     assets = task.assets(network, data.info)
+    tensors = next(iter(data.batches("validation" if data.splits.get("validation") else "train", SAMPLES)))
+    batch = {name: tensor.numpy() for name, tensor in tensors.items()}
 
     def after(epoch: int) -> list[str]:
-        found: list[str] = samples(network, assets, data.info, inputs.mixed(settings.seed, epoch, 2))
+        found: list[str] = samples(network, assets, data.info, batch, inputs.mixed(settings.seed, epoch, 2))
         return found
 
     return after

@@ -65,15 +65,6 @@ def test_the_source_gives_what_it_promised() -> None:
     assert list(source.splits["train"]()) == examples
 
 
-def test_what_the_training_report_shows_is_never_trained_on() -> None:
-    source = number_words.source(number_words.Settings(pairs=990, largest=999))
-    trained = {one["source"].decode() for one in source.splits["train"]()}
-    samples = source.info["samples"]
-    assert len(samples) == number_words.SAMPLES
-    assert trained.isdisjoint(number for number, _ in samples)
-    assert number_words.source(number_words.Settings(pairs=10, largest=9)).info["samples"] == []
-
-
 @pytest.mark.parametrize(
     ("values", "said"),
     [

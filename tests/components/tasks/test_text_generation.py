@@ -135,9 +135,9 @@ def test_a_network_that_is_no_language_model_is_refused(network: Any) -> None:
 
 
 def test_an_epoch_shows_the_same_texts_for_the_same_seed(network: Any) -> None:
-    found = task.epoch_samples(network, ASSETS, INFO, 5)
+    found = task.epoch_samples(network, ASSETS, INFO, {}, 5)
     assert len(found) == task.SAMPLES == len(set(found))
-    assert found == task.epoch_samples(network, ASSETS, INFO, 5)
+    assert found == task.epoch_samples(network, ASSETS, INFO, {}, 5)
 
 
 # --- judging ---------------------------------------------------------------------------------------------------------
