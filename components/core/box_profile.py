@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup
 
-from components.core import box_pictures, reports
+from components.core import box_pictures, pictures, reports
 from components.core.boxes import areas
 from components.core.examples import Stored
 from components.core.labelled import RARE, SPLITS, Kept
@@ -91,7 +91,7 @@ class BoxProfile:
             (count,) = HEAD.unpack_from(packed)
             boxes = np.frombuffer(packed, "<f4", 4 * count, HEAD.size).reshape(-1, 4)
             labels = np.frombuffer(packed, "<i8", count, HEAD.size + 16 * count)
-            pixels = _small(self._pixels(packed[HEAD.size + 24 * count :]))
+            pixels = pictures.small(self._pixels(packed[HEAD.size + 24 * count :]), SIDE_SHOWN)
             picture = box_pictures.drawn(pixels, box_pictures.labelled(boxes, labels, self.names), SIDE_SHOWN)
             yield picture, f"{count} objects" if count != 1 else "1 object"
 
@@ -109,16 +109,3 @@ class BoxProfile:
             for side in ("top", "right"):
                 axes.spines[side].set_visible(False)
         return drawing
-
-
-def _small(pixels: np.ndarray) -> np.ndarray:
-    """A picture made small enough to have many of them in a page."""
-    from PIL import Image
-
-    step = max(pixels.shape[:2]) / SIDE_SHOWN
-    if step <= 1:
-        return pixels
-    size = (max(1, round(pixels.shape[1] / step)), max(1, round(pixels.shape[0] / step)))
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    resized = np.asarray(image.resize(size, Image.Resampling.BOX))
-    return resized[..., None] if resized.ndim == 2 else resized

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
-from components.core import reports
+from components.core import pictures, reports
 from components.core.examples import Stored
 from components.core.labelled import Labelled
 
@@ -41,13 +41,13 @@ class Pictures(Labelled):
 
     def sections(self, splits: list[str]) -> list[Markup]:
         """The page's sections."""
-        pictures = self.pictures()
+        found = self.pictures()
         shown = [
-            (small(picture), self.names[label])
-            for label, row in enumerate(pictures[:CLASSES_SHOWN])
+            (pictures.small(picture, SIDE_SHOWN), self.names[label])
+            for label, row in enumerate(found[:CLASSES_SHOWN])
             for picture in row[:PICTURES_SHOWN]
         ]
-        every = [picture for row in pictures for picture in row]
+        every = [picture for row in found for picture in row]
         return [
             reports.section("Pictures", reports.gallery(shown)),
             reports.section("Examples by class and split", self.table(splits)),
@@ -65,18 +65,6 @@ class Pictures(Labelled):
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
         return drawing
-
-
-def small(picture: np.ndarray) -> np.ndarray:
-    """A picture made small enough to have many of them in a page."""
-    from PIL import Image
-
-    step = max(picture.shape[:2]) / SIDE_SHOWN
-    if step <= 1:
-        return picture
-    size = (max(1, round(picture.shape[1] / step)), max(1, round(picture.shape[0] / step)))
-    image = Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture)
-    return np.asarray(image.resize(size, Image.Resampling.BOX))
 
 
 def levels(every: list[np.ndarray]) -> Markup:

@@ -200,3 +200,20 @@ def resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
         high = np.take(values, np.clip(below + 1, 0, old - 1), axis=axis)
         values = low + (high - low) * share
     return np.clip(np.round(values), 0, 255).astype(np.uint8)
+
+
+def small(picture: np.ndarray, most: int) -> np.ndarray:
+    """A picture, uint8 [height, width, channels], made small enough to have many of them in a page.
+
+    Args:
+        most: pixels that its longer side may have.
+    """
+    from PIL import Image
+
+    step = max(picture.shape[:2]) / most
+    if step <= 1:
+        return picture
+    size = (max(1, round(picture.shape[1] / step)), max(1, round(picture.shape[0] / step)))
+    image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
+    resized = np.asarray(image.resize(size, Image.Resampling.BOX))
+    return resized[..., None] if resized.ndim == 2 else resized
