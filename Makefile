@@ -33,7 +33,7 @@ run: setup data ## Run a whole pipeline here: make run [EXPERIMENT=fashion_mnist
 
 .PHONY: test
 test: setup data ## Run every test but the slow ones and those that need a cluster
-	$(BIN)/pytest -m "not slow" --ignore tests/cluster
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow" --ignore tests/cluster
 
 .PHONY: test-slow
 test-slow: setup data ## Run the slow tests that need neither a cluster nor images: kills, full disks, twelve runs at once
