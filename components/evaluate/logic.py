@@ -153,7 +153,8 @@ def _baseline(data: Examples, task: ModuleType, settings: "EvaluationSettings") 
     if not settings.baseline:
         return None
     progress.report("evaluate", note=f"baseline {settings.baseline}")
-    return page.Baseline(*task.baseline(data, settings))
+    title, values = task.baseline(data, settings)
+    return page.Baseline(title, values, task.METRICS)
 
 
 # --- what is found ---------------------------------------------------------------------------------------------------

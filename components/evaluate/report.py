@@ -25,10 +25,15 @@ class Against:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A simple method beside the model: what it is called, and its metrics on the same examples."""
+    """A simple method beside the model: what it is called, and its metrics on the same examples.
+
+    Attributes:
+        better: metric -> ``max`` or ``min``, which way is better.
+    """
 
     title: str
     values: Mapping[str, float]
+    better: Mapping[str, str]
 
 
 def page(
@@ -93,8 +98,11 @@ def _beside(values: Mapping[str, float], baseline: Baseline | None, metric: str)
     if not named:
         return []
     ours, theirs = values[named], baseline.values[named]
-    told = f"{named.replace('_', ' ')} {ours:.4f} against {theirs:.4f} of the baseline, {baseline.title}"
-    return [reports.note(f"{told}.", "info")]
+    # More of the paired metric is better, also where no bound may name it.
+    ahead = ours < theirs if baseline.better.get(named) == "min" else ours > theirs
+    who = "The model is ahead of the baseline" if ahead else "The model is not ahead of the baseline"
+    told = f"{who}, {baseline.title}: {named.replace('_', ' ')} {ours:.4f} against {theirs:.4f}."
+    return [reports.note(told, "good" if ahead else "warning")]
 
 
 def _metrics(
