@@ -1,6 +1,7 @@
 """Bootstrap resamples of examples, as counts, so that every statistic that is a sum costs one matrix product."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +21,13 @@ def counts(n: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
         drawn = generator.integers(0, n, size=(size, n))
         drawn += np.arange(size)[:, None] * n
         yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """95% bootstrap intervals: metric -> low and high end."""
+
+    metrics: dict[str, tuple[float, float]]
 
 
 def interval(resampled: np.ndarray, level: float = 0.95) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from components.core import box_pictures, pictures, reports
 from components.core.boxes import areas
 from components.core.examples import Stored
-from components.core.labelled import RARE, SPLITS, Kept
+from components.core.labelled import SPLITS, Kept, by_class, rare
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,21 +68,15 @@ class BoxProfile:
 
     def notes(self) -> Iterator[Markup]:
         """What deserves a warning."""
-        trained = self.counts[0]
-        rare = np.array(self.names)[trained < RARE * trained.mean()].tolist()
-        if rare and trained.any():
-            yield reports.note(f"Few or no training objects of: {', '.join(rare[:20])}.", "warning")
+        yield from rare(self.names, self.counts[0], "objects")
         if self.many[0]:
             yield reports.note(f"{self.many[0]:,} training pictures have no object.")
 
     def sections(self, splits: list[str]) -> list[Markup]:
         """The page's sections."""
-        columns = [self.counts[SPLITS.index(split)].tolist() for split in splits]
-        rows = [list(row) for row in zip(self.names, *columns, strict=True)]
-        table = reports.table(["class", *splits], [["all", *map(sum, columns)], *rows])
         return [
             reports.section("Pictures", reports.gallery(self._pictures())),
-            reports.section("Objects by class and split", table),
+            reports.section("Objects by class and split", by_class(self.names, self.counts, splits)),
             reports.section("Number and size", reports.figure(self._figure(), "number and size of objects")),
         ]
 

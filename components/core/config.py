@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from components.core import secrets
 from components.core.errors import StepError
@@ -19,6 +19,14 @@ NOT_IN_RESULT = ("checkpoint_", "stall_")
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
+
+
+def _parts(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+# For a field of several values: ``--set section.field=one,two`` comes as one text.
+FROM_ONE_LINE = BeforeValidator(_parts)
 
 
 class Section(BaseModel):

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from components.core import reports
+from components.core import reports, texts
 from components.core.examples import Stored
 from components.core.labelled import SPLITS, Kept
-from components.core.plain import visible
 
 SHOWN, SHOWN_CHARACTERS = 3, 400
 
@@ -56,7 +55,7 @@ class Corpus:
             rows.append([name, *(int(value) for pair in columns for value in pair)])
         head = ["source", *(f"{split}, {what}" for split in splits for what in ("texts", "characters"))]
         some = [
-            [name, shortened(content, SHOWN_CHARACTERS)]
+            [name, texts.shown(content, SHOWN_CHARACTERS)]
             for name, contents in zip(self.sources, self._kept.contents(), strict=True)
             for content in contents
         ]
@@ -64,9 +63,3 @@ class Corpus:
             reports.section("Texts by source", reports.table(head, rows)),
             reports.section("A few of them", reports.table(["source", "text"], some, numeric=False)),
         ]
-
-
-def shortened(text: bytes, characters: int) -> str:
-    """The beginning of a text as a page can show it."""
-    whole = visible(text.decode(errors="replace"))
-    return whole if len(whole) <= characters else f"{whole[:characters]}…"

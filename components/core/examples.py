@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -186,6 +186,21 @@ class Examples:
             # Their bytes are checked when they are read: each record has a checksum of its own.
             storage.require(mount or self.directory, sizes)
             return [str(Path(mount or self.directory) / name) for name in sizes]
+
+
+def parsed(records: "tf.Tensor", kinds: Mapping[str, type]) -> "dict[str, tf.Tensor]":
+    """Serialized examples, string [batch], as one tensor [batch] a feature: strings, int64 or float32.
+
+    Args:
+        kinds: feature -> bytes, int or float, as a task's KINDS has them.
+    """
+    import tensorflow as tf
+
+    tensors = {bytes: tf.string, int: tf.int64, float: tf.float32}
+    batch: dict[str, tf.Tensor] = tf.io.parse_example(
+        records, {name: tf.io.FixedLenFeature([], tensors[kind]) for name, kind in kinds.items()}
+    )
+    return batch
 
 
 @contextmanager

@@ -75,13 +75,27 @@ class Labelled:
 
     def notes(self) -> Iterator[Markup]:
         """What deserves a warning."""
-        trained = self.counts[0]
-        rare = np.array(self.names)[trained < RARE * trained.mean()].tolist()
-        if rare and trained.any():
-            yield reports.note(f"Few or no training examples of: {', '.join(rare[:20])}.", "warning")
+        yield from rare(self.names, self.counts[0], "examples")
 
     def table(self, splits: list[str]) -> Markup:
         """Examples by class and split."""
-        columns = [self.counts[SPLITS.index(split)].tolist() for split in splits]
-        rows = [list(row) for row in zip(self.names, *columns, strict=True)]
-        return reports.table(["class", *splits], [["all", *map(sum, columns)], *rows])
+        return by_class(self.names, self.counts, splits)
+
+
+def rare(names: list[str], trained: np.ndarray, what: str) -> Iterator[Markup]:
+    """A note that names the classes of which train has little, if there are such.
+
+    Args:
+        trained: how many of each class train has, integers [classes].
+        what: they are, such as examples.
+    """
+    few = np.array(names)[trained < RARE * trained.mean()].tolist()
+    if few and trained.any():
+        yield reports.note(f"Few or no training {what} of: {', '.join(few[:20])}.", "warning")
+
+
+def by_class(names: list[str], counts: np.ndarray, splits: list[str]) -> Markup:
+    """A table of counts, integers [SPLITS, classes], and of their sums."""
+    columns = [counts[SPLITS.index(split)].tolist() for split in splits]
+    rows = [list(row) for row in zip(names, *columns, strict=True)]
+    return reports.table(["class", *splits], [["all", *map(sum, columns)], *rows])

@@ -1,8 +1,8 @@
 """A network ready to run, whatever runs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import keras
@@ -31,6 +31,15 @@ class Runner:
         import numpy as np
 
         return np.concatenate([self.run(inputs[start : start + CHUNK]) for start in range(0, len(inputs), CHUNK)])
+
+
+def objects(values: "Sequence[Any]") -> "np.ndarray":
+    """Values of any length, such as texts, as an array [n] of objects."""
+    import numpy as np
+
+    column = np.empty(len(values), object)
+    column[:] = values
+    return column
 
 
 def traced(network: "keras.Model") -> Run:

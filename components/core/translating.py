@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.core import beam
+from components.core import beam, likelihood
 from components.core.pieces import END, PAD, START, Tokens
 
 if TYPE_CHECKING:
@@ -136,10 +136,7 @@ def predicted(
         ids = tokens.ids(targets[chunk], assets["target_length"])
         logits = runner.run(packed(sources[chunk], targets[chunk], assets)).astype(np.float32)
         counted = ids != PAD
-        top = logits.max(axis=-1)
-        own = np.take_along_axis(logits, ids[..., None], axis=-1)[..., 0]
-        losses = np.log(np.exp(logits - top[..., None]).sum(axis=-1)) + top - own
-        parts["loss"].append(np.where(counted, losses, 0).sum(axis=1, dtype=np.float64))
+        parts["loss"].append(np.where(counted, likelihood.nats(logits, ids), 0).sum(axis=1, dtype=np.float64))
         parts["right"].append(((logits.argmax(axis=-1) == ids) & counted).sum(axis=1))
         parts["tokens"].append(counted.sum(axis=1))
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}

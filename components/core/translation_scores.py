@@ -1,20 +1,12 @@
 """How near translations come to their references: chrF and BLEU by sacrebleu, of a corpus and of resamples of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from components.core import bootstrap
-
-
-@dataclass(frozen=True)
-class Resampled:
-    """95% bootstrap intervals: metric -> low and high end."""
-
-    metrics: dict[str, tuple[float, float]]
 
 
 class Scores:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from components.core.config import Positive
+from components.core.config import FROM_ONE_LINE, Positive
 from components.core.errors import StepError
 from components.data import DataSettings, Example, Facts, Source
 
@@ -33,7 +33,7 @@ class Settings(DataSettings):
 
     name: Literal["movie_reviews"] = "movie_reviews"
     task: str = LABELLED
-    sources: Annotated[tuple[Literal["imdb", "rotten_tomatoes"], ...], Field(min_length=1)] = (
+    sources: Annotated[tuple[Literal["imdb", "rotten_tomatoes"], ...], Field(min_length=1), FROM_ONE_LINE] = (
         "imdb",
         "rotten_tomatoes",
     )
@@ -45,12 +45,6 @@ class Settings(DataSettings):
         if task not in TASKS:
             raise ValueError(f"the reviews serve {' or '.join(TASKS)}, not {task}")
         return task
-
-    @field_validator("sources", mode="before")
-    @classmethod
-    def _from_one_line(cls, value: Any) -> Any:
-        """``--set data.sources=imdb,rotten_tomatoes`` comes as one text."""
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @field_validator("sources")
     @classmethod

@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from components.core.config import Positive
+from components.core.config import FROM_ONE_LINE, Positive
 from components.core.errors import StepError
 from components.core.reading import Reading
 from components.core.rooms import load, nearest
@@ -65,13 +65,7 @@ class Settings(DataSettings):
     train: str = "train"
     test: str = "test"
     image_shape: tuple[Positive, Positive, Positive] | tuple[()] = ()
-    languages: tuple[str, ...] = ()
-
-    @field_validator("languages", mode="before")
-    @classmethod
-    def _from_one_line(cls, value: Any) -> Any:
-        """``--set data.languages=de,en`` comes as one text."""
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    languages: Annotated[tuple[str, ...], FROM_ONE_LINE] = ()
 
     def input_shape(self) -> tuple[int, ...]:
         return self.image_shape

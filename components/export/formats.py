@@ -52,8 +52,6 @@ def source(
     contents, answer = task.served(model, assets, info)
     owner = tf.Module()
     owner.variables_of_model = [variable.value for variable in model.variables]
-    # Whatever the task's function holds, such as a table of words, must be known to the SavedModel.
-    owner.held_by_task = list(getattr(answer, "resources", ()))
     return Source(owner, function, traced(answer, input_signature=[contents]), signature, calibration)
 
 

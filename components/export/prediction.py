@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +11,7 @@ from components.core import rooms
 from components.core.config import checked, section_class
 from components.core.devices import cpu_count
 from components.core.errors import StepError
-from components.core.running import CHUNK, Runner
+from components.core.running import CHUNK, Runner, objects
 from components.export import runtime
 
 if TYPE_CHECKING:
@@ -48,6 +48,15 @@ class Predictor:
     runner: Runner
     assets: dict[str, Any]
 
+    def with_settings(self, values: Mapping[str, Any]) -> "Predictor":
+        """The same with other evaluation settings than those of evaluate.
+
+        Raises:
+            StepError: a setting is unknown, or its value impossible.
+        """
+        asked = {**self.settings.parameters(), **values}
+        return replace(self, settings=checked("evaluation", type(self.settings), asked))
+
     def of(self, path: str) -> Iterator[Predicted]:
         """A prediction for everything in a file or folder.
 
@@ -66,16 +75,15 @@ class Predictor:
             yield from map(Predicted, names, contents, said)
 
 
-def opened(folder: Path, format: str = "", changes: Mapping[str, Any] | None = None) -> Predictor:
+def opened(folder: Path, format: str = "") -> Predictor:
     """Make a version ready.
 
     Args:
         folder: the version's.
         format: one of its formats; by default the one that starts fastest.
-        changes: evaluation settings that are others than those of evaluate.
 
     Raises:
-        StepError: the folder holds no whole version, or not this format; a setting is unknown.
+        StepError: the folder holds no whole version, or not this format.
     """
     try:
         described = json.loads((folder / VERSION).read_text())
@@ -85,7 +93,7 @@ def opened(folder: Path, format: str = "", changes: Mapping[str, Any] | None = N
             f"{folder / VERSION} cannot be read ({type(error).__name__}: {error})", advice="export the model again"
         ) from None
     task = rooms.load("tasks", task_name)
-    settings = _settings(evaluation, task_name, changes)
+    settings = checked("evaluation", section_class("evaluation", evaluation, task_name), evaluation)
     offered = [name for name, place in runtime.PLACES.items() if (folder / place).exists()]
     if not offered:
         raise StepError(f"{folder} holds no model", advice="export it again")
@@ -96,11 +104,6 @@ def opened(folder: Path, format: str = "", changes: Mapping[str, Any] | None = N
     with runtime.quiet():
         runner = runtime.load(folder, chosen, cpu_count())
     return Predictor(task, settings, info, chosen, runner, _assets(folder))
-
-
-def _settings(evaluation: dict[str, Any], task: str, changes: Mapping[str, Any] | None) -> Any:
-    cls = section_class("evaluation", evaluation, task)
-    return checked("evaluation", cls, {**evaluation, **(changes or {})})
 
 
 def _assets(folder: Path) -> dict[str, Any]:
@@ -120,6 +123,4 @@ def _column(contents: Sequence[Any]) -> "np.ndarray":
 
     if isinstance(contents[0], np.ndarray) and len({content.shape for content in contents}) == 1:
         return np.stack(contents)
-    column = np.empty(len(contents), object)
-    column[:] = contents
-    return column
+    return objects(contents)

@@ -1,11 +1,11 @@
 """A causal Transformer over bytes, which predicts the next one."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from components.core.config import Positive
-from components.models import ModelSettings
+from components.models._heads import WithHeads
 
 if TYPE_CHECKING:
     import keras
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TOKENS = 257
 
 
-class Settings(ModelSettings):
+class Settings(WithHeads):
     """A small one by default, for a CPU.
 
     Attributes:
@@ -42,12 +42,6 @@ class Settings(ModelSettings):
     buckets: Annotated[int, Field(ge=1, le=2**17)] = 2**15
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     activation: Literal["relu", "gelu", "silu"] = "relu"
-
-    @model_validator(mode="after")
-    def _shared_evenly(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"a width of {self.width} cannot be shared out over {self.heads} heads")
-        return self
 
 
 def build(settings: Settings) -> "keras.Model":

@@ -6,10 +6,10 @@ The defaults are small, for a CPU: 2 + 2 layers of width 128 on bytes, 1 million
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from components.core.config import Count, Positive
-from components.models import ModelSettings
+from components.models._heads import WithHeads
 
 if TYPE_CHECKING:
     import keras
@@ -18,7 +18,7 @@ Length = Annotated[int, Field(ge=2, le=4096)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Settings(ModelSettings):
+class Settings(WithHeads):
     """The network; its tokens are bytes and pieces of words.
 
     Attributes:
@@ -45,12 +45,6 @@ class Settings(ModelSettings):
     hidden: Positive = 512
     dropout: Share = 0.1
     label_smoothing: Share = 0.0
-
-    @model_validator(mode="after")
-    def _even(self) -> "Settings":
-        if self.width % self.heads:
-            raise ValueError(f"a width of {self.width} cannot be shared out over {self.heads} heads")
-        return self
 
 
 def build(settings: Settings, pieces: list[str]) -> "keras.Model":

@@ -1,11 +1,11 @@
 """A Transformer encoder over the words of a text (Vaswani et al., 2017, arXiv:1706.03762), averaged into one answer."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from components.core.config import Positive
-from components.models import ModelSettings
+from components.models._heads import WithHeads
 
 if TYPE_CHECKING:
     import keras
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 UNSEEN = -30.0
 
 
-class Settings(ModelSettings):
+class Settings(WithHeads):
     """A small encoder: blocks that normalize first (Xiong et al., 2020, arXiv:2002.04745), and a masked mean.
 
     Attributes:
@@ -37,12 +37,6 @@ class Settings(ModelSettings):
     heads: Positive = 2
     hidden: Positive = 128
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
-
-    @model_validator(mode="after")
-    def _shared_out(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"a width of {self.width} cannot be shared out over {self.heads} heads")
-        return self
 
 
 def build(settings: Settings, vocabulary: list[str], units: int) -> "keras.Model":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, S
 
 from pydantic import Field, field_validator, model_validator
 
-from components.core.config import Positive, Section
+from components.core.config import FROM_ONE_LINE, Positive, Section
 from components.core.rooms import load, nearest
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ class EvaluationSettings(Section):
     # What ``baseline`` may name.
     baselines: ClassVar[tuple[str, ...]] = ()
 
-    require: tuple[Threshold, ...] = ()
-    require_slices: tuple[Threshold, ...] = ()
+    require: Annotated[tuple[Threshold, ...], FROM_ONE_LINE] = ()
+    require_slices: Annotated[tuple[Threshold, ...], FROM_ONE_LINE] = ()
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
     slice_margin: Annotated[float, Field(ge=0, lt=1)] = 0.05
     error_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
@@ -90,12 +90,6 @@ class EvaluationSettings(Section):
             known = nearest(name, cls.baselines) if cls.baselines else "this task has none"
             raise ValueError(f"unknown baseline {name!r}; {known}")
         return name
-
-    @field_validator("require", "require_slices", mode="before")
-    @classmethod
-    def _from_one_line(cls, value: Any) -> Any:
-        """``--set evaluation.require=accuracy>=0.9,loss<=0.5`` comes as one text."""
-        return [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _known_metrics(self) -> Self:

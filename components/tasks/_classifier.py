@@ -32,6 +32,7 @@ SLICE_METRICS = ("accuracy", "top_k", "loss")
 # Compared example by example between champion and challenger.
 PAIRED_METRIC = "accuracy"
 EXACT = ("logits",)
+QUARTERS = ("lowest", "lower middle", "upper middle", "highest")
 MISTAKES = "Most confident mistakes"
 
 
@@ -181,14 +182,13 @@ def slices(truth: "dict[str, np.ndarray]", info: dict[str, Any]) -> "dict[str, n
     """
     import numpy as np
 
+    from components.core import slicing
+
     found = {f"class {name}": truth["label"] == label for label, name in enumerate(info["classes"])}
     for attribute in sorted(truth):
         values = truth[attribute]
-        if not np.issubdtype(values.dtype, np.floating) or values.min() == values.max():
-            continue
-        quartile = np.searchsorted(np.quantile(values, [0.25, 0.5, 0.75]), values, side="left")
-        for number, which in enumerate(("lowest", "lower middle", "upper middle", "highest")):
-            found[f"{attribute} {which} quarter"] = quartile == number
+        if np.issubdtype(values.dtype, np.floating):
+            found |= slicing.quarters(attribute, values, QUARTERS)
     return {name: mask for name, mask in found.items() if mask.any()}
 
 

@@ -25,6 +25,17 @@ def feature(info: dict[str, Any]) -> Any:
     return kinds.Image(shape=(None, None, shape[-1]))
 
 
+def shape_of(settings: Any) -> list[int]:
+    """Height, width and channels that the settings ask for, where the data themselves have none.
+
+    Raises:
+        StepError: they do not.
+    """
+    if not settings.image_shape:
+        raise StepError("data.image_shape is not set", advice="write height, width, channels", kind="settings")
+    return list(settings.image_shape)
+
+
 def pixels(image: bytes, info: dict[str, Any]) -> "np.ndarray":
     """A stored picture at its own size, uint8 [height, width, channels].
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from components.core.errors import StepError
 from components.tasks import _classifier, _pictures
 
 if TYPE_CHECKING:
@@ -95,11 +94,9 @@ def from_tfds(features: Any, settings: Any) -> "Reading":
 
     from components.core.reading import Reading
 
-    if not settings.image_shape:
-        raise StepError("data.image_shape is not set", advice="write height, width, channels", kind="settings")
+    shape = _pictures.shape_of(settings)
     if not {"image", "label"} <= set(features) or not isinstance(features["label"], tfds.features.ClassLabel):
         raise ValueError(f"has {', '.join(features)}, where image and label (a class) were expected")
-    shape = list(settings.image_shape)
     raw = list(features["image"].shape) == shape
     if not raw and not isinstance(features["image"], tfds.features.Image):
         raise ValueError(f"has arrays of {list(features['image'].shape)}, not {shape}")
@@ -128,12 +125,9 @@ def _files_checked(images: list[bytes], info: dict[str, Any]) -> "tuple[np.ndarr
 def parse(records: "tf.Tensor", info: dict[str, Any]) -> "dict[str, tf.Tensor]":
     """Serialized examples, shape [batch], as tensors: image uint8 [batch, height, width, channels], label int64
     [batch], key string [batch], brightness float32 [batch]."""
-    import tensorflow as tf
+    from components.core.examples import parsed
 
-    kinds = {"image": tf.string, "label": tf.int64, "key": tf.string, "brightness": tf.float32}
-    batch: dict[str, tf.Tensor] = tf.io.parse_example(
-        records, {name: tf.io.FixedLenFeature([], kind) for name, kind in kinds.items()}
-    )
+    batch = parsed(records, KINDS)
     return batch | {"image": _pictures.parsed(batch["image"], info)}
 
 

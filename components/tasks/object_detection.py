@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from components.core.errors import StepError
 from components.tasks import EvaluationSettings, _pictures
 
 if TYPE_CHECKING:
@@ -187,8 +186,7 @@ def from_tfds(features: Any, settings: Any) -> "Reading":
 
     from components.core.reading import Reading
 
-    if not settings.image_shape:
-        raise StepError("data.image_shape is not set", advice="write height, width, channels", kind="settings")
+    shape = _pictures.shape_of(settings)
     objects = getattr(features["objects"], "feature", {}) if "objects" in features else {}
     if "image" not in features or not {"bbox", "label"} <= set(objects):
         raise ValueError(f"has {', '.join(features)}, where image, objects/bbox and objects/label were expected")
@@ -203,7 +201,6 @@ def from_tfds(features: Any, settings: Any) -> "Reading":
         boxes = np.asarray(found["bbox"], np.float32).reshape(-1, 4)[:, [1, 0, 3, 2]]
         return {"image": one["image"], "boxes": boxes[~crowd], "labels": np.asarray(found["label"])[~crowd]}
 
-    shape = list(settings.image_shape)
     info = {"classes": names, "image_shape": shape, "encoding": "encoded", "most_boxes": MOST_BOXES}
     return Reading(info, convert, undecoded=("image",))
 
@@ -215,11 +212,9 @@ def parse(records: "tf.Tensor", info: dict[str, Any]) -> "dict[str, tf.Tensor]":
     import tensorflow as tf
 
     from components.core.boxes import NONE
+    from components.core.examples import parsed
 
-    kinds = {name: tf.string if kind is bytes else tf.int64 for name, kind in KINDS.items()}
-    batch: dict[str, tf.Tensor] = tf.io.parse_example(
-        records, {name: tf.io.FixedLenFeature([], kind) for name, kind in kinds.items()}
-    )
+    batch = parsed(records, KINDS)
     most = info["most_boxes"]
     boxes = tf.reshape(tf.io.decode_raw(batch["boxes"], tf.float32, fixed_length=16 * most), [-1, most, 4])
     labels = tf.reshape(tf.io.decode_raw(batch["labels"], tf.int64, fixed_length=8 * most), [-1, most])

@@ -115,13 +115,9 @@ def from_tfds(features: Any, settings: Any) -> "Reading":
 def parse(records: "tf.Tensor", info: dict[str, Any]) -> "dict[str, tf.Tensor]":
     """Serialized examples, shape [batch], as tensors [batch]: text and key strings; label and source int64, words
     float32."""
-    import tensorflow as tf
+    from components.core.examples import parsed
 
-    kinds = {bytes: tf.string, int: tf.int64, float: tf.float32}
-    batch: dict[str, tf.Tensor] = tf.io.parse_example(
-        records, {name: tf.io.FixedLenFeature([], kinds[kind]) for name, kind in KINDS.items()}
-    )
-    return batch
+    return parsed(records, KINDS)
 
 
 # --- training --------------------------------------------------------------------------------------------------------

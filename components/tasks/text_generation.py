@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from markupsafe import Markup
 
+    from components.core.bootstrap import Intervals
     from components.core.corpus_profile import Corpus
     from components.core.examples import Examples, Stored
     from components.core.reading import Reading
@@ -47,6 +48,7 @@ BEGINNING = 4
 AT_ONCE = 64
 SAMPLES, SAMPLE_TOKENS = 3, 200
 HARDEST, EASIEST, SHOWN, SHOWN_CHARACTERS = "Least expected texts", "Most expected texts", 6, 400
+QUARTERS = ("shortest", "shorter middle", "longer middle", "longest")
 LONGEST = 10_000_000
 
 
@@ -117,13 +119,9 @@ def stored(examples: list[dict[str, Any]], info: dict[str, Any]) -> "Stored":
 
 def parse(records: "tf.Tensor", info: dict[str, Any]) -> "dict[str, tf.Tensor]":
     """Serialized examples, shape [batch], as tensors [batch]: text and key strings; source and characters int64."""
-    import tensorflow as tf
+    from components.core.examples import parsed
 
-    kinds = {name: tf.string if kind is bytes else tf.int64 for name, kind in KINDS.items()}
-    batch: dict[str, tf.Tensor] = tf.io.parse_example(
-        records, {name: tf.io.FixedLenFeature([], kind) for name, kind in kinds.items()}
-    )
-    return batch
+    return parsed(records, KINDS)
 
 
 def profile(info: dict[str, Any]) -> "Corpus":
@@ -288,7 +286,7 @@ def answers(
     texts, which have no key: their ``continuation``, bytes [n]."""
     import numpy as np
 
-    from components.core import vocabularies
+    from components.core import likelihood, vocabularies
 
     vocabulary = vocabularies.of(assets)
     texts = [vocabulary.encode(text) for text in batch["text"]]
@@ -296,8 +294,8 @@ def answers(
         return {"continuation": _continued(runner, texts, vocabulary, settings, assets["length"])}
     nats = np.zeros(len(texts))
     for numbers, inputs, targets in _windows(texts, vocabulary.begin, assets["length"], settings.stride):
-        found = _nats(np.asarray(runner.run(inputs), np.float32), targets)
-        np.add.at(nats, numbers, found)
+        found = likelihood.nats(np.asarray(runner.run(inputs), np.float32), np.maximum(targets, 0))
+        np.add.at(nats, numbers, np.where(targets >= 0, found, 0).sum(axis=1, dtype=np.float64))
     return {"nats": nats, "tokens": np.array([len(text) for text in texts], np.int64)}
 
 
@@ -329,17 +327,6 @@ def _windows(
         yield np.array(numbers), np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows])
 
 
-def _nats(logits: "np.ndarray", targets: "np.ndarray") -> "np.ndarray":
-    """-ln of the probability of each row's targets together, float64 [m]."""
-    import numpy as np
-
-    largest = logits.max(axis=-1, keepdims=True)
-    total = np.log(np.exp(logits - largest).sum(axis=-1)) + largest[..., 0]
-    own = np.take_along_axis(logits, np.maximum(targets, 0)[..., None], axis=-1)[..., 0]
-    nats: np.ndarray = np.where(targets >= 0, total - own, 0).sum(axis=1, dtype=np.float64)
-    return nats
-
-
 def _continued(
     runner: "Runner", texts: "list[np.ndarray]", vocabulary: Any, settings: Settings, length: int
 ) -> "np.ndarray":
@@ -347,6 +334,7 @@ def _continued(
     import numpy as np
 
     from components.core import decoding
+    from components.core.running import objects
 
     rows, sizes = np.full((len(texts), length), vocabulary.begin, np.int32), np.empty(len(texts), np.int32)
     for number, text in enumerate(texts):
@@ -357,9 +345,7 @@ def _continued(
         found = decoding.compiled(runner.network, _choice(settings))(rows, sizes, numbers)
     else:
         found = decoding.recomputed(runner.run, rows, sizes, numbers, _choice(settings))
-    column = np.empty(len(texts), object)
-    column[:] = [vocabulary.decode(tokens) for tokens in found]
-    return column
+    return objects([vocabulary.decode(tokens) for tokens in found])
 
 
 def truth(batch: "dict[str, np.ndarray]") -> "dict[str, np.ndarray]":
@@ -390,18 +376,17 @@ def score(
 
 def resampled(
     found: "dict[str, np.ndarray]", truth: "dict[str, np.ndarray]", settings: Settings, scores: dict[str, float]
-) -> Any:
+) -> "Intervals":
     """95% intervals by a bootstrap over texts: ``metrics`` maps a metric to its interval."""
-    from types import SimpleNamespace
-
     import numpy as np
 
+    from components.core import bootstrap
+
     columns = np.stack([found["nats"], found["tokens"], truth["characters"], paired(found, truth)], axis=1)
-    random, n = np.random.default_rng(settings.seed), len(columns)
-    sums = np.stack([columns[random.integers(0, n, n)].sum(axis=0) for _ in range(settings.resamples)], axis=1)
-    drawn = _totals(sums[0], sums[1], sums[2], sums[3] / n)
-    ends = {name: np.quantile(values, [0.025, 0.975]).tolist() for name, values in drawn.items()}
-    return SimpleNamespace(metrics={name: (low, high) for name, (low, high) in ends.items()})
+    parts = bootstrap.counts(len(columns), settings.resamples, settings.seed)
+    sums = np.concatenate([counts.astype(np.float64) @ columns for counts in parts]).T
+    drawn = _totals(sums[0], sums[1], sums[2], sums[3] / len(columns))
+    return bootstrap.Intervals({name: bootstrap.interval(values) for name, values in drawn.items()})
 
 
 def example_values(
@@ -420,15 +405,11 @@ def paired(found: "dict[str, np.ndarray]", truth: "dict[str, np.ndarray]") -> "n
 
 def slices(truth: "dict[str, np.ndarray]", info: dict[str, Any]) -> "dict[str, np.ndarray]":
     """Slice name -> bool [n]: by source where there are several, and by quartile of the length in characters."""
-    import numpy as np
+    from components.core import slicing
 
     sources = info.get("sources", [])
     found = {f"source {name}": truth["source"] == number for number, name in enumerate(sources) if len(sources) > 1}
-    length = truth["characters"]
-    if length.min() < length.max():
-        quartile = np.searchsorted(np.quantile(length, [0.25, 0.5, 0.75]), length, side="left")
-        for number, which in enumerate(("shortest", "shorter middle", "longer middle", "longest")):
-            found[f"length {which} quarter"] = quartile == number
+    found |= slicing.quarters("length", truth["characters"], QUARTERS)
     return {name: mask for name, mask in found.items() if mask.any()}
 
 
@@ -452,8 +433,7 @@ def figures(
     import numpy as np
     from matplotlib.figure import Figure
 
-    from components.core import reports
-    from components.core.corpus_profile import shortened
+    from components.core import reports, texts
 
     bits = -paired(found, truth)
     drawing = Figure(figsize=(6, 2.6))
@@ -468,7 +448,7 @@ def figures(
     )
     parts = [reports.section("Bits a character", reports.figure(drawing, "bits a character", told))]
     for title, few in shown.items():
-        rows = [[f"{bits[number]:.3f}", shortened(content, SHOWN_CHARACTERS)] for number, content in few[:SHOWN]]
+        rows = [[f"{bits[number]:.3f}", texts.shown(content, SHOWN_CHARACTERS)] for number, content in few[:SHOWN]]
         if rows:
             parts.append(reports.section(title, reports.table(["bits a character", "text"], rows, numeric=False)))
     return parts

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from markupsafe import Markup
 
+    from components.core.bootstrap import Intervals
     from components.core.examples import Examples, Stored
     from components.core.reading import Reading
     from components.core.running import Runner
     from components.core.sentence_pairs import SentencePairs
-    from components.core.translation_scores import Resampled, Scores
+    from components.core.translation_scores import Scores
 
 INTERFACE = "source -> target"
 # The metrics that ``require`` may name, and which way is better. chrF and BLEU are sacrebleu's, from 0 to 100.
@@ -112,12 +113,9 @@ def _text_fault(text: bytes) -> str:
 
 def parse(records: "tf.Tensor", info: dict[str, Any]) -> "dict[str, tf.Tensor]":
     """Serialized examples, shape [batch], as tensors: source, target and key, strings [batch]."""
-    import tensorflow as tf
+    from components.core.examples import parsed
 
-    batch: dict[str, tf.Tensor] = tf.io.parse_example(
-        records, {name: tf.io.FixedLenFeature([], tf.string) for name in KINDS}
-    )
-    return batch
+    return parsed(records, KINDS)
 
 
 def profile(info: dict[str, Any]) -> "SentencePairs":
@@ -198,10 +196,10 @@ def arguments(model: Any, examples: "Examples") -> dict[str, Any]:
         texts = (text.decode() for batch in batches for side in ("source", "target") for text in batch[side])
         found = pieces.learned(texts, model.pieces)
     assets = {"pieces": found, "source_length": model.source_length, "target_length": model.target_length}
-    whole = {"source": 0, "target": 0}
+    whole, tokens = {"source": 0, "target": 0}, pieces.Tokens(found)
     for batch in examples.batches("train", 1024).as_numpy_iterator():
         for side in whole:
-            ids = pieces.Tokens(found).ids(batch[side].tolist(), assets[f"{side}_length"])
+            ids = tokens.ids(batch[side].tolist(), assets[f"{side}_length"])
             whole[side] += int(translating.ended(ids).sum())
     count = examples.require("train")
     for side, fitting in whole.items():
@@ -290,16 +288,13 @@ def answers(
         ``hypothesis``, bytes objects [n]; ``whole``, whether the network saw all of the source, bool [n]; and where
         there are targets what ``translating.predicted`` finds of their tokens: ``loss``, ``right`` and ``tokens`` [n].
     """
-    import numpy as np
-
     from components.core import translating
+    from components.core.running import objects
 
     sources = batch["source"].tolist()
     said = translating.translated(runner, sources, assets, settings.beam, settings.length_penalty)
-    hypotheses = np.empty(len(said), object)
-    hypotheses[:] = said
     inputs = translating.packed(sources, None, assets)
-    found = {"hypothesis": hypotheses, "whole": translating.ended(inputs[:, : assets["source_length"]])}
+    found = {"hypothesis": objects(said), "whole": translating.ended(inputs[:, : assets["source_length"]])}
     if "target" in batch:
         found |= translating.predicted(runner, sources, batch["target"].tolist(), assets)
     return found
@@ -336,13 +331,13 @@ def score(
 
 def resampled(
     found: "dict[str, np.ndarray]", truth: "dict[str, np.ndarray]", settings: Settings, scores: dict[str, float]
-) -> "Resampled":
+) -> "Intervals":
     """95% bootstrap intervals of what ``score`` found; ``metrics`` maps a metric to its interval."""
-    from components.core.translation_scores import Resampled
+    from components.core.bootstrap import Intervals
 
     judged = _scores(found, truth)
     means = {"token_accuracy": found["right"], "loss": found["loss"]}
-    return Resampled(judged.intervals(means, found["tokens"], settings.resamples, settings.seed))
+    return Intervals(judged.intervals(means, found["tokens"], settings.resamples, settings.seed))
 
 
 def example_values(
@@ -360,11 +355,9 @@ def paired(found: "dict[str, np.ndarray]", truth: "dict[str, np.ndarray]") -> "n
 
 def slices(truth: "dict[str, np.ndarray]", info: dict[str, Any]) -> "dict[str, np.ndarray]":
     """Slice name -> boolean mask [n]: by the source's length in bytes, quarters of the test split's own."""
-    import numpy as np
+    from components.core import slicing
 
-    sizes = truth["source_bytes"]
-    quarter = np.searchsorted(np.quantile(sizes, [0.25, 0.5, 0.75]), sizes, side="left")
-    masks = {f"source length {name} quarter": quarter == number for number, name in enumerate(QUARTERS)}
+    masks = slicing.quarters("source length", truth["source_bytes"], QUARTERS)
     # Of sources that are all alike, one slice would be everything.
     return {name: mask for name, mask in masks.items() if mask.any() and not mask.all()}
 
@@ -382,7 +375,7 @@ def figures(
     truth: "dict[str, np.ndarray]",
     settings: Settings,
     info: dict[str, Any],
-    intervals: "Resampled",
+    intervals: "Intervals",
     shown: "Mapping[str, Sequence[tuple[int, bytes]]]",
 ) -> "list[Markup]":
     """The report's sections: how sentence chrF is spread, translations as they come, and the worst ones."""

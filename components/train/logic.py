@@ -76,7 +76,8 @@ def train(
         check_devices(settings, device)
         task = load("tasks", data.task)
         network = _network(data, architecture, settings, task, device)
-        feeding = task.feeding(task.assets(network, data.info), data.info)
+        assets = task.assets(network, data.info)
+        feeding = task.feeding(assets, data.info)
         split = inputs.opened(data, "train", feeding, task.augmented)
         validation = inputs.opened(data, "validation", feeding) if data.splits.get("validation") else None
         with devices.scope(device):
@@ -87,7 +88,7 @@ def train(
         with kept.lease():
             board = results.Board(logs.path)
             announce = _announcer(settings, steps, board)
-            show = _sampler(network, task, data, settings)
+            show = _sampler(network, task, data, assets, settings)
             done, clock, ledger = loop.fit(network, split, validation, settings, device, kept, announce, show)
             board.write(done, {})
             board.close()
@@ -191,13 +192,12 @@ def _network(
 
 
 def _sampler(
-    network: "keras.Model", task: ModuleType, data: Examples, settings: TrainingSettings
+    network: "keras.Model", task: ModuleType, data: Examples, assets: dict[str, Any], settings: TrainingSettings
 ) -> Callable[[int], list[str]] | None:
     """What the task shows after each epoch, if it shows anything; the epoch and the seed decide about its draws."""
     samples = getattr(task, "epoch_samples", None)
     if samples is None:
         return None
-    assets = task.assets(network, data.info)
     tensors = next(iter(data.batches("validation" if data.splits.get("validation") else "train", SAMPLES)))
     batch = {name: tensor.numpy() for name, tensor in tensors.items()}
 

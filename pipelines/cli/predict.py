@@ -112,16 +112,13 @@ def _changed(predictor: "Predictor", changes: Sequence[str]) -> "Predictor":
         StepError: the task has no such setting, or its value is impossible.
     """
     import json
-    from dataclasses import replace
 
-    from components.core.config import checked
     from components.core.errors import StepError
     from components.core.rooms import nearest
     from components.tasks import EvaluationSettings
 
-    cls = type(predictor.settings)
-    own = cls.model_fields.keys() - EvaluationSettings.model_fields.keys()
-    values = predictor.settings.parameters()
+    own = type(predictor.settings).model_fields.keys() - EvaluationSettings.model_fields.keys()
+    values = {}
     for change in changes:
         name, equals, value = change.partition("=")
         if not equals:
@@ -133,7 +130,7 @@ def _changed(predictor: "Predictor", changes: Sequence[str]) -> "Predictor":
             values[name] = json.loads(value)
         except ValueError:
             values[name] = value
-    return replace(predictor, settings=checked("evaluation", cls, values)) if changes else predictor
+    return predictor.with_settings(values)
 
 
 def _predicted(predictor: "Predictor", inputs: Sequence[str], texts: Sequence[str]) -> "Iterator[Predicted]":

@@ -1,0 +1,21 @@
+"""What settings of networks with attention share."""
+
+from typing import TYPE_CHECKING, Self
+
+from pydantic import model_validator
+
+from components.models import ModelSettings
+
+
+class WithHeads(ModelSettings):
+    """Settings with a ``width`` that ``heads`` of attention share."""
+
+    if TYPE_CHECKING:
+        width: int
+        heads: int
+
+    @model_validator(mode="after")
+    def _shared_out(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"a width of {self.width} cannot be shared out over {self.heads} heads")
+        return self
