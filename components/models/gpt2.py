@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from components.core.errors import StepError
-from components.models import ModelSettings
+from components.models import ModelSettings, _hub
 
 if TYPE_CHECKING:
     import keras
-
-ADVICE = "install the extra hub (pip install 'suanli[hub]'), or take model.name=causal_transformer"
 
 
 class Settings(ModelSettings):
@@ -79,25 +77,11 @@ def _preset(settings: Settings) -> tuple[Any, list[str], list[str]]:
     Raises:
         StepError: as ``build``.
     """
-    from pathlib import Path
-
-    try:
-        import keras_hub
-    except ImportError:
-        message = "the model gpt2 needs keras-hub, which is not installed"
-        raise StepError(message, advice=ADVICE, kind="settings") from None
-    folder = Path(settings.preset).expanduser()
-    if not folder.is_dir():
-        raise StepError(
-            f"there is no folder {folder}", advice="set model.preset to a local keras-hub preset", kind="settings"
-        )
-    try:
-        backbone = keras_hub.models.GPT2Backbone.from_preset(str(folder), dtype="float32")
-        tokenizer = keras_hub.models.GPT2Tokenizer.from_preset(str(folder))
+    hub = _hub.library("gpt2", instead="causal_transformer")
+    with _hub.preset(settings.preset) as folder:
+        backbone = hub.models.GPT2Backbone.from_preset(folder, dtype="float32")
+        tokenizer = hub.models.GPT2Tokenizer.from_preset(folder)
         numbers, merges = dict(tokenizer.vocabulary), list(tokenizer.merges)
-    except Exception as error:  # keras-hub raises what its readers raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise StepError(f"the preset {folder} cannot be opened: {reason}", kind="settings") from None
     vocabulary = sorted(numbers, key=lambda token: int(numbers[token]))
     if len(vocabulary) != int(backbone.vocabulary_size):
         raise StepError(

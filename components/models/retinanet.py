@@ -4,8 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from components.core.config import Positive
-from components.core.errors import StepError
-from components.models import ModelSettings
+from components.models import ModelSettings, _hub
 
 if TYPE_CHECKING:
     import keras
@@ -56,7 +55,7 @@ def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> 
     Raises:
         StepError: keras-hub is not installed, or the preset cannot be opened.
     """
-    hub = _hub()
+    hub = _hub.library("retinanet", instead="detector")
     import keras
 
     from components.core.layers.prior_boxes import PriorBoxes
@@ -91,23 +90,6 @@ def anchors(stride: int) -> list[list[float]]:
             sides = np.array([side / math.sqrt(ratio), side * math.sqrt(ratio)], np.float32)
             made.append([float(edge) for edge in 2 * np.round(sides / 2)])
     return made
-
-
-def _hub() -> Any:
-    """keras-hub.
-
-    Raises:
-        StepError: it is not installed.
-    """
-    try:
-        import keras_hub
-    except ImportError:
-        raise StepError(
-            "the model retinanet needs keras-hub, which is not installed",
-            advice="install the extra hub (pip install 'suanli[hub]'), or take model.name=detector",
-            kind="settings",
-        ) from None
-    return keras_hub
 
 
 def _new(hub: Any, settings: Settings, units: int) -> "keras.Model":
@@ -155,20 +137,10 @@ def _preset(hub: Any, settings: Settings, units: int) -> "keras.Model":
     Raises:
         StepError: it cannot be opened.
     """
-    from pathlib import Path
-
-    folder = Path(settings.preset).expanduser()
-    if not folder.is_dir():
-        raise StepError(
-            f"there is no folder {folder}", advice="set model.preset to a local keras-hub preset", kind="settings"
-        )
-    try:
-        detector: keras.Model = hub.models.RetinaNetObjectDetector.from_preset(str(folder))
+    with _hub.preset(settings.preset) as folder:
+        detector: keras.Model = hub.models.RetinaNetObjectDetector.from_preset(folder)
         if detector.num_classes != units:
             # Asked for a number of classes, keras-hub loads no head.
-            detector = hub.models.RetinaNetObjectDetector.from_preset(str(folder), num_classes=units)
+            detector = hub.models.RetinaNetObjectDetector.from_preset(folder, num_classes=units)
             _begin(detector)
-    except Exception as error:  # keras-hub raises what its readers raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise StepError(f"the preset {folder} cannot be opened: {reason}", kind="settings") from None
     return detector
