@@ -29,10 +29,10 @@ def measured(
     import tensorflow as tf
 
     from components.core import devices
+    from components.core.choices import load
     from components.core.config import checked, section_class
-    from components.core.rooms import load
     from components.tasks import image_classification as task
-    from components.train import compiling, inputs, loop, parts
+    from components.train import compiling, epoch_callbacks, inputs, loop
     from components.train.settings import TrainingSettings
 
     settings = TrainingSettings(batch_size=batch, **training)
@@ -52,9 +52,9 @@ def measured(
         whole = count // batch
         rates, work = [], []
         for epoch in range(4):
-            clock, worked = parts.Clock(batch, steps), time.process_time()
+            clock, worked = epoch_callbacks.Clock(batch, steps), time.process_time()
             data = inputs.shuffled(split, batch, whole, seed=0, epoch=epoch).repeat(-(-steps // whole)).take(steps)
-            looking_on = (clock, parts.Report(settings, clock))
+            looking_on = (clock, epoch_callbacks.Report(settings, clock))
             loop.one_epoch(network, data, None, epoch, looking_on, steps=steps)
             rates.append(clock.rate)
             work.append(steps * batch / (time.process_time() - worked) * device.threads)

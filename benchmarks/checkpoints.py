@@ -76,13 +76,13 @@ def epochs(root: Path, examples: str, stack: ExitStack) -> Callable[[bool], tupl
     """A function that trains one epoch, with or without checkpoints; seconds in all and for writing them."""
     from components.core.examples import Examples
     from components.tasks import image_classification as task
-    from components.train import compiling, inputs, loop, parts
-    from components.train.checkpoints import Checkpoints
-    from components.train.intervals import Interval, Rhythm
-    from components.train.saver import Saver
-    from components.train.saving import Origin, Progress
-    from components.train.spent import Ledger
-    from components.train.stopping import Stop
+    from components.train import compiling, epoch_callbacks, inputs, loop
+    from components.train.checkpoint_callback import Saver
+    from components.train.checkpoint_file import Origin, Progress
+    from components.train.checkpoint_store import Checkpoints
+    from components.train.checkpoint_timer import Interval, Rhythm
+    from components.train.goodput import Ledger
+    from components.train.preemption import Stop
 
     data = Examples.read(examples)
     split = inputs.opened(data, "train", task.feeding({}, data.info))
@@ -92,14 +92,14 @@ def epochs(root: Path, examples: str, stack: ExitStack) -> Callable[[bool], tupl
     compiling.make_ready(model, task.compile_arguments(model, data.info), split.any_targets(), TRAINING, steps, device)
     # Where patience is asked for, as by default, the best weights so far are saved with the last ones.
     done = Progress(best_weights=model.get_weights())
-    clock, rhythm = parts.Clock(TRAINING.batch_size, steps), Rhythm(Interval.of(TRAINING))
+    clock, rhythm = epoch_callbacks.Clock(TRAINING.batch_size, steps), Rhythm(Interval.of(TRAINING))
     kept = Checkpoints.under(str(root / "kept"), Origin("overhead"))
     saver = Saver(model, kept, done, rhythm, Stop(), clock, Ledger.since_start())
 
     def epoch(saved: bool) -> tuple[float, float]:
         pairs = inputs.shuffled(split, TRAINING.batch_size, steps, seed=0, epoch=done.epochs)
         began, before = time.perf_counter(), rhythm.seconds
-        looking_on = (clock, parts.Report(TRAINING, clock), *([saver] if saved else []))
+        looking_on = (clock, epoch_callbacks.Report(TRAINING, clock), *([saver] if saved else []))
         loop.one_epoch(model, pairs, None, done.epochs, looking_on, steps=steps)
         done.epochs, done.step = done.epochs + 1, 0
         if saved:

@@ -4,8 +4,8 @@ import statistics
 import time
 from typing import Any
 
-from components.core import decoding
 from components.models import causal_transformer
+from components.text import sampling
 
 GOAL = 5.0
 ROUNDS = 5
@@ -47,16 +47,16 @@ def ready(network: Any, texts: int, cached: bool, new: int) -> Any:
     import numpy as np
     import tensorflow as tf
 
-    how = decoding.Choice(temperature=0.8, top_p=0.95)
+    how = sampling.Sampling(temperature=0.8, top_p=0.95)
 
     def called(rows: Any, sizes: Any, uniform: Any) -> Any:
-        return decoding.extended(network, rows, sizes, uniform, how, cached)[0]
+        return sampling.extended(network, rows, sizes, uniform, how, cached)[0]
 
     graph = tf.function(called, autograph=False)
     given = (
         tf.zeros((texts, LENGTH), tf.int32),
         tf.constant(np.full(texts, LENGTH + 1 - new, np.int32)),
-        tf.constant(decoding.noise(0, texts, new)),
+        tf.constant(sampling.uniforms(0, texts, new)),
     )
     graph(*given).numpy()
 

@@ -61,7 +61,7 @@ def _behind(url: str, latency: float) -> Iterator[str]:
 
 
 def _compare(what: str, folder: Path, bucket: str, back: Path) -> None:
-    from components.core import storage
+    from components import storage
 
     size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     speeds: dict[str, list[tuple[float, float]]] = {"upload": [], "download": []}

@@ -10,7 +10,7 @@ from typing import Any
 from components.core import devices
 from components.models import cnn
 from components.tasks import image_classification as task
-from components.train import compiling, inputs, loop, parts
+from components.train import compiling, epoch_callbacks, inputs, loop
 from components.train.settings import TrainingSettings
 
 IMAGES = Path("/usr/share/datasets/fashion-mnist")
@@ -92,8 +92,8 @@ def ours(images: Any, labels: Any, batch: int, precision: str) -> Epoch:
     with devices.opened(precision=precision) as device:
         model = cnn.build(NETWORK, SHAPE, CLASSES)
         compiling.make_ready(model, task.compile_arguments(model, {}), split.any_targets(), settings, steps, device)
-    clock = parts.Clock(batch, steps)
-    looking_on = (clock, parts.Report(settings, clock))
+    clock = epoch_callbacks.Clock(batch, steps)
+    looking_on = (clock, epoch_callbacks.Report(settings, clock))
 
     def epoch(number: int) -> None:
         pairs = inputs.shuffled(split, batch, steps, seed=0, epoch=number)

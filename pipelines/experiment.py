@@ -12,9 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from components.core.choices import nearest
 from components.core.config import SECTIONS, checked, section_class
 from components.core.errors import StepError
-from components.core.rooms import nearest
 from components.data import DataSettings
 from components.export.settings import ExportSettings
 from components.models import ModelSettings

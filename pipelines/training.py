@@ -6,7 +6,7 @@
 
 from kfp import dsl
 
-from pipelines import steps
+from pipelines.compile import steps
 from pipelines.hardware.placement import Variant, on_accelerator, on_cpu, with_bucket
 
 

@@ -4,12 +4,11 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
 
-import pytest
-
-from components.core import rooms
+from components.core import choices
 from pipelines import experiment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,37 +38,89 @@ def within(*folders: str) -> list[Path]:
     return [path for path in FILES if any(path.is_relative_to(folder) for folder in folders)]
 
 
-@pytest.mark.parametrize("path", within("components"), ids=str)
-def test_components_never_import_pipelines(path: Path) -> None:
-    assert not imports_any(path, "pipelines")
+# Room -> the rooms of components that its files may import, beside itself. storage stands below what is in the core of
+# prepared examples and kept results, and above the rest of it: it imports only modules that do not import it.
+FOUNDATIONS = ("core", "storage")
+FIELDS = (*FOUNDATIONS, "text", "vision")
+SHARED = (*FIELDS, "layers", "metrics")
+ARROWS = {
+    "core": FOUNDATIONS,
+    "storage": FOUNDATIONS,
+    "registry": FOUNDATIONS,
+    "text": FOUNDATIONS,
+    "vision": FOUNDATIONS,
+    "layers": FIELDS,
+    "metrics": FIELDS,
+    "models": SHARED,
+    "data": SHARED,
+    "tasks": SHARED,
+    "profile": (*SHARED, "models"),
+    **dict.fromkeys(STEPS, (*SHARED, "registry", "data", "models", "tasks")),
+}
 
 
-@pytest.mark.parametrize("path", within("pipelines"), ids=str)
-def test_pipelines_never_import_the_heavy_libraries(path: Path) -> None:
-    assert not imports_any(path, *HEAVY)
+def faults(paths: list[Path], wrong: Callable[[Path], set[str]]) -> dict[str, list[str]]:
+    """File -> what is wrong with it, of those where something is."""
+    return {str(path): sorted(found) for path in paths if (found := wrong(path))}
 
 
-@pytest.mark.parametrize("path", [path for path in within("components") if path.name != "component.py"], ids=str)
-def test_only_a_component_file_knows_kfp(path: Path) -> None:
-    assert not imports_any(path, "kfp")
+def test_components_never_import_pipelines() -> None:
+    assert faults(within("components"), lambda path: imports_any(path, "pipelines")) == {}
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_step_never_imports_another_step(step: str) -> None:
-    others = [f"components.{other}" for other in STEPS if other != step]
-    assert {path: found for path in within(f"components/{step}") if (found := imports_any(path, *others))} == {}
+def test_pipelines_never_import_the_heavy_libraries() -> None:
+    assert faults(within("pipelines"), lambda path: imports_any(path, *HEAVY)) == {}
 
 
-@pytest.mark.parametrize("path", within("components/core"), ids=str)
-def test_the_core_imports_no_step_and_no_room(path: Path) -> None:
-    assert not imports_any(path, *(f"components.{name}" for name in (*STEPS, "data", "models", "tasks")))
+def test_only_a_component_file_knows_kfp() -> None:
+    others = [path for path in within("components") if path.name != "component.py"]
+    assert faults(others, lambda path: imports_any(path, "kfp")) == {}
 
 
-@pytest.mark.parametrize("path", within("components/data", "components/models", "components/tasks"), ids=str)
-def test_a_room_imports_only_itself_and_the_core(path: Path) -> None:
-    room = f"components.{path.parts[1]}"
-    ours = imports_any(path, "components")
-    assert {name for name in ours if not name.startswith((room, "components.core"))} == set()
+def test_each_room_imports_only_the_rooms_below_it() -> None:
+    def wrong(path: Path) -> set[str]:
+        allowed = {path.parts[1], *ARROWS[path.parts[1]]}
+        ours = {name for name in imports_any(path, "components") if name.count(".")}
+        return {name for name in ours if name.split(".")[1] not in allowed}
+
+    rooms = [path for path in within("components") if len(path.parts) > 2]
+    assert {path.parts[1] for path in rooms} == set(ARROWS)
+    assert faults(rooms, wrong) == {}
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    """Imports inside functions count, too; a module that is imported from its own package is not the package."""
+    modules = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
+    arrows = {
+        name: (imported(path) & modules.keys()) - {name, name.rpartition(".")[0]} for name, path in modules.items()
+    }
+    assert list(circles(arrows)) == []
+
+
+def circles(arrows: dict[str, set[str]]) -> Iterator[list[str]]:
+    """The groups of modules that reach each other (Tarjan, 1972)."""
+    order: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+
+    def visit(name: str) -> Iterator[list[str]]:
+        order[name] = low[name] = len(order)
+        stack.append(name)
+        for other in sorted(arrows[name]):
+            if other not in order:
+                yield from visit(other)
+                low[name] = min(low[name], low[other])
+            elif other in stack:
+                low[name] = min(low[name], order[other])
+        if low[name] == order[name]:
+            group = stack[stack.index(name) :]
+            del stack[stack.index(name) :]
+            if len(group) > 1:
+                yield sorted(group)
+
+    for name in sorted(arrows):
+        if name not in order:
+            yield from visit(name)
 
 
 def named_in(path: Path, names: set[str]) -> set[str]:
@@ -80,13 +131,12 @@ def named_in(path: Path, names: set[str]) -> set[str]:
 NEUTRAL = [path for path in within("pipelines") if not path.is_relative_to("pipelines/experiments")] + within(
     "components/profile", *(f"components/{step}" for step in STEPS)
 )
-CHOICES = {name for room in get_args(rooms.Room) for name in rooms.names(room)} | set(experiment.names())
+CHOICES = {name for room in get_args(choices.Room) for name in choices.names(room)} | set(experiment.names())
 
 
-@pytest.mark.parametrize("path", NEUTRAL, ids=str)
-def test_neither_a_pipeline_nor_a_step_names_a_choice(path: Path) -> None:
+def test_neither_a_pipeline_nor_a_step_names_a_choice() -> None:
     """A new file in a room makes this stricter by itself; name it by words that mean nothing else."""
-    assert named_in(path, CHOICES) == set()
+    assert faults(NEUTRAL, lambda path: named_in(path, CHOICES)) == {}
 
 
 def test_the_names_of_all_rooms_are_looked_for() -> None:
@@ -103,12 +153,12 @@ class Blocked:
         if name.partition(".")[0] in {HEAVY!r}:
             raise ImportError(f"{{name}} is blocked in this test")
 sys.meta_path.insert(0, Blocked())
-from components.core import rooms
+from components.core import choices
 from pipelines import experiment
 for room in ("data", "models", "tasks"):
-    for name in rooms.names(room):
-        module = rooms.load(room, name)
-        assert rooms.title(module), name
+    for name in choices.names(room):
+        module = choices.load(room, name)
+        assert choices.title(module), name
         assert module.Settings
 for name in experiment.names():
     named = experiment.load(name)

@@ -28,7 +28,7 @@ class {name}(keras.layers.Layer):
 # What a newer Suanli changes in files that are there: at their ends, where additions would go, and at their tops.
 EDITED = (
     *("components/data/digits.py", "components/models/cnn.py", "components/tasks/image_classification.py"),
-    *("components/core/layers/text.py", "pipelines/experiments/digits.py", "pipelines/compiler.py"),
+    *("components/layers/text.py", "pipelines/experiments/digits.py", "pipelines/compile/compiler.py"),
     *("tests/components/models/test_models.py", "tests/components/data/test_sources.py", "README.md"),
     *("docs/extending.md", "pyproject.toml", "pipelines/cli/main.py"),
 )
@@ -96,11 +96,11 @@ def test_the_choices_of_both_sides_are_listed(merged: Path, room: str) -> None:
 
 def test_the_layers_of_both_sides_are_registered_and_stand_for_what_a_step_stands_on(merged: Path) -> None:
     script = """
-import keras, components.core.layers
+import keras, components.layers
 from components.core import sources
 for name, file in (("TeamDoubled", "team.py"), ("NewerDoubled", "newer.py")):
     assert keras.saving.get_registered_object(f"suanli>{name}")
-    assert f"components/core/layers/{file}" in sources.digests("train")
+    assert f"components/layers/{file}" in sources.digests("train")
 """
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=merged, env=environment(merged), capture_output=True, text=True

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from components.core import progress, sources, storage
+from components import storage
+from components.core import progress, sources
 from components.core.artifacts import Artifact
 from components.core.config import NOT_IN_RESULT
 from components.core.files import digest_of

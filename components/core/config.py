@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from components.core import secrets
+from components.core.choices import load, nearest
 from components.core.errors import StepError
-from components.core.rooms import load, nearest
 
 # Settings of these names say how often training saves itself and when it gives up, never what it computes: a checkpoint
 # serves, and a kept result too, whatever they are.

@@ -9,9 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.core import storage, streaming
+from components import storage
+from components.core import streaming
+from components.core.choices import load
 from components.core.errors import StepError
-from components.core.rooms import load
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from components.core import storage
+from components import storage
 from components.core.artifacts import Artifact
 from components.core.errors import BUG, EXIT_CODES, HOPELESS, StepError, out_of_memory, told
 from components.core.plain import visible

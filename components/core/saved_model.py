@@ -28,7 +28,7 @@ def load(path: Path) -> "keras.Model":
     import keras
     from keras.src.saving.serialization_lib import SafeModeScope  # the argument safe_mode gives way to that function
 
-    import components.core.layers  # noqa: F401  # registers our own
+    import components.layers  # noqa: F401  # registers our own
 
     try:
         with archives.opened(path) as archive:

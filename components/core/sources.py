@@ -18,7 +18,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "export": ("models", "tasks"),
 }
 # A package that imports whatever lies in its folder: no import names those files.
-FOLDERS = ("components.core.layers",)
+FOLDERS = ("components.layers",)
 
 
 def _file(module: str) -> Path | None:

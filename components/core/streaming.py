@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from components.core import storage
+from components import storage
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
+from components.core.choices import load
 from components.core.config import Count, Fraction, Positive, Section
 from components.core.errors import StepError
-from components.core.rooms import load
 from components.core.streaming import When
 
 # One example as a source gives it: what the task's ``stored`` takes, such as ``image`` (a uint8 array, or the bytes of

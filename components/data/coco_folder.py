@@ -198,7 +198,7 @@ class Annotations:
         """
         import numpy as np
 
-        from components.core.boxes import from_corner_and_size
+        from components.vision.boxes import from_corner_and_size
 
         entries = self.objects.get(picture, [])
         for entry in entries:
@@ -253,10 +253,10 @@ def _size(entry: dict[str, Any], image: bytes) -> tuple[int, int]:
     Raises:
         ValueError: it has none, or the annotations give others.
     """
-    from components.core import pictures
+    from components.vision import images
 
     try:
-        height, width = pictures.size(image)
+        height, width = images.size(image)
     except ValueError as error:
         raise ValueError(f"cannot be read as a picture: {error}") from None
     told = entry.get("height", height), entry.get("width", width)

@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.core import class_folders
 from components.core.config import Positive
-from components.data import DataSettings, Example, Facts, Source, folder_state
+from components.data import DataSettings, Example, Facts, Source, _class_folders, folder_state
 
-PICTURES = class_folders.Kind((".jpg", ".jpeg", ".png"), "pictures")
+PICTURES = _class_folders.Kind((".jpg", ".jpeg", ".png"), "pictures")
 
 
 class Settings(DataSettings):
@@ -39,7 +38,7 @@ def state(settings: Settings) -> str:
 
 def facts(settings: Settings) -> Facts | None:
     """Counted by the files' names, or None where the folder is not on this machine."""
-    counted = class_folders.counted(settings.folder, PICTURES)
+    counted = _class_folders.counted(settings.folder, PICTURES)
     return Facts(*counted, encoded=True) if counted else None
 
 
@@ -49,9 +48,9 @@ def source(settings: Settings) -> Source:
     Raises:
         StepError: there is no such folder, it has no classes, or a class has no pictures.
     """
-    classes, splits = class_folders.opened(settings.folder, PICTURES)
+    classes, splits = _class_folders.opened(settings.folder, PICTURES)
 
-    def stream(files: class_folders.Files) -> Iterator[Example]:
+    def stream(files: _class_folders.Files) -> Iterator[Example]:
         for image, label, path in files.contents():
             yield {"image": image, "label": label, "name": str(path)}
 

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.core import texts
 from components.core.config import Positive
 from components.core.errors import StepError
 from components.data import DataSettings, Example, Facts, Source
+from components.text import texts
 
 # More classes than this are no classes: it is the wrong column.
 MOST_CLASSES = 1000

@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.core import class_folders
 from components.core.config import Positive
-from components.data import DataSettings, Example, Facts, Source, folder_state
+from components.data import DataSettings, Example, Facts, Source, _class_folders, folder_state
 
-TEXTS = class_folders.Kind((".txt",), "texts")
+TEXTS = _class_folders.Kind((".txt",), "texts")
 
 
 class Settings(DataSettings):
@@ -36,7 +35,7 @@ def state(settings: Settings) -> str:
 
 def facts(settings: Settings) -> Facts | None:
     """Counted by the files' names, or None where the folder is not on this machine."""
-    counted = class_folders.counted(settings.folder, TEXTS)
+    counted = _class_folders.counted(settings.folder, TEXTS)
     return Facts(*counted) if counted else None
 
 
@@ -46,10 +45,10 @@ def source(settings: Settings) -> Source:
     Raises:
         StepError: there is no such folder, it has no classes, or a class has no texts.
     """
-    classes, splits = class_folders.opened(settings.folder, TEXTS)
+    classes, splits = _class_folders.opened(settings.folder, TEXTS)
     name = Path(settings.folder).name
 
-    def stream(files: class_folders.Files) -> Iterator[Example]:
+    def stream(files: _class_folders.Files) -> Iterator[Example]:
         # A byte more than is allowed shows that a text is too long, however long it is.
         for text, label, path in files.contents(most=settings.longest + 1):
             yield {"text": text, "label": label, "source": 0, "name": str(path)}

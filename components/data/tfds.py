@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from components.core.choices import load, nearest
 from components.core.config import FROM_ONE_LINE, Positive
 from components.core.errors import StepError
-from components.core.reading import Reading
-from components.core.rooms import load, nearest
 from components.data import DataSettings, Example, Facts, Source, Stream
+from components.tasks._tfds import Reading
 
 if TYPE_CHECKING:
     import tensorflow_datasets

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.core import storage
+from components import storage
 from components.core.config import Positive
 from components.core.errors import StepError
 from components.data import DataSettings, Source, folder_state

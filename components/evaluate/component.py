@@ -40,5 +40,5 @@ def evaluate(
         inputs={"examples": examples, "trained": trained},
         outputs={"metrics": metrics, "classes": classes, "report": report, "reasons": reasons, "verdict": verdict},
         scope="run",
-        state="components.core.registry:state",
+        state="components.registry:state",
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from components.core import progress, saved_model
 from components.core.errors import StepError
 from components.core.examples import Examples
-from components.core.running import Runner, traced
+from components.core.inference import Predictor, traced
 
 if TYPE_CHECKING:
     import keras
@@ -28,12 +28,12 @@ class Loaded:
     """A model ready to run on a task's examples.
 
     Attributes:
-        runner: the network.
+        predictor: the network.
         assets: what turns contents into its inputs.
         digest: of its architecture and weights.
     """
 
-    runner: Runner
+    predictor: Predictor
     assets: dict[str, Any]
     digest: str
 
@@ -65,7 +65,7 @@ def load_model(path: Path, task: ModuleType, data: Examples) -> tuple[Loaded | N
     network = saved_model.load(path)
     if problem := task.problem(network, data.info):
         return None, problem
-    return Loaded(Runner(traced(network), network), task.assets(network, data.info), _digest(network)), ""
+    return Loaded(Predictor(traced(network), network), task.assets(network, data.info), _digest(network)), ""
 
 
 def _digest(model: "keras.Model") -> str:
@@ -88,7 +88,7 @@ def over_test_split(data: Examples, models: Sequence[Loaded], task: ModuleType, 
     done, total = 0, data.require("test")
     for tensors in data.batches("test", settings.batch_size):
         batch = {name: tensor.numpy() for name, tensor in tensors.items()}
-        answers = [task.answers(model.runner, batch, settings, data.info, model.assets) for model in models]
+        answers = [task.answers(model.predictor, batch, settings, data.info, model.assets) for model in models]
         _require_finite(answers[0])
         true = task.truth(batch)
         for kept, parts in zip([truth, *found], [true, *answers], strict=True):
@@ -150,11 +150,11 @@ def latency(model: Loaded, inputs: "np.ndarray", seconds: float = 0.2) -> dict[s
     found = {}
     for size in LATENCY_BATCHES:
         batch = np.repeat(inputs, size, axis=0)
-        model.runner.run(batch)
+        model.predictor.run(batch)
         times: list[float] = []
         while sum(times) < seconds or len(times) < 3:
             began = time.perf_counter()
-            model.runner.run(batch)
+            model.predictor.run(batch)
             times.append(time.perf_counter() - began)
         found[f"latency_ms_batch_{size}"] = round(1000 * float(np.median(times)), 3)
     return found

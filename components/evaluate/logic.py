@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from components.core import devices, progress
 from components.core.artifacts import Artifact
+from components.core.choices import load
 from components.core.config import validated
 from components.core.errors import StepError
 from components.core.examples import Examples
 from components.core.files import write_atomically
-from components.core.rooms import load
 from components.evaluate import gate, inference, statistics
 from components.evaluate import report as page
 from components.evaluate import verdict as files
@@ -119,7 +119,7 @@ def _rival(registry: str, data: Examples, task: ModuleType, challenger: inferenc
     Raises:
         StepError: it is damaged, or cannot be compared on these examples.
     """
-    from components.core.registry import champion as present
+    from components.registry import champion as present
 
     champion = present(registry)
     if champion is None:
@@ -217,7 +217,7 @@ def _show_classes(
     classes: Any, task: ModuleType, test: inference.TestSplit, settings: "EvaluationSettings", info: dict[str, Any]
 ) -> None:
     """Fill KFP's ClassificationMetrics, which Kubeflow draws, where the task has classes to confuse."""
-    from components.core.classification import condensed
+    from components.metrics.classification import condensed
 
     if draw := getattr(task, "class_figures", None):
         names, matrix, curve = draw(test.found[0], test.truth, settings, info)

@@ -219,7 +219,7 @@ def _studentized_low(values: "np.ndarray", error_rate: float, resamples: int, se
     Bootstrap, 1993, section 12.5), which follows skewness that the percentile interval gets backwards."""
     import numpy as np
 
-    from components.core import bootstrap
+    from components.metrics import bootstrap
 
     n, centred = len(values), values - values.mean()
     columns = np.column_stack([centred, centred**2]).astype(np.float32)

@@ -11,9 +11,9 @@ from typing import Any
 from markupsafe import Markup
 
 from components.core import reports
+from components.core.choices import title
 from components.core.examples import Examples
 from components.core.markdown import escaped, paragraph, table
-from components.core.rooms import title
 from components.export.accepted import Verdict
 from components.export.runtime import QUANTIZED
 

@@ -37,5 +37,5 @@ def export(
         inputs={"examples": examples, "trained": trained, "verdict": verdict},
         outputs={"exported": exported, "card": card, "card_page": card_page, "benchmark": benchmark},
         scope="run",
-        state="components.core.registry:state",
+        state="components.registry:state",
     )

@@ -8,13 +8,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from components.core import devices, registry, rooms, sources
+from components import registry
+from components.core import choices, devices, sources
 from components.core.artifacts import Artifact
 from components.core.config import fingerprint, validated
 from components.core.errors import StepError
 from components.core.examples import Examples
 from components.core.files import write_atomically
-from components.core.running import Runner, traced
+from components.core.inference import Predictor, traced
 from components.export import card as cards
 from components.export import formats, parity, runtime
 from components.export.accepted import PREDICTIONS, Verdict
@@ -61,7 +62,7 @@ def export(
     settings: ExportSettings = validated("export", export)
     data = Examples.read(examples.path)
     judged = Verdict.read(Path(verdict.path), data.fingerprint)
-    task = rooms.load("tasks", data.task)
+    task = choices.load("tasks", data.task)
     training = _training(Path(trained.path))
     folder = Path(exported.path)
     shutil.rmtree(folder, ignore_errors=True)
@@ -69,8 +70,8 @@ def export(
         model = _model(Path(trained.path), training)
         assets = task.assets(model, data.info)
         judging = validated("evaluation", judged.settings, data.task)
-        runner = Runner(traced(model), model)
-        found = parity.sample(data, task, runner, assets, judging, settings.parity_examples)
+        predictor = Predictor(traced(model), model)
+        found = parity.sample(data, task, predictor, assets, judging, settings.parity_examples)
         # bfloat16 or float16 in training means the same in evaluate.
         parity.check_recorded(found, task, Path(verdict.path) / PREDICTIONS, "mixed" in training.get("precision", ""))
         left_out = _write_formats(model, task, data, assets, settings, folder)
@@ -116,8 +117,8 @@ def _training(folder: Path) -> dict[str, Any]:
 
 def _model(folder: Path, training: Mapping[str, Any]) -> "keras.Model":
     # A team's own layers register themselves with Keras when their file is imported.
-    if training.get("name") in rooms.names("models"):
-        rooms.load("models", training["name"])
+    if training.get("name") in choices.names("models"):
+        choices.load("models", training["name"])
     return runtime.keras_model(folder / MODEL)
 
 
@@ -159,7 +160,7 @@ def _measured(
     Raises:
         StepError: what is wrong with the first that is not the model, where the settings are strict, or with all.
     """
-    runners: dict[str, Runner] = {}
+    runners: dict[str, Predictor] = {}
     checked: dict[str, parity.Parity] = {}
     failing: dict[str, str] = {}
     for name in settings.formats:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from components.core import archives
 from components.core.errors import StepError
 from components.core.examples import Examples
-from components.core.running import CHUNK, Run, Runner
+from components.core.inference import CHUNK, Predictor, Run
 from components.export.runtime import QUANTIZED, told
 
 if TYPE_CHECKING:
@@ -72,20 +72,20 @@ class Parity:
 
 
 def sample(
-    data: Examples, task: ModuleType, runner: Runner, assets: dict[str, Any], settings: Any, count: int
+    data: Examples, task: ModuleType, predictor: Predictor, assets: dict[str, Any], settings: Any, count: int
 ) -> Sample:
     """``count`` examples of the test split, or all there are; shuffled, because data may lie sorted by class."""
     batch = first(data, "test", count, seed=0)
     inputs = task.encoded(batch[task.CONTENT], assets, data.info)
-    outputs = runner.run_all(inputs)
-    found = answers(task, runner, batch, settings, data.info, assets)
+    outputs = predictor.run_all(inputs)
+    found = answers(task, predictor, batch, settings, data.info, assets)
     paired = task.paired(found, task.truth(batch))
     return Sample(batch, inputs, outputs, found, paired, assets, settings, data.info)
 
 
 def answers(
     task: ModuleType,
-    runner: Runner,
+    predictor: Predictor,
     batch: "dict[str, np.ndarray]",
     settings: Any,
     info: dict[str, Any],
@@ -98,7 +98,7 @@ def answers(
     parts = []
     for start in range(0, count, CHUNK):
         rows = {name: array[start : start + CHUNK] for name, array in batch.items()}
-        parts.append(task.answers(runner, rows, settings, info, assets))
+        parts.append(task.answers(predictor, rows, settings, info, assets))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -175,7 +175,7 @@ def differences(reference: "np.ndarray", outputs: "np.ndarray") -> tuple[float, 
 
 def compare(
     format: str,
-    runner: Runner,
+    predictor: Predictor,
     found: Sample,
     task: ModuleType,
     settings: "ExportSettings",
@@ -189,10 +189,10 @@ def compare(
     import numpy as np
 
     try:
-        alone, outputs = runner.run(found.inputs[:1]), runner.run_all(found.inputs)
-        said = answers(task, runner, found.batch, found.settings, found.info, found.assets)
+        alone, outputs = predictor.run(found.inputs[:1]), predictor.run_all(found.inputs)
+        said = answers(task, predictor, found.batch, found.settings, found.info, found.assets)
         contents = found.batch[task.CONTENT]
-        served = Runner(serving).run_all(contents) if serving else found.outputs
+        served = Predictor(serving).run_all(contents) if serving else found.outputs
     except Exception as error:  # each runtime raises its own kinds
         return Parity(np.inf, np.inf, np.nan, f"{format} does not run: {told(error)}")
     if {outputs.shape, served.shape} != {found.outputs.shape} or alone.shape != found.outputs[:1].shape:

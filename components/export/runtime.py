@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core import saved_model
 from components.core.errors import StepError
-from components.core.running import Run, Runner, traced
+from components.core.inference import Predictor, Run, traced
 
 if TYPE_CHECKING:
     import keras
@@ -64,7 +64,7 @@ def chosen(offered: Sequence[str], wanted: str = "") -> str:
     )
 
 
-def load(folder: Path, format: str, threads: int = 1) -> Runner:
+def load(folder: Path, format: str, threads: int = 1) -> Predictor:
     """Make a format ready to run.
 
     Args:
@@ -84,19 +84,19 @@ def load(folder: Path, format: str, threads: int = 1) -> Runner:
     try:
         match format:
             case "saved_model":
-                runner = Runner(_saved_model(place))
+                predictor = Predictor(_saved_model(place))
             case "onnx":
-                runner = Runner(_onnx(place, threads))
+                predictor = Predictor(_onnx(place, threads))
             case "keras":
                 network = keras_model(place)
-                runner = Runner(traced(network), network)
+                predictor = Predictor(traced(network), network)
             case _:
-                runner = Runner(_litert(place, threads))
+                predictor = Predictor(_litert(place, threads))
     except StepError:
         raise
     except Exception as error:  # each runtime raises its own kinds
         raise StepError(f"{place} cannot be loaded: {told(error)}", kind="model") from None
-    return runner
+    return predictor
 
 
 # --- Keras -----------------------------------------------------------------------------------------------------------

@@ -43,12 +43,12 @@ def network(
     """
     import keras
 
-    from components.core import tokens
-    from components.core.layers import text
+    from components.layers import text
+    from components.text import words
 
     inputs = keras.Input((settings.length,), dtype="int32", name="words")
     x = text.Vocabulary(vocabulary, name="vocabulary")(inputs)
-    x = keras.layers.Embedding(tokens.FIRST + len(vocabulary), settings.width, mask_zero=True, name="embedding")(x)
+    x = keras.layers.Embedding(words.FIRST + len(vocabulary), settings.width, mask_zero=True, name="embedding")(x)
     x = keras.layers.SpatialDropout1D(settings.dropout)(x)
     x = keras.layers.Bidirectional(layer(settings.units), name=name)(x)
     x = keras.layers.Dropout(settings.dropout)(x)

@@ -47,12 +47,12 @@ class Settings(WithHeads):
 def build(settings: Settings) -> "keras.Model":
     """The network, int32 [n, length] -> float32 logits [n, length, 257]: at each place those of the next byte.
 
-    It is a chain of layers: components/core/decoding.py goes through them a token at a time.
+    It is a chain of layers: components/text/sampling.py goes through them a token at a time.
     """
     import keras
 
-    from components.core.layers.attention import Block, Positions
-    from components.core.layers.ngrams import NGramEmbedding
+    from components.layers.attention import Block, Positions
+    from components.layers.ngrams import NGramEmbedding
 
     tokens = keras.Input((settings.length,), dtype="int32", name="tokens")
     x = NGramEmbedding(TOKENS, settings.width, settings.ngrams, settings.buckets, name="embedding")(tokens)

@@ -40,9 +40,9 @@ def build(settings: Settings) -> "keras.Model":
     backbone, vocabulary, merges = _preset(settings)
     import keras
 
-    from components.core.layers.attention import Block, Positions
-    from components.core.layers.byte_pairs import BytePairVocabulary
-    from components.core.layers.ngrams import NGramEmbedding
+    from components.layers.attention import Block, Positions
+    from components.layers.byte_pairs import BytePairVocabulary
+    from components.layers.ngrams import NGramEmbedding
 
     most = int(backbone.max_sequence_length)
     if settings.length > most:

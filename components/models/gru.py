@@ -16,6 +16,6 @@ class Settings(RecurrentSettings):
 
 def build(settings: Settings, vocabulary: list[str], units: int) -> "keras.Model":
     """The network, from the numbers of words, int32 [batch, length], to logits, one for each of ``units``."""
-    from components.core.layers import recurrent
+    from components.layers import recurrent
 
     return network(settings, vocabulary, units, recurrent.GRU, "gru")

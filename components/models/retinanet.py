@@ -46,7 +46,7 @@ class Settings(ModelSettings):
 
 
 def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> "keras.Model":
-    """The network, from pictures of 0 to 255 to boxes and logits as components.core.boxes tells.
+    """The network, from pictures of 0 to 255 to boxes and logits as components.vision.boxes tells.
 
     Args:
         input_shape: height, width and channels.
@@ -58,7 +58,7 @@ def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> 
     hub = _hub.library("retinanet", instead="detector")
     import keras
 
-    from components.core.layers.prior_boxes import PriorBoxes
+    from components.layers.prior_boxes import PriorBoxes
 
     inputs = keras.Input(input_shape, dtype="uint8", name="image")
     # The mean and deviation of ImageNet's pictures, which the presets' residual networks were trained with.

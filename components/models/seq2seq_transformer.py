@@ -56,7 +56,7 @@ def build(settings: Settings, pieces: list[str]) -> "keras.Model":
     """
     import keras
 
-    from components.core.layers.encoder_decoder import EncoderDecoder
+    from components.layers.encoder_decoder import EncoderDecoder
 
     inputs = keras.Input((settings.source_length + settings.target_length,), dtype="int32", name="tokens")
     named = ("source_length", "target_length", "width", "heads", "layers", "hidden", "dropout", "label_smoothing")

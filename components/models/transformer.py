@@ -48,13 +48,13 @@ def build(settings: Settings, vocabulary: list[str], units: int) -> "keras.Model
     """
     import keras
 
-    from components.core import tokens
-    from components.core.layers import attention, text
+    from components.layers import attention, text
+    from components.text import words
 
     inputs = keras.Input((settings.length,), dtype="int32", name="words")
     numbers = text.Vocabulary(vocabulary, name="vocabulary")(inputs)
-    visible = keras.ops.not_equal(numbers, tokens.PADDING)
-    x = keras.layers.Embedding(tokens.FIRST + len(vocabulary), settings.width, name="embedding")(numbers)
+    visible = keras.ops.not_equal(numbers, words.PADDING)
+    x = keras.layers.Embedding(words.FIRST + len(vocabulary), settings.width, name="embedding")(numbers)
     x = attention.Positions(settings.length, name="positions")(x)
     x = keras.layers.Dropout(settings.dropout)(x)
     for number in range(1, settings.layers + 1):

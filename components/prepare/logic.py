@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from components.core import aside, storage
+from components import storage
+from components.core import staging
 from components.core.artifacts import Artifact
+from components.core.choices import load
 from components.core.config import validated
 from components.core.errors import StepError
 from components.core.examples import Examples
 from components.core.plain import is_visible
-from components.core.rooms import load
 from components.prepare import report as reporting
 from components.prepare import writer
 from components.prepare.filling import SPLITS, Filled, fill
@@ -99,7 +100,7 @@ def _aside(data_root: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="prepare-") as local:
             yield Path(local)
         return
-    with aside.beside(Path(data_root) / "prepare") as folder:
+    with staging.staged_folder(Path(data_root) / "prepare") as folder:
         yield folder
 
 

@@ -19,9 +19,9 @@ def main() -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     # Tracing executes nothing: it must not wait for, or take, an accelerator's memory.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    from components.core.choices import load
     from components.core.config import validated
     from components.core.errors import StepError
-    from components.core.rooms import load
     from components.profile import counting
 
     try:

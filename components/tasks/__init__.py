@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, S
 
 from pydantic import Field, field_validator, model_validator
 
+from components.core.choices import load, nearest
 from components.core.config import FROM_ONE_LINE, Positive, Section
-from components.core.rooms import load, nearest
 
 if TYPE_CHECKING:
     import keras
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from components.core.examples import Examples, Stored
-    from components.core.running import Runner
+    from components.core.inference import Predictor
 
 THRESHOLD = re.compile(r"^\s*([a-z0-9_@]+)\s*(>=|<=)\s*(-?[0-9.]+(?:e-?[0-9]+)?)\s*$")
 
@@ -150,7 +150,7 @@ class Task(Protocol):
     A network has one input and one output tensor. ``info`` is what the source and prepare say of the data, ``assets``
     is what turns an example's content into the network's input. A file may also have these functions:
 
-    - ``from_tfds(features, settings) -> components.core.reading.Reading``: what to take of a data set of TFDS;
+    - ``from_tfds(features, settings) -> components.tasks._tfds.Reading``: what to take of a data set of TFDS;
     - ``epoch_samples(network, assets, info, batch, seed) -> list[str]``: shown in the training report after each epoch;
       ``batch`` is a few validation examples, or training ones where there are none, [n, ...] each;
     - ``class_figures(found, truth, settings, info) -> (names, confusion matrix, (fpr, tpr, thresholds))`` for Kubeflow;
@@ -220,7 +220,7 @@ class Task(Protocol):
         """Why a network cannot take these examples, or an empty string."""
 
     def answers(
-        self, runner: "Runner", batch: Arrays, settings: Any, info: dict[str, Any], assets: dict[str, Any]
+        self, predictor: "Predictor", batch: Arrays, settings: Any, info: dict[str, Any], assets: dict[str, Any]
     ) -> Arrays:
         """What a network says of some examples and judging needs: name -> [n, ...]; a whole split of it must fit."""
 

@@ -44,13 +44,13 @@ def pixels(image: bytes, info: dict[str, Any]) -> "np.ndarray":
     """
     import numpy as np
 
-    from components.core import pictures
+    from components.vision import images
 
     shape = info["image_shape"]
     if info["encoding"] == "raw":
         return np.frombuffer(image, np.uint8).reshape(shape)
     try:
-        return pictures.decoded(image, shape[-1])
+        return images.decoded(image, shape[-1])
     except ValueError as error:
         raise ValueError(f"cannot be read as a picture: {error}") from None
 
@@ -133,10 +133,10 @@ def read_inputs(path: str, info: dict[str, Any]) -> "list[tuple[str, np.ndarray]
     Raises:
         StepError: one of them cannot be read.
     """
-    from components.core import pictures
+    from components.vision import images
 
     height, width, channels = info["image_shape"]
-    return pictures.read(path, (height, width, channels))
+    return images.read(path, (height, width, channels))
 
 
 def described(info: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
-from components.core import storage
+from components import storage
 from components.core.errors import StepError
 from components.train.telling import say
 

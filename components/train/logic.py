@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from components.core import devices
 from components.core.artifacts import Artifact
+from components.core.choices import load
 from components.core.config import fingerprint, validated
 from components.core.errors import StepError
 from components.core.examples import Examples
 from components.core.files import write_atomically
-from components.core.rooms import load
 from components.models import ModelSettings
 from components.tasks import misfit
 from components.train import compiling, inputs, loop, results
-from components.train.checkpoints import Checkpoints
-from components.train.saving import Origin, Progress
+from components.train.checkpoint_file import Origin, Progress
+from components.train.checkpoint_store import Checkpoints
 from components.train.settings import TrainingSettings
 
 if TYPE_CHECKING:

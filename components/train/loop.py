@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from components.core.devices import Device
 from components.core.errors import StepError
-from components.train import failures, inputs, pulse
-from components.train.checkpoints import Checkpoints
-from components.train.intervals import Interval, Rhythm
-from components.train.parts import Account, Clock, Heart, Report
-from components.train.saver import Saver
-from components.train.saving import Progress
+from components.train import failures, inputs, watchdog
+from components.train.callbacks import Part, callback
+from components.train.checkpoint_callback import Saver
+from components.train.checkpoint_file import Progress
+from components.train.checkpoint_store import Checkpoints
+from components.train.checkpoint_timer import Interval, Rhythm
+from components.train.epoch_callbacks import Account, Clock, Heart, Report
+from components.train.goodput import Ledger
+from components.train.input_wait import timed
+from components.train.preemption import held
 from components.train.settings import TrainingSettings
-from components.train.spent import Ledger
-from components.train.stopping import held
 from components.train.telling import say
-from components.train.waiting import timed
-from components.train.watch import Part, callback
 
 if TYPE_CHECKING:
     import keras
@@ -73,7 +73,7 @@ def fit(
     ledger = Ledger.resumed(done.spent, kept.spent())
     clock = Clock(settings.batch_size, steps)
     need = failures.need(model, settings.batch_size, device)
-    with held() as stop, pulse.watching(settings.stall_seconds) as heart, ledger.marked(kept.note_spent):
+    with held() as stop, watchdog.watching(settings.stall_seconds) as heart, ledger.marked(kept.note_spent):
         saver = Saver(model, kept, done, Rhythm(Interval.of(settings)), stop, clock, ledger)
         # The saver comes last: it may end the epoch.
         parts = (clock, Report(settings, clock), Heart(heart), Account(ledger), saver)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from components.core import reports
-from components.train.saving import Progress
+from components.train.checkpoint_file import Progress
 
 if TYPE_CHECKING:
     import keras

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pipelines.compile.submission import Submission
+    from pipelines.compile.targets import Target
     from pipelines.experiment import Named
     from pipelines.hardware.catalog import Catalog
     from pipelines.hardware.ladder import Rung
     from pipelines.hardware.placement import Variant
-    from pipelines.submission import Submission
-    from pipelines.targets import Target
 
 Experiment = Annotated[str, typer.Argument(help="A name, or the path of a .py file; see suanli experiments.")]
 Sets = Annotated[
@@ -59,7 +59,7 @@ class Asked:
 
     def submission(self, group: "tuple[Rung, ...]") -> "Submission":
         """What is handed to the server for one group of rungs."""
-        from pipelines import submission
+        from pipelines.compile import submission
 
         return submission.build(
             self.named,
@@ -105,7 +105,7 @@ def gathered(
         StepError: the first thing wrong with them.
     """
     from pipelines import experiment as experiments
-    from pipelines import targets
+    from pipelines.compile import targets
     from pipelines.hardware import fit, ladder
     from pipelines.hardware.placement import RETRIES
 

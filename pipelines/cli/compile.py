@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pipelines.compile.targets import Target
     from pipelines.experiment import Named
-    from pipelines.targets import Target
 
 ENDINGS = {".yaml", ".yml"}
 
@@ -46,8 +46,8 @@ def compile_(
 
 
 def _target(name: str) -> "Target | None":
-    from pipelines import targets
-    from pipelines.local import folder
+    from pipelines.compile import targets
+    from pipelines.runs import folder
 
     if name == "local":
         return targets.local(folder.root())
@@ -57,7 +57,7 @@ def _target(name: str) -> "Target | None":
 def _write(path: Path, named: "Named", target: "Target | None") -> None:
     from components.core.errors import StepError
     from components.core.files import write_atomically
-    from pipelines.compiler import compile_experiment
+    from pipelines.compile.compiler import compile_experiment
 
     # Kubernetes' settings are a second YAML document, which JSON cannot hold.
     if str(path) != "-" and path.suffix not in ENDINGS:

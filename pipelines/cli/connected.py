@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipelines.cluster.kubeflow.connection import Connection
-    from pipelines.targets import Target
+    from pipelines.compile.targets import Target
 
 Host = Annotated[str, typer.Option(metavar="URL", help="The Kubeflow server; also SUANLI_HOST, or the target's host.")]
 Namespace = Annotated[

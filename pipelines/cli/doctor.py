@@ -9,7 +9,7 @@ from pipelines.cli.asked import AsJson
 from pipelines.cli.connected import Host, KubeContext, Namespace
 
 if TYPE_CHECKING:
-    from pipelines.finding import Finding
+    from pipelines.compile.check_result import Finding
 
 
 def doctor(
@@ -24,7 +24,8 @@ def doctor(
     import sys
 
     from pipelines.cli import output, preflight
-    from pipelines.local import folder, machine
+    from pipelines.local import machine
+    from pipelines.runs import folder
 
     # What was named wrongly is told before anything is looked at.
     root, cluster = folder.root(runs), _cluster(target, host, namespace, kube_context)
@@ -44,8 +45,8 @@ def _cluster(name: str, host: str, namespace: str, kube_context: str) -> "list[F
 
     if not (name or host or namespace or kube_context or connected.elsewhere(os.environ)):
         return []
-    from pipelines import targets
     from pipelines.cluster import doctor
+    from pipelines.compile import targets
     from pipelines.hardware import catalog
 
     target = targets.load(name, Path()) if name else None

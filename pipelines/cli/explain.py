@@ -18,8 +18,8 @@ from pipelines.cli.asked import (
 )
 
 if TYPE_CHECKING:
+    from pipelines.compile.submission import Submission
     from pipelines.hardware.pods import Pod
-    from pipelines.submission import Submission
 
 
 def explain(

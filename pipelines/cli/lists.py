@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from components.core.rooms import Room
+    from components.core.choices import Room
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -39,11 +39,11 @@ def tasks(as_json: AsJson = False) -> None:
 
 
 def _room(room: "Room", as_json: bool, interface: "Callable[[ModuleType], str] | None" = None) -> None:
-    from components.core import rooms
+    from components.core import choices
 
-    modules = {name: rooms.load(room, name) for name in rooms.names(room)}
+    modules = {name: choices.load(room, name) for name in choices.names(room)}
     told = {name: {"interface": interface(module)} if interface else {} for name, module in modules.items()}
-    _print([{"name": name, **told[name], "description": rooms.title(modules[name])} for name in modules], as_json)
+    _print([{"name": name, **told[name], "description": choices.title(modules[name])} for name in modules], as_json)
 
 
 def _print(choices: list[dict[str, str]], as_json: bool) -> None:

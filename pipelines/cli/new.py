@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from components.core.rooms import Room
+    from components.core.choices import Room
 
 ROOMS: "dict[str, Room]" = {"data": "data", "model": "models", "task": "tasks"}
 TEMPLATES = Path(__file__).parent / "templates"
@@ -27,12 +27,12 @@ def new(
     """Write components/ROOM/NAME.py and its test, which passes as it is."""
     import importlib
 
-    from components.core import rooms, sources
+    from components.core import choices, sources
 
     room = _room(kind)
     _check_name(name, like)
     if like:
-        rooms.load(room, like)
+        choices.load(room, like)
     file = Path("components", room, f"{name}.py")
     test = Path("tests", "components", room, f"test_{name}.py")
     _check_place(sources.ROOT, file, test)
@@ -44,8 +44,8 @@ def new(
 
 
 def _room(kind: str) -> "Room":
+    from components.core.choices import nearest
     from components.core.errors import StepError
-    from components.core.rooms import nearest
 
     if kind not in ROOMS:
         raise StepError(f"there is no room for {kind!r}", advice=nearest(kind, ROOMS), kind="settings")
@@ -98,11 +98,11 @@ def _content(room: "Room", kind: str, name: str, like: str) -> str:
 
 def _about(room: "Room", name: str, like: str) -> dict[str, Any]:
     """What the test's template is filled with: for a model, data that it can be built for."""
-    from components.core import rooms
+    from components.core import choices
 
     told: dict[str, Any] = {"name": name, "title": _title(name), "room": room, "task": _task_of(INTERFACE)}
     if room == "data" and like:
-        told["settings"] = _ready(like) if hasattr(rooms.load(room, like), "facts") else None
+        told["settings"] = _ready(like) if hasattr(choices.load(room, like), "facts") else None
     if room == "models":
         told |= _data_for(like)
     return told
@@ -115,26 +115,26 @@ def _test(kind: str, like: str, told: dict[str, Any]) -> str:
 
 
 def _task_of(interface: str) -> str:
-    from components.core import rooms
+    from components.core import choices
 
-    return next((name for name in rooms.names("tasks") if _interface(name) == interface), "")
+    return next((name for name in choices.names("tasks") if _interface(name) == interface), "")
 
 
 def _interface(task: str) -> str:
-    from components.core import rooms
+    from components.core import choices
 
-    return str(rooms.load("tasks", task).INTERFACE)
+    return str(choices.load("tasks", task).INTERFACE)
 
 
 def _ready(source: str) -> Any:
     """A source's settings where it can be read as it is: it needs none of them and downloads nothing; else None."""
     from pydantic import ValidationError
 
-    from components.core import rooms
+    from components.core import choices
     from components.data import downloads
 
     try:
-        return None if downloads(source) else rooms.load("data", source).Settings()
+        return None if downloads(source) else choices.load("data", source).Settings()
     except ValidationError:
         return None
 
@@ -143,22 +143,22 @@ def _data_for(like: str) -> dict[str, str]:
     """A source and its task, for whose examples a model can be built as it is; empty where there is none."""
     from pydantic import ValidationError
 
-    from components.core import rooms
+    from components.core import choices
     from components.core.errors import StepError
 
     model = None
     if like:
         try:
-            model = rooms.load("models", like).Settings()
+            model = choices.load("models", like).Settings()
         except ValidationError:
             return {}
     interface = model.interface if model else INTERFACE
-    for source in rooms.names("data"):
-        settings, known = _ready(source), getattr(rooms.load("data", source), "facts", None)
+    for source in choices.names("data"):
+        settings, known = _ready(source), getattr(choices.load("data", source), "facts", None)
         if settings is None or known is None or _interface(settings.task) != interface:
             continue
         try:
-            rooms.load("tasks", settings.task).expected(model, settings, known(settings))
+            choices.load("tasks", settings.task).expected(model, settings, known(settings))
         except StepError:
             continue
         if not (model and settings.input_shape() and model.problem(settings.input_shape())):

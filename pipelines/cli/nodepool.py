@@ -27,8 +27,8 @@ def nodepool(
     driver: Driver = "latest",
 ) -> None:
     """Print what creates the GKE node pool for an accelerator. Nothing is created."""
+    from components.core.choices import nearest
     from components.core.errors import StepError
-    from components.core.rooms import nearest
     from pipelines.hardware import ladder, terraform
     from pipelines.hardware import nodepool as pools
 

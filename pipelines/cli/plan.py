@@ -101,7 +101,7 @@ def _corrections(runs: Path | None, named: "Named", given: list[str], catalog: "
     """
     from pipelines.cluster import submitted
     from pipelines.hardware.planner import calibration
-    from pipelines.local import folder
+    from pipelines.runs import folder
 
     root = folder.root(runs)
     chosen = [folder.find(root, which) for which in given]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from components.export.prediction import Predicted, Predictor
+    from components.export.version import LoadedVersion, Predicted
 
 VERSION, CHAMPION = "version.json", "champion.json"
 
@@ -41,12 +41,12 @@ def predict(
     # TensorFlow and its parts greet at length.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from components.core.errors import StepError
-    from components.export import prediction
-    from pipelines.local import folder
+    from components.export import version
+    from pipelines.runs import folder
 
     if not inputs and not text:
         raise StepError("there is nothing to predict", advice="give files, folders or --text", kind="settings")
-    predictor = prediction.opened(version_folder(model, folder.root(runs)), format)
+    predictor = version.opened(version_folder(model, folder.root(runs)), format)
     predictor = _changed(predictor, [*(set_ or []), *([f"top_k={top}"] if top else [])])
     found = _predicted(predictor, inputs or [], text or [])
     if output is not None:
@@ -68,11 +68,11 @@ def version_folder(model: str, runs: Path) -> Path:
     Raises:
         StepError: nothing of that name has a published model.
     """
-    from components.core import storage
+    from components import storage
+    from components.core.choices import nearest
     from components.core.errors import StepError
-    from components.core.registry import champion
-    from components.core.rooms import nearest
-    from pipelines.local import folder
+    from components.registry import champion
+    from pipelines.runs import folder
 
     registry = runs / folder.REGISTRY
     for place in (model, str(registry / model)):
@@ -98,14 +98,14 @@ def version_folder(model: str, runs: Path) -> Path:
 
 
 def _local(place: str) -> Path:
-    from components.core import storage
+    from components import storage
 
     if not storage.is_remote(place):
         return Path(place)
     return storage.download(place, Path(tempfile.mkdtemp(prefix="version-")))
 
 
-def _changed(predictor: "Predictor", changes: Sequence[str]) -> "Predictor":
+def _changed(predictor: "LoadedVersion", changes: Sequence[str]) -> "LoadedVersion":
     """The same with other settings of the task's own, which decide what is made of the model's outputs.
 
     Raises:
@@ -113,8 +113,8 @@ def _changed(predictor: "Predictor", changes: Sequence[str]) -> "Predictor":
     """
     import json
 
+    from components.core.choices import nearest
     from components.core.errors import StepError
-    from components.core.rooms import nearest
     from components.tasks import EvaluationSettings
 
     own = type(predictor.settings).model_fields.keys() - EvaluationSettings.model_fields.keys()
@@ -133,7 +133,7 @@ def _changed(predictor: "Predictor", changes: Sequence[str]) -> "Predictor":
     return predictor.with_settings(values)
 
 
-def _predicted(predictor: "Predictor", inputs: Sequence[str], texts: Sequence[str]) -> "Iterator[Predicted]":
+def _predicted(predictor: "LoadedVersion", inputs: Sequence[str], texts: Sequence[str]) -> "Iterator[Predicted]":
     """A prediction for everything that was named, then for what was typed.
 
     Raises:
@@ -152,7 +152,7 @@ def _predicted(predictor: "Predictor", inputs: Sequence[str], texts: Sequence[st
         yield from predictor.of_contents([(text, typed(text, predictor.info)) for text in texts])
 
 
-def _drawn(predictor: "Predictor", found: "Iterator[Predicted]", folder: Path) -> "Iterator[Predicted]":
+def _drawn(predictor: "LoadedVersion", found: "Iterator[Predicted]", folder: Path) -> "Iterator[Predicted]":
     """The predictions, each with the ``picture`` that was drawn of it, named after its input.
 
     Raises:
@@ -182,7 +182,7 @@ def _stem(name: str, taken: set[str]) -> str:
     return chosen
 
 
-def _task(predictor: "Predictor") -> str:
+def _task(predictor: "LoadedVersion") -> str:
     return f"the task {predictor.task.__name__.rpartition('.')[2]}"
 
 
@@ -196,7 +196,7 @@ def _lines(found: "Iterator[Predicted]") -> None:
         print(visible(json.dumps({"input": one.name, **one.said}, ensure_ascii=False)))
 
 
-def _table(predictor: "Predictor", found: "list[Predicted]") -> None:
+def _table(predictor: "LoadedVersion", found: "list[Predicted]") -> None:
     """A line for each input, its columns those of the task."""
     from rich.console import Console
     from rich.table import Table

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from pipelines.cluster.session import Look
-    from pipelines.finding import Finding
+    from pipelines.compile.check_result import Finding
 
 
 def show(findings: "Iterable[Finding]", stream: TextIO) -> None:

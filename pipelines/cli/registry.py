@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from components.core.registry.contents import Version
+    from components.registry.contents import Version
 
 app = typer.Typer(help="Look at published models, and go back to an earlier version.", no_args_is_help=True)
 
@@ -22,9 +22,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("list")
 def list_(model: AnyModel = "", target: Target = "", runs: Runs = None, as_json: AsJson = False) -> None:
     """List the versions of each model, the newest last."""
-    from components.core.registry import contents
+    from components.registry import contents
     from pipelines.cli import output
-    from pipelines.local import display
+    from pipelines.runs import display
 
     found = [version for place in _registries(model, target, runs) for version in contents.every(place)]
     if as_json:
@@ -48,9 +48,9 @@ def list_(model: AnyModel = "", target: Target = "", runs: Runs = None, as_json:
 @app.command()
 def show(model: Model, which: Which = "", target: Target = "", runs: Runs = None, as_json: AsJson = False) -> None:
     """Show a version, the champion without one: its metrics, formats, and where its files lie."""
-    from components.core.registry import contents
+    from components.registry import contents
     from pipelines.cli import output
-    from pipelines.local import display
+    from pipelines.runs import display
 
     version = contents.find(_one(model, target, runs), which)
     if as_json:
@@ -80,7 +80,7 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Let an earlier version be the champion again. Nothing is removed, so it can be undone with --to."""
-    from components.core.registry import contents, publishing
+    from components.registry import contents, publishing
     from pipelines.cli import output
 
     place = _one(model, target, runs)
@@ -100,7 +100,7 @@ def verify(
     """Compare every file of every version with its checksum; exit 1 with a line for each fault."""
     from dataclasses import asdict
 
-    from components.core.registry import contents
+    from components.registry import contents
     from pipelines.cli import output
 
     found = [contents.verify(place, which) for place in _registries(model, target, runs)]
@@ -121,12 +121,12 @@ def _registries(model: str, target: str, runs: Path | None) -> list[str]:
     Raises:
         StepError: there is none of that name.
     """
-    from components.core import storage
+    from components import storage
+    from components.core.choices import nearest
     from components.core.errors import StepError
-    from components.core.registry import contents
-    from components.core.rooms import nearest
-    from pipelines import targets
-    from pipelines.local import folder
+    from components.registry import contents
+    from pipelines.compile import targets
+    from pipelines.runs import folder
 
     root = targets.load(target, Path.cwd()).registry if target else str(folder.root(runs) / folder.REGISTRY)
     if not model:
@@ -141,7 +141,7 @@ def _registries(model: str, target: str, runs: Path | None) -> list[str]:
 
 def _one(model: str, target: str, runs: Path | None) -> str:
     from components.core.errors import StepError
-    from components.core.registry.contents import model_name
+    from components.registry.contents import model_name
 
     found = _registries(model, target, runs)
     if len(found) > 1:

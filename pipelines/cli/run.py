@@ -21,10 +21,11 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the record; progress goes to stderr.")] = False,
 ) -> None:
     """Run an experiment's whole pipeline here: prepare, train, evaluate, export."""
+    from components.core.choices import nearest
     from components.core.errors import StepError
-    from components.core.rooms import nearest
     from pipelines.cli.output import debugging
-    from pipelines.local import folder, session
+    from pipelines.local import session
+    from pipelines.runs import folder
 
     debugging(debug)
     root = folder.root(runs)

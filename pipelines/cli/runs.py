@@ -42,7 +42,7 @@ def _readable(command: Callable[P, R]) -> Callable[P, R]:
 def list_(runs: Runs = None, as_json: AsJson = False) -> None:
     """List the runs, the newest last."""
     from pipelines.cli import output
-    from pipelines.local import display, folder
+    from pipelines.runs import display, folder
 
     records = [run.read() for run in folder.every(folder.root(runs))]
     if as_json:
@@ -68,7 +68,7 @@ def show(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) ->
     """Show a run: its steps, metrics and decision, and where its page lies."""
     from components.core import plain
     from pipelines.cli import output
-    from pipelines.local import cause, display, folder, page
+    from pipelines.runs import display, failure, folder, page
 
     run = folder.find(folder.root(runs), which)
     record = run.read()
@@ -82,12 +82,12 @@ def show(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) ->
         print(f"on {cluster['host']}, {', then '.join(cluster['accelerator'])}\n")
         output.columns(_predicted(record))
     if "cause" in record:
-        print(plain.visible(f"{cause.line(record['cause'])}\n{record['cause']['details']}".strip()))
+        print(plain.visible(f"{failure.line(record['cause'])}\n{record['cause']['details']}".strip()))
 
 
 def _predicted(record: dict[str, Any]) -> list[tuple[str, ...]]:
     """Predicted time and cost of each step beside the actual ones; a total where all of a column is known."""
-    from pipelines.local import display
+    from pipelines.runs import display
 
     predicted, steps = record.get("predicted", {}), record["steps"]
     rows: list[tuple[str, ...]] = [("step", "predicted", "actual", "predicted USD", "actual USD")]
@@ -116,7 +116,7 @@ def compare(
     """Compare runs: settings and versions that differ, and the metrics side by side."""
     from components.core.errors import StepError
     from pipelines.cli import output
-    from pipelines.local import compare, display, folder
+    from pipelines.runs import compare, display, folder
 
     if len(which) < 2:
         raise StepError("compare needs two runs", advice="see suanli runs list", kind="settings")
@@ -143,7 +143,7 @@ def why(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) -> 
     """Say for each step whether it ran or came from the cache, and which part of its key had changed."""
     from components.core import plain
     from pipelines.cli import output
-    from pipelines.local import compare, folder
+    from pipelines.runs import compare, folder
 
     rows = compare.why(folder.find(folder.root(runs), which))
     if as_json:
@@ -159,7 +159,8 @@ def why(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) -> 
 def reproduce(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) -> None:
     """Run a run's record again without the cache, and compare metrics and artifacts; exit 1 where they differ."""
     from pipelines.cli import output
-    from pipelines.local import compare, folder, session
+    from pipelines.local import session
+    from pipelines.runs import compare, folder
 
     first = folder.find(folder.root(runs), which)
     code, second = session.reproduce(first, as_json=as_json)
@@ -190,8 +191,8 @@ def prune(
     from dataclasses import asdict
 
     from pipelines.cli import output
-    from pipelines.local import folder
-    from pipelines.local import prune as pruning
+    from pipelines.runs import folder
+    from pipelines.runs import prune as pruning
 
     root = folder.root(runs)
     folder.every(root)

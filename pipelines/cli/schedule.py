@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipelines.cluster.scheduling.declared import Declared
     from pipelines.cluster.scheduling.schedules import Wanted
     from pipelines.cluster.scheduling.trigger import Trigger
-    from pipelines.submission import Submission
+    from pipelines.compile.submission import Submission
 
 # What has no value of its own is not given: then an update keeps what there is, and a new schedule takes the default.
 Cron = Annotated[str, typer.Option("--cron", metavar='"M H DOM MON DOW"', help='Five fields, such as "0 3 * * *".')]
@@ -166,7 +166,7 @@ def ready(prepared: Prepared, host: str, namespace: str, kube_context: str) -> "
     from pipelines.cli import preflight
     from pipelines.cluster import session
     from pipelines.cluster.kube import classes
-    from pipelines.local import folder
+    from pipelines.runs import folder
 
     found, submission = prepared.found, prepared.submission
     assert found.target

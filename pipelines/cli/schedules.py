@@ -216,7 +216,7 @@ def _renewed(schedule: "Schedule", changes: dict[str, Any], sets: list[str], ser
 
 
 def _server(target: str, host: str, namespace: str) -> "Server":
-    from pipelines import targets
     from pipelines.cluster.kubeflow.connection import connect
+    from pipelines.compile import targets
 
     return connect(connected.connection(host, namespace, targets.load(target, Path.cwd()) if target else None))

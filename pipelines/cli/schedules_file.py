@@ -79,10 +79,10 @@ def _compared(
 ) -> "Iterator[tuple[Server, dict[str, one.Prepared], list[Difference]]]":
     """Each server that schedules.toml leads to, what it should have, and what differs."""
     from components.core.errors import StepError
-    from pipelines import targets
     from pipelines.cluster.kubeflow import api
     from pipelines.cluster.kubeflow.connection import Connection, connect
     from pipelines.cluster.scheduling import declared, drift, live
+    from pipelines.compile import targets
 
     tables = declared.load(Path.cwd())
     places: dict[str, tuple[Connection, dict[str, one.Prepared]]] = {}

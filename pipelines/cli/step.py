@@ -20,10 +20,10 @@ def step(
 
     For a debugger: python -m pdb -m pipelines step train, or breakpoint() in the code.
     """
+    from components.core.choices import nearest
     from components.core.errors import StepError
-    from components.core.rooms import nearest
     from components.core.step import run as run_step
-    from pipelines.local import folder
+    from pipelines.runs import folder
 
     found = folder.find(folder.root(runs), run)
     records = found.steps()

@@ -67,7 +67,7 @@ def submit(
 ) -> None:
     """Check an experiment against a cluster and run it there."""
     from pipelines.cli import asked
-    from pipelines.local import folder
+    from pipelines.runs import folder
 
     wanted = asked.gathered(
         experiment,
@@ -255,8 +255,8 @@ def _known(which: str, host: str, namespace: str, runs: Path | None) -> Any:
     from components.core.errors import StepError
     from pipelines.cli import connected
     from pipelines.cluster import submitted
-    from pipelines.local import folder
-    from pipelines.targets import Target
+    from pipelines.compile.targets import Target
+    from pipelines.runs import folder
 
     root = folder.root(runs)
     found = submitted.find(root, which)

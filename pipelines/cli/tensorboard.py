@@ -18,7 +18,7 @@ def tensorboard(
     from importlib.util import find_spec
 
     from components.core.errors import StepError
-    from pipelines.local import folder
+    from pipelines.runs import folder
 
     root = folder.root(runs)
     chosen = [folder.find(root, which) for which in run or []] or folder.every(root)

@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
+from components.core.choices import nearest
 from components.core.errors import StepError
-from components.core.rooms import nearest
 from pipelines.hardware.pods import Loader
 
 # kfp's parameter types -> what Python value the backend can use.

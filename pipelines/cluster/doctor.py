@@ -11,9 +11,9 @@ from pipelines.cluster.kubeflow import server
 from pipelines.cluster.kubeflow.connection import Connection, connect
 from pipelines.cluster.kubeflow.server import OLDEST, Server
 from pipelines.cluster.kubeflow.wire import Task, ask
-from pipelines.finding import Finding
+from pipelines.compile.check_result import Finding
+from pipelines.compile.targets import Target
 from pipelines.hardware.catalog import Catalog
-from pipelines.targets import Target
 
 ROOTS = ("data_root", "checkpoint_root", "registry")
 

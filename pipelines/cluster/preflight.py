@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from components.train.settings import TrainingSettings
 from pipelines.cluster import arguments, images
-from pipelines.finding import Finding
+from pipelines.compile.check_result import Finding
+from pipelines.compile.submission import Submission
+from pipelines.compile.targets import Target
 from pipelines.hardware import fit
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.planner import cost
 from pipelines.hardware.planner.plan import Line, Refusal
-from pipelines.submission import Submission
-from pipelines.targets import Target
 
 # What the planner says of a rung: an estimate, why the rung cannot hold the job, or why it cannot tell.
 Estimate = Line | Refusal | str

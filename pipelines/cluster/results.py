@@ -8,10 +8,11 @@ Kubeflow's interface gives states and times of tasks, not their metrics, and its
 import json
 from typing import Any
 
-from components.core import failure, storage
+from components import storage
+from components.core import failure
 from components.core.errors import StepError
 from components.core.failure import Failure
-from pipelines import compiler
+from pipelines.compile import compiler
 
 VERDICT = "verdict.json"
 

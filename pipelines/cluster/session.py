@@ -19,17 +19,17 @@ from pipelines.cluster.kubeflow.runs import GivenUpError, Progress
 from pipelines.cluster.kubeflow.server import Server
 from pipelines.cluster.kubeflow.steps import Step
 from pipelines.cluster.preflight import Estimate
+from pipelines.compile.check_result import Finding
+from pipelines.compile.submission import Submission
+from pipelines.compile.targets import Target
 from pipelines.experiment import Named
-from pipelines.finding import Finding
 from pipelines.hardware.catalog import Catalog
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.planner import jobs, plan
 from pipelines.hardware.planner.plan import Line
-from pipelines.local import cause, display, record
-from pipelines.local.folder import Run
-from pipelines.local.watch import StepProgress
-from pipelines.submission import Submission
-from pipelines.targets import Target
+from pipelines.runs import display, failure, record
+from pipelines.runs.folder import Run
+from pipelines.runs.progress import StepProgress
 
 
 @dataclass(frozen=True)
@@ -274,5 +274,5 @@ def tell(values: dict[str, Any], where: str, *, as_json: bool) -> int:
     else:
         display.summary(values, where)
     if values["status"] == "failed" and "cause" in values:
-        print(f"error: {cause.line(values['cause'])}", file=sys.stderr)
+        print(f"error: {failure.line(values['cause'])}", file=sys.stderr)
     return 0 if values["status"] == "succeeded" else 1

@@ -13,14 +13,14 @@ from pipelines.cluster.kubeflow.records import Run as ClusterRun
 from pipelines.cluster.kubeflow.runs import Progress
 from pipelines.cluster.kubeflow.server import Server
 from pipelines.cluster.kubeflow.steps import Step
+from pipelines.compile.submission import Submission
 from pipelines.hardware.catalog import Catalog
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.planner import calibration
 from pipelines.hardware.planner.calibration import Calibration
-from pipelines.local import folder
-from pipelines.local.cause import Cause
-from pipelines.local.folder import Run
-from pipelines.submission import Submission
+from pipelines.runs import folder
+from pipelines.runs.failure import Cause
+from pipelines.runs.folder import Run
 
 # Kubeflow's words for a run and a step -> ours.
 STATUS = {"SUCCEEDED": "succeeded", "FAILED": "failed", "CANCELED": "cancelled", "SKIPPED": "cancelled"}

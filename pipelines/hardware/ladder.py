@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
+from components.core.choices import nearest
 from components.core.errors import StepError
-from components.core.rooms import nearest
 from pipelines.hardware.catalog import Catalog, Row, find
 
 Capacity = Literal["on-demand", "spot", "flex-start"]

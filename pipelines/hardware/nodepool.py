@@ -10,14 +10,14 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from components.core.choices import nearest
 from components.core.errors import StepError
-from components.core.rooms import nearest
 from pipelines.hardware.catalog import Row
 from pipelines.hardware.catalog.row import SPOT_LABEL, Taint
 from pipelines.hardware.catalog.shapes import COUNT_LABEL, GPU_LABEL, MACHINE_LABEL, TOPOLOGY_LABEL, TPU_LABEL
-from pipelines.hardware.choice import FLEX_LABEL, capacity_taints
 from pipelines.hardware.compute_class import FLEX_START_S, NO_FLEX_START
 from pipelines.hardware.ladder import Capacity, Rung
+from pipelines.hardware.parameters import FLEX_LABEL, capacity_taints
 
 DRIVERS = ("latest", "default")
 POOL_LABEL = "cloud.google.com/gke-nodepool"

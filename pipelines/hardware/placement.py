@@ -6,7 +6,7 @@ from typing import Any
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
-from components.core.storage import MOUNTS
+from components.storage import MOUNTS
 from pipelines.hardware.catalog.shapes import GPU_LABEL, TPU_LABEL
 from pipelines.hardware.pods import QUEUE_LABEL
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from components.core import sources
 from components.core.errors import StepError
-from pipelines import compiler
+from pipelines.compile import compiler
 from pipelines.images import engine, names
 
 DOCKERFILE = "images/Dockerfile"

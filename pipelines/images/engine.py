@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
+from components.core.choices import nearest
 from components.core.errors import StepError
-from components.core.rooms import nearest
 from components.core.sources import ROOT
 from pipelines.local import processes
 

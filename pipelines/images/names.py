@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 
 from components.core import sources
+from components.core.choices import nearest
 from components.core.errors import StepError
-from components.core.rooms import nearest
-from pipelines import compiler
-from pipelines.targets import LOCAL_PREFIX
+from pipelines.compile import compiler
+from pipelines.compile.targets import LOCAL_PREFIX
 
 KINDS = tuple(sources.LOCKS)
 # A host with a dot, a port or the name localhost, then folders (github.com/distribution/reference, reference.go).

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from components.core.errors import StepError
-from pipelines import compiler
 from pipelines.cluster import images
+from pipelines.compile import compiler
 from pipelines.images import engine, names
 
 

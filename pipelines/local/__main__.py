@@ -57,7 +57,7 @@ def main(folder: Path, lifeline: int) -> int:
 
 def _runner(folder: Path) -> Any:
     from pipelines.local import containers, subprocesses
-    from pipelines.local.folder import Run
+    from pipelines.runs.folder import Run
 
     record = json.loads((folder / "run.json").read_text())
     if record.get("runner") != "docker":
@@ -75,10 +75,10 @@ def _keep_tidy(lifeline: int) -> None:
 
 def _compile(folder: Path, path: Path) -> None:
     from components.core.files import write_atomically
-    from pipelines.compiler import compile_experiment
+    from pipelines.compile.compiler import compile_experiment
+    from pipelines.compile.targets import Target
     from pipelines.experiment import PIPELINE, Experiment, Named
     from pipelines.hardware.placement import Variant
-    from pipelines.targets import Target
 
     record: dict[str, Any] = json.loads((folder / "run.json").read_text())
     asked = Experiment.from_sections(record["parameters"], record.get("pipeline", PIPELINE))

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from components import data as data_sources
-from components.core.storage import is_remote
-from pipelines.local import cause, engine
-from pipelines.local.folder import Run
+from components.storage import is_remote
+from pipelines.local import engine
+from pipelines.runs import failure
+from pipelines.runs.folder import Run
 
 HOME = "/home/suanli"
 # Big files go to TMPDIR, which is in the run's folder; what packages write elsewhere is small.
@@ -74,7 +75,7 @@ def _run(
     finally:
         client.close()
     # Where the whole machine is out of memory, the engine does not say so.
-    cause.noted(run, step, status, out_of_memory=out_of_memory or None)
+    failure.noted(run, step, status, out_of_memory=out_of_memory or None)
     return status
 
 

@@ -229,7 +229,7 @@ def opened(images: Mapping[str, str]) -> Iterator[Engine]:
     place = tempfile.mkdtemp(prefix="suanli-podman-", dir="/tmp") if choice.podman else ""
     path = choice.socket or f"{place}/podman.sock"
     theirs, ours = os.pipe()
-    command = [sys.executable, "-P", "-m", "pipelines.local.keeper", str(theirs), path, choice.podman]
+    command = [sys.executable, "-P", "-m", "pipelines.local.reaper", str(theirs), path, choice.podman]
     try:
         keeper = subprocess.Popen(
             command,

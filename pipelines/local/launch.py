@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from pipelines.local import folder, processes
+from pipelines.local import processes
 from pipelines.local.engine import UNIX, Engine
-from pipelines.local.folder import Run
-from pipelines.local.watch import Watch
+from pipelines.runs import folder
+from pipelines.runs.folder import Run
+from pipelines.runs.progress import Watch
 
 TEMPORARY = "tmp"
 POLL_S = 0.2

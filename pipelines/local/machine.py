@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from components.core import rooms
-from pipelines.finding import Finding
+from components.core import choices
+from pipelines.compile.check_result import Finding
 
 # The whole of the default experiment's run (make run), with its cache and formats, and room to breathe.
 DISK_GB = 2.0
@@ -91,14 +91,14 @@ def _locks() -> Iterator[Finding]:
 
 def _data() -> Iterator[Finding]:
     """Of each data source that can be installed: its file says so by a function ``installed``."""
-    for name in rooms.names("data"):
-        if look := getattr(rooms.load("data", name), "installed", None):
+    for name in choices.names("data"):
+        if look := getattr(choices.load("data", name), "installed", None):
             place, advice = look()
             yield Finding("ok", name, place) if place else Finding("warn", name, "not installed", advice)
 
 
 def _processor() -> Iterator[Finding]:
-    from pipelines.local.record import cores
+    from pipelines.runs.record import cores
 
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
     fast = "amx_bf16" in flags

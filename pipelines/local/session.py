@@ -11,11 +11,13 @@ from typing import Any, TextIO
 
 from components.core.errors import StepError
 from components.core.files import write_atomically
-from pipelines import compiler, experiment, targets
-from pipelines.local import cause, display, engine, folder, launch, page, record
+from pipelines import experiment
+from pipelines.compile import compiler, targets
+from pipelines.local import engine, launch
 from pipelines.local.engine import Engine
-from pipelines.local.folder import Run
-from pipelines.local.watch import Watch
+from pipelines.runs import display, failure, folder, page, record
+from pipelines.runs.folder import Run
+from pipelines.runs.progress import Watch
 
 
 def start(source: str, changes: list[str], runs: Path, *, runner: str, cache: bool, debug: bool, as_json: bool) -> int:
@@ -118,6 +120,9 @@ def resume(run: Run, *, debug: bool, as_json: bool) -> int:
         for step, left in run.steps().items():
             if left["state"] != "succeeded":
                 (run.folder / "steps" / f"{step}.json").unlink()
+        if not opened:
+            # Compiled anew by the code that is here now, which may be newer; a container keeps to its image's.
+            (run.folder / "pipeline.yaml").unlink(missing_ok=True)
         run.write(values)
         return _through(run, values, seen, opened, debug, as_json)
 
@@ -150,7 +155,7 @@ def _through(
             show(watch)
 
         code = launch.follow(run, seen, engine=opened, cache=values["cache"], debug=debug, show=both)
-    found = cause.of(run, watched[0].started_last() if watched else "") if code and not seen else None
+    found = failure.of(run, watched[0].started_last() if watched else "") if code and not seen else None
     # A step that was asked to end, or killed from outside, has no fault: the run goes on where it was.
     cut = seen or (found and found.kind == "preempted")
     values = record.concluded(run, values, "interrupted" if cut else "failed" if found else "succeeded")
@@ -186,7 +191,7 @@ def _say(run: Run, values: dict[str, Any], as_json: bool, stream: TextIO, unwrit
         else:
             display.summary(values, str(run.folder / page.FILE), stream)
         if told := values.get("cause"):
-            print(f"error: {cause.line(told)}", file=sys.stderr)
+            print(f"error: {failure.line(told)}", file=sys.stderr)
             if told["details"]:
                 print(told["details"], file=sys.stderr)
             print(f"the whole log: {run.folder / told['log']}", file=sys.stderr)

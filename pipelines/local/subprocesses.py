@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any
 
 from components.core import memory
-from pipelines.local import cause
 from pipelines.local.containers import step_of
-from pipelines.local.folder import Run
+from pipelines.runs import failure
+from pipelines.runs.folder import Run
 
 
 def runner(run: Run) -> Any:
@@ -24,5 +24,5 @@ def _run(run: Run, original: Callable[..., int], *, full_command: list[str], **o
     before = memory.kills()
     status = original(full_command=full_command, **others)
     killed = None if before is None else (memory.kills() or 0) > before
-    cause.noted(run, step_of(full_command), status, out_of_memory=killed)
+    failure.noted(run, step_of(full_command), status, out_of_memory=killed)
     return status

@@ -8,8 +8,8 @@ import json
 import sys
 from pathlib import Path
 
-from pipelines import targets
 from pipelines.cli.main import main
+from pipelines.compile import targets
 
 if __name__ == "__main__":
     places = json.loads(sys.argv.pop(1))

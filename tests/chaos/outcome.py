@@ -7,8 +7,8 @@ from typing import Any
 
 import google_crc32c
 
-from pipelines.local import folder
-from pipelines.local.compare import TIMED, flat
+from pipelines.runs import folder
+from pipelines.runs.compare import TIMED, flat
 from tests.chaos.places import Places, Reader, digest
 
 # Step -> outputs that follow from data, settings and seed alone.

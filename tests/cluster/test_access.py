@@ -24,7 +24,7 @@ from pipelines.cluster.kube import classes
 from pipelines.cluster.kube import findings as kube
 from pipelines.cluster.kube.access import Access, listed, read
 from pipelines.cluster.kube.stuck import stuck, waiting
-from pipelines.finding import Finding
+from pipelines.compile.check_result import Finding
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.placement import Variant
 from pipelines.hardware.pods import Pod

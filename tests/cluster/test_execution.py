@@ -19,8 +19,8 @@ from node_agent import Agent
 from steps import CATALOG
 
 from components.core.errors import EXIT_CODES
-from pipelines import compiler
 from pipelines.cluster.kube import ended
+from pipelines.compile import compiler
 from pipelines.hardware.catalog.row import SPOT_LABEL
 from pipelines.hardware.catalog.shapes import GPU_LABEL, TPU_LABEL
 from pipelines.hardware.ladder import Rung

@@ -17,7 +17,7 @@ from pipelines.cluster.kube import findings as kube
 from pipelines.cluster.kube import nodes as places
 from pipelines.cluster.kube.access import Access
 from pipelines.cluster.kube.stuck import stuck
-from pipelines.finding import Finding
+from pipelines.compile.check_result import Finding
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.pods import Pod
 

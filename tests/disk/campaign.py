@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import StepError
-from components.core.registry import contents
-from pipelines.local.folder import every
+from components.registry import contents
+from pipelines.runs.folder import every
 from tests.disk.small_disk import Disk, mounted
 
 # As a module: a checkout elsewhere is reached by PYTHONPATH.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from small_versions import written
 
-from components.core import registry
-from components.core.registry import contents, publishing
+from components import registry
+from components.registry import contents, publishing
 from tests.disk import small_disk
 
 PAGE = 4096

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.local import cause
-from pipelines.local.folder import Run
+from pipelines.runs import failure
+from pipelines.runs.folder import Run
 from tests.disk import small_disk
 
 
@@ -20,14 +20,14 @@ def test_a_step_that_tells_nothing_on_a_full_disk_has_its_cause_in_the_disk(
     (run.folder / "log").mkdir(parents=True)
     (run.folder / "log" / "train.log").write_text(said)
     disk.fill(leave=room)
-    cause.noted(run, "train", 71, out_of_memory=False)
-    found = cause.of(run, "train")
+    failure.noted(run, "train", 71, out_of_memory=False)
+    found = failure.of(run, "train")
     assert (found.step, found.kind) == ("train", "resources")
-    assert cause.line(found.record()) == f"train failed: no space left for {disk.folder}; free some, then resume"
+    assert failure.line(found.record()) == f"train failed: no space left for {disk.folder}; free some, then resume"
 
 
 def test_the_same_exit_with_space_left_is_told_as_it_is(tmp_path: Path) -> None:
     run = Run(tmp_path / "20261128-120000-digits")
     run.folder.mkdir()
-    cause.noted(run, "train", 71, out_of_memory=False)
-    assert cause.of(run, "train").message == "it ended with exit status 71 and told nothing"
+    failure.noted(run, "train", 71, out_of_memory=False)
+    assert failure.of(run, "train").message == "it ended with exit status 71 and told nothing"

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from components.core import saved_model, storage
-from components.core.storage import Manifest
-from components.train.checkpoints import Checkpoints
-from components.train.saving import FILE, STATE, Origin, Progress, state_variables
+from components import storage
+from components.core import saved_model
+from components.storage import Manifest
+from components.train.checkpoint_file import FILE, STATE, Origin, Progress, state_variables
+from components.train.checkpoint_store import Checkpoints
 from tests.fuzz import mutation
 from tests.fuzz.campaign import Case, Wrong, refused
 from tests.fuzz.stored import disturbed, laid, written
@@ -112,7 +113,7 @@ def _rewritten(part: dict[str, bytes], draw: random.Random) -> dict[str, bytes]:
 def _described(content: bytes) -> Any:
     import google_crc32c
 
-    from components.core.storage.manifest import File, encoded
+    from components.storage.manifest import File, encoded
 
     return File(len(content), encoded(google_crc32c.value(content)))
 

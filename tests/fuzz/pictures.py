@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from components.core import archives, pictures
+from components.core import archives
 from components.tasks import image_classification
+from components.vision import images as image_files
 from tests.fuzz import mutation
 from tests.fuzz.campaign import Case, Wrong, refused
 
@@ -31,7 +32,7 @@ def _originals() -> list[bytes]:
 def images(folder: Path) -> Case:
     """JPEG and PNG files, by every way that leads to them."""
     originals = _originals()
-    known = {(data, channels): pictures.decoded(data, channels) for data in originals for channels in (1, 3)}
+    known = {(data, channels): image_files.decoded(data, channels) for data in originals for channels in (1, 3)}
     info = {"classes": ["a"], "image_shape": [8, 8, 3], "encoding": "encoded"}
     path = folder / "picture.png"
 
@@ -39,19 +40,19 @@ def images(folder: Path) -> Case:
         data, channels = draw.choice(originals), draw.choice([1, 3])
         cut = draw.random() < 0.3
         broken = data[: draw.randrange(len(data))] if cut else mutation.bytes_of(data, draw)
-        word, pixels = refused(lambda: pictures.decoded(broken, channels), ValueError)
+        word, pixels = refused(lambda: image_files.decoded(broken, channels), ValueError)
         if pixels is not None:
             if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != channels:
                 raise Wrong(f"decoded to {pixels.dtype} {pixels.shape}")
             whole = known[data, channels]
             # A JPEG has no checksum: a changed byte is another picture, a missing one is not.
-            if (cut or broken.startswith(pictures.PNG)) and not np.array_equal(pixels, whole):
+            if (cut or broken.startswith(images.PNG)) and not np.array_equal(pixels, whole):
                 raise Wrong("a part of a picture was taken for the whole of it")
         stored = image_classification.stored([{"image": broken, "label": 0}], info)
         if len(stored.contents) + len(stored.faults) != 1:
             raise Wrong("an example is neither stored nor set aside")
         path.write_bytes(broken)
-        refused(lambda: pictures.read(path, (8, 8, channels)))
+        refused(lambda: image_files.read(path, (8, 8, channels)))
         return word
 
     return case
@@ -69,7 +70,7 @@ def arrays(folder: Path) -> Case:
         if draw.random() < 0.4:
             names["npy"].write_bytes(mutation.bytes_of(plain, draw))
             refused(lambda: archives.array(names["npy"]), *archives.DAMAGED)
-            return refused(lambda: pictures.read(names["npy"], (4, 6, 1)))[0]
+            return refused(lambda: image_files.read(names["npy"], (4, 6, 1)))[0]
         names["npz"].write_bytes(mutation.bytes_of(packed, draw))
         word, found = refused(lambda: archives.arrays(names["npz"]), *archives.DAMAGED)
         for name, values in (found or {}).items():

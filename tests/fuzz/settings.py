@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from components.core import config
-from pipelines import experiment, targets
+from pipelines import experiment
 from pipelines.cluster.scheduling import declared
+from pipelines.compile import targets
 from pipelines.hardware import catalog
 from tests.fuzz import mutation
 from tests.fuzz.campaign import Case, Wrong, refused, same

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from components.core import registry, storage
+from components import registry, storage
 from components.core.examples import Examples
 from components.export.accepted import Verdict
-from pipelines.local.folder import Run
+from pipelines.runs.folder import Run
 from tests.fuzz import mutation
 from tests.fuzz.campaign import Case, Wrong, refused, same
 

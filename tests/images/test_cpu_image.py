@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.core import sources
-from pipelines import compiler
+from pipelines.compile import compiler
 from pipelines.images import build, names
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

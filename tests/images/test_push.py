@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import compiler
 from pipelines.cluster import images
+from pipelines.compile import compiler
 from pipelines.images.__main__ import main
 
 SERVER = "docker-registry"

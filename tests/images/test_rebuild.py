@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.core import sources
-from pipelines import compiler
+from pipelines.compile import compiler
 
 PARTS = ("components", "images", "pipelines", "requirements", "pyproject.toml", ".dockerignore")
 

@@ -19,10 +19,11 @@ import pytest
 from kfp import dsl
 
 from components.core.errors import StepError
-from pipelines import targets
-from pipelines.compiler import STEPS, image_tag
-from pipelines.local import compare, engine, folder
-from pipelines.local.folder import Run
+from pipelines.compile import targets
+from pipelines.compile.compiler import STEPS, image_tag
+from pipelines.local import engine
+from pipelines.runs import compare, folder
+from pipelines.runs.folder import Run
 
 SUANLI = [sys.executable, "-P", "-m", "pipelines"]
 REQUIRED = bool(os.environ.get("SUANLI_REQUIRE_IMAGES"))
@@ -63,7 +64,7 @@ def started() -> set[str]:
             words = path.read_text().split("\0")
         except OSError:
             continue
-        if "pipelines.local.keeper" in words or ("service" in words and "--time=0" in words):
+        if "pipelines.local.reaper" in words or ("service" in words and "--time=0" in words):
             found.add(f"{path.parent.name} {' '.join(words)}")
     listed = (
         subprocess.run(

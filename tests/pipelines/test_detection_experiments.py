@@ -102,7 +102,7 @@ def test_scenes_go_through_every_step_and_format(tmp_path: Path) -> None:
     from kfp.dsl import ClassificationMetrics
 
     from components.evaluate.logic import evaluate
-    from components.export import prediction
+    from components.export import version
     from components.export.logic import export
 
     named = experiment.load("composed_scenes").experiment
@@ -130,7 +130,7 @@ def test_scenes_go_through_every_step_and_format(tmp_path: Path) -> None:
     Image.fromarray(scene[..., 0]).save(tmp_path / "scene.png")
     said = {}
     for format in formats.formats:
-        predictor = prediction.opened(Path(places["exported"].path), format)
+        predictor = version.opened(Path(places["exported"].path), format)
         (found,) = predictor.of(str(tmp_path / "scene.png"))
         said[format] = found.said["objects"]
         drawn = Image.open(io.BytesIO(predictor.task.rendered(found.content, found.said, predictor.info)))

@@ -17,8 +17,9 @@ from components.core.config import SECTIONS, validated
 from components.core.examples import Examples
 from components.prepare.logic import prepare
 from components.train.logic import train
-from pipelines import compiler, experiment
-from pipelines.targets import Target
+from pipelines import experiment
+from pipelines.compile import compiler
+from pipelines.compile.targets import Target
 
 # TFDS asks protobuf, which finds that old-fashioned.
 pytestmark = pytest.mark.filterwarnings(r"ignore:.*label\(\) is deprecated:DeprecationWarning")

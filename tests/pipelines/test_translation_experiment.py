@@ -6,7 +6,7 @@ import pytest
 from places import Place
 
 from components.evaluate.logic import evaluate
-from components.export import prediction
+from components.export import version
 from components.export.logic import export
 from components.prepare.logic import prepare
 from components.train.logic import train
@@ -59,7 +59,7 @@ def test_numbers_go_through_every_step_and_format(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("12\n\n345\n123456\n")
     said = {}
     for format in ("keras", *sections["export"]["formats"]):
-        predictor = prediction.opened(Path(place["exported"].path), format)
+        predictor = version.opened(Path(place["exported"].path), format)
         said[format] = [one.said for one in predictor.of(str(tmp_path / "in.txt"))]
         assert [one["whole"] for one in said[format]] == [True, True, True, False]
         assert said[format][1]["translation"] == ""

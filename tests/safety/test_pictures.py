@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.core import pictures
 from components.core.errors import StepError
 from components.data import image_folder
 from components.tasks import image_classification
+from components.vision import images
 
 
 def png(width: int, height: int) -> bytes:
@@ -47,7 +47,7 @@ def test_a_picture_that_claims_too_much_is_refused_by_its_header(name: str, chan
     tracemalloc.start()
     try:
         with pytest.raises(ValueError, match=r"at most 200,000,000 pixels are decoded$"):
-            pictures.decoded(BOMBS[name], channels)
+            images.decoded(BOMBS[name], channels)
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
@@ -57,13 +57,13 @@ def test_a_large_honest_picture_is_decoded_without_a_warning() -> None:
     stream = io.BytesIO()
     # Above the size at which Pillow warns.
     Image.new("L", (10_000, 9_000)).save(stream, "PNG", compress_level=1)
-    assert pictures.decoded(stream.getvalue(), 1).shape == (9_000, 10_000, 1)
+    assert images.decoded(stream.getvalue(), 1).shape == (9_000, 10_000, 1)
 
 
 def test_predict_refuses_it_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(BOMBS["png"])
     with pytest.raises(StepError, match=r"bomb\.png cannot be read as a picture: 100,000 x 100,000 pixels"):
-        pictures.read(tmp_path, (8, 8, 1))
+        images.read(tmp_path, (8, 8, 1))
 
 
 def test_prepare_sets_it_aside_among_good_ones() -> None:
@@ -83,17 +83,17 @@ def test_the_header_gives_the_size_that_is_decoded(kind: str, mode: str) -> None
         pytest.skip("PNG has no such pictures")
     stream = io.BytesIO()
     Image.new(mode, (31, 17)).save(stream, kind, progressive=True)
-    assert pictures.size(stream.getvalue()) == (17, 31)
-    assert pictures.decoded(stream.getvalue(), 3).shape == (17, 31, 3)
+    assert images.size(stream.getvalue()) == (17, 31)
+    assert images.decoded(stream.getvalue(), 3).shape == (17, 31, 3)
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8" + b"\xff" * 5000, b"\xff\xd8" + bytes(10**6), pictures.PNG]
+    "data", [b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8" + b"\xff" * 5000, b"\xff\xd8" + bytes(10**6), images.PNG]
 )
 def test_a_header_that_is_cut_short_is_told_at_once(data: bytes) -> None:
     began = time.monotonic()
     with pytest.raises(ValueError):
-        pictures.size(data)
+        images.size(data)
     assert time.monotonic() - began < 1
 
 
@@ -133,4 +133,4 @@ def test_pipes_are_not_waited_for(folder: Path) -> None:
 
     os.mkfifo(folder / "cat/pipe.png")
     assert len(listed(folder)) == 2
-    assert len(pictures.read(folder, (8, 8, 1))) == 2
+    assert len(images.read(folder, (8, 8, 1))) == 2

@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from pipelines import compiler, experiment, targets
+from pipelines import experiment
+from pipelines.compile import compiler, targets
 from pipelines.hardware import pods
 from pipelines.hardware.placement import USER, WRITABLE
 

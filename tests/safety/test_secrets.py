@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from components.core import secrets
 from components.core.errors import StepError
-from pipelines import experiment, targets
-from pipelines.local.folder import Run
+from pipelines import experiment
+from pipelines.compile import targets
+from pipelines.runs.folder import Run
 
 SECRETS = {
     "a Google access token": "ya29.a0AfH6SMBq9xkw3lTr0bZ5yExample",
@@ -188,7 +189,7 @@ def test_a_steps_record_and_progress_are_masked(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_environment_is_not_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from pipelines.local import record
+    from pipelines.runs import record
 
     monkeypatch.setenv("SOME_SETTING", "correct-horse-battery")
     named = experiment.load("digits")

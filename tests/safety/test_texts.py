@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
-from components.core import classification_figures, markdown, plain, reports
+from components.core import markdown, plain, reports
 from components.evaluate import verdict
 from components.evaluate.gate import Decision, Reason
+from components.tasks._classifier import figures
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -92,10 +93,10 @@ def test_html_shows_it_as_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*HOSTILE, "$", "漢字 😀"])
 def test_figures_show_it_as_it_is(name: str) -> None:
-    drawn = str(classification_figures.confusion(np.eye(2, dtype=np.int64), ["a", name]))
+    drawn = str(figures.confusion(np.eye(2, dtype=np.int64), ["a", name]))
     seen = Seen(drawn)
-    assert seen.tags <= Seen(str(classification_figures.confusion(np.eye(2, dtype=np.int64), ["a", "b"]))).tags
-    for line in classification_figures._short(name).splitlines():
+    assert seen.tags <= Seen(str(figures.confusion(np.eye(2, dtype=np.int64), ["a", "b"]))).tags
+    for line in figures._short(name).splitlines():
         assert line in seen.text
 
 
@@ -114,7 +115,7 @@ def test_what_moves_a_cursor_is_shown_instead(text: str, capsys: pytest.CaptureF
 
 
 def test_richs_markup_in_a_reason_or_note_is_text() -> None:
-    from pipelines.local import display, watch
+    from pipelines.runs import display, progress
 
     stream = io.StringIO()
     values = {"steps": {}, "metrics": {"[red]x": 0.5}, "accepted": False, "reasons": ["[bold]class [red]a[/]\x1b[2J"]}
@@ -125,7 +126,9 @@ def test_richs_markup_in_a_reason_or_note_is_text() -> None:
 
     class Watched:
         def __init__(self) -> None:
-            self.steps = {"train": watch.StepProgress("train", "running", said={"note": "[red]said\x1b[2J[/nothing]"})}
+            self.steps = {
+                "train": progress.StepProgress("train", "running", said={"note": "[red]said\x1b[2J[/nothing]"})
+            }
 
     console = Console(file=(drawn := io.StringIO()), width=120)
     console.print(display._table(Watched()))

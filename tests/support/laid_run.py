@@ -5,9 +5,10 @@ from typing import Any
 
 from kfp import compiler, dsl
 
-from pipelines import experiment, targets
-from pipelines.local import folder, record
-from pipelines.local.folder import Run
+from pipelines import experiment
+from pipelines.compile import targets
+from pipelines.runs import folder, record
+from pipelines.runs.folder import Run
 
 
 def lay(root: Path, task: dsl.base_component.BaseComponent, arguments: dict[str, Any], **values: Any) -> Run:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from components.profile import Kernel, Profile, Size, Traced
-from components.train.intervals import Interval
+from components.train.checkpoint_timer import Interval
 from pipelines.hardware.planner.jobs import Job
 
 KERNELS = (

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from components.core.errors import StepError
 from pipelines.cluster.kube import kubeconfig
-from pipelines.finding import Finding
+from pipelines.compile.check_result import Finding
 
 CONNECT_S, READ_S = 3.0, 5.0
 PAGE = 500

@@ -9,7 +9,7 @@ from pipelines.cluster.kube import classes, controller, limits, looks, nodes, po
 from pipelines.cluster.kube.access import Access, ForbiddenError, Right, listed, read
 from pipelines.cluster.kube.findings import names
 from pipelines.cluster.kube.looks import Look
-from pipelines.finding import Finding
+from pipelines.compile.check_result import Finding
 from pipelines.hardware.catalog import Catalog
 
 ARGO, GOOGLE = "argoproj.io", "cloud.google.com"

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.finding import Finding
+from pipelines.compile.check_result import Finding
 
 NAME = "workflow-controller-configmap"
 # Policies that take a node's shutdown (a pod that failed) and a pod that is gone (an error) for worth another try.

@@ -7,7 +7,7 @@ from pipelines.cluster.kube import capacity, limits, looks, nodes, queues
 from pipelines.cluster.kube.access import Access, Right, absent, access
 from pipelines.cluster.kube.capacity import Pod
 from pipelines.cluster.kube.looks import Look
-from pipelines.finding import Finding
+from pipelines.compile.check_result import Finding
 from pipelines.hardware.catalog.row import CLASS_LABEL
 
 __all__ = ["Access", "Finding", "Pod", "Right", "access", "findings"]

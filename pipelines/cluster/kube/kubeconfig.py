@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from components.core.choices import nearest
 from components.core.errors import StepError
-from components.core.rooms import nearest
 
 DEFAULT = "~/.kube/config"
 IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from pipelines.cluster.kube.capacity import Amounts, Pod, quantity, shown
-from pipelines.finding import Finding
+from pipelines.compile.check_result import Finding
 
 Objects = Sequence[Mapping[str, Any]]
 COUNTED = ("pods", "count/pods")

@@ -8,7 +8,7 @@ from typing import Any
 from components.core.errors import StepError
 from pipelines.cluster.kube import capacity
 from pipelines.cluster.kube.access import Access, ForbiddenError, Right, granted, listed, read
-from pipelines.finding import Finding
+from pipelines.compile.check_result import Finding
 
 AUTOSCALER = "cluster-autoscaler-status"
 # Kubeflow's launcher reads the namespace's default pipeline root there.

@@ -10,7 +10,7 @@ import yaml
 
 from pipelines.cluster.kube import capacity
 from pipelines.cluster.kube.capacity import Fit, Load, Pod, shown
-from pipelines.finding import Finding, Level
+from pipelines.compile.check_result import Finding, Level
 from pipelines.hardware.catalog.row import CLASS_LABEL as CLASS
 from pipelines.hardware.catalog.shapes import GPU_LABEL as GPU
 from pipelines.hardware.catalog.shapes import MACHINE_LABEL as MACHINE

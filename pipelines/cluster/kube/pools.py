@@ -6,12 +6,12 @@ from typing import Any
 
 from pipelines.cluster.kube.capacity import Load, quantity, shown
 from pipelines.cluster.kube.nodes import Cluster
-from pipelines.finding import Finding
+from pipelines.compile.check_result import Finding
 from pipelines.hardware.catalog import Catalog, Row
 from pipelines.hardware.catalog.row import CLASS_LABEL, RESOURCES
 from pipelines.hardware.catalog.shapes import GPU_LABEL, MACHINE_LABEL, TPU_LABEL
-from pipelines.hardware.choice import CAPACITY_LABELS
 from pipelines.hardware.ladder import Capacity, Rung
+from pipelines.hardware.parameters import CAPACITY_LABELS
 
 Node = Mapping[str, Any]
 CHIPS = tuple(filter(None, RESOURCES.values()))

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from components.core.rooms import nearest
+from components.core.choices import nearest
 from pipelines.cluster.kube.access import Access, ForbiddenError, listed, read
 from pipelines.cluster.kube.capacity import Pod, asked, quantity, shown
-from pipelines.finding import Finding
+from pipelines.compile.check_result import Finding
 from pipelines.hardware.pods import QUEUE_LABEL
 
 KUEUE = "kueue.x-k8s.io"

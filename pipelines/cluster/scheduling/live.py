@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from components.core.choices import nearest
 from components.core.errors import StepError
-from components.core.rooms import nearest
 from pipelines.cluster.kubeflow import api
 from pipelines.cluster.kubeflow.api import RecurringRun, Server
 from pipelines.cluster.scheduling import cron

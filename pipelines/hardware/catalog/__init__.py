@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from components.core.choices import nearest
 from components.core.errors import StepError
-from components.core.rooms import nearest
 from pipelines.hardware.catalog.row import Row
 from pipelines.hardware.catalog.shapes import rows
 

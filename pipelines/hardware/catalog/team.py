@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from components.core.choices import nearest
 from components.core.errors import StepError
-from components.core.rooms import nearest
 from pipelines.hardware.catalog.chips import GPUS
 from pipelines.hardware.catalog.machines import MACHINES
 from pipelines.hardware.catalog.row import Row

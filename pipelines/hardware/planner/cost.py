@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from components.train.intervals import best_interval
+from components.train.checkpoint_timer import best_interval
 
 HOUR = 3600.0
 # Interruptions an hour of spot capacity: an assumption, one in 20 hours. Google observed 5 to 15% of preemptible

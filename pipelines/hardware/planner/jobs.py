@@ -4,11 +4,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from components.core.choices import load
 from components.core.errors import StepError
-from components.core.rooms import load
 from components.data import DataSettings, Facts
 from components.profile import Profile
-from components.train.intervals import Interval
+from components.train.checkpoint_timer import Interval
 from pipelines.experiment import Named
 from pipelines.hardware.planner import profiles
 

@@ -9,10 +9,11 @@ from api import eventually
 from clusters import Cluster
 from launcher import Launcher
 
-from pipelines import experiment, submission
+from pipelines import experiment
+from pipelines.compile import submission
+from pipelines.compile.targets import Target
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.placement import Variant
-from pipelines.targets import Target
 
 Json = dict[str, Any]
 # A step that cannot write its termination message still ends in the line that says what went wrong.

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
-from pipelines import experiment, submission
+from pipelines import experiment
 from pipelines.cluster.kube.stuck import NODE_NAME, RUN
-from pipelines.hardware import catalog, choice, pods
+from pipelines.compile import submission
+from pipelines.compile.targets import Target
+from pipelines.hardware import catalog, parameters, pods
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.placement import Variant
 from pipelines.hardware.pods import Pod
-from pipelines.targets import Target
 
 CATALOG = catalog.load()
 TARGET = Target(name="t", image_prefix="r/p", data_root="gs://d", checkpoint_root="gs://c", registry="gs://r")
@@ -30,7 +31,7 @@ def submitted(variant: Variant = Variant()) -> submission.Submission:  # noqa: B
 def of(rungs: Sequence[Rung], *, compute_class: str = "", variant: Variant = Variant()) -> dict[str, Pod]:  # noqa: B008
     """Step -> pod of a run on this hardware."""
     whole = submitted(variant)
-    placed = choice.parameters(rungs, compute_class=compute_class)
+    placed = parameters.parameters(rungs, compute_class=compute_class)
     return {pod.step: pod for pod in pods.of(whole.text, {**whole.parameters, **placed})}
 
 

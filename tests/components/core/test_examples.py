@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components import storage
 from components.core import examples as reading
-from components.core import storage
 from components.core.errors import StepError
 from components.core.examples import Examples
 from components.prepare.writer import Encoder, Split

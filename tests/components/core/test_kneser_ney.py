@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from components.core import kneser_ney
+from components.tasks.text_generation import kneser_ney
 
 TOKENS = 6
 TEXTS = [np.array([1, 2, 3, 1, 2, 4, 1, 2, 3]), np.array([0]), np.array([3, 3, 1, 2, 3, 0, 1])]

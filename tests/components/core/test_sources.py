@@ -52,11 +52,11 @@ def test_a_chosen_file_stands_for_its_room(house: Path) -> None:
 
 
 def test_whatever_imports_the_layers_stands_on_every_file_of_theirs(house: Path) -> None:
-    folder = house / "components/core/layers"
+    folder = house / "components/layers"
     folder.mkdir()
     for name, text in {"__init__": "", "ours": "from components.core import deep\n", "theirs": ""}.items():
         (folder / f"{name}.py").write_text(text)
-    (house / "components/core/loading.py").write_text("def load():\n    import components.core.layers\n")
+    (house / "components/core/loading.py").write_text("def load():\n    import components.layers\n")
     found = {str(path.relative_to(house / "components")) for path in sources.closure("components.core.loading")}
     layers = ("layers/__init__.py", "layers/ours.py", "layers/theirs.py")
     core = ("__init__.py", "loading.py", "deep.py", "templates/page.html", *layers)

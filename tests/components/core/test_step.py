@@ -13,7 +13,8 @@ import pytest
 import storage_emulator
 from places import Place
 
-from components.core import cache, sources, step, storage
+from components import storage
+from components.core import cache, sources, step
 from components.core.errors import StepError
 
 CALLS: list[dict[str, Any]] = []

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from storage_emulator import Emulator
 
+from components import storage
 from components.core import examples as reading
-from components.core import storage, streaming
+from components.core import streaming
 from components.core.examples import Examples
 from components.prepare.writer import Encoder, Split
 from components.tasks import image_classification as task

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.core import boxes
 from components.data import Source, composed_scenes, fashion_mnist
 from components.tasks import object_detection as task
+from components.vision import boxes
 
 NEEDS = pytest.mark.skipif(not fashion_mnist.FOLDER.is_dir(), reason="needs Debian's dataset-fashion-mnist")
 

@@ -14,7 +14,8 @@ from kfp import dsl
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from components.core import devices, registry, storage
+from components import registry, storage
+from components.core import devices
 from components.core.errors import StepError
 from components.core.examples import Examples
 from components.evaluate.logic import evaluate
@@ -187,7 +188,7 @@ def test_the_same_model_twice_gives_the_same_verdict_to_the_byte(judge: Judge) -
 
 
 def test_prediction_from_files_gives_the_labels_that_were_recorded(judge: Judge, made: Path, tmp_path: Path) -> None:
-    from components.core.running import Runner, traced
+    from components.core.inference import Predictor, traced
     from components.core.saved_model import load
 
     found = judge("good", abstain_below=0.6)
@@ -199,7 +200,7 @@ def test_prediction_from_files_gives_the_labels_that_were_recorded(judge: Judge,
     info = Examples.read(made / "examples").info
     batch = {"image": np.stack([pixels for _, pixels in task.read_inputs(str(tmp_path / "pictures"), info)])}
     settings = task.Settings(abstain_below=0.6)
-    answers = task.answers(Runner(traced(load(made / "good/model.keras"))), batch, settings, info, {})
+    answers = task.answers(Predictor(traced(load(made / "good/model.keras"))), batch, settings, info, {})
     again = task.predictions(answers, settings, info)
     assert [one["label"] for one in again] == [one["label"] for one in recorded[:10]]
     assert [one["key"] for one in recorded[:2]] == ["digit 0", "digit 1"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from places import Place
 
-from components.core import storage
+from components import storage
 from components.core.examples import Examples
 from components.export.settings import ExportSettings
 from components.models import cnn

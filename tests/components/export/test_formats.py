@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.core import running
+from components.core import inference
 from components.core.errors import StepError
 from components.export import formats, parity, runtime
 from components.export.settings import ExportSettings
@@ -55,10 +55,10 @@ def test_exact_formats_give_the_outputs_of_keras_at_every_batch_size(model: Any,
     expected = network.predict_on_batch(IMAGES)
     formats.write(formats.source(network, image_classification, {}, {}, IMAGES), tmp_path, EXACT)
     for name in EXACT:
-        runner = runtime.load(tmp_path, name)
+        predictor = runtime.load(tmp_path, name)
         for size in (1, 3, 64, 2):
-            assert parity.differences(expected[:size], runner.run(IMAGES[:size]))[0] < 1e-5, (name, size)
-        assert runner.run_all(IMAGES).shape == (70, 10)
+            assert parity.differences(expected[:size], predictor.run(IMAGES[:size]))[0] < 1e-5, (name, size)
+        assert predictor.run_all(IMAGES).shape == (70, 10)
 
 
 def test_quantized_formats_are_smaller_and_int8_computes_in_int8(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_model_of_mixed_precision_is_exported_in_float32(precision: str, tmp_p
     assert {layer.compute_dtype for layer in network.layers if layer.weights} == {"float32"}
     for before, after in zip(mixed.get_weights(), network.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
-    expected = running.traced(network)(IMAGES)
+    expected = inference.traced(network)(IMAGES)
     assert 0 < parity.differences(expected, mixed.predict_on_batch(IMAGES))[1] < parity.MIXED_TYPICAL
     formats.write(formats.source(network, image_classification, {}, {}, IMAGES), tmp_path, EXACT)
     for name in EXACT:
@@ -193,8 +193,8 @@ def test_a_format_that_fails_or_strays_has_a_problem(name: str, run: Any, proble
     judging = image_classification.Settings()
     found = parity.Sample(batch, IMAGES, OUTPUTS, {"logits": OUTPUTS}, np.ones(70), {}, judging, {})
     settings = ExportSettings()
-    assert not parity.compare(name, running.Runner(right), found, image_classification, settings).problem
-    bad = parity.compare(name, running.Runner(run), found, image_classification, settings)
+    assert not parity.compare(name, inference.Predictor(right), found, image_classification, settings).problem
+    bad = parity.compare(name, inference.Predictor(run), found, image_classification, settings)
     assert re.search(problem, bad.problem)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.core import registry, storage
+from components import registry, storage
 from components.core.errors import StepError
 
 DAMAGED = ("trained/model.keras", "trained/training.json", "verdict/verdict.json", "verdict/predictions.npz")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.core import registry
+from components import registry
 from components.core.errors import StepError
 from components.export import formats, runtime
 from components.tasks import image_classification

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.core import running
+from components.core import inference
 from components.export import formats, parity, runtime
 from components.models import seq2seq_transformer as model
 from components.tasks import translation as task
@@ -44,7 +44,7 @@ def folder(network, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_format_decodes_what_keras_decodes(network, folder: Path, name: str, beam: int) -> None:
     assets, settings = task.assets(network, INFO), task.Settings(beam=beam)
     batch = {"source": np.array(SOURCES, object)}
-    cached = task.answers(running.Runner(running.traced(network), network), batch, settings, INFO, assets)
+    cached = task.answers(inference.Predictor(inference.traced(network), network), batch, settings, INFO, assets)
     found = task.answers(runtime.load(folder, name), batch, settings, INFO, assets)
     assert found["hypothesis"].tolist() == cached["hypothesis"].tolist()
     assert found["whole"].tolist() == [True, True, True, False, True]
@@ -53,9 +53,9 @@ def test_a_format_decodes_what_keras_decodes(network, folder: Path, name: str, b
 @pytest.mark.parametrize("name", ["saved_model", "litert", "litert_dynamic", "onnx"])
 def test_a_format_gives_the_outputs_of_keras_at_every_batch_size(network, folder: Path, name: str) -> None:
     inputs = np.repeat(task.encoded(SOURCES, task.assets(network, INFO), INFO), 3, axis=0)
-    expected, runner = network.predict_on_batch(inputs), runtime.load(folder, name)
+    expected, predictor = network.predict_on_batch(inputs), runtime.load(folder, name)
     for size in (1, 15, 4):
-        largest, typical = parity.differences(expected[:size], runner.run(inputs[:size]))
+        largest, typical = parity.differences(expected[:size], predictor.run(inputs[:size]))
         assert typical < 0.1 if name in runtime.QUANTIZED else largest < 1e-4, (name, size)
 
 
@@ -65,6 +65,6 @@ def test_the_saved_model_takes_sentences(network, folder: Path) -> None:
     assets = task.assets(network, INFO)
     loaded = tf.saved_model.load(str(folder / runtime.PLACES["saved_model"]))
     answer = loaded.signatures[runtime.SERVING](source=tf.constant(SOURCES))
-    runner = running.Runner(running.traced(network), network)
-    found = task.answers(runner, {"source": np.array(SOURCES, object)}, task.Settings(), INFO, assets)
+    predictor = inference.Predictor(inference.traced(network), network)
+    found = task.answers(predictor, {"source": np.array(SOURCES, object)}, task.Settings(), INFO, assets)
     assert answer["translation"].numpy().tolist() == found["hypothesis"].tolist()

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from components.core import saved_model
-from components.core.boxes import UNITS
 from components.models import detector, retinanet
+from components.vision.boxes import UNITS
 
 SMALL = detector.Settings(filters=(4, 8, 8, 8), pyramid=8, head=1)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from components.core.errors import StepError
-from components.core.layers import byte_pairs
+from components.layers import byte_pairs
 from components.models import gpt2
 from components.tasks import text_generation as task
 
@@ -22,7 +22,7 @@ def preset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import keras
     import keras_hub
 
-    from components.core.byte_pairs import END, letters
+    from components.text.byte_pairs import END, letters
 
     keras.utils.set_random_seed(2)
     folder = tmp_path_factory.mktemp("presets") / "tiny"
@@ -55,7 +55,7 @@ def test_the_task_takes_its_tokens_and_continues_texts(network: Any, tmp_path: P
     import keras
     import tensorflow as tf
 
-    from components.core.running import Runner, traced
+    from components.core.inference import Predictor, traced
 
     network.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -71,8 +71,8 @@ def test_the_task_takes_its_tokens_and_continues_texts(network: Any, tmp_path: P
     column = np.empty(4, object)
     column[:] = contents
     settings = task.Settings(new_tokens=5, temperature=0)
-    cached = task.answers(Runner(traced(loaded), loaded), {"text": column}, settings, {}, assets)
-    whole = task.answers(Runner(traced(loaded)), {"text": column}, settings, {}, assets)
+    cached = task.answers(Predictor(traced(loaded), loaded), {"text": column}, settings, {}, assets)
+    whole = task.answers(Predictor(traced(loaded)), {"text": column}, settings, {}, assets)
     assert cached["continuation"].tolist() == whole["continuation"].tolist()
     # No graph makes these tokens: a SavedModel of strings cannot be, and says so.
     signature, answer = task.served(loaded, assets, {})

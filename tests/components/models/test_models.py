@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from components.core.rooms import load, names
+from components.core.choices import load, names
 from components.models import ModelSettings, cnn, resnet
 
 CLASSIFIERS = [name for name in names("models") if load("models", name).Settings.interface == "image -> classes"]

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.core import running, saved_model, tokens
-from components.core.rooms import load
+from components.core import inference, saved_model
+from components.core.choices import load
 from components.export import formats, parity, runtime
 from components.models import ModelSettings
 from components.tasks import text_classification as task
+from components.text import words
 
 NAMES = ("transformer", "lstm", "gru")
 WORDS = ["good", "bad", "film", "naïve", "the"]
@@ -46,7 +47,7 @@ def network_of(name: str, precision: str = "float32") -> Any:
 
 
 def inputs() -> np.ndarray:
-    return tokens.encoded(TEXTS, WORDS, 12)
+    return words.encoded(TEXTS, WORDS, 12)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,7 +63,7 @@ def test_what_a_network_says_does_not_depend_on_padding(name: str) -> None:
         return
     longer = build(settings_of(name, length=20), WORDS, 3)
     longer.set_weights(network.get_weights())
-    short, wide = inputs()[:5], tokens.encoded(TEXTS[:5], WORDS, 20)
+    short, wide = inputs()[:5], words.encoded(TEXTS[:5], WORDS, 20)
     np.testing.assert_allclose(longer.predict_on_batch(wide), network.predict_on_batch(short), atol=1e-5)
 
 
@@ -82,7 +83,7 @@ def test_a_text_without_words_has_finite_answers_and_gradients(name: str, precis
 
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_outside_training_a_recurrent_layer_answers_as_in_training(name: str) -> None:
-    from components.core.layers import recurrent
+    from components.layers import recurrent
 
     layer = {"lstm": recurrent.LSTM, "gru": recurrent.GRU}[name]
     random = np.random.default_rng(0)
@@ -110,7 +111,7 @@ def test_every_format_gives_the_outputs_of_keras_for_texts_of_any_length(name: s
     import tensorflow as tf
 
     network = network_of(name)
-    expected = running.traced(network)(inputs())
+    expected = inference.traced(network)(inputs())
     assets = task.assets(network, INFO)
     origin = formats.source(network, task, assets, INFO, inputs())
     assert formats.write(origin, tmp_path, tuple(formats.WRITERS)) == {}

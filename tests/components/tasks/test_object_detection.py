@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 from places import Place
 
-from components.core import boxes
-from components.core.boxes import NONE
 from components.core.examples import Examples
-from components.core.running import Runner, traced
+from components.core.inference import Predictor, traced
 from components.data import coco_folder, composed_scenes, fashion_mnist
 from components.models import detector
 from components.prepare.logic import prepare
 from components.tasks import object_detection as task
+from components.vision import boxes
+from components.vision.boxes import NONE
 
 # TFDS 4.9.10 reads its own description by a call that protobuf 6 deprecates.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
@@ -187,7 +187,7 @@ def test_a_saved_model_says_what_evaluation_finds(network: Any) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), np.uint8)
     signature, answer = task.served(network, {}, INFO)
     served = tf.function(answer, input_signature=[signature], autograph=False)(tf.constant(pixels))
-    found = task.answers(Runner(traced(network), network), {"image": pixels}, task.Settings(), INFO, {})
+    found = task.answers(Predictor(traced(network), network), {"image": pixels}, task.Settings(), INFO, {})
     assert (found["labels"] != NONE).sum() > 5
     assert np.array_equal(served["labels"], found["labels"])
     np.testing.assert_allclose(served["boxes"], found["boxes"], atol=1e-5)

@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components.core import pictures
 from components.prepare.writer import Encoder
 from components.tasks import image_classification as task
+from components.vision import images
 
 
 def smooth(height: int, width: int, channels: int) -> np.ndarray:
@@ -67,7 +67,7 @@ def test_files_are_decoded_and_resized_as_prediction_does_it(
     assert found.shape == (3, 24, 20, channels) and found.dtype == np.uint8
     for number, data in enumerate(files):
         (tmp_path / f"{number}.{kind}").write_bytes(data)
-        expected = pictures.from_file(tmp_path / f"{number}.{kind}", (24, 20, channels))
+        expected = images.from_file(tmp_path / f"{number}.{kind}", (24, 20, channels))
         # The two libraries weigh red, green and blue, and round, a little differently.
         assert np.abs(found[number].astype(int) - expected.astype(int)).max() <= 3
     if own == channels and kind == "PNG":

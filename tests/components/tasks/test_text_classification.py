@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from places import Place
 
-from components.core import texts, tokens
 from components.core.errors import StepError
 from components.core.examples import Examples
 from components.data import Facts, movie_reviews, text_file, text_folder, tfds, tfds_directory
 from components.models import transformer
 from components.prepare.logic import prepare
 from components.tasks import text_classification as task
+from components.text import texts, words
 
 # TFDS 4.9.10 reads its own description by a call that protobuf 6 deprecates.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
@@ -109,7 +109,7 @@ def test_bad_texts_end_the_step_in_one_line_unless_some_may_be_set_aside(folder:
 def test_the_vocabulary_is_counted_on_the_train_split_alone(examples: Examples) -> None:
     found = task.arguments(transformer.Settings(), examples)
     trained = [text for batch in batches(examples, "train") for text in batch["text"].tolist()]
-    assert found == {"vocabulary": tokens.vocabulary(trained, 20_000), "units": 2}
+    assert found == {"vocabulary": words.vocabulary(trained, 20_000), "units": 2}
     held = {str(number) for number in range(301, 400)}
     assert not held & set(found["vocabulary"])
     assert task.arguments(transformer.Settings(vocabulary_size=3), examples)["vocabulary"] == found["vocabulary"][:3]

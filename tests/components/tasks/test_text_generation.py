@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.core import decoding
 from components.core.errors import StepError
 from components.core.examples import Examples
-from components.core.running import Runner, traced
+from components.core.inference import Predictor, traced
 from components.data import movie_reviews
 from components.models import causal_transformer
 from components.tasks import text_generation as task
+from components.text import sampling
 
 LENGTH, BEGIN = 16, 256
 ASSETS = {"tokens": "bytes", "length": LENGTH}
@@ -36,8 +36,8 @@ def network() -> Any:
 
 
 @pytest.fixture(scope="module")
-def runner(network: Any) -> Runner:
-    return Runner(traced(network), network)
+def predictor(network: Any) -> Predictor:
+    return Predictor(traced(network), network)
 
 
 def _batch(texts: list[bytes]) -> dict[str, np.ndarray]:
@@ -156,9 +156,9 @@ def test_every_token_of_a_text_is_judged_once(stride: int) -> None:
     assert seen == {number: list(range(len(text))) for number, text in enumerate(texts)}
 
 
-def test_a_text_is_as_probable_as_its_tokens_one_after_the_other(network: Any, runner: Runner) -> None:
+def test_a_text_is_as_probable_as_its_tokens_one_after_the_other(network: Any, predictor: Predictor) -> None:
     settings = task.Settings(stride=4)
-    found = task.answers(runner, _batch(TEXTS), settings, INFO, ASSETS)
+    found = task.answers(predictor, _batch(TEXTS), settings, INFO, ASSETS)
     assert found["tokens"].tolist() == [len(text) for text in TEXTS]
     text, window = TEXTS[3], 12
     nats = 0.0
@@ -196,10 +196,10 @@ def test_slices_are_by_source_and_by_length() -> None:
     assert set(task.slices(truth, {"sources": ["one"]})) == {name for name in found if name.startswith("length")}
 
 
-def test_the_report_shows_the_texts_at_both_ends_as_text(runner: Runner) -> None:
+def test_the_report_shows_the_texts_at_both_ends_as_text(predictor: Predictor) -> None:
     batch = _batch([*TEXTS, b"<script>alert(1)</script>"])
     settings = task.Settings(resamples=100)
-    found, truth = task.answers(runner, batch, settings, INFO, ASSETS), task.truth(batch)
+    found, truth = task.answers(predictor, batch, settings, INFO, ASSETS), task.truth(batch)
     shown = {title: [(5, batch["text"][5])] for title in task.notable(found, truth)}
     intervals = task.resampled(found, truth, settings, {})
     page = "".join(task.figures(found, truth, settings, INFO, intervals, shown))
@@ -238,7 +238,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Examples:
 
 
 def test_the_baseline_is_judged_on_the_same_texts_by_the_same_measure(prepared: Examples) -> None:
-    from components.core import kneser_ney
+    from components.tasks.text_generation import kneser_ney
 
     title, values = task.baseline(prepared, task.Settings())
     assert "Kneser-Ney" in title
@@ -255,26 +255,26 @@ def test_the_baseline_is_judged_on_the_same_texts_by_the_same_measure(prepared: 
 # --- continuations ---------------------------------------------------------------------------------------------------
 
 
-def test_every_runtime_continues_a_text_alike(network: Any, runner: Runner) -> None:
+def test_every_runtime_continues_a_text_alike(network: Any, predictor: Predictor) -> None:
     import tensorflow as tf
 
     prompts = [b"", b"A film", b"exactly 15 long", b"exactly 16 long!", b"y" * 1_000_000]
     batch = {"text": _batch(prompts)["text"]}
     settings = task.Settings(new_tokens=20)
-    cached = task.answers(runner, batch, settings, INFO, ASSETS)["continuation"].tolist()
+    cached = task.answers(predictor, batch, settings, INFO, ASSETS)["continuation"].tolist()
     assert all(len(text) == 20 for text in cached)
-    assert task.answers(Runner(runner.run), batch, settings, INFO, ASSETS)["continuation"].tolist() == cached
+    assert task.answers(Predictor(predictor.run), batch, settings, INFO, ASSETS)["continuation"].tolist() == cached
     # The SavedModel's signature answers with half a window.
     signature, answer = task.served(network, ASSETS, INFO)
     found = tf.function(answer, input_signature=[signature])(tf.constant(prompts))
-    np.testing.assert_allclose(found["outputs"], runner.run(task.encoded(prompts, ASSETS, INFO)), atol=1e-5)
+    np.testing.assert_allclose(found["outputs"], predictor.run(task.encoded(prompts, ASSETS, INFO)), atol=1e-5)
     assert found["continuation"].numpy().tolist() == [text[: LENGTH // 2] for text in cached]
 
 
-def test_settings_and_seed_decide_about_a_continuation(runner: Runner) -> None:
+def test_settings_and_seed_decide_about_a_continuation(predictor: Predictor) -> None:
     batch = {"text": _batch([b"A film"])["text"]}
     # As a LiteRT or ONNX file runs: nothing is compiled for each setting.
-    alone = Runner(runner.run)
+    alone = Predictor(predictor.run)
 
     def said(**changes: Any) -> str:
         settings = task.Settings(new_tokens=12, **changes)
@@ -317,5 +317,5 @@ def test_what_cannot_be_continued_is_told_in_one_line(
 
 
 def test_the_number_of_draws_is_that_of_the_new_tokens() -> None:
-    assert decoding.noise(0, 3, 5).shape == (3, 5)
-    assert decoding.noise(0, 3, 5).min() >= 0 and decoding.noise(0, 3, 5).max() < 1
+    assert sampling.uniforms(0, 3, 5).shape == (3, 5)
+    assert sampling.uniforms(0, 3, 5).min() >= 0 and sampling.uniforms(0, 3, 5).max() < 1

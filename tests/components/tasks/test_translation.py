@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.core import translating
 from components.core.errors import StepError
-from components.core.pieces import END, FIRST_BYTE, FIRST_PIECE, PAD, START
-from components.core.running import Runner, traced
+from components.core.inference import Predictor, traced
 from components.models import seq2seq_transformer as model
 from components.tasks import translation as task
+from components.tasks.translation import decoding
+from components.text.subwords import END, FIRST_BYTE, FIRST_PIECE, PAD, START
 
 INFO = {"languages": ["digits", "en"]}
 SOURCES = [b"12", b"7", "fünf".encode(), b"123456"]
@@ -84,32 +84,32 @@ def test_the_host_makes_the_inputs_that_the_graph_makes(assets) -> None:
     alone = task.encoded(SOURCES, assets, INFO)
     np.testing.assert_array_equal(alone[:, :7], inputs[:, :7])
     assert (alone[:, 7:] == PAD).all()
-    np.testing.assert_array_equal(translating.packed(SOURCES, TARGETS, assets), inputs)
+    np.testing.assert_array_equal(decoding.packed(SOURCES, TARGETS, assets), inputs)
 
 
 @pytest.mark.parametrize("beam", [1, 3])
 def test_keeping_keys_and_values_gives_the_translations_of_computing_all_anew(network, assets, beam: int) -> None:
     settings = task.Settings(beam=beam)
     run = traced(network)
-    cached = task.answers(Runner(run, network), BATCH, settings, INFO, assets)
-    anew = task.answers(Runner(run), BATCH, settings, INFO, assets)
+    cached = task.answers(Predictor(run, network), BATCH, settings, INFO, assets)
+    anew = task.answers(Predictor(run), BATCH, settings, INFO, assets)
     assert cached["hypothesis"].tolist() == anew["hypothesis"].tolist()
     assert len(set(cached["hypothesis"].tolist())) > 1
     assert cached["whole"].tolist() == [True, True, True, False]
 
 
 def test_the_loss_is_the_mean_over_tokens_as_keras_has_it(network, assets) -> None:
-    from components.core.sequences import TokenLoss
+    from components.layers.token_loss import TokenLoss
 
     inputs, targets = fed(assets)
-    found = task.answers(Runner(traced(network)), BATCH, SETTINGS, INFO, assets)
+    found = task.answers(Predictor(traced(network)), BATCH, SETTINGS, INFO, assets)
     assert found["tokens"][:3].tolist() == (targets[:3] != PAD).sum(axis=1).tolist()
     by_keras = float(TokenLoss()(targets[:3], network(inputs[:3])))
     assert found["loss"][:3].sum() / found["tokens"][:3].sum() == pytest.approx(by_keras, rel=1e-5)
 
 
 def test_smoothing_spreads_a_share_over_all_tokens() -> None:
-    from components.core.sequences import TokenLoss
+    from components.layers.token_loss import TokenLoss
 
     logits = np.random.default_rng(0).normal(size=(2, 3, 5)).astype(np.float32)
     targets = np.array([[3, 4, PAD], [4, PAD, PAD]], np.int32)
@@ -121,7 +121,7 @@ def test_smoothing_spreads_a_share_over_all_tokens() -> None:
 
 
 def test_keras_counts_right_tokens_but_no_padding() -> None:
-    from components.core.sequences import TokenAccuracy
+    from components.layers.token_loss import TokenAccuracy
 
     logits = np.eye(5, dtype=np.float32)[[[3, 4, 0], [3, 0, 0]]]
     metric = TokenAccuracy()
@@ -230,7 +230,7 @@ def test_the_serving_signature_takes_sentences_and_gives_what_evaluation_judged(
 
     spec, answer = task.served(network, assets, INFO)
     served = tf.function(answer, input_signature=[spec], autograph=False)(tf.constant([*SOURCES, b" "]))
-    found = task.answers(Runner(traced(network), network), {"source": BATCH["source"]}, SETTINGS, INFO, assets)
+    found = task.answers(Predictor(traced(network), network), {"source": BATCH["source"]}, SETTINGS, INFO, assets)
     assert served["translation"].numpy().tolist() == [*found["hypothesis"].tolist(), b""]
     outputs = network(task.encoded([*SOURCES, b" "], assets, INFO))
     np.testing.assert_allclose(served["outputs"], outputs, rtol=1e-4, atol=1e-5)
@@ -247,7 +247,7 @@ def test_an_empty_line_stays_one(network, assets, tmp_path: Path) -> None:
     read = task.read_inputs(str(tmp_path / "in.txt"), INFO)
     assert read == [("line 1", b"12"), ("line 2", b""), ("line 3", b"7")]
     batch = {"source": objects([content for _, content in read])}
-    found = task.answers(Runner(traced(network)), batch, SETTINGS, INFO, assets)
+    found = task.answers(Predictor(traced(network)), batch, SETTINGS, INFO, assets)
     assert found["hypothesis"][1] == b""
     assert found["hypothesis"][0] != b""
 
@@ -299,7 +299,7 @@ class Blocked:
             raise ImportError(f"{name} is blocked in this test")
 sys.meta_path.insert(0, Blocked())
 import numpy as np
-from components.core.running import Runner
+from components.core.inference import Predictor
 from components.tasks import translation as task
 def run(inputs):
     # Says the source's bytes again, then END.
@@ -310,7 +310,7 @@ def run(inputs):
 assets = {"pieces": [], "source_length": 6, "target_length": 6}
 batch = {"source": np.array([b"abc", b"12345", b" "], object)}
 for beam in (1, 3):
-    found = task.answers(Runner(run), batch, task.Settings(beam=beam), {}, assets)
+    found = task.answers(Predictor(run), batch, task.Settings(beam=beam), {}, assets)
     said = task.predictions(found, task.Settings(), {})
     assert [one["translation"] for one in said] == ["abc", "12345", ""], said
 """

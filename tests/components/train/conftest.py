@@ -21,7 +21,7 @@ from components.core.examples import Examples
 from components.data import digits
 from components.models import cnn
 from components.train import inputs, logic
-from components.train.parts import Clock
+from components.train.epoch_callbacks import Clock
 from components.train.settings import TrainingSettings
 
 PROMISES = ("accelerator_type", "accelerator_count", "checkpoint_root")

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from components.core import storage
+from components import storage
 from components.core.errors import StepError
 
 SETTINGS = {"epochs": 3, "batch_size": 32, "steps_per_epoch": 13, "checkpoint_seconds": 0.001, "checkpoint_share": 1.0}

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from components.core import storage
+from components import storage
 from components.core.errors import StepError
 from components.train import lease
 

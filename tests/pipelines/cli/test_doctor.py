@@ -14,7 +14,7 @@ from kubernetes_api import FakeKubernetes, Fault, node, thing
 from kubernetes_cluster import GPU_TAINT, L4, furnished, running
 
 from pipelines.cli.main import main
-from pipelines.finding import Finding
+from pipelines.compile.check_result import Finding
 
 HEAD = {"labels": {"pipeline/runid": "8a7c1f0e", "pipelines.kubeflow.org/v2_component": "true"}}
 NODE_NAME = "workflows.argoproj.io/node-name"

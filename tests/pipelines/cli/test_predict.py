@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.core import registry, rooms
+from components import registry
+from components.core import choices
 from components.tasks import image_classification
 from pipelines.cli.main import main
 
@@ -187,8 +188,8 @@ def rendered(content, prediction, info): return b"PNG of " + content
     shutil.copytree(version, folder)
     module = types.ModuleType("components.tasks.words")
     exec(source, module.__dict__)
-    named = rooms.names
-    monkeypatch.setattr(rooms, "names", lambda room: [*named(room), *(["words"] if room == "tasks" else [])])
+    named = choices.names
+    monkeypatch.setattr(choices, "names", lambda room: [*named(room), *(["words"] if room == "tasks" else [])])
     monkeypatch.setitem(sys.modules, "components.tasks.words", module)
     evaluation = module.Settings().parameters()
     (folder / "version.json").write_text(json.dumps({"task": "words", "info": {}, "evaluation": evaluation}))

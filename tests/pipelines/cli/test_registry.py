@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from small_versions import written
 
-from components.core import registry, storage
+from components import registry, storage
 from pipelines.cli.main import main
 
 

@@ -259,7 +259,7 @@ def test_an_update_leaves_a_paused_schedule_paused(command: Command, fake: kubef
 def test_only_an_update_brings_newer_code(
     command: Command, fake: kubeflow.FakeKubeflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipelines import compiler
+    from pipelines.compile import compiler
 
     command(*CREATE)
     old = only(fake)["runtime_config"]["parameters"]["train_image"]

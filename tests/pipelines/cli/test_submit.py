@@ -13,7 +13,8 @@ import yaml
 from kubeflow import FakeKubeflow, Fault
 from kubernetes_api import FakeKubernetes, node, thing
 
-from components.core import failure, storage
+from components import storage
+from components.core import failure
 from components.core.failure import Failure
 from pipelines.cli.main import main
 from pipelines.hardware import catalog

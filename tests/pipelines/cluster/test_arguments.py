@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 
 from components.core.errors import StepError
-from pipelines import compiler, experiment
+from pipelines import experiment
 from pipelines.cluster import arguments
+from pipelines.compile import compiler
 
 TEXT = compiler.compile_experiment(experiment.load("digits"), None, tag=lambda step, image: f"{step}-0")
 BARE = """

@@ -13,7 +13,7 @@ import typer
 
 from components.core.errors import StepError
 from pipelines.cli.nodepool import nodepool as command
-from pipelines.hardware import catalog, choice, ladder, nodepool, terraform
+from pipelines.hardware import catalog, ladder, nodepool, parameters, terraform
 from pipelines.hardware.ladder import Capacity, Rung
 
 CATALOG = catalog.load()
@@ -97,7 +97,7 @@ def resource(text: str) -> dict[str, Any]:
 def test_a_pools_nodes_are_what_the_rows_pods_select_and_tolerate(row: catalog.Row, capacity: Capacity) -> None:
     rung = Rung(row, capacity)
     given = options(nodepool.gcloud(nodepool.of(rung, "training", "us-central1")))
-    wanted = choice.parameters([rung])
+    wanted = parameters.parameters([rung])
     assert wanted["node_selector"].items() <= node_labels(given).items()
     tolerated = {(each["key"], each["effect"]) for each in wanted["tolerations"]}
     taints = [re.fullmatch(r"(.+)=.*:(.+)", taint) for taint in given.get("--node-taints", "").split(",") if taint]
@@ -170,7 +170,7 @@ def test_a_flex_start_pool_uses_no_reservation_and_repairs_nothing() -> None:
     assert found["management"] == [{"auto_repair": False}]
     assert found["node_config"][0]["flex_start"] is True
     assert found["node_config"][0]["reservation_affinity"] == [{"consume_reservation_type": "NO_RESERVATION"}]
-    selector = choice.parameters(ladder.parse("l4:flex-start", CATALOG))["node_selector"]
+    selector = parameters.parameters(ladder.parse("l4:flex-start", CATALOG))["node_selector"]
     assert selector.items() <= node_labels(given).items()
 
 
@@ -179,7 +179,7 @@ def test_a_cheaper_pool_has_a_taint_that_its_own_pods_alone_tolerate(capacity: s
     taint = f"cloud.google.com/gke-{capacity}=true:NoSchedule"
     assert taint in options(nodepool.gcloud(pool(f"l4:{capacity}")))["--node-taints"].split(",")
     tolerated = {
-        text: {each["key"] for each in choice.parameters(ladder.parse(text, CATALOG))["tolerations"]}
+        text: {each["key"] for each in parameters.parameters(ladder.parse(text, CATALOG))["tolerations"]}
         for text in ("l4", f"l4:{capacity}")
     }
     assert tolerated[f"l4:{capacity}"] - tolerated["l4"] == {f"cloud.google.com/gke-{capacity}"}

@@ -13,10 +13,11 @@ from kfp import dsl
 from kfp.compiler import Compiler
 
 from components.core.errors import StepError
-from pipelines import compiler, experiment
-from pipelines.hardware import catalog, choice, ladder, pods
+from pipelines import experiment
+from pipelines.compile import compiler
+from pipelines.compile.targets import Target
+from pipelines.hardware import catalog, ladder, parameters, pods
 from pipelines.hardware.placement import Variant, on_accelerator, on_cpu
-from pipelines.targets import Target
 
 CATALOG = catalog.load()
 SINGLE = [row.name for row in CATALOG.values() if not row.refused]
@@ -31,7 +32,7 @@ def compiled(variant: Variant = Variant()) -> str:  # noqa: B008  # frozen
 
 def placed(text: str, **kinds: Any) -> dict[str, pods.Pod]:
     rungs = ladder.parse(text, CATALOG)
-    arguments = choice.parameters(rungs, **kinds) | {"train_image": f"r/p-{rungs[0].row.image}:train-0"}
+    arguments = parameters.parameters(rungs, **kinds) | {"train_image": f"r/p-{rungs[0].row.image}:train-0"}
     return {pod.step: pod for pod in pods.of(compiled(), arguments)}
 
 
@@ -70,7 +71,7 @@ def test_only_train_holds_the_accelerator_and_no_other_step_can_lie_on_its_nodes
 
 @pytest.mark.parametrize("name", SINGLE)
 def test_the_count_is_never_an_int(name: str) -> None:
-    count = choice.parameters(ladder.parse(name, CATALOG))["accelerator_count"]
+    count = parameters.parameters(ladder.parse(name, CATALOG))["accelerator_count"]
     assert isinstance(count, str)
     definitions = next(yaml.safe_load_all(compiled()))["root"]["inputDefinitions"]["parameters"]
     for parameter in ("accelerator_count", "train_cpu", "train_memory", "step_cpu", "step_memory"):
@@ -78,7 +79,7 @@ def test_the_count_is_never_an_int(name: str) -> None:
 
 
 def test_an_int_count_is_refused_because_the_backend_would_drop_it() -> None:
-    arguments = choice.parameters(ladder.parse("l4", CATALOG)) | {"accelerator_count": 1}
+    arguments = parameters.parameters(ladder.parse("l4", CATALOG)) | {"accelerator_count": 1}
     with pytest.raises(StepError, match=r"train: accelerator_count must be a text for Kubeflow, not 1"):
         pods.of(compiled(), arguments)
 
@@ -226,7 +227,7 @@ def test_placement_is_complete_inside(flow: str, tmp_path: Path) -> None:
     text = (tmp_path / "flow.yaml").read_text()
     documents = list(yaml.safe_load_all(text))
     assert compiler.undeclared(*documents) == []
-    arguments = choice.parameters(ladder.parse("v5e-8:spot", CATALOG)) | {"image": "i:1"}
+    arguments = parameters.parameters(ladder.parse("v5e-8:spot", CATALOG)) | {"image": "i:1"}
     found = {pod.step: pod for pod in pods.of(text, arguments)}
     heavy = [pod for pod in found.values() if pod.limits]
     assert [pod.limits for pod in heavy] == [{"google.com/tpu": "8"}]

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from components.core.errors import StepError
-from pipelines import experiment, targets
-from pipelines.local import containers, engine, folder, record
-from pipelines.local.folder import Run
+from pipelines import experiment
+from pipelines.compile import targets
+from pipelines.local import containers, engine
+from pipelines.runs import folder, record
+from pipelines.runs.folder import Run
 
 SUANLI = [str(Path(sys.executable).with_name("suanli"))]
 

@@ -12,7 +12,7 @@ import pytest
 from kfp import dsl
 
 from components.core import memory
-from pipelines.local.folder import Run
+from pipelines.runs.folder import Run
 
 SUANLI = [str(Path(sys.executable).with_name("suanli"))]
 WAIT_S = 30.0

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from components.train.intervals import best_interval
+from components.train.checkpoint_timer import best_interval
 from pipelines.hardware.planner import cost
 
 HOUR = cost.HOUR

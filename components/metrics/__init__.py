@@ -1,0 +1,1 @@
+"""Metrics with their intervals, one field a file, and what they share."""

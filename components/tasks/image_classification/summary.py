@@ -1,0 +1,91 @@
+"""What prepare's report tells about labelled pictures: sizes, channels, brightness, and a few of them."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from markupsafe import Markup
+
+from components.core import reports
+from components.core.examples import Stored
+from components.tasks._classifier.samples import Labelled
+from components.vision import images
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BINS = 40
+CLASSES_SHOWN, PICTURES_SHOWN, SIDE_SHOWN = 20, 6, 96
+
+
+class Pictures(Labelled):
+    """Counts, brightness, and a few pictures of each class.
+
+    Attributes:
+        brightness: how many training examples have a mean brightness in each of BINS equal parts of 0..1.
+    """
+
+    def __init__(self, names: list[str], pixels: Callable[[bytes], np.ndarray]) -> None:
+        """``pixels`` makes a stored picture an array, uint8 [height, width, channels]."""
+        super().__init__(names)
+        self._pixels = pixels
+        self.brightness = np.zeros(BINS, np.int64)
+
+    def see(self, stored: Stored, keys: np.ndarray, which: np.ndarray) -> None:
+        super().see(stored, keys, which)
+        values = np.asarray(stored.features["brightness"])[which == 0]
+        self.brightness += np.bincount(np.minimum(values * BINS, BINS - 1).astype(int), minlength=BINS)
+
+    def pictures(self) -> list[list[np.ndarray]]:
+        """The pictures kept of each class, uint8 [height, width, channels]."""
+        return [[self._pixels(content) for content in row] for row in self.kept.contents()]
+
+    def sections(self, splits: list[str]) -> list[Markup]:
+        """The page's sections."""
+        found = self.pictures()
+        shown = [
+            (images.small(picture, SIDE_SHOWN), self.names[label])
+            for label, row in enumerate(found[:CLASSES_SHOWN])
+            for picture in row[:PICTURES_SHOWN]
+        ]
+        every = [picture for row in found for picture in row]
+        return [
+            reports.section("Pictures", reports.gallery(shown)),
+            reports.section("Examples by class and split", self.table(splits)),
+            reports.section("Sizes and pixels", levels(every), reports.figure(self._brightness(), "brightness")),
+        ]
+
+    def _brightness(self) -> "Figure":
+        from matplotlib.figure import Figure
+
+        drawing = Figure(figsize=(6, 2.4))
+        axes = drawing.add_subplot()
+        edges = np.arange(BINS) / BINS
+        axes.bar(edges, self.brightness, width=1 / BINS, align="edge", color="#3b6ea5")
+        axes.set(xlabel="mean brightness of a training picture, 0 black to 1 white", ylabel="pictures", xlim=(0, 1))
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+        return drawing
+
+
+def levels(every: list[np.ndarray]) -> Markup:
+    """Sizes and channels of pictures, which are drawn at random from the train split."""
+    sizes = np.array([picture.shape[:2] for picture in every])
+    rows = [
+        [name, int(values.min()), float(np.median(values)), int(values.max())]
+        for name, values in (("height", sizes[:, 0]), ("width", sizes[:, 1]))
+    ]
+    channels = every[0].shape[-1]
+    pixels = [np.concatenate([picture[..., channel].ravel() for picture in every]) for channel in range(channels)]
+    titles = ("grey",) if channels == 1 else ("red", "green", "blue", "alpha")
+    found = [
+        [titles[channel], float(values.mean()), float(values.std()), int(values.min()), int(values.max())]
+        for channel, values in enumerate(pixels)
+    ]
+    return Markup("\n").join(
+        [
+            reports.text(f"Of {len(every):,} training pictures drawn at random, as many of each class."),
+            reports.table(["size", "smallest", "median", "largest"], rows),
+            reports.table(["channel", "mean", "deviation", "lowest", "highest"], found),
+        ]
+    )

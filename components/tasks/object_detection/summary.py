@@ -1,0 +1,106 @@
+"""What prepare's report tells about pictures with boxes, gathered while they stream by."""
+
+import struct
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from markupsafe import Markup
+
+from components.core import reports
+from components.core.examples import Stored
+from components.tasks._classifier.samples import SPLITS, Sample, by_class, rare
+from components.vision import box_drawing, images
+from components.vision.boxes import areas
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PICTURES_SHOWN, SIDE_SHOWN = 24, 256
+# Equal parts of 0..1 for the side of a box, and numbers of objects told apart.
+BINS, MOST_COUNTED = 40, 30
+HEAD = struct.Struct("<I")
+
+
+class _Packed:
+    """Pictures with their boxes and labels in one value, made when it is asked for."""
+
+    def __init__(self, stored: Stored) -> None:
+        self._stored = stored
+
+    def __getitem__(self, place: int) -> bytes:
+        features = self._stored.features
+        boxes, labels = features["boxes"][place], features["labels"][place]
+        return HEAD.pack(len(labels) // 8) + boxes + labels + bytes(self._stored.contents[place])
+
+
+class BoxProfile:
+    """Counts of objects by class, how many a picture has, how large they are, and a few pictures of train.
+
+    Attributes:
+        counts: objects, integers [splits, classes].
+        many: training pictures with 0, 1, 2, ... objects, the last number and more together.
+        sides: training objects by the square root of the part of the picture that their box covers.
+    """
+
+    def __init__(self, names: list[str], pixels: Callable[[bytes], np.ndarray]) -> None:
+        """``pixels`` makes a stored picture an array, uint8 [height, width, channels]."""
+        self.names, self._pixels = names, pixels
+        self.counts = np.zeros((len(SPLITS), len(names)), np.int64)
+        self.many = np.zeros(MOST_COUNTED + 1, np.int64)
+        self.sides = np.zeros(BINS, np.int64)
+        self._kept = Sample(1, PICTURES_SHOWN)
+
+    def see(self, stored: Stored, keys: np.ndarray, which: np.ndarray) -> None:
+        """Take note of some examples with their keys and split numbers, each [n]."""
+        counts = np.asarray(stored.features["count"])
+        labels = np.frombuffer(b"".join(stored.features["labels"]), "<i8")
+        boxes = np.frombuffer(b"".join(stored.features["boxes"]), "<f4").reshape(-1, 4)
+        np.add.at(self.counts, (np.repeat(which, counts), labels), 1)
+        training = which == 0
+        self.many += np.bincount(np.minimum(counts[training], MOST_COUNTED), minlength=MOST_COUNTED + 1)
+        sides = np.sqrt(areas(boxes[np.repeat(training, counts)]))
+        self.sides += np.bincount(np.minimum(sides * BINS, BINS - 1).astype(int), minlength=BINS)
+        self._kept.see(_Packed(stored), keys, np.zeros(len(keys), int), training)
+
+    def facts(self) -> dict[str, Any]:
+        """For the top of the page."""
+        return {"classes": len(self.names), "objects": int(self.counts.sum())}
+
+    def notes(self) -> Iterator[Markup]:
+        """What deserves a warning."""
+        yield from rare(self.names, self.counts[0], "objects")
+        if self.many[0]:
+            yield reports.note(f"{self.many[0]:,} training pictures have no object.")
+
+    def sections(self, splits: list[str]) -> list[Markup]:
+        """The page's sections."""
+        return [
+            reports.section("Pictures", reports.gallery(self._pictures())),
+            reports.section("Objects by class and split", by_class(self.names, self.counts, splits)),
+            reports.section("Number and size", reports.figure(self._figure(), "number and size of objects")),
+        ]
+
+    def _pictures(self) -> Iterator[tuple[np.ndarray, str]]:
+        for packed in self._kept.contents()[0]:
+            (count,) = HEAD.unpack_from(packed)
+            boxes = np.frombuffer(packed, "<f4", 4 * count, HEAD.size).reshape(-1, 4)
+            labels = np.frombuffer(packed, "<i8", count, HEAD.size + 16 * count)
+            pixels = images.small(self._pixels(packed[HEAD.size + 24 * count :]), SIDE_SHOWN)
+            picture = box_drawing.drawn(pixels, box_drawing.labelled(boxes, labels, self.names), SIDE_SHOWN)
+            yield picture, f"{count} objects" if count != 1 else "1 object"
+
+    def _figure(self) -> "Figure":
+        from matplotlib.figure import Figure
+
+        drawing = Figure(figsize=(8, 2.4), layout="constrained")
+        left, right = drawing.subplots(1, 2)
+        last = int(np.flatnonzero(self.many)[-1]) if self.many.any() else 0
+        left.bar(range(last + 1), self.many[: last + 1], color="#3b6ea5")
+        left.set(xlabel="objects in a training picture", ylabel="pictures")
+        right.bar(np.arange(BINS) / BINS, self.sides, width=1 / BINS, align="edge", color="#3b6ea5")
+        right.set(xlabel="root of the part of the picture covered", ylabel="objects", xlim=(0, 1))
+        for axes in (left, right):
+            for side in ("top", "right"):
+                axes.spines[side].set_visible(False)
+        return drawing

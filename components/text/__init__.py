@@ -1,0 +1,1 @@
+"""Texts: reading, tokenizers, vocabularies, and how a language model writes."""

@@ -1,0 +1,1 @@
+"""Images and boxes: decoding, drawing, geometry."""

@@ -1,0 +1,164 @@
+"""An experiment as one complete, byte-stable pipeline file: its defaults are the experiment and the target."""
+
+import importlib
+import json
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from components.core import sources
+from components.core.files import digest_of
+from pipelines.compile.targets import LOCAL_PREFIX, Target
+from pipelines.experiment import Named
+from pipelines.hardware.pods import PLACEHOLDER, Loader
+
+if TYPE_CHECKING:
+    from pipelines.hardware.placement import Variant
+
+STEPS = ("prepare", "train", "evaluate", "export")
+# Only train asks for an accelerator; the other steps run the CPU image wherever they are.
+CPU = "cpu"
+# What an image is built by, besides its lock file and the sources.
+RECIPE = ("images/Dockerfile", "images/install")
+# (step, image) -> tag.
+Tags = Callable[[str, str], str]
+
+
+def compile_experiment(
+    named: Named,
+    target: Target | None,
+    tag: Tags | None = None,
+    freshness: str = "",
+    variant: "Variant | None" = None,
+) -> str:
+    """The pipeline file (YAML) for an experiment.
+
+    Args:
+        named: the experiment.
+        target: whose roots and images become the defaults. Without one they are empty, and the first step refuses.
+        tag: step and image -> image tag; by default the digest of the sources that the step imports.
+        freshness: what stands for the state of data that lie outside (``components.data.freshness``).
+        variant: what KFP takes as constants only.
+
+    Returns:
+        The pipeline's document and, after it, the one with Kubernetes' settings.
+    """
+    from kfp.compiler import Compiler
+
+    from pipelines.hardware.placement import Variant
+
+    values = {**parameters(named, target, tag or image_tag), "freshness": freshness}
+    if variant is None:
+        variant = Variant(bucket=target.bucket, bucket_claim=target.bucket_claim) if target else Variant()
+    pipeline = importlib.import_module(f"pipelines.{named.experiment.pipeline}").build(variant)
+    # One that leaves a step out does without its section and its image.
+    values = {name: value for name, value in values.items() if name in pipeline.component_spec.inputs}
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # Every kfp 2.17 compile warns that a module of its own is deprecated.
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        path = Path(folder) / "pipeline.yaml"
+        Compiler().compile(pipeline, str(path), pipeline_name=pipeline_name(named), pipeline_parameters=values)
+        return stable(path.read_text())
+
+
+def pipeline_name(named: Named) -> str:
+    """The name under which Kubeflow knows an experiment's pipeline."""
+    return f"{named.experiment.pipeline}-{named.name}".replace("_", "-")
+
+
+def declared(text: str) -> set[str]:
+    """The parameters that a compiled file takes."""
+    return set(next(yaml.load_all(text, Loader))["root"]["inputDefinitions"]["parameters"])
+
+
+def parameters(named: Named, target: Target | None, tag: Tags, image: str = CPU) -> dict[str, Any]:
+    """The pipeline's parameters for an experiment on a target, placement aside.
+
+    Args:
+        image: which image train runs: ``cpu``, ``gpu`` or ``tpu``.
+    """
+    places = {"data_root": "", "checkpoint_root": "", "registry": ""}
+    if target:
+        places = {
+            "data_root": target.data_root,
+            "checkpoint_root": target.checkpoint_root,
+            "registry": f"{target.registry}/{named.name}",
+        }
+    prefix = target.image_prefix if target else LOCAL_PREFIX
+    kinds = {step: image if step == "train" else CPU for step in STEPS}
+    images = {f"{step}_image": image_name(prefix, kind, tag(step, kind)) for step, kind in kinds.items()}
+    return {**named.experiment.sections(), **places, **images}
+
+
+def image_name(prefix: str, kind: str, tag: str) -> str:
+    """An image's whole name: the target's prefix, the kind of node it is for, and a step's tag."""
+    return f"{prefix}-{kind}:{tag}"
+
+
+def image_tag(step: str, image: str = CPU) -> str:
+    """The tag of a step's image: its name and a digest of the files that it stands on."""
+    return f"{step}-{sources.digest(image_files(step, image))}"
+
+
+def image_files(step: str, image: str = CPU) -> dict[str, str]:
+    """Path -> digest of every source file that a step may import, its image's lock file and what the image is built
+    by; an installed package has none of the latter."""
+    recipe = {name: digest_of(path) for name in RECIPE if (path := sources.ROOT / name).is_file()}
+    return sources.digests(step, image=image) | recipe
+
+
+def stable(text: str) -> str:
+    """The same documents, complete, with their keys sorted, and without kfp's comment header, whose order follows
+    Python's hashes."""
+    documents = [document for document in yaml.safe_load_all(text) if document]
+    for parameter in documents[0]["root"]["inputDefinitions"]["parameters"].values():
+        # Given at compile time, a default leaves its parameter required (kfp 2.17); the file is to run as it is.
+        if "defaultValue" in parameter:
+            parameter["isOptional"] = True
+    return yaml.safe_dump_all(documents, sort_keys=True, width=120, allow_unicode=True)
+
+
+def undeclared(pipeline: Mapping[str, Any], platform: Mapping[str, Any] | None = None) -> list[str]:
+    """The parameters that a task uses and its own DAG does not declare, as ``dag/task: parameter``.
+
+    Such a file compiles, and fails on a cluster with "parent DAG does not have input parameter".
+
+    Args:
+        pipeline: the first document of a compiled file.
+        platform: the second one, whose parameters are the DAG's, too.
+    """
+    settings = (
+        (platform or {}).get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+    )
+    found = []
+    dags = {"root": pipeline["root"], **pipeline["components"]}
+    for name, component in dags.items():
+        declared = set(component.get("inputDefinitions", {}).get("parameters", {}))
+        for task, body in component.get("dag", {}).get("tasks", {}).items():
+            label = pipeline["components"][body["componentRef"]["name"]].get("executorLabel", "")
+            executor = pipeline["deploymentSpec"]["executors"].get(label, {})
+            used = _named(body) | _named(settings.get(label, {}))
+            # A container's placeholders are the task's own inputs.
+            own = set(body.get("inputs", {}).get("parameters", {}))
+            lost = set(PLACEHOLDER.findall(json.dumps(executor.get("container", {})))) - own
+            found += [f"{name}/{task}: {parameter}" for parameter in sorted((used - declared) | lost)]
+    return found
+
+
+def _named(node: Any) -> set[str]:
+    return {value["componentInputParameter"] for value in _values(node) if "componentInputParameter" in value}
+
+
+def _values(node: Any) -> Iterator[Mapping[str, Any]]:
+    """Every dictionary inside a document."""
+    if isinstance(node, Mapping):
+        yield node
+        for value in node.values():
+            yield from _values(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _values(value)

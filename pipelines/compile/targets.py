@@ -1,0 +1,128 @@
+"""Where a compiled pipeline keeps its things and takes its images from: this machine, or a cluster in targets.toml."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from components.core.choices import nearest
+from components.core.config import without_secrets
+from components.core.errors import StepError
+from pipelines.hardware.pods import QUANTITY
+
+FILE = "targets.toml"
+# kfp.local names a step without this word a problem, because it runs on this Python whatever the image (kfp 2.17).
+LOCAL_PREFIX = "suanli-python"
+FIELDS = ("image_prefix", "data_root", "checkpoint_root", "registry")
+# Where Kubeflow's launcher can keep artifacts.
+ROOTS = ("gs://", "s3://", "minio://")
+
+
+class Target(BaseModel):
+    """An installation.
+
+    Attributes:
+        image_prefix: the images' name up to ``-cpu:train-...``, with the registry's host where there is one.
+        data_root: where prepared data are kept; absolute or gs://, as are the next two.
+        checkpoint_root: where checkpoints are kept.
+        registry: where models are published, one folder each.
+        host: the address of the Kubeflow server.
+        namespace: where its runs live.
+        service_account: the service account of the runs' pods; empty for the server's own choice.
+        pipeline_root: where Kubeflow keeps artifacts; empty for the server's own choice.
+        queue: Kueue's local queue for train; empty for none.
+        bucket_claim: the claim that mounts the data root's bucket (manifests/components/gcs-fuse), so that data which
+            stay there are read as files; empty for none.
+        autopilot: whether the cluster is GKE Autopilot.
+        step_node_selector: labels of the nodes for the steps without an accelerator.
+        step_cpu: CPUs that each of these steps asks for.
+        step_memory: memory that each of these steps asks for.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: str
+    image_prefix: Annotated[str, Field(min_length=1)]
+    data_root: str
+    checkpoint_root: str
+    registry: str
+    host: str = ""
+    namespace: str = "kubeflow"
+    service_account: str = ""
+    pipeline_root: str = ""
+    queue: str = ""
+    bucket_claim: Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$")] = ""
+    autopilot: bool = False
+    step_node_selector: dict[str, str] = {}
+    step_cpu: Annotated[str, Field(pattern=QUANTITY.pattern)] = "1"
+    step_memory: Annotated[str, Field(pattern=QUANTITY.pattern)] = "4Gi"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_secret(cls, values: Any) -> Any:
+        """A target goes into records and compiled files."""
+        return without_secrets(values)
+
+    @model_validator(mode="after")
+    def _absolute(self) -> "Target":
+        for field in ("data_root", "checkpoint_root", "registry"):
+            place = getattr(self, field)
+            if not place.startswith(("/", "gs://")):
+                raise ValueError(f"{field} must be gs:// or an absolute path, not {place!r}")
+        if self.bucket_claim and not self.data_root.startswith("gs://"):
+            raise ValueError(f"bucket_claim mounts the bucket of data_root, which is {self.data_root!r}")
+        if self.pipeline_root and not self.pipeline_root.startswith(ROOTS):
+            raise ValueError(f"pipeline_root must begin with {' or '.join(ROOTS)}, not {self.pipeline_root!r}")
+        return self
+
+    @property
+    def bucket(self) -> str:
+        """The data root's bucket, where a claim mounts it; empty otherwise."""
+        return self.data_root.removeprefix("gs://").partition("/")[0] if self.bucket_claim else ""
+
+
+def local(runs: Path) -> Target:
+    """This machine, everything below the folder of runs."""
+    runs = runs.absolute()
+    return Target(
+        name="local",
+        image_prefix=LOCAL_PREFIX,
+        data_root=str(runs / ".store"),
+        checkpoint_root=str(runs / ".checkpoints"),
+        registry=str(runs / "registry"),
+    )
+
+
+def load(name: str, folder: Path) -> Target:
+    """A cluster's target from ``targets.toml`` in a folder.
+
+    Raises:
+        StepError: there is no such file or target, or one of its keys is wrong.
+    """
+    path = folder / FILE
+    example = f"write [{name}] with {', '.join(FIELDS)} into {FILE}"
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StepError(f"there is no {FILE} here, so no target {name!r}", advice=example, kind="settings") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StepError(f"{path}: {error}", advice=example, kind="settings") from None
+    if name not in tables:
+        raise StepError(f"unknown target {name!r}", advice=nearest(name, ["local", *tables]), kind="settings")
+    try:
+        return Target(name=name, **tables[name])
+    except (ValidationError, TypeError) as error:
+        raise StepError(f"{path}: [{name}] {_first(error)}", advice=example, kind="settings") from None
+
+
+def _first(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return "is no table"
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        return f"has an unknown key {where}; {nearest(where, [name for name in Target.model_fields if name != 'name'])}"
+    if first["type"] == "missing":
+        return f"lacks {where}"
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}".removeprefix(": ")

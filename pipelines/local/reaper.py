@@ -1,0 +1,66 @@
+"""The process that ends a run's containers: ``python -m pipelines.local.reaper LIFELINE SOCKET [PODMAN]``.
+
+Containers are children of the engine, so no signal to the run's processes reaches them. LIFELINE is the read end of a
+pipe that says whose containers they are and closes when the command ends or is gone, however that came.
+"""
+
+import http.client
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from components.core.errors import StepError
+from pipelines.local import engine
+
+GRACE_S = 5.0
+
+
+def main(lifeline: int, socket: str, podman: str) -> int:
+    """Start podman's service where that is asked for, say whether it answers, and wait."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    with _service(socket, podman) as fault:
+        print(fault or engine.READY, flush=True)
+        with open(lifeline) as pipe:  # a file descriptor
+            run = pipe.read()
+        if run and not fault:
+            with suppress(OSError, http.client.HTTPException, StepError):  # the engine has gone, and they with it
+                engine.end_containers(socket, run)
+    return 0
+
+
+@contextmanager
+def _service(socket: str, podman: str) -> Iterator[str]:
+    """podman's service on the socket, in whose folder nothing else lies; yields what is wrong with it."""
+    if not podman:
+        yield ""
+        return
+    with tempfile.TemporaryFile() as said:
+        service = subprocess.Popen(
+            [podman, "system", "service", "--time=0", f"{engine.UNIX}{socket}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+        )
+        try:
+            if engine.wait_for(socket, service):
+                yield ""
+            else:
+                said.seek(0)
+                yield " ".join(said.read().decode(errors="replace").split())[-300:] or "it does not answer"
+        finally:
+            service.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                service.wait(GRACE_S)
+            service.kill()
+            service.wait()
+            shutil.rmtree(Path(socket).parent, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), sys.argv[2], sys.argv[3]))

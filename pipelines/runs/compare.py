@@ -1,0 +1,80 @@
+"""Two runs side by side: what was asked for, what came out, and whether it is the same."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipelines.runs.folder import Run
+
+# What a clock measured is never the same twice.
+TIMED = ("seconds", "latency", "per_second", "_ms", "_us", "rate")
+# Made of the inputs and the seed alone: equal bytes on equal machines.
+REPRODUCED = {"prepare": ("examples", "report"), "train": ("trained",), "evaluate": ("classes", "reasons", "verdict")}
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values under dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return found
+
+
+def different(values: list[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Dotted name -> its value in each, where they are not all equal."""
+    each = [flat(one) for one in values]
+    names = dict.fromkeys(name for one in each for name in one)
+    rows = {name: [one.get(name) for one in each] for name in names}
+    return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
+
+
+def side_by_side(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Settings, versions and metrics of runs, those that differ."""
+    return {
+        "runs": [record["id"] for record in records],
+        "parameters": different([record["parameters"] for record in records]),
+        "versions": different([{**record["versions"], "threads": record["threads"]} for record in records]),
+        "metrics": {
+            name: [record["metrics"].get(name) for record in records]
+            for name in dict.fromkeys(name for record in records for name in record["metrics"])
+        },
+        "accepted": [record.get("accepted") for record in records],
+    }
+
+
+def reproduction(first: Run, second: Run) -> list[dict[str, Any]]:
+    """What a run and its reproduction made, piece by piece: metrics and digests of artifacts, with ``equal``."""
+    rows = []
+    before, after = first.steps(), second.steps()
+    for step, outputs in REPRODUCED.items():
+        for output in outputs:
+            digests = [records.get(step, {}).get("outputs", {}).get(output, {}) for records in (before, after)]
+            values = [made.get("digest", "absent") for made in digests]
+            rows.append({"what": f"{step} {output}", "values": values, "equal": values[0] == values[1]})
+    metrics = [run.read()["metrics"] for run in (first, second)]
+    for name in dict.fromkeys([*metrics[0], *metrics[1]]):
+        if not any(part in name for part in TIMED):
+            values = [one.get(name, "absent") for one in metrics]
+            rows.append({"what": name, "values": values, "equal": values[0] == values[1]})
+    return rows
+
+
+def why(run: Run) -> list[dict[str, Any]]:
+    """For each step that started: whether it ran or came from the cache, and what in its key was new."""
+    rows = []
+    cache = run.read()["cache"]
+    for step, record in run.steps().items():
+        cached, changed = record["cached"], record.get("changed", [])
+        if cached and record["from"] == run.id:
+            reason = "kept from an earlier attempt of this run"
+        elif cached:
+            reason = f"taken from run {record['from']}: nothing in its key has changed"
+        elif changed:
+            reason = "computed: something has changed"
+        elif step in {"evaluate", "export"}:
+            reason = "computed: it reads the registry, so every run decides anew"
+        elif not cache:
+            reason = "computed: the run took nothing from others (--no-cache)"
+        else:
+            reason = "computed: no result was kept to compare with"
+        rows.append({"step": step, "state": record["state"], "cached": cached, "reason": reason, "changed": changed})
+    return rows

@@ -1,0 +1,203 @@
+"""Run folders: ``runs/<id>/`` holds everything about a run, ``runs/latest`` names the newest."""
+
+import fcntl
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.core import secrets
+from components.core.choices import nearest
+from components.core.errors import StepError
+from components.core.files import write_atomically
+
+FILE = "run.json"
+# What a reader relies on, of what may be in it.
+KINDS = {
+    "status": str,
+    "id": str,
+    "experiment": str,
+    "description": str,
+    "parameters": dict,
+    "steps": dict,
+    "metrics": dict,
+}
+LATEST = "latest"
+# What to do where there is nothing to show yet.
+START = "start one with: suanli run EXPERIMENT (suanli experiments lists them)"
+# Shared by every run below the same root, and pruned together with them.
+STORE, CHECKPOINTS, REGISTRY = ".store", ".checkpoints", "registry"
+# Runner -> kept results. Their keys are alike, but a container has the locked packages, and this machine what it has.
+CACHES = {"subprocess": ".cache", "docker": ".cache-docker"}
+ID = re.compile(r"^[0-9]{8}-[0-9]{6}-[a-z][a-z0-9_]*(-[0-9]+)?$")
+# kfp.local replaces this word by the interpreter's path wherever it stands in a step's command (kfp 2.17).
+REWRITTEN = "python3"
+
+
+def root(chosen: Path | None = None) -> Path:
+    """The folder of runs: the one chosen, else ``SUANLI_RUNS``, else ``runs`` in the current folder.
+
+    Raises:
+        StepError: its path holds a word that kfp.local would rewrite.
+    """
+    path = Path(chosen or os.environ.get("SUANLI_RUNS") or "runs").absolute()
+    if REWRITTEN in str(path):
+        raise StepError(
+            f"the runs folder {path} has {REWRITTEN!r} in its path, which kfp.local would rewrite",
+            advice="give another with --runs or SUANLI_RUNS",
+            kind="settings",
+        )
+    return path
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def root(self) -> Path:
+        return self.folder.parent
+
+    def read(self) -> dict[str, Any]:
+        """The record, ``run.json``; a run that says it is running and has no process any more is interrupted."""
+        try:
+            values: dict[str, Any] = json.loads((self.folder / FILE).read_text(encoding="utf-8"))
+            if "status" not in values or not all(type(values[name]) is KINDS[name] for name in KINDS.keys() & values):
+                raise ValueError(f"its {FILE} is not one that was written here")
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise StepError(f"run {self.id} cannot be read: {error}") from None
+        # A run on a cluster has no process here.
+        if values["status"] == "running" and "cluster" not in values and not self.alive():
+            values["status"] = "interrupted"
+        return values
+
+    def write(self, values: dict[str, Any]) -> None:
+        """Write the record; what was not refused as a secret before, such as a server's answer, is masked here."""
+        write_atomically(self.folder / FILE, json.dumps(secrets.cleaned(values), indent=1))
+
+    def steps(self) -> dict[str, dict[str, Any]]:
+        """Step -> its record, in the order in which they started."""
+        records = []
+        for path in (self.folder / "steps").glob("[!.]*.json"):
+            with suppress(OSError, ValueError):
+                records.append(json.loads(path.read_text()))
+        return {record["step"]: record for record in sorted(records, key=lambda record: float(record["started"]))}
+
+    def output(self, step: str, name: str) -> Path | None:
+        """Where an output of a finished step lies."""
+        made = self.steps().get(step, {}).get("outputs", {}).get(name)
+        path = self.folder / made["path"] if made else None
+        return path if path and path.exists() else None
+
+    def alive(self) -> bool:
+        """Whether a process still works on it."""
+        try:
+            with (self.folder / "lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    @contextmanager
+    def held(self) -> Iterator[tuple[int, int]]:
+        """Hold the run, and keep ``prune`` away from what all runs share, until the last process with these file
+        descriptors ends.
+
+        Raises:
+            StepError: another process holds it.
+        """
+        with (self.folder / "lock").open("w") as mine, (self.root / ".lock").open("w") as shared:
+            try:
+                fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(shared, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                busy = f"run {self.id} is in progress" if self.alive() else "suanli runs prune is at work"
+                raise StepError(busy, advice="wait for it to end", kind="conflict") from None
+            yield mine.fileno(), shared.fileno()
+
+
+@contextmanager
+def no_run_in(runs: Path) -> Iterator[None]:
+    """Keep new runs away while the shared folders are pruned.
+
+    Raises:
+        StepError: a run is in progress.
+    """
+    with (runs / ".lock").open("w") as shared:
+        try:
+            fcntl.flock(shared, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StepError("a run is in progress", advice="prune when it has ended", kind="conflict") from None
+        yield
+
+
+def create(runs: Path, name: str) -> Run:
+    """A new, empty run folder that no other process gets too.
+
+    Raises:
+        StepError: the folder of runs cannot be written.
+    """
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        for number in range(1, 1000):
+            folder = runs / (stem if number == 1 else f"{stem}-{number}")
+            with suppress(FileExistsError):
+                folder.mkdir()
+                return Run(folder)
+    except OSError as error:
+        raise StepError(
+            f"cannot write the runs folder {runs}: {error.strerror}",
+            advice="give another with --runs or SUANLI_RUNS",
+            kind="settings",
+        ) from None
+    raise StepError(f"too many runs at once in {runs}", kind="conflict")
+
+
+def point_latest(run: Run) -> None:
+    """Let ``runs/latest`` name the run."""
+    aside = run.root / f".{LATEST}.{os.getpid()}"
+    with suppress(FileNotFoundError):
+        aside.unlink()
+    aside.symlink_to(run.id)
+    aside.replace(run.root / LATEST)
+
+
+def every(runs: Path) -> list[Run]:
+    """All runs, the oldest first."""
+    found = [Run(path) for path in runs.glob("*") if ID.match(path.name) and (path / FILE).is_file()]
+    return sorted(found, key=lambda run: (run.id[:15], len(run.id), run.id))
+
+
+def find(runs: Path, which: str) -> Run:
+    """A run by its id, an unambiguous beginning of it, or ``latest``.
+
+    Raises:
+        StepError: there is none, or more than one.
+    """
+    known = every(runs)
+    if not known:
+        raise StepError(f"there are no runs in {runs}", advice=START, kind="settings")
+    if which == LATEST:
+        target = Run((runs / LATEST).resolve())
+        return target if target in known else known[-1]
+    exact = [run for run in known if run.id == which]
+    matching = exact or [run for run in known if run.id.startswith(which)]
+    if len(matching) == 1:
+        return matching[0]
+    problem = f"{len(matching)} runs begin with {which!r}" if matching else f"unknown run {which!r}"
+    ids = [run.id for run in matching or known[-5:]]
+    raise StepError(problem, advice=nearest(which, [*ids, LATEST]), kind="settings")

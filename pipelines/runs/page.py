@@ -1,0 +1,136 @@
+"""``index.html``: a run on one page, with relative links to everything it made."""
+
+import shutil
+import time
+from typing import Any
+
+from markupsafe import Markup
+
+from components.core import reports
+from components.core.files import write_atomically
+from pipelines.runs import failure
+from pipelines.runs.display import headline, seconds
+from pipelines.runs.folder import Run
+
+FILE = "index.html"
+# (step, output) -> the copy's name and what a reader calls it. KFP gives these files no ending.
+REPORTS = {
+    ("prepare", "report"): ("data.html", "Data report"),
+    ("train", "curves"): ("learning-curves.html", "Learning curves"),
+    ("evaluate", "report"): ("evaluation.html", "Evaluation report"),
+    ("evaluate", "reasons"): ("decision.md", "The decision's reasons"),
+    ("export", "card_page"): ("model-card.html", "Model card"),
+    ("export", "card"): ("model-card.md", "Model card (Markdown)"),
+}
+
+
+def write(run: Run, values: dict[str, Any]) -> None:
+    """Write the page of a run that has ended."""
+    parts = [
+        _decision(values),
+        reports.section("Reports", _list(_reports(run))),
+        reports.section("Metrics", reports.facts(headline(values["metrics"]))) if values["metrics"] else "",
+        reports.section("Steps", _steps(values)),
+        reports.section("Settings", *_settings(values)),
+        reports.section("Where and with what", reports.facts(_circumstances(values))),
+        reports.section("Logs", _list(_logs(run))),
+    ]
+    subtitle = " ".join(values["description"].split())
+    text = reports.page(
+        f"{values['experiment']}: {values['status']}", *(part for part in parts if part), subtitle=subtitle
+    )
+    write_atomically(run.folder / FILE, text)
+
+
+def _decision(values: dict[str, Any]) -> Markup | str:
+    why = Markup("")
+    if told := values.get("cause"):
+        why = reports.note(failure.line(told), "bad") + (reports.code(told["details"]) if told["details"] else "")
+    if values["status"] == "interrupted":
+        return why + reports.note(f"Interrupted. To continue: suanli run --resume {values['id']}", "warning")
+    if why:
+        return why
+    if values.get("accepted") is None:
+        return ""
+    verdict = "The model was accepted." if values["accepted"] else "The model was refused: the champion stays."
+    lines = Markup("<br>").join([verdict, *values["reasons"]])
+    return reports.note(lines, "good" if values["accepted"] else "warning")
+
+
+def _reports(run: Run) -> list[tuple[str, str]]:
+    """Copies under plain names, so that a browser knows what they are and the folder can be moved."""
+    found = []
+    for (step, output), (name, label) in REPORTS.items():
+        if source := run.output(step, output):
+            target = run.folder / "reports" / name
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(source, target)
+            found.append((f"reports/{name}", label))
+    return found
+
+
+def _logs(run: Run) -> list[tuple[str, str]]:
+    logs = sorted((run.folder / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)
+    return [(f"log/{path.name}", path.stem) for path in logs] + [("pipeline.yaml", "pipeline"), ("run.json", "record")]
+
+
+def _list(links: list[tuple[str, str]]) -> Markup:
+    if not links:
+        return reports.text("None yet.")
+    items = (Markup("<li>{}</li>").format(reports.link(target, label)) for target, label in links)
+    return Markup("<ul>{}</ul>").format(Markup("").join(items))
+
+
+def _steps(values: dict[str, Any]) -> Markup:
+    rows = [
+        (name, step["state"], _unbroken(seconds(step.get("seconds", 0))), _memory(step), _origin(step), step["image"])
+        for name, step in values["steps"].items()
+    ]
+    return reports.table(("step", "state", "time", "memory", "result", "image tag"), rows)
+
+
+def _memory(step: dict[str, Any]) -> str:
+    return _unbroken(f"{step['peak_mb']:,} MB") if "peak_mb" in step else ""
+
+
+def _unbroken(text: str) -> str:
+    """A figure and its unit stay on one line."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _origin(step: dict[str, Any]) -> str:
+    if step.get("cached"):
+        return f"taken from run {step['from']}"
+    if step.get("changed"):
+        shown = step["changed"][:3]
+        more = f" and {len(step['changed']) - 3} more" if len(step["changed"]) > 3 else ""
+        return f"computed; changed: {'; '.join(shown)}{more}"
+    return "computed" if "seconds" in step else ""
+
+
+def _settings(values: dict[str, Any]) -> list[Markup]:
+    parts = []
+    for section, settings in values["parameters"].items():
+        shown = {key: _plain(value) for key, value in settings.items() if key != "schema_version"}
+        parts += [Markup("<h3>{}</h3>").format(section), reports.facts(shown)]
+    return parts
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return ", ".join(str(_plain(part)) for part in value) or "none"
+    if isinstance(value, dict):
+        return " ".join(str(part) for key, part in value.items() if key != "schema_version")
+    return str(value) if value != "" else "none"
+
+
+def _circumstances(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "run": values["id"],
+        "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(values["started"])),
+        "took": seconds(values["seconds"]),
+        "attempts": values["attempts"],
+        "threads": values["threads"],
+        "commit": values["commit"][:19] or "none",
+        **values["versions"],
+    }

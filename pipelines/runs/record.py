@@ -1,0 +1,141 @@
+"""``run.json``: what was asked for, with what, and what came of it."""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from components.core.errors import StepError
+from components.core.secrets import masked
+from components.core.sources import ROOT
+from components.data import freshness
+from pipelines.compile import compiler, targets
+from pipelines.experiment import Named
+from pipelines.runs import folder
+from pipelines.runs.folder import Run
+
+PACKAGES = (
+    *("suanli", "kfp", "kfp-kubernetes", "tensorflow", "tensorflow-cpu", "keras", "jax", "torch", "numpy"),
+    *("tensorflow-datasets", "scikit-learn", "onnx", "onnxruntime", "ai-edge-litert"),
+)
+
+
+def asked(named: Named, target: targets.Target, source: str, cache: bool) -> dict[str, Any]:
+    """The record of a run that has not begun.
+
+    Args:
+        source: the experiment as the user named it.
+        cache: whether results of other runs are taken.
+    """
+    sections = named.experiment.sections()
+    return {
+        "experiment": named.name,
+        "description": masked(named.text),
+        "source": str(Path(source).absolute()) if source.endswith(".py") else source,
+        "status": "running",
+        "parameters": sections,
+        "pipeline": named.experiment.pipeline,
+        "target": target.model_dump(),
+        "cache": cache,
+        "freshness": freshness(named.experiment.data),
+        "images": {step: compiler.image_tag(step) for step in compiler.STEPS},
+        "versions": versions(),
+        "commit": _commit(),
+        "threads": sections["training"]["threads"] or cores(),
+        "started": time.time(),
+        "attempts": 1,
+        "steps": {},
+        "metrics": {},
+    }
+
+
+def check(named: Named) -> None:
+    """Raises StepError where a setting holds a word that kfp.local would rewrite."""
+    if folder.REWRITTEN in json.dumps(named.experiment.sections()):
+        raise StepError(
+            f"a setting holds {folder.REWRITTEN!r}, which kfp.local would rewrite",
+            advice="rename that file or folder",
+            kind="settings",
+        )
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def versions() -> dict[str, str]:
+    """Package -> installed version, with Python's and the platform's; nothing is imported."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def _commit() -> str:
+    """The checkout's commit, with ``-dirty`` after it where files differ; empty outside a checkout."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    with suppress(OSError, subprocess.SubprocessError):
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    return ""
+
+
+def concluded(run: Run, values: dict[str, Any], status: str) -> dict[str, Any]:
+    """The record of a run that has ended, with what its steps left."""
+    records = run.steps()
+    steps = {step: _step(record, _image(step, values)) for step, record in records.items()}
+    for step in compiler.STEPS:
+        steps.setdefault(step, {"state": "skipped" if status == "succeeded" else "waiting", "image": ""})
+    finished = time.time()
+    began = values.get("resumed", values["started"])
+    return {
+        **values,
+        "status": status,
+        "finished": finished,
+        "seconds": round(values.get("seconds", 0) + finished - began, 1),
+        "steps": steps,
+        "metrics": _json(run.output("evaluate", "metrics")),
+        "training": _json(run.output("train", "metrics")),
+        **_decision(run),
+    }
+
+
+def _image(step: str, values: dict[str, Any]) -> dict[str, str]:
+    """The tag that a step's sources have, and the image that it ran in."""
+    found = {"image": values["images"].get(step, "")}
+    return found | ({"image_id": values["image_ids"][step]} if step in values.get("image_ids", {}) else {})
+
+
+def _step(record: dict[str, Any], image: dict[str, str]) -> dict[str, Any]:
+    kept = ("state", "seconds", "cached", "from", "changed", "cause", "peak_mb")
+    shown = {name: record[name] for name in kept if name in record}
+    # The run is over: who still says that he runs has died without a word.
+    died = {"state": "died"} if record["state"] == "running" else {}
+    return {**shown, **died, **image}
+
+
+def _decision(run: Run) -> dict[str, Any]:
+    """Whether the model was accepted, and why, as evaluate wrote it."""
+    verdict = run.output("evaluate", "verdict")
+    found = _json(verdict / "verdict.json" if verdict and verdict.is_dir() else verdict)
+    reasons = run.output("evaluate", "reasons")
+    return {
+        "accepted": found.get("accepted"),
+        "reasons": found.get("reasons") or (reasons.read_text().strip().splitlines() if reasons else []),
+    }
+
+
+def _json(path: Path | None) -> dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}

@@ -1,0 +1,90 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.core.errors import StepError
+from components.core.inference import CHUNK
+from components.export import runtime, version
+
+FORMATS = list(runtime.PLACES)
+
+
+@pytest.fixture(scope="module")
+def exported(pristine: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    judged = pristine.copy(tmp_path_factory.mktemp("exported") / "judged")
+    return Path(judged.export()["exported"].path)
+
+
+@pytest.fixture(scope="module")
+def ten(pristine: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """A folder with ten real test pictures, and what evaluate recorded for them."""
+    from PIL import Image
+
+    from components.core.examples import Examples
+
+    batch = next(iter(Examples.read(pristine.root / "examples").batches("test", 10)))
+    folder = tmp_path_factory.mktemp("ten")
+    for number, picture in enumerate(batch["image"].numpy()):
+        Image.fromarray(picture[..., 0]).save(folder / f"{number}.png")
+    lines = (pristine.root / "verdict" / "predictions.jsonl").read_text().splitlines()
+    recorded = {one["key"]: one for one in map(json.loads, lines)}
+    return folder, [recorded[key.decode()] for key in batch["key"].numpy().tolist()]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_ten_test_pictures_get_the_labels_that_evaluate_recorded(
+    name: str, exported: Path, ten: tuple[Path, list[dict[str, Any]]]
+) -> None:
+    folder, recorded = ten
+    found = list(version.opened(exported, name).of(str(folder)))
+    assert [one.name for one in found] == [str(folder / f"{number}.png") for number in range(10)]
+    assert [one.said["label"] for one in found] == [one["label"] for one in recorded]
+    tolerance = 0.1 if name in runtime.QUANTIZED else 1e-4
+    assert np.allclose(
+        [one.said["probability"] for one in found], [one["probability"] for one in recorded], atol=tolerance
+    )
+    assert [len(one.said["top"]) for one in found] == [3] * 10
+
+
+def test_more_inputs_than_a_chunk_come_in_order(exported: Path, tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (CHUNK + 3, 8, 8, 1), dtype=np.uint8)
+    np.save(tmp_path / "all.npy", pictures)
+    np.save(tmp_path / "last.npy", pictures[-1:])
+    predictor = version.opened(exported).with_settings({"top_k": 1})
+    *_, last = predictor.of(str(tmp_path / "all.npy"))
+    (alone,) = predictor.of(str(tmp_path / "last.npy"))
+    assert last.name.endswith(f"[{CHUNK + 2}]")
+    assert last.said["label"] == alone.said["label"]
+    assert last.said["probability"] == pytest.approx(alone.said["probability"])
+    assert len(alone.said["top"]) == 1
+
+
+def test_the_first_choice_is_litert(exported: Path) -> None:
+    assert version.opened(exported).format == "litert"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "format", "message"),
+    [
+        ("version.json", "{", "", "version.json cannot be read"),
+        ("version.json", "{}", "", "version.json cannot be read"),
+        ("model.tflite", "TFL", "", "cannot be loaded"),
+        ("model.onnx", "", "onnx", "cannot be loaded"),
+        ("model.keras", "PK", "keras", "cannot be loaded"),
+        ("card.md", "", "tflite", "has no format 'tflite'"),
+    ],
+)
+def test_a_damaged_version_is_named_in_one_line(
+    file: str, text: str, format: str, message: str, exported: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    folder = tmp_path / "version"
+    shutil.copytree(exported, folder)
+    (folder / file).write_text(text)
+    with pytest.raises(StepError, match=message) as caught:
+        version.opened(folder, format)
+    assert "\n" not in str(caught.value)

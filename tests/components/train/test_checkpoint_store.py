@@ -1,0 +1,139 @@
+"""Checkpoints: everything that changes is in them, and one training at a time writes them."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.core import devices
+from components.core.errors import StepError
+from components.train import compiling
+from components.train.checkpoint_file import Origin, Progress, state_variables
+from components.train.checkpoint_store import Checkpoints
+from components.train.settings import TrainingSettings
+
+
+@pytest.fixture(scope="module")
+def model():
+    from components.models import cnn
+    from components.tasks import image_classification as task
+
+    settings = TrainingSettings(batch_size=8)
+    with devices.opened(backend="tensorflow") as device:
+        made = cnn.build(cnn.Settings(filters=(4,), dropout=0.5), (8, 8, 1), 3)
+        compiling.make_ready(made, task.compile_arguments(made, {}), np.zeros(1, "int64"), settings, 10, device)
+    return made
+
+
+def values(model) -> list[np.ndarray]:
+    return [variable.numpy() for variable in state_variables(model)]
+
+
+def test_state_has_weights_seeds_optimizer_and_metrics(model) -> None:
+    paths = " ".join(variable.path for variable in state_variables(model))
+    for part in ("conv2d/kernel", "seed_generator_state", "adam/iteration", "kernel_momentum", "accuracy/total"):
+        assert part in paths
+
+
+def test_what_is_restored_is_what_was_saved(model, tmp_path: Path) -> None:
+    kept = Checkpoints.under(str(tmp_path), Origin("abc"))
+    generator = np.random.default_rng(0)
+    for variable in state_variables(model):
+        variable.assign(generator.integers(0, 100, variable.shape))
+    done = Progress(2, 7, {"loss": [1 / 3, 0.1]}, 1, 1 / 3, 1, model.get_weights())
+    before = values(model)
+    kept.save(model, done)
+    for variable in state_variables(model):
+        variable.assign(np.zeros(variable.shape))
+    again = kept.restore(model)
+    for old, new in zip(before, values(model), strict=True):
+        np.testing.assert_array_equal(old, new)
+    weights, again.best_weights, done.best_weights = (done.best_weights, again.best_weights), None, None
+    assert again == done
+    for old, new in zip(*weights, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_only_the_last_two_are_kept(model, tmp_path: Path) -> None:
+    kept = Checkpoints.under(str(tmp_path), Origin("abc"))
+    for epoch in (1, 2, 3, 12):
+        kept.save(model, Progress(epochs=epoch))
+    assert kept.names() == ["epoch-00003", "epoch-00012"]
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_what_a_killed_writer_left_half_written_is_not_seen(model, tmp_path: Path) -> None:
+    kept = Checkpoints.under(str(tmp_path), Origin("abc"))
+    kept.save(model, Progress(epochs=1))
+    aside = tmp_path / "abc" / ".epoch-00002.4711"
+    aside.mkdir()
+    (aside / "checkpoint.npz").write_bytes(b"half")
+    assert kept.restore(model).epochs == 1
+
+
+def test_a_checkpoint_inside_an_epoch_comes_after_its_beginning_and_before_its_end(model, tmp_path: Path) -> None:
+    kept = Checkpoints.under(str(tmp_path), Origin("abc"), count=5)
+    for epochs, step in ((2, 1000), (3, 0), (2, 0), (2, 90)):
+        kept.save(model, Progress(epochs, step))
+    assert kept.names() == ["epoch-00002", "epoch-00002-step-00000090", "epoch-00002-step-00001000", "epoch-00003"]
+    assert kept.restore(model) == Progress(3, 0)
+
+
+def test_a_checkpoint_of_a_model_whose_code_has_changed_is_passed_over(model, tmp_path: Path, capsys) -> None:
+    from components.models import cnn
+    from components.tasks import image_classification as task
+
+    kept = Checkpoints.under(str(tmp_path), Origin("abc"))
+    kept.save(model, Progress(epochs=1))
+    with devices.opened(backend="tensorflow") as device:
+        other = cnn.build(cnn.Settings(filters=(5,)), (8, 8, 1), 3)
+        arguments = task.compile_arguments(other, {})
+        compiling.make_ready(other, arguments, np.zeros(1, "int64"), TrainingSettings(), 10, device)
+    before = values(other)
+    assert kept.restore(other) == Progress()
+    assert "warning: checkpoint epoch-00001 is unusable" in capsys.readouterr().out
+    for old, new in zip(before, values(other), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("other", [Origin("def"), Origin("abc", seed=1)], ids=["other settings", "another seed"])
+def test_a_checkpoint_of_another_configuration_is_refused_and_nothing_touched(
+    model, tmp_path: Path, other: Origin
+) -> None:
+    kept = Checkpoints.under(str(tmp_path), Origin("abc"))
+    kept.save(model, Progress(epochs=1))
+    for variable in state_variables(model):
+        variable.assign(np.ones(variable.shape))
+    with pytest.raises(StepError, match=r"epoch-00001 is of another configuration: .* remove ") as caught:
+        Checkpoints(kept.place, other).restore(model)
+    assert "\n" not in str(caught.value)
+    assert all((value == 1).all() for value in values(model))
+    assert kept.names() == ["epoch-00001"]
+
+
+def test_another_number_of_threads_is_warned_about(model, tmp_path: Path, capsys) -> None:
+    Checkpoints.under(str(tmp_path), Origin("abc", threads=4)).save(model, Progress(epochs=1))
+    for threads, warned in ((4, False), (2, True)):
+        assert Checkpoints.under(str(tmp_path), Origin("abc", threads=threads)).restore(model).epochs == 1
+        assert ("warning: 4 threads computed this checkpoint, and 2 go on" in capsys.readouterr().out) is warned
+
+
+def test_a_second_training_of_the_same_waits_for_the_first(tmp_path: Path, capsys) -> None:
+    first, second = (Checkpoints.under(str(tmp_path), Origin("abc")) for _ in range(2))
+    entered = threading.Event()
+
+    def wait() -> None:
+        with second.lease():
+            entered.set()
+
+    with first.lease():
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        assert not entered.wait(0.3)
+        first.remove()  # the lease file goes with the rest, and the waiting one makes its own
+    assert entered.wait(5)
+    waiting.join()
+    assert "another run is training the same" in capsys.readouterr().out
+    with Checkpoints.under(str(tmp_path), Origin("def")).lease(), second.lease():
+        pass

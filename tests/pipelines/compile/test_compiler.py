@@ -1,0 +1,138 @@
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.core import sources
+from pipelines import experiment
+from pipelines.compile import compiler
+from pipelines.compile.targets import Target
+
+TARGET = Target(
+    name="golden",
+    image_prefix="europe-docker.pkg.dev/team/suanli/python",
+    data_root="gs://team-suanli/data",
+    checkpoint_root="gs://team-suanli/checkpoints",
+    registry="gs://team-suanli/registry",
+)
+
+
+def compiled(name: str) -> str:
+    return compiler.compile_experiment(experiment.load(name), TARGET, tag=lambda step, image: f"{step}-0")
+
+
+def pipeline(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = next(yaml.safe_load_all(compiled(name)))
+    return document
+
+
+@pytest.mark.parametrize("name", experiment.names())
+def test_a_compiled_experiment_equals_its_golden_file(name: str, golden: Callable[[str, str], None]) -> None:
+    golden(f"{name}.yaml", compiled(name))
+
+
+def test_compiling_gives_the_same_bytes_in_every_process() -> None:
+    script = (
+        "import sys; from pipelines import experiment; from pipelines.compile import compiler\n"
+        "from pipelines.compile.targets import Target\n"
+        f"target = Target(**{TARGET.model_dump()!r})\n"
+        "tag = lambda step, image: step + '-0'\n"
+        "sys.stdout.write(compiler.compile_experiment(experiment.load('digits'), target, tag=tag))"
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert texts == {compiled("digits")}
+
+
+@pytest.mark.parametrize("name", experiment.names())
+def test_every_parameter_a_task_uses_is_declared_in_its_own_dag(name: str) -> None:
+    assert compiler.undeclared(pipeline(name)) == []
+
+
+def test_an_undeclared_parameter_is_found() -> None:
+    document = pipeline("digits")
+    del document["components"]["comp-condition-1"]["inputDefinitions"]["parameters"]["pipelinechannel--registry"]
+    assert compiler.undeclared(document) == ["comp-condition-1/export: pipelinechannel--registry"]
+
+
+@pytest.mark.parametrize("name", experiment.names())
+def test_the_file_is_complete(name: str) -> None:
+    parameters = pipeline(name)["root"]["inputDefinitions"]["parameters"]
+    assert [key for key, value in parameters.items() if "defaultValue" not in value or not value["isOptional"]] == []
+    sections = experiment.load(name).experiment.sections()
+    assert {key: parameters[key]["defaultValue"] for key in sections} == sections
+    assert parameters["registry"]["defaultValue"] == f"gs://team-suanli/registry/{name}"
+
+
+def test_the_accelerator_count_is_a_string() -> None:
+    # Kubeflow's backend reads an int parameter as "" there, and the pod starts without its accelerator.
+    assert (
+        pipeline("digits")["root"]["inputDefinitions"]["parameters"]["accelerator_count"]["parameterType"] == "STRING"
+    )
+
+
+def test_steps_that_read_the_registry_are_never_cached() -> None:
+    document = pipeline("digits")
+    tasks = {**document["root"]["dag"]["tasks"], **document["components"]["comp-condition-1"]["dag"]["tasks"]}
+    cached = {name for name, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")}
+    assert {"prepare", "train"} <= cached and not {"evaluate", "export"} & cached
+
+
+def test_only_train_asks_for_an_accelerator() -> None:
+    executors = pipeline("digits")["deploymentSpec"]["executors"]
+    asking = {name for name, body in executors.items() if "accelerator" in body["container"].get("resources", {})}
+    assert asking == {"exec-train"}
+
+
+def copy_checkout(folder: Path) -> None:
+    for part in ("components", "images", "pipelines", "requirements"):
+        shutil.copytree(sources.ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+@pytest.mark.parametrize(
+    ("edited", "changed"),
+    [
+        ("components/export/logic.py", {"export"}),
+        ("components/train/logic.py", {"train"}),
+        ("components/models/resnet.py", {"train", "evaluate", "export"}),
+        ("components/data/digits.py", {"prepare"}),
+        ("components/core/errors.py", {"prepare", "train", "evaluate", "export"}),
+        ("pipelines/compile/compiler.py", set()),
+        ("images/Dockerfile", {"prepare", "train", "evaluate", "export"}),
+        ("images/install", {"prepare", "train", "evaluate", "export"}),
+        ("images/README.md", set()),
+        ("requirements/cpu.txt", {"prepare", "train", "evaluate", "export"}),
+        ("requirements/gpu.txt", set()),
+    ],
+)
+def test_an_edit_changes_the_tags_of_the_steps_that_import_the_file(
+    edited: str, changed: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_checkout(tmp_path)
+    monkeypatch.setattr(sources, "ROOT", tmp_path)
+    before = {step: compiler.image_tag(step) for step in compiler.STEPS}
+    with (tmp_path / edited).open("a") as stream:
+        stream.write("\n# an edit\n")
+    after = {step: compiler.image_tag(step) for step in compiler.STEPS}
+    assert {step for step in compiler.STEPS if before[step] != after[step]} == changed
+
+
+def test_the_same_sources_give_the_same_tag_on_another_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = compiler.image_tag("train")
+    copy_checkout(tmp_path)
+    monkeypatch.setattr(sources, "ROOT", tmp_path)
+    assert compiler.image_tag("train") == here
