@@ -77,7 +77,7 @@ def chip(case: Case) -> Chip:
     facts = content()["chips"].get(case.chip)
     if facts is None:
         row = next(row for row in catalog.load().values() if row.chip == case.chip)
-        made = Chip.of(row, case.precision)
+        made = Chip.from_row(row, case.precision)
         return replace(made, count=case.devices, link=row.link or 64e9)
     unit = "half" if case.precision != "float32" or facts["kind"] == "tpu" else "tf32" if "tf32" in facts else "float32"
     giga = 1e9

@@ -125,9 +125,9 @@ def _run(module: str, request: str) -> dict[str, Any]:
 def own_time() -> None:
     """Print how long the whole catalog takes once a model's profile is known."""
     named = experiment.load("imagenet")
-    jobs.of(named)
+    jobs.from_experiment(named)
     began = time.perf_counter()
-    answer = plan.plan(jobs.of(named), catalog.load().values(), deadline_hours=24)
+    answer = plan.plan(jobs.from_experiment(named), catalog.load().values(), deadline_hours=24)
     took = time.perf_counter() - began
     print(f"\nplanning {len(answer.lines) + len(answer.refused)} rows: {took:.2f} s (goal 1 s)")
 

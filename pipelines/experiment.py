@@ -146,19 +146,19 @@ def names() -> list[str]:
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedExperiment:
     """An experiment with its name and its file's docstring."""
 
     name: str
     text: str
     experiment: Experiment
 
-    def with_settings(self, changes: Iterable[str]) -> "Named":
+    def with_settings(self, changes: Iterable[str]) -> "NamedExperiment":
         """The same with settings laid over it."""
         return replace(self, experiment=self.experiment.with_settings(changes))
 
 
-def load(which: str) -> Named:
+def load(which: str) -> NamedExperiment:
     """An experiment by its name, or by the path of a Python file that defines ``EXPERIMENT``.
 
     Raises:
@@ -174,7 +174,7 @@ def load(which: str) -> Named:
     experiment = getattr(module, "EXPERIMENT", None)
     if not isinstance(experiment, Experiment):
         raise StepError(f"{which} defines no EXPERIMENT", advice="write EXPERIMENT = Experiment(...)", kind="settings")
-    return Named(name, (module.__doc__ or "").strip(), experiment)
+    return NamedExperiment(name, (module.__doc__ or "").strip(), experiment)
 
 
 def _module_at(path: Path) -> ModuleType:

@@ -56,7 +56,7 @@ class _File(BaseModel):
 
 
 @dataclass(frozen=True)
-class Named:
+class ChampionPointer:
     """What ``champion.json`` says.
 
     Attributes:
@@ -91,7 +91,7 @@ def state(registry: str, **_: object) -> str:
     return read(registry).met
 
 
-def read(registry: str) -> Named:
+def read(registry: str) -> ChampionPointer:
     """Read ``champion.json``.
 
     Raises:
@@ -102,7 +102,7 @@ def read(registry: str) -> Named:
         text, generation = storage.read_versioned(uri)
         file = _File.model_validate_json(text)
     except FileNotFoundError:
-        return Named()
+        return ChampionPointer()
     except (ValidationError, UnicodeDecodeError, IsADirectoryError):
         raise StepError(
             f'{uri} is corrupt: expected {{"version": "<id>"}}',
@@ -112,10 +112,10 @@ def read(registry: str) -> Named:
     if not history or history[-1].version != file.version:
         before = history[-1].version if history else file.replaced
         history += (Entry(version=file.version, replaced=before, by="hand"),)
-    return Named(history, generation)
+    return ChampionPointer(history, generation)
 
 
-def change(registry: str, before: Named, version: str, by: Literal["publish", "rollback"]) -> None:
+def change(registry: str, before: ChampionPointer, version: str, by: Literal["publish", "rollback"]) -> None:
     """Let ``champion.json`` name another version, if it still says what was read.
 
     Raises:

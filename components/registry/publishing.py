@@ -83,7 +83,7 @@ def rollback(registry: str, to: str = "", expected: str | None = None) -> tuple[
         return before.version, version
 
 
-def _version_before(named: naming.Named) -> str:
+def _version_before(named: naming.ChampionPointer) -> str:
     line = naming.line(named.history)
     if len(line) < 2:
         what = f"no version was the champion before {line[0]}" if line else "nothing has been published"

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from pipelines.compile.submission import Submission
     from pipelines.compile.targets import Target
-    from pipelines.experiment import Named
+    from pipelines.experiment import NamedExperiment
     from pipelines.hardware.catalog import Catalog
     from pipelines.hardware.ladder import Rung
     from pipelines.hardware.placement import Variant
@@ -50,8 +50,8 @@ class Asked:
         compute_class: the class that picks the nodes, if one was named.
     """
 
-    named: "Named"
-    changed: "Named"
+    named: "NamedExperiment"
+    changed: "NamedExperiment"
     target: "Target | None"
     groups: "Sequence[tuple[Rung, ...]]"
     variant: "Variant"

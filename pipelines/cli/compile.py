@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from pipelines.compile.targets import Target
-    from pipelines.experiment import Named
+    from pipelines.experiment import NamedExperiment
 
 ENDINGS = {".yaml", ".yml"}
 
@@ -54,7 +54,7 @@ def _target(name: str) -> "Target | None":
     return targets.load(name, Path.cwd()) if name else None
 
 
-def _write(path: Path, named: "Named", target: "Target | None") -> None:
+def _write(path: Path, named: "NamedExperiment", target: "Target | None") -> None:
     from components.core.errors import StepError
     from components.core.files import write_atomically
     from pipelines.compile.compiler import compile_experiment

@@ -36,5 +36,5 @@ def nodepool(
     if format_ not in formats:
         raise StepError(f"--format {format_}: unknown", advice=nearest(format_, formats), kind="settings")
     rungs = ladder.parse(name, asked.catalog(), spot=spot)
-    found = [pools.of(rung, cluster, location, zone=zone, most=max_nodes, driver=driver) for rung in rungs]
+    found = [pools.for_rung(rung, cluster, location, zone=zone, most=max_nodes, driver=driver) for rung in rungs]
     print("\n\n".join(map(formats[format_], found)))

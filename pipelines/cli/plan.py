@@ -10,11 +10,11 @@ import typer
 from pipelines.cli.asked import AsJson, Experiment, Sets, Spot
 
 if TYPE_CHECKING:
-    from pipelines.experiment import Named
+    from pipelines.experiment import NamedExperiment
     from pipelines.hardware.catalog import Catalog
     from pipelines.hardware.planner.calibration import Calibration
     from pipelines.hardware.planner.jobs import Job
-    from pipelines.hardware.planner.plan import Line, Plan
+    from pipelines.hardware.planner.plan import Estimate, Plan
 
 DURATION = re.compile(r"^(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?$")
 SHOWN = 12
@@ -49,13 +49,13 @@ def plan(
     hours = duration(deadline) if deadline else None
     catalog = asked.catalog()
     if here or explain == "here":
-        from pipelines.hardware.planner import here as this_machine
+        from pipelines.hardware.planner import local_machine as this_machine
 
         catalog = {**catalog, this_machine.NAME: this_machine.row()}
     row = find(catalog, explain) if explain else None
     named = experiments.load(experiment).with_settings(set_ or [])
     corrections = _corrections(runs, named, calibrate or [], catalog)
-    job = jobs.of(named, examples=examples, units=units)
+    job = jobs.from_experiment(named, examples=examples, units=units)
     if row:
         facts = planning.explain(job, row, calibrations=corrections, interruptions=interruptions)
         _explained(job, facts, as_json)
@@ -93,7 +93,9 @@ def duration(text: str) -> float:
     return hours
 
 
-def _corrections(runs: Path | None, named: "Named", given: list[str], catalog: "Catalog") -> "list[Calibration]":
+def _corrections(
+    runs: Path | None, named: "NamedExperiment", given: list[str], catalog: "Catalog"
+) -> "list[Calibration]":
     """What the named runs measured, and what this experiment's finished runs on clusters did.
 
     Raises:
@@ -105,7 +107,7 @@ def _corrections(runs: Path | None, named: "Named", given: list[str], catalog: "
 
     root = folder.root(runs)
     chosen = [folder.find(root, which) for which in given]
-    found = [calibration.of_run(run.read(), catalog.values(), run.id) for run in chosen]
+    found = [calibration.from_run(run.read(), catalog.values(), run.id) for run in chosen]
     return [*found, *submitted.calibrations(submitted.finished(root, named.name), catalog)]
 
 
@@ -176,7 +178,7 @@ def flop(value: float) -> str:
     return f"{value:,.0f} FLOP"
 
 
-def _cells(line: "Line", found: "Plan") -> tuple[str, ...]:
+def _cells(line: "Estimate", found: "Plan") -> tuple[str, ...]:
     hours = line.hours(found.spot)
     return (
         "*" if line.row == found.choice else "",

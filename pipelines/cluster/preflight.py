@@ -10,10 +10,10 @@ from pipelines.compile.targets import Target
 from pipelines.hardware import fit
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.planner import cost
-from pipelines.hardware.planner.plan import Line, Refusal
+from pipelines.hardware.planner.plan import Estimate, Refusal
 
 # What the planner says of a rung: an estimate, why the rung cannot hold the job, or why it cannot tell.
-Estimate = Line | Refusal | str
+RungEstimate = Estimate | Refusal | str
 
 BUILD = "make images push TARGETS=... REGISTRY=... (images/README.md)"
 # Below this share of the chip's memory, nothing needs to be said.
@@ -21,7 +21,7 @@ CLOSE = 0.9
 
 
 def offline(
-    submission: Submission, target: Target, lines: Sequence[Estimate], training: TrainingSettings
+    submission: Submission, target: Target, lines: Sequence[RungEstimate], training: TrainingSettings
 ) -> Iterator[Finding]:
     """The checks that need no cluster.
 
@@ -41,11 +41,11 @@ def offline(
             yield Finding("warn", f"{rung} estimate", f"none: {line}")
         if isinstance(line, Refusal):
             yield Finding("fail", str(rung), line.reason)
-        if isinstance(line, Line):
+        if isinstance(line, Estimate):
             yield _memory(rung, line)
             yield _time(rung, line)
         if rung.spot:
-            yield from _spot(rung, target, line if isinstance(line, Line) else None)
+            yield from _spot(rung, target, line if isinstance(line, Estimate) else None)
     yield from roots(target, "data_root", "registry")
     yield from _images(submission)
 
@@ -58,20 +58,20 @@ def _hardware(rung: Rung, training: TrainingSettings) -> Finding:
     return Finding("ok", str(rung), f"{row.machine_types[0]}{topology}, {computed}, {price}")
 
 
-def _memory(rung: Rung, line: Line) -> Finding:
+def _memory(rung: Rung, line: Estimate) -> Finding:
     found = f"{line.memory / 2**30:.1f} of {line.memory_limit / 2**30:.1f} GiB a chip at this batch"
     if line.memory > CLOSE * line.memory_limit:
         return Finding("warn", f"{rung} memory", found, "close: a smaller batch is safer")
     return Finding("ok", f"{rung} memory", found)
 
 
-def _time(rung: Rung, line: Line) -> Finding:
+def _time(rung: Rung, line: Estimate) -> Finding:
     hours, usd = (line.hours(rung.spot), line.price(rung.spot))
     price = "" if usd is None else f", {usd:,.2f} USD"
     return Finding("ok", f"{rung} training", f"about {hours:,.2f} h{price} (suanli plan explains it)")
 
 
-def _spot(rung: Rung, target: Target, line: Line | None) -> Iterator[Finding]:
+def _spot(rung: Rung, target: Target, line: Estimate | None) -> Iterator[Finding]:
     """A checkpoint on the pod's own disk goes with the pod."""
     if target.checkpoint_root.startswith("gs://"):
         return
@@ -83,7 +83,7 @@ def _spot(rung: Rung, target: Target, line: Line | None) -> Iterator[Finding]:
     )
 
 
-def _loss(line: Line | None) -> str:
+def _loss(line: Estimate | None) -> str:
     """What training takes where each interruption starts it from the beginning."""
     if not line:
         return ""

@@ -18,15 +18,15 @@ from pipelines.cluster.kubeflow.connection import Connection, connect
 from pipelines.cluster.kubeflow.runs import GivenUpError, Progress
 from pipelines.cluster.kubeflow.server import Server
 from pipelines.cluster.kubeflow.steps import Step
-from pipelines.cluster.preflight import Estimate
+from pipelines.cluster.preflight import RungEstimate
 from pipelines.compile.check_result import Finding
 from pipelines.compile.submission import Submission
 from pipelines.compile.targets import Target
-from pipelines.experiment import Named
+from pipelines.experiment import NamedExperiment
 from pipelines.hardware.catalog import Catalog
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.planner import jobs, plan
-from pipelines.hardware.planner.plan import Line
+from pipelines.hardware.planner.plan import Estimate
 from pipelines.runs import display, failure, record
 from pipelines.runs.folder import Run
 from pipelines.runs.progress import StepProgress
@@ -67,7 +67,12 @@ class Look:
 
 
 def look(
-    submission: Submission, named: Named, target: Target, way: Way, lines: Sequence[Estimate], made: str = ""
+    submission: Submission,
+    named: NamedExperiment,
+    target: Target,
+    way: Way,
+    lines: Sequence[RungEstimate],
+    made: str = "",
 ) -> Look:
     """The whole preflight; what fails is a finding, and nothing is sent.
 
@@ -110,21 +115,21 @@ def _as_finding(found: Look, what: str) -> Iterator[None]:
         found.findings.append(Finding("fail", what, error.message, error.advice))
 
 
-def estimates(named: Named, rungs: Sequence[Rung], root: Path, catalog: Catalog) -> list[Estimate]:
+def estimates(named: NamedExperiment, rungs: Sequence[Rung], root: Path, catalog: Catalog) -> list[RungEstimate]:
     """What the planner says of each rung, corrected by what this experiment's finished runs on clusters measured; the
     reason where it cannot tell.
 
     Args:
         root: the folder of runs.
     """
-    found: list[Estimate] = []
+    found: list[RungEstimate] = []
     known = submitted.calibrations(submitted.finished(root, named.name), catalog)
     try:
-        job = jobs.of(named)
+        job = jobs.from_experiment(named)
     except StepError as error:
         return [str(error) for _ in rungs]
     for rung in rungs:
-        if reason := plan.fits(job, rung.row):
+        if reason := plan.misfit(job, rung.row):
             found.append(plan.Refusal(rung.row.name, reason))
         else:
             found += plan.plan(job, [rung.row], calibrations=known).lines
@@ -133,12 +138,12 @@ def estimates(named: Named, rungs: Sequence[Rung], root: Path, catalog: Catalog)
 
 def send(
     submission: Submission,
-    named: Named,
+    named: NamedExperiment,
     source: str,
     target: Target,
     there: Server,
     root: Path,
-    lines: Sequence[Estimate],
+    lines: Sequence[RungEstimate],
     catalog: Catalog,
     key: str = "",
 ) -> tuple[Run, dict[str, Any]]:
@@ -165,13 +170,13 @@ def send(
     before = submitted.finished(root, submission.experiment)
     seconds = _train_seconds(submission.rungs, lines)
     expected = submitted.predicted(submission.rungs[0], seconds, before[-1] if before else {}, price)
-    values = record.asked(named, target, source, cache=True)
+    values = record.initial(named, target, source, cache=True)
     return submitted.begin(root, values, submission, there, run, expected)
 
 
-def _train_seconds(rungs: Sequence[Rung], lines: Sequence[Estimate]) -> float | None:
+def _train_seconds(rungs: Sequence[Rung], lines: Sequence[RungEstimate]) -> float | None:
     line = lines[0] if lines else None
-    if not isinstance(line, Line):
+    if not isinstance(line, Estimate):
         return None
     return line.spot_seconds if rungs[0].spot else line.seconds
 

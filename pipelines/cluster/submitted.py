@@ -19,7 +19,7 @@ from pipelines.hardware.ladder import Rung
 from pipelines.hardware.planner import calibration
 from pipelines.hardware.planner.calibration import Calibration
 from pipelines.runs import folder
-from pipelines.runs.failure import Cause
+from pipelines.runs.failure import RunFailure
 from pipelines.runs.folder import Run
 
 # Kubeflow's words for a run and a step -> ours.
@@ -38,7 +38,7 @@ def begin(
     """Write the record of a run that the server has just accepted.
 
     Args:
-        values: what ``record.asked`` says of the experiment.
+        values: what ``record.initial`` says of the experiment.
         predicted: step -> ``seconds`` and ``usd``, of the steps that could be predicted.
     """
     there = folder.create(runs, submission.experiment)
@@ -105,18 +105,18 @@ def conclude(
     return values
 
 
-def _cause(failed: Step, progress: Progress, told: Mapping[str, Failure]) -> Cause:
+def _cause(failed: Step, progress: Progress, told: Mapping[str, Failure]) -> RunFailure:
     """Why a step failed: what its pod or its own file tells, else the words of the server, which knows the least."""
     server = failed.error or progress.run.error
     # Argo's message of a node ends in the container's last words.
     said = told.get(failed.name) or failure.read(server[server.find("{") :] if "{" in server else "")
     if said:
-        return Cause(failed.name, said.kind, said.message, said.advice)
+        return RunFailure(failed.name, said.kind, said.message, said.advice)
     if "OOMKilled" in server:
-        return Cause(
+        return RunFailure(
             failed.name, "memory", "killed for want of memory (OOMKilled)", "use a smaller training.batch_size"
         )
-    return Cause(failed.name, BUG, server or "the server does not say why: see the step's log there")
+    return RunFailure(failed.name, BUG, server or "the server does not say why: see the step's log there")
 
 
 def _seconds(run: ClusterRun) -> float:
@@ -164,7 +164,7 @@ def calibrations(records: Iterable[dict[str, Any]], catalog: Catalog) -> list[Ca
     found = []
     for values in records:
         with suppress(StepError):
-            found.append(calibration.of_run(values, catalog.values(), values["id"]))
+            found.append(calibration.from_run(values, catalog.values(), values["id"]))
     return found[::-1]
 
 

@@ -13,7 +13,7 @@ import yaml
 from components.core import sources
 from components.core.files import digest_of
 from pipelines.compile.targets import LOCAL_PREFIX, Target
-from pipelines.experiment import Named
+from pipelines.experiment import NamedExperiment
 from pipelines.hardware.pods import PLACEHOLDER, Loader
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Tags = Callable[[str, str], str]
 
 
 def compile_experiment(
-    named: Named,
+    named: NamedExperiment,
     target: Target | None,
     tag: Tags | None = None,
     freshness: str = "",
@@ -65,7 +65,7 @@ def compile_experiment(
         return stable(path.read_text())
 
 
-def pipeline_name(named: Named) -> str:
+def pipeline_name(named: NamedExperiment) -> str:
     """The name under which Kubeflow knows an experiment's pipeline."""
     return f"{named.experiment.pipeline}-{named.name}".replace("_", "-")
 
@@ -75,7 +75,7 @@ def declared(text: str) -> set[str]:
     return set(next(yaml.load_all(text, Loader))["root"]["inputDefinitions"]["parameters"])
 
 
-def parameters(named: Named, target: Target | None, tag: Tags, image: str = CPU) -> dict[str, Any]:
+def parameters(named: NamedExperiment, target: Target | None, tag: Tags, image: str = CPU) -> dict[str, Any]:
     """The pipeline's parameters for an experiment on a target, placement aside.
 
     Args:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from components.data import freshness
 from pipelines.compile import compiler
 from pipelines.compile.targets import Target
-from pipelines.experiment import Named
-from pipelines.hardware import compute_class, parameters, pods
+from pipelines.experiment import NamedExperiment
+from pipelines.hardware import compute_class, placement_parameters, pods
 from pipelines.hardware.catalog import Catalog
 from pipelines.hardware.ladder import Rung
 
@@ -48,7 +48,7 @@ class Submission:
     @cached_property
     def pods(self) -> list[pods.Pod]:
         """The pods, as the backend will make them."""
-        return pods.of(self.text, self.parameters)
+        return pods.from_compiled(self.text, self.parameters)
 
     @property
     def queue(self) -> str:
@@ -66,8 +66,8 @@ class Submission:
 
 
 def build(
-    named: Named,
-    changed: Named,
+    named: NamedExperiment,
+    changed: NamedExperiment,
     target: Target | None,
     rungs: Sequence[Rung],
     variant: "Variant",
@@ -95,7 +95,9 @@ def build(
     image = rungs[0].row.image if rungs else compiler.CPU
     if len(rungs) > 1 and not compute_class_name:
         compute_class_name = compute_class.name_of(rungs)
-    placed = parameters.parameters(rungs, compute_class=compute_class_name, autopilot=autopilot) if rungs else {}
+    placed = (
+        placement_parameters.for_rungs(rungs, compute_class=compute_class_name, autopilot=autopilot) if rungs else {}
+    )
     text = compiler.compile_experiment(named, target, tag, variant=variant)
     values: dict[str, Any] = {
         **compiler.parameters(changed, target, tag, image),

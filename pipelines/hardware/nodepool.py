@@ -17,7 +17,7 @@ from pipelines.hardware.catalog.row import SPOT_LABEL, Taint
 from pipelines.hardware.catalog.shapes import COUNT_LABEL, GPU_LABEL, MACHINE_LABEL, TOPOLOGY_LABEL, TPU_LABEL
 from pipelines.hardware.compute_class import FLEX_START_S, NO_FLEX_START
 from pipelines.hardware.ladder import Capacity, Rung
-from pipelines.hardware.parameters import FLEX_LABEL, capacity_taints
+from pipelines.hardware.placement_parameters import FLEX_LABEL, capacity_taints
 
 DRIVERS = ("latest", "default")
 POOL_LABEL = "cloud.google.com/gke-nodepool"
@@ -77,7 +77,7 @@ class Pool:
         return "" if self.capacity == "on-demand" else "ANY"
 
 
-def of(rung: Rung, cluster: str, location: str, *, zone: str = "", most: int = 4, driver: str = "latest") -> Pool:
+def for_rung(rung: Rung, cluster: str, location: str, *, zone: str = "", most: int = 4, driver: str = "latest") -> Pool:
     """The pool for a rung.
 
     Raises:

@@ -57,7 +57,7 @@ class Pod:
     user: int = 0
 
 
-def of(text: str, arguments: Mapping[str, Any]) -> list[Pod]:
+def from_compiled(text: str, arguments: Mapping[str, Any]) -> list[Pod]:
     """The steps' pods, in the order of their dependencies.
 
     Args:

@@ -77,12 +77,12 @@ def _compile(folder: Path, path: Path) -> None:
     from components.core.files import write_atomically
     from pipelines.compile.compiler import compile_experiment
     from pipelines.compile.targets import Target
-    from pipelines.experiment import PIPELINE, Experiment, Named
+    from pipelines.experiment import PIPELINE, Experiment, NamedExperiment
     from pipelines.hardware.placement import Variant
 
     record: dict[str, Any] = json.loads((folder / "run.json").read_text())
     asked = Experiment.from_sections(record["parameters"], record.get("pipeline", PIPELINE))
-    named = Named(record["experiment"], record["description"], asked)
+    named = NamedExperiment(record["experiment"], record["description"], asked)
     target, tag = Target(**record["target"]), lambda step, _: record["images"][step]
     # kfp.local would retry what a cluster would not: it takes every failure for a preemption. Here one resumes.
     once = Variant(retries=0)

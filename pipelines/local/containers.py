@@ -10,7 +10,7 @@ from typing import Any
 
 from components import data as data_sources
 from components.storage import is_remote
-from pipelines.local import engine
+from pipelines.local import container_engine
 from pipelines.runs import failure
 from pipelines.runs.folder import Run
 
@@ -37,7 +37,7 @@ def runner(run: Run, record: Mapping[str, Any]) -> Any:
     from kfp.local import docker_task_handler
 
     # A run that was cut off together with its keeper left its container at work.
-    engine.end_containers(os.environ["DOCKER_HOST"].removeprefix(engine.UNIX), str(run.folder))
+    container_engine.end_containers(os.environ["DOCKER_HOST"].removeprefix(container_engine.UNIX), str(run.folder))
     docker_task_handler.run_docker_container = partial(_run, run, record)
     return local.DockerRunner()
 
@@ -75,7 +75,7 @@ def _run(
     finally:
         client.close()
     # Where the whole machine is out of memory, the engine does not say so.
-    failure.noted(run, step, status, out_of_memory=out_of_memory or None)
+    failure.record_exit(run, step, status, out_of_memory=out_of_memory or None)
     return status
 
 
@@ -165,7 +165,7 @@ def access(step: str, run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "mounts": mounts,
         "environment": variables,
-        "labels": {engine.LABEL: str(run.folder), "suanli.step": step},
+        "labels": {container_engine.LABEL: str(run.folder), "suanli.step": step},
         **({} if online else {"network_mode": "none"}),
     }
 

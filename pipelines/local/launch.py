@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from pipelines.local import processes
-from pipelines.local.engine import UNIX, Engine
+from pipelines.local.container_engine import UNIX, Engine
 from pipelines.runs import folder
 from pipelines.runs.folder import Run
 from pipelines.runs.progress import Watch

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from components.core.errors import StepError
-from pipelines.local import engine
+from pipelines.local import container_engine
 
 GRACE_S = 5.0
 
@@ -25,12 +25,12 @@ def main(lifeline: int, socket: str, podman: str) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     with _service(socket, podman) as fault:
-        print(fault or engine.READY, flush=True)
+        print(fault or container_engine.READY, flush=True)
         with open(lifeline) as pipe:  # a file descriptor
             run = pipe.read()
         if run and not fault:
             with suppress(OSError, http.client.HTTPException, StepError):  # the engine has gone, and they with it
-                engine.end_containers(socket, run)
+                container_engine.end_containers(socket, run)
     return 0
 
 
@@ -42,13 +42,13 @@ def _service(socket: str, podman: str) -> Iterator[str]:
         return
     with tempfile.TemporaryFile() as said:
         service = subprocess.Popen(
-            [podman, "system", "service", "--time=0", f"{engine.UNIX}{socket}"],
+            [podman, "system", "service", "--time=0", f"{container_engine.UNIX}{socket}"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=said,
         )
         try:
-            if engine.wait_for(socket, service):
+            if container_engine.wait_for(socket, service):
                 yield ""
             else:
                 said.seek(0)

@@ -13,8 +13,8 @@ from components.core.errors import StepError
 from components.core.files import write_atomically
 from pipelines import experiment
 from pipelines.compile import compiler, targets
-from pipelines.local import engine, launch
-from pipelines.local.engine import Engine
+from pipelines.local import container_engine, launch
+from pipelines.local.container_engine import Engine
 from pipelines.runs import display, failure, folder, page, record
 from pipelines.runs.folder import Run
 from pipelines.runs.progress import Watch
@@ -29,7 +29,7 @@ def start(source: str, changes: list[str], runs: Path, *, runner: str, cache: bo
     """
     named = experiment.load(source).with_settings(changes)
     record.check(named)
-    values = {**record.asked(named, targets.local(runs), source, cache), "runner": runner}
+    values = {**record.initial(named, targets.local(runs), source, cache), "runner": runner}
     with launch.signals_noted() as seen, _engine(values) as opened:
         run = folder.create(runs, named.name)
         return _through(run, _begun(run, values), seen, opened, debug, as_json)
@@ -43,7 +43,7 @@ def _engine(values: dict[str, Any]) -> Iterator[Engine | None]:
         return
     prefix = values["target"]["image_prefix"]
     names = {step: compiler.image_name(prefix, compiler.CPU, tag) for step, tag in values["images"].items()}
-    with engine.opened(names) as opened:
+    with container_engine.opened(names) as opened:
         values["image_ids"] = opened.images
         yield opened
 
@@ -81,8 +81,8 @@ def reproduce(first: Run, *, as_json: bool) -> tuple[int, Run]:
         raise StepError(f"run {first.id} is {before['status']}: only a finished run can be reproduced", kind="settings")
     pipeline = before.get("pipeline", experiment.PIPELINE)
     again = experiment.Experiment.from_sections(before["parameters"], pipeline)
-    named = experiment.Named(before["experiment"], before["description"], again)
-    values = record.asked(named, targets.local(first.root), before["source"], cache=False)
+    named = experiment.NamedExperiment(before["experiment"], before["description"], again)
+    values = record.initial(named, targets.local(first.root), before["source"], cache=False)
     values["runner"] = before.get("runner", "subprocess")
     with launch.signals_noted() as seen, _engine(values) as opened:
         second = folder.create(first.root, named.name)
@@ -155,7 +155,7 @@ def _through(
             show(watch)
 
         code = launch.follow(run, seen, engine=opened, cache=values["cache"], debug=debug, show=both)
-    found = failure.of(run, watched[0].started_last() if watched else "") if code and not seen else None
+    found = failure.diagnose(run, watched[0].started_last() if watched else "") if code and not seen else None
     # A step that was asked to end, or killed from outside, has no fault: the run goes on where it was.
     cut = seen or (found and found.kind == "preempted")
     values = record.concluded(run, values, "interrupted" if cut else "failed" if found else "succeeded")

@@ -24,5 +24,5 @@ def _run(run: Run, original: Callable[..., int], *, full_command: list[str], **o
     before = memory.kills()
     status = original(full_command=full_command, **others)
     killed = None if before is None else (memory.kills() or 0) > before
-    failure.noted(run, step_of(full_command), status, out_of_memory=killed)
+    failure.record_exit(run, step_of(full_command), status, out_of_memory=killed)
     return status

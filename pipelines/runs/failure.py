@@ -27,7 +27,7 @@ AGAIN = "resume the run: what is finished is kept"
 
 
 @dataclass(frozen=True)
-class Cause:
+class RunFailure:
     """A failure, as ``run.json`` holds it.
 
     Attributes:
@@ -56,7 +56,7 @@ def line(record: Mapping[str, Any]) -> str:
     return f"{record['step']} failed: {record['message']}" + (f"; {advice}" if advice else "")
 
 
-def of(run: Run, started_last: str) -> Cause:
+def diagnose(run: Run, started_last: str) -> RunFailure:
     """Why this run failed.
 
     Args:
@@ -68,16 +68,16 @@ def of(run: Run, started_last: str) -> Cause:
         log = _log(run, step)
         message = found["message"].strip().partition("\n")[0]
         details = found["traceback"] or _tail(run.folder / log) if found["kind"] == BUG else ""
-        return Cause(step, found["kind"], message, found["advice"], details.strip(), log)
+        return RunFailure(step, found["kind"], message, found["advice"], details.strip(), log)
     step = started_last or "runner"
     log = _log(run, step)
     tail = _tail(run.folder / log)
     # A step that could not even write its record (a full disk) still says so.
     if said := [line for line in tail.splitlines() if line.startswith("error: ") and not UNRECORDED.search(line)]:
-        return Cause(step, "resources", said[-1].removeprefix("error: "), log=log)
+        return RunFailure(step, "resources", said[-1].removeprefix("error: "), log=log)
     if full := _full_disk(run, step):
-        return Cause(step, full.kind, full.message, full.advice, log=log)
-    return Cause(step, BUG, "it ended without saying why; the end of its log:", details=tail, log=log)
+        return RunFailure(step, full.kind, full.message, full.advice, log=log)
+    return RunFailure(step, BUG, "it ended without saying why; the end of its log:", details=tail, log=log)
 
 
 def _full_disk(run: Run, step: str) -> Failure | None:
@@ -104,7 +104,7 @@ def _tail(path: Path) -> str:
 # --- a process that ended without telling why ------------------------------------------------------------------------
 
 
-def noted(run: Run, step: str, status: int, *, out_of_memory: bool | None) -> None:
+def record_exit(run: Run, step: str, status: int, *, out_of_memory: bool | None) -> None:
     """Add to a step's record how its process ended, unless the step itself has told why; say it in the log, too.
 
     Args:
@@ -118,7 +118,9 @@ def noted(run: Run, step: str, status: int, *, out_of_memory: bool | None) -> No
         record = {"step": step, "cached": False, "started": time.time()}
     if not status or "cause" in record:
         return
-    found = (EXIT_CODES["resources"] == status and _full_disk(run, step)) or ended(step, status, out_of_memory)
+    found = (EXIT_CODES["resources"] == status and _full_disk(run, step)) or from_exit_status(
+        step, status, out_of_memory
+    )
     print(f"error: {found}" if abs(status) > SIGNALLED or status < 0 else f"exit status {status}")
     try:
         path.parent.mkdir(exist_ok=True)
@@ -127,7 +129,7 @@ def noted(run: Run, step: str, status: int, *, out_of_memory: bool | None) -> No
         print(f"error: the failure could not be recorded: {error}")
 
 
-def ended(step: str, status: int, out_of_memory: bool | None) -> Failure:
+def from_exit_status(step: str, status: int, out_of_memory: bool | None) -> Failure:
     """What an exit status says of a step that says nothing itself."""
     number = -status if status < 0 else status - SIGNALLED
     if number <= 0:

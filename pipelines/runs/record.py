@@ -15,7 +15,7 @@ from components.core.secrets import masked
 from components.core.sources import ROOT
 from components.data import freshness
 from pipelines.compile import compiler, targets
-from pipelines.experiment import Named
+from pipelines.experiment import NamedExperiment
 from pipelines.runs import folder
 from pipelines.runs.folder import Run
 
@@ -25,7 +25,7 @@ PACKAGES = (
 )
 
 
-def asked(named: Named, target: targets.Target, source: str, cache: bool) -> dict[str, Any]:
+def initial(named: NamedExperiment, target: targets.Target, source: str, cache: bool) -> dict[str, Any]:
     """The record of a run that has not begun.
 
     Args:
@@ -54,7 +54,7 @@ def asked(named: Named, target: targets.Target, source: str, cache: bool) -> dic
     }
 
 
-def check(named: Named) -> None:
+def check(named: NamedExperiment) -> None:
     """Raises StepError where a setting holds a word that kfp.local would rewrite."""
     if folder.REWRITTEN in json.dumps(named.experiment.sections()):
         raise StepError(

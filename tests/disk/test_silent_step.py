@@ -20,8 +20,8 @@ def test_a_step_that_tells_nothing_on_a_full_disk_has_its_cause_in_the_disk(
     (run.folder / "log").mkdir(parents=True)
     (run.folder / "log" / "train.log").write_text(said)
     disk.fill(leave=room)
-    failure.noted(run, "train", 71, out_of_memory=False)
-    found = failure.of(run, "train")
+    failure.record_exit(run, "train", 71, out_of_memory=False)
+    found = failure.diagnose(run, "train")
     assert (found.step, found.kind) == ("train", "resources")
     assert failure.line(found.record()) == f"train failed: no space left for {disk.folder}; free some, then resume"
 
@@ -29,5 +29,5 @@ def test_a_step_that_tells_nothing_on_a_full_disk_has_its_cause_in_the_disk(
 def test_the_same_exit_with_space_left_is_told_as_it_is(tmp_path: Path) -> None:
     run = Run(tmp_path / "20261128-120000-digits")
     run.folder.mkdir()
-    failure.noted(run, "train", 71, out_of_memory=False)
-    assert failure.of(run, "train").message == "it ended with exit status 71 and told nothing"
+    failure.record_exit(run, "train", 71, out_of_memory=False)
+    assert failure.diagnose(run, "train").message == "it ended with exit status 71 and told nothing"

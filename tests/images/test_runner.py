@@ -21,7 +21,7 @@ from kfp import dsl
 from components.core.errors import StepError
 from pipelines.compile import targets
 from pipelines.compile.compiler import STEPS, image_tag
-from pipelines.local import engine
+from pipelines.local import container_engine
 from pipelines.runs import compare, folder
 from pipelines.runs.folder import Run
 
@@ -40,7 +40,7 @@ def names() -> dict[str, str]:
 def images() -> dict[str, str]:
     """Step -> its image's id."""
     try:
-        with engine.opened(names()) as opened:
+        with container_engine.opened(names()) as opened:
             return opened.images
     except StepError as error:
         if REQUIRED:
@@ -68,7 +68,9 @@ def started() -> set[str]:
             found.add(f"{path.parent.name} {' '.join(words)}")
     listed = (
         subprocess.run(
-            ["podman", "ps", "--all", "--quiet", "--filter", f"label={engine.LABEL}"], capture_output=True, text=True
+            ["podman", "ps", "--all", "--quiet", "--filter", f"label={container_engine.LABEL}"],
+            capture_output=True,
+            text=True,
         )
         if shutil.which("podman")
         else None
@@ -211,7 +213,7 @@ def test_the_files_belong_to_the_caller_where_the_engine_is_roots(laid: Callable
     path = str(place / "podman.sock")
     service = subprocess.Popen(["podman", "system", "service", "--time=0", f"unix://{path}"])
     try:
-        assert engine.wait_for(path, service)
+        assert container_engine.wait_for(path, service)
         for part in (place, *place.rglob("*")):
             os.chown(part, NOBODY, NOBODY)
         # He may read what he finds: this checkout or its Python may lie in a folder of root's.
@@ -311,7 +313,7 @@ def sleeping(run: Run) -> list[int]:
 def test_an_image_that_is_not_there_is_named_before_anything_is_made() -> None:
     wanted = {"train": "nothing-python-cpu:train-0"}
     says = r"the image nothing-python-cpu:train-0, .* build it with: make images"
-    with pytest.raises(StepError, match=says), engine.opened(wanted):
+    with pytest.raises(StepError, match=says), container_engine.opened(wanted):
         pass
 
 

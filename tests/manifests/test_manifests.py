@@ -14,7 +14,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from pipelines.hardware import catalog, manifests, parameters
+from pipelines.hardware import catalog, manifests, placement_parameters
 from pipelines.hardware.ladder import Rung
 
 ROOT = manifests.ROOT
@@ -244,7 +244,7 @@ def test_writing_removes_what_is_generated_no_more(tmp_path: Path) -> None:
 def test_a_flavor_selects_and_tolerates_what_the_rows_pods_do(name: str, capacity: Any) -> None:
     rung = Rung(CATALOG[name], capacity)
     flavor = of_kind("prod", "ResourceFlavor")[manifests.flavor_name(rung)]["spec"]
-    pod = parameters.parameters([rung])
+    pod = placement_parameters.for_rungs([rung])
     assert flavor["nodeLabels"] == pod["node_selector"]
     assert flavor.get("tolerations", []) == pod["tolerations"]
 

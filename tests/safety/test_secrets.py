@@ -193,5 +193,5 @@ def test_the_environment_is_not_recorded(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
     monkeypatch.setenv("SOME_SETTING", "correct-horse-battery")
     named = experiment.load("digits")
-    found = record.asked(named, targets.local(tmp_path), "digits", cache=True)
+    found = record.initial(named, targets.local(tmp_path), "digits", cache=True)
     assert "correct-horse-battery" not in json.dumps(found)

@@ -10,7 +10,7 @@ from kubernetes_api import FakeKubernetes, node, thing
 from pipelines.cluster.kube import findings as kube
 from pipelines.cluster.kube.access import Access
 from pipelines.compile.check_result import Finding
-from pipelines.hardware import catalog, ladder, parameters
+from pipelines.hardware import catalog, ladder, placement_parameters
 from pipelines.hardware.pods import Pod
 
 L4 = {"cloud.google.com/gke-accelerator": "nvidia-l4", "node.kubernetes.io/instance-type": "g2-standard-8"}
@@ -26,7 +26,7 @@ def step(name: str = "train", **fields: Any) -> Pod:
 
 def placed(accelerator: str, *, autopilot: bool = False, **changes: Any) -> Pod:
     """The pod that a catalog's row makes of train."""
-    values = parameters.parameters(ladder.parse(accelerator, catalog.load()), autopilot=autopilot)
+    values = placement_parameters.for_rungs(ladder.parse(accelerator, catalog.load()), autopilot=autopilot)
     kind = values["accelerator_type"]
     fields = {
         "node_selector": values["node_selector"],

@@ -19,7 +19,7 @@ def lay(root: Path, task: dsl.base_component.BaseComponent, arguments: dict[str,
         values: laid over the run's record.
     """
     run = folder.create(root, "digits")
-    asked = record.asked(experiment.load("digits"), targets.local(root), "digits", True)
+    asked = record.initial(experiment.load("digits"), targets.local(root), "digits", True)
     run.write({"id": run.id, **asked, "status": "interrupted", **values})
 
     @dsl.pipeline(name="one")

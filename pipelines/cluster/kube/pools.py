@@ -11,7 +11,7 @@ from pipelines.hardware.catalog import Catalog, Row
 from pipelines.hardware.catalog.row import CLASS_LABEL, RESOURCES
 from pipelines.hardware.catalog.shapes import GPU_LABEL, MACHINE_LABEL, TPU_LABEL
 from pipelines.hardware.ladder import Capacity, Rung
-from pipelines.hardware.parameters import CAPACITY_LABELS
+from pipelines.hardware.placement_parameters import CAPACITY_LABELS
 
 Node = Mapping[str, Any]
 CHIPS = tuple(filter(None, RESOURCES.values()))

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import StepError
-from pipelines.experiment import Experiment, Named
+from pipelines.experiment import Experiment, NamedExperiment
 from pipelines.hardware.catalog.row import Row
-from pipelines.hardware.planner import jobs, training
+from pipelines.hardware.planner import duration, jobs
 
 # Product names as the frameworks give them, in the order of looking -> chip of the catalog.
 CHIPS: tuple[tuple[str, str], ...] = (
@@ -62,7 +62,9 @@ class Calibration:
         return {**asdict(self), "factor": self.factor}
 
 
-def of_run(record: Mapping[str, Any], rows: Iterable[Row], source: str = "", cache: Path | None = None) -> Calibration:
+def from_run(
+    record: Mapping[str, Any], rows: Iterable[Row], source: str = "", cache: Path | None = None
+) -> Calibration:
     """The calibration that a finished run gives.
 
     Args:
@@ -86,8 +88,8 @@ def of_run(record: Mapping[str, Any], rows: Iterable[Row], source: str = "", cac
     if row is None:
         raise StepError(f"run {source}: no row of the catalog is {count} x {name}", kind="settings")
     experiment = Experiment.from_sections(record["parameters"])
-    job = jobs.of(Named(str(record.get("experiment", "")), "", experiment), cache=cache)
-    predicted = training.course(job, row, precision).rate
+    job = jobs.from_experiment(NamedExperiment(str(record.get("experiment", "")), "", experiment), cache=cache)
+    predicted = duration.predict(job, row, precision).rate
     return Calibration(kind, name if kind == "cpu" else row.chip, precision, rate, predicted, source)
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from components.core.errors import StepError
 from pipelines.hardware.catalog.row import Row
-from pipelines.hardware.planner import calibration, cost, memory, throughput, training
+from pipelines.hardware.planner import calibration, cost, duration, memory, throughput
 from pipelines.hardware.planner.efficiency import EFFICIENCIES, SUSTAINED, mostly_products
+from pipelines.hardware.planner.estimate import Assumptions, Estimate, estimate, misfit
 from pipelines.hardware.planner.jobs import Job
-from pipelines.hardware.planner.lines import Assumptions, Line, fits, line
 from pipelines.hardware.planner.memory import GIB
 from pipelines.hardware.planner.throughput import Chip
 
@@ -45,9 +45,9 @@ def explained(job: Job, row: Row, assumed: Assumptions) -> tuple[Fact, ...]:
     Raises:
         StepError: the row cannot hold the job.
     """
-    if reason := fits(job, row):
+    if reason := misfit(job, row):
         raise StepError(f"{row.name} cannot hold {job.experiment}: {reason}", kind="settings")
-    answer = line(job, row, assumed)
+    answer = estimate(job, row, assumed)
     return (
         *_model(job, row, answer),
         *_step(job, row, answer, assumed),
@@ -57,7 +57,7 @@ def explained(job: Job, row: Row, assumed: Assumptions) -> tuple[Fact, ...]:
     )
 
 
-def _model(job: Job, row: Row, answer: Line) -> tuple[Fact, ...]:
+def _model(job: Job, row: Row, answer: Estimate) -> tuple[Fact, ...]:
     traced = job.profile.step(answer.precision)
     parts = throughput.kernels(traced, row.kind)
     moved = sum(kernel.count * kernel.bytes.each for kernel in parts)
@@ -73,8 +73,8 @@ def _model(job: Job, row: Row, answer: Line) -> tuple[Fact, ...]:
     )
 
 
-def _step(job: Job, row: Row, answer: Line, assumed: Assumptions) -> tuple[Fact, ...]:
-    chip, reached = Chip.of(row, answer.precision), EFFICIENCIES[row.kind]
+def _step(job: Job, row: Row, answer: Estimate, assumed: Assumptions) -> tuple[Fact, ...]:
+    chip, reached = Chip.from_row(row, answer.precision), EFFICIENCIES[row.kind]
     step = throughput.step(job.profile, answer.precision, job.batch_size, chip, job.optimizer)
     products = mostly_products(job.profile.step(answer.precision))
     product = reached.product("matmul" if products else "conv", chip.unit)
@@ -93,12 +93,12 @@ def _step(job: Job, row: Row, answer: Line, assumed: Assumptions) -> tuple[Fact,
     )
 
 
-def _time(job: Job, row: Row, answer: Line, assumed: Assumptions) -> tuple[Fact, ...]:
+def _time(job: Job, row: Row, answer: Estimate, assumed: Assumptions) -> tuple[Fact, ...]:
     measured = calibration.for_row(assumed.calibrations, row)
-    course = training.course(job, row, answer.precision, start=assumed.start_seconds)
-    rate = training.input_rate(job, row)
+    course = duration.predict(job, row, answer.precision, start=assumed.start_seconds)
+    rate = duration.input_rate(job, row)
     joined = "sum of" if row.kind == "cpu" else "the longest of"
-    decoded = f"vCPUs x {training.DECODED:g} examples/s" if job.encoded else "vCPUs x bytes/s / bytes of an example"
+    decoded = f"vCPUs x {duration.DECODED:g} examples/s" if job.encoded else "vCPUs x bytes/s / bytes of an example"
     facts = (
         Fact("input pipeline", rate, "examples/s", decoded, "an assumption"),
         Fact(
@@ -120,7 +120,7 @@ def _time(job: Job, row: Row, answer: Line, assumed: Assumptions) -> tuple[Fact,
     )
 
 
-def _memory(job: Job, row: Row, answer: Line) -> tuple[Fact, ...]:
+def _memory(job: Job, row: Row, answer: Estimate) -> tuple[Fact, ...]:
     holds = memory.needed(job, row, answer.precision)
     chosen = "chosen: benchmarks/planner.py measures it on a CPU"
     return (
@@ -136,7 +136,7 @@ def _memory(job: Job, row: Row, answer: Line) -> tuple[Fact, ...]:
     )
 
 
-def _money(row: Row, answer: Line, assumed: Assumptions) -> tuple[Fact, ...]:
+def _money(row: Row, answer: Estimate, assumed: Assumptions) -> tuple[Fact, ...]:
     where = f"{CATALOG}: {row.region}, {row.priced}".rstrip(", ")
     unknown = "not known"
     return (

@@ -9,7 +9,7 @@ from components.core.errors import StepError
 from components.data import DataSettings, Facts
 from components.profile import Profile
 from components.train.checkpoint_timer import Interval
-from pipelines.experiment import Named
+from pipelines.experiment import NamedExperiment
 from pipelines.hardware.planner import profiles
 
 SPLITS = ("train", "validation", "test")
@@ -74,7 +74,9 @@ class Job:
         return values
 
 
-def of(named: Named, *, examples: int | None = None, units: int | None = None, cache: Path | None = None) -> Job:
+def from_experiment(
+    named: NamedExperiment, *, examples: int | None = None, units: int | None = None, cache: Path | None = None
+) -> Job:
     """The job of an experiment.
 
     Args:

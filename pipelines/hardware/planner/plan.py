@@ -9,11 +9,11 @@ from components.core.errors import StepError
 from pipelines.hardware.catalog.row import Row
 from pipelines.hardware.planner.calibration import Calibration
 from pipelines.hardware.planner.cost import INTERRUPTIONS
+from pipelines.hardware.planner.estimate import Assumptions, Estimate, Refusal, estimate, misfit
 from pipelines.hardware.planner.explain import Fact, explained
 from pipelines.hardware.planner.jobs import Job
-from pipelines.hardware.planner.lines import Assumptions, Line, Refusal, fits, line
 
-__all__ = ["Fact", "Line", "Plan", "Refusal", "explain", "fits", "plan"]
+__all__ = ["Estimate", "Fact", "Plan", "Refusal", "explain", "misfit", "plan"]
 
 Prefer = Literal["cost", "time"]
 
@@ -37,7 +37,7 @@ class Plan:
     """
 
     job: dict[str, Any]
-    lines: tuple[Line, ...]
+    lines: tuple[Estimate, ...]
     refused: tuple[Refusal, ...]
     choice: str
     nearest: str
@@ -82,11 +82,11 @@ def plan(
     assumed = Assumptions(interruptions, None if start_minutes is None else 60 * start_minutes, calibrations)
     lines, refused = [], []
     for row in rows:
-        reason = fits(job, row)
+        reason = misfit(job, row)
         if reason:
             refused.append(Refusal(row.name, reason))
         else:
-            lines.append(line(job, row, assumed))
+            lines.append(estimate(job, row, assumed))
     if not lines:
         raise StepError(
             f"no accelerator can hold {job.experiment}: {'; '.join(f'{one.row}: {one.reason}' for one in refused[:3])}",
@@ -128,14 +128,14 @@ def explain(
     return explained(job, row, Assumptions(interruptions, start, calibrations))
 
 
-def _preference(one: Line, prefer: Prefer, spot: bool) -> tuple[float, float]:
+def _preference(one: Estimate, prefer: Prefer, spot: bool) -> tuple[float, float]:
     """What to sort by; a row without a price comes last among costs."""
     price = one.price(spot)
     known = math.inf if price is None else price
     return (known, one.hours(spot)) if prefer == "cost" else (one.hours(spot), known)
 
 
-def _excess(one: Line, deadline_hours: float | None, budget: float | None, spot: bool) -> float:
+def _excess(one: Estimate, deadline_hours: float | None, budget: float | None, spot: bool) -> float:
     """By what factor, as a logarithm, a row misses deadline and budget together; 0 where it meets both."""
     missed = 0.0
     if deadline_hours is not None:
@@ -147,10 +147,15 @@ def _excess(one: Line, deadline_hours: float | None, budget: float | None, spot:
 
 
 def _verdict(
-    meeting: Sequence[Line], nearest: Line, deadline: float | None, budget: float | None, prefer: Prefer, spot: bool
+    meeting: Sequence[Estimate],
+    nearest: Estimate,
+    deadline: float | None,
+    budget: float | None,
+    prefer: Prefer,
+    spot: bool,
 ) -> str:
     limits = [
-        *([f"within {duration(3600 * deadline)}"] if deadline is not None else []),
+        *([f"within {format_duration(3600 * deadline)}"] if deadline is not None else []),
         *([f"for at most {_usd(budget)}"] if budget is not None else []),
     ]
     asked = " and ".join(limits)
@@ -161,10 +166,10 @@ def _verdict(
     return f"{best.row} is {what}{f' {asked}' if asked else ''}: {_told(best, spot)}"
 
 
-def _told(one: Line, spot: bool) -> str:
+def _told(one: Estimate, spot: bool) -> str:
     price = one.price(spot)
     money = "price not known" if price is None else _usd(price)
-    return f"{duration(3600 * one.hours(spot))}, {money}{' on spot' if spot else ''}"
+    return f"{format_duration(3600 * one.hours(spot))}, {money}{' on spot' if spot else ''}"
 
 
 def _usd(value: float) -> str:
@@ -172,7 +177,7 @@ def _usd(value: float) -> str:
     return f"{value:,.2f} USD" if value >= 0.01 else f"{value:.2g} USD"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Seconds as people say them: ``45 s``, ``12 min``, ``3 h 20 min``, ``4 d 6 h``."""
     if math.isinf(seconds):
         return "for ever"

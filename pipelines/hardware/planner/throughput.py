@@ -38,7 +38,7 @@ class Chip:
     link: float = 0.0
 
     @classmethod
-    def of(cls, row: Row, precision: str) -> "Chip":
+    def from_row(cls, row: Row, precision: str) -> "Chip":
         """A row's chips in a Keras dtype policy."""
         unit = "float32" if precision == "float32" else "half"
         if unit == "float32" and row.kind != "cpu":

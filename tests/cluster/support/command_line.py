@@ -131,7 +131,7 @@ def making_pods(
 def _train(run: Mapping[str, Any]) -> Pod:
     """The pod of train by the compiled file and a run's parameters."""
     parameters = run["runtime_config"]["parameters"]
-    return next(pod for pod in pods.of(steps.submitted().text, parameters) if pod.step == "train")
+    return next(pod for pod in pods.from_compiled(steps.submitted().text, parameters) if pod.step == "train")
 
 
 def _make(api: Api, run: str, pod: Pod) -> None:

@@ -12,7 +12,7 @@ from pipelines import experiment
 from pipelines.cluster.kube.stuck import NODE_NAME, RUN
 from pipelines.compile import submission
 from pipelines.compile.targets import Target
-from pipelines.hardware import catalog, parameters, pods
+from pipelines.hardware import catalog, placement_parameters, pods
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.placement import Variant
 from pipelines.hardware.pods import Pod
@@ -31,8 +31,8 @@ def submitted(variant: Variant = Variant()) -> submission.Submission:  # noqa: B
 def of(rungs: Sequence[Rung], *, compute_class: str = "", variant: Variant = Variant()) -> dict[str, Pod]:  # noqa: B008
     """Step -> pod of a run on this hardware."""
     whole = submitted(variant)
-    placed = parameters.parameters(rungs, compute_class=compute_class)
-    return {pod.step: pod for pod in pods.of(whole.text, {**whole.parameters, **placed})}
+    placed = placement_parameters.for_rungs(rungs, compute_class=compute_class)
+    return {pod.step: pod for pod in pods.from_compiled(whole.text, {**whole.parameters, **placed})}
 
 
 def train(*rungs: Rung, **chosen: Any) -> Pod:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from components.core.errors import StepError
-from pipelines.hardware import catalog, compute_class, ladder, parameters
+from pipelines.hardware import catalog, compute_class, ladder, placement_parameters
 from pipelines.hardware.catalog.row import CLASS_LABEL
 from pipelines.hardware.ladder import Rung
 
@@ -76,7 +76,7 @@ def test_every_row_has_a_class(row: catalog.Row) -> None:
 )
 def test_a_name_says_what_the_ladder_says(text: str, name: str) -> None:
     assert compute_class.name_of(rungs(text)) == name
-    assert parameters.parameters(rungs(text), compute_class=name)["node_selector"] == {CLASS_LABEL: name}
+    assert placement_parameters.for_rungs(rungs(text), compute_class=name)["node_selector"] == {CLASS_LABEL: name}
 
 
 def test_a_long_name_is_cut_and_stays_one_ladders() -> None:

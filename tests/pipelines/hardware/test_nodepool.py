@@ -13,7 +13,7 @@ import typer
 
 from components.core.errors import StepError
 from pipelines.cli.nodepool import nodepool as command
-from pipelines.hardware import catalog, ladder, nodepool, parameters, terraform
+from pipelines.hardware import catalog, ladder, nodepool, placement_parameters, terraform
 from pipelines.hardware.ladder import Capacity, Rung
 
 CATALOG = catalog.load()
@@ -31,7 +31,7 @@ TOPOLOGIES = {"1": "1x1", "4": "2x2", "8": "2x4"}
 
 def pool(text: str, **options: Any) -> nodepool.Pool:
     (rung,) = ladder.parse(text, CATALOG)
-    return nodepool.of(rung, "training", "us-central1", **options)
+    return nodepool.for_rung(rung, "training", "us-central1", **options)
 
 
 def options(text: str) -> dict[str, str]:
@@ -96,8 +96,8 @@ def resource(text: str) -> dict[str, Any]:
 @pytest.mark.parametrize("row", SINGLE, ids=lambda row: row.name)
 def test_a_pools_nodes_are_what_the_rows_pods_select_and_tolerate(row: catalog.Row, capacity: Capacity) -> None:
     rung = Rung(row, capacity)
-    given = options(nodepool.gcloud(nodepool.of(rung, "training", "us-central1")))
-    wanted = parameters.parameters([rung])
+    given = options(nodepool.gcloud(nodepool.for_rung(rung, "training", "us-central1")))
+    wanted = placement_parameters.for_rungs([rung])
     assert wanted["node_selector"].items() <= node_labels(given).items()
     tolerated = {(each["key"], each["effect"]) for each in wanted["tolerations"]}
     taints = [re.fullmatch(r"(.+)=.*:(.+)", taint) for taint in given.get("--node-taints", "").split(",") if taint]
@@ -110,7 +110,9 @@ def test_a_pools_nodes_are_what_the_rows_pods_select_and_tolerate(row: catalog.R
 @pytest.mark.parametrize("capacity", CAPACITIES)
 @pytest.mark.parametrize("row", SINGLE, ids=lambda row: row.name)
 def test_both_formats_say_the_same(row: catalog.Row, capacity: Capacity) -> None:
-    made = nodepool.of(Rung(row, capacity), "training", "us-central1", zone="us-central1-a", most=7, driver="default")
+    made = nodepool.for_rung(
+        Rung(row, capacity), "training", "us-central1", zone="us-central1-a", most=7, driver="default"
+    )
     given, found = options(nodepool.gcloud(made)), resource(terraform.resource(made))
     (nodes,), (scaling,) = found["node_config"], found["autoscaling"]
     assert [found[name] for name in ("name", "cluster", "location")] == [
@@ -140,7 +142,7 @@ def test_the_commands_read_as_written_in_the_golden_file(golden: Callable[[str, 
     shown = []
     for name in ("l4x2", "v5e-8", "cpu-8"):
         for capacity in CAPACITIES:
-            made = nodepool.of(Rung(CATALOG[name], capacity), "training", "us-central1", zone="us-central1-a")
+            made = nodepool.for_rung(Rung(CATALOG[name], capacity), "training", "us-central1", zone="us-central1-a")
             shown += [f"# {name}, {capacity}", nodepool.gcloud(made), terraform.resource(made)]
     golden("nodepools.txt", "\n\n".join(shown) + "\n")
 
@@ -148,7 +150,7 @@ def test_the_commands_read_as_written_in_the_golden_file(golden: Callable[[str, 
 def test_a_real_shell_hands_over_the_same_words() -> None:
     labels = {**CATALOG["l4"].labels, "team": "vision"}
     rung = Rung(CATALOG["l4"].model_copy(update={"labels": labels}), "spot")
-    text = nodepool.gcloud(nodepool.of(rung, "training", "us-central1"))
+    text = nodepool.gcloud(nodepool.for_rung(rung, "training", "us-central1"))
     script = f'gcloud() {{ printf "%s\\n" "$@"; }}\n{text}\n'
     found = subprocess.run(["sh", "-eu"], input=script, capture_output=True, text=True, check=True)
     words = found.stdout.splitlines()
@@ -170,7 +172,7 @@ def test_a_flex_start_pool_uses_no_reservation_and_repairs_nothing() -> None:
     assert found["management"] == [{"auto_repair": False}]
     assert found["node_config"][0]["flex_start"] is True
     assert found["node_config"][0]["reservation_affinity"] == [{"consume_reservation_type": "NO_RESERVATION"}]
-    selector = parameters.parameters(ladder.parse("l4:flex-start", CATALOG))["node_selector"]
+    selector = placement_parameters.for_rungs(ladder.parse("l4:flex-start", CATALOG))["node_selector"]
     assert selector.items() <= node_labels(given).items()
 
 
@@ -179,7 +181,7 @@ def test_a_cheaper_pool_has_a_taint_that_its_own_pods_alone_tolerate(capacity: s
     taint = f"cloud.google.com/gke-{capacity}=true:NoSchedule"
     assert taint in options(nodepool.gcloud(pool(f"l4:{capacity}")))["--node-taints"].split(",")
     tolerated = {
-        text: {each["key"] for each in parameters.parameters(ladder.parse(text, CATALOG))["tolerations"]}
+        text: {each["key"] for each in placement_parameters.for_rungs(ladder.parse(text, CATALOG))["tolerations"]}
         for text in ("l4", f"l4:{capacity}")
     }
     assert tolerated[f"l4:{capacity}"] - tolerated["l4"] == {f"cloud.google.com/gke-{capacity}"}
@@ -189,22 +191,24 @@ def test_a_teams_labels_and_taints_are_set_and_gkes_own_never() -> None:
     labels = {**CATALOG["l4"].labels, "team": "vision", "cloud.google.com/gke-gpu-sharing-strategy": "mps"}
     taints = (*CATALOG["l4"].taints, catalog.row.Taint(key="team", value="vision", effect="NoExecute"))
     row = CATALOG["l4"].model_copy(update={"labels": labels, "taints": taints})
-    text = nodepool.gcloud(nodepool.of(Rung(row), "training", "us-central1"))
+    text = nodepool.gcloud(nodepool.for_rung(Rung(row), "training", "us-central1"))
     assert options(text)["--node-labels"] == "team=vision"
     assert options(text)["--node-taints"] == "nvidia.com/gpu=present:NoSchedule,team=vision:NoExecute"
     assert text.startswith("# the pods also select cloud.google.com/gke-gpu-sharing-strategy=mps, which only GKE sets")
-    (nodes,) = resource(terraform.resource(nodepool.of(Rung(row), "training", "us-central1")))["node_config"]
+    (nodes,) = resource(terraform.resource(nodepool.for_rung(Rung(row), "training", "us-central1")))["node_config"]
     assert nodes["labels"] == {"team": "vision"} and nodes["taint"][1]["effect"] == "NO_EXECUTE"
 
 
 def test_a_pool_that_is_selected_by_its_name_has_that_name() -> None:
     labels = {**CATALOG["l4"].labels, "cloud.google.com/gke-nodepool": "vision-gpus"}
-    made = nodepool.of(Rung(CATALOG["l4"].model_copy(update={"labels": labels})), "training", "us-central1")
+    made = nodepool.for_rung(Rung(CATALOG["l4"].model_copy(update={"labels": labels})), "training", "us-central1")
     assert made.name == "vision-gpus" and "--node-labels" not in nodepool.gcloud(made)
 
 
 def test_a_long_name_stays_one_that_gke_takes() -> None:
-    made = nodepool.of(Rung(CATALOG["l4"].model_copy(update={"name": "a" * 40}), "spot"), "training", "us-central1")
+    made = nodepool.for_rung(
+        Rung(CATALOG["l4"].model_copy(update={"name": "a" * 40}), "spot"), "training", "us-central1"
+    )
     assert re.fullmatch(r"a{35}-spot", made.name)
 
 
@@ -241,7 +245,7 @@ def changed(**update: Any) -> Rung:
 )
 def test_a_pool_that_cannot_be_is_one_line(rung: Rung, given: dict[str, str], said: str) -> None:
     with pytest.raises(StepError, match=r".") as caught:
-        nodepool.of(rung, **{"cluster": "training", "location": "us-central1", **given})  # type: ignore[arg-type]
+        nodepool.for_rung(rung, **{"cluster": "training", "location": "us-central1", **given})  # type: ignore[arg-type]
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 

@@ -16,7 +16,7 @@ from components.core.errors import StepError
 from pipelines import experiment
 from pipelines.compile import compiler
 from pipelines.compile.targets import Target
-from pipelines.hardware import catalog, ladder, parameters, pods
+from pipelines.hardware import catalog, ladder, placement_parameters, pods
 from pipelines.hardware.placement import Variant, on_accelerator, on_cpu
 
 CATALOG = catalog.load()
@@ -32,8 +32,8 @@ def compiled(variant: Variant = Variant()) -> str:  # noqa: B008  # frozen
 
 def placed(text: str, **kinds: Any) -> dict[str, pods.Pod]:
     rungs = ladder.parse(text, CATALOG)
-    arguments = parameters.parameters(rungs, **kinds) | {"train_image": f"r/p-{rungs[0].row.image}:train-0"}
-    return {pod.step: pod for pod in pods.of(compiled(), arguments)}
+    arguments = placement_parameters.for_rungs(rungs, **kinds) | {"train_image": f"r/p-{rungs[0].row.image}:train-0"}
+    return {pod.step: pod for pod in pods.from_compiled(compiled(), arguments)}
 
 
 def fields(pod: pods.Pod) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def test_only_train_holds_the_accelerator_and_no_other_step_can_lie_on_its_nodes
 
 @pytest.mark.parametrize("name", SINGLE)
 def test_the_count_is_never_an_int(name: str) -> None:
-    count = parameters.parameters(ladder.parse(name, CATALOG))["accelerator_count"]
+    count = placement_parameters.for_rungs(ladder.parse(name, CATALOG))["accelerator_count"]
     assert isinstance(count, str)
     definitions = next(yaml.safe_load_all(compiled()))["root"]["inputDefinitions"]["parameters"]
     for parameter in ("accelerator_count", "train_cpu", "train_memory", "step_cpu", "step_memory"):
@@ -79,13 +79,13 @@ def test_the_count_is_never_an_int(name: str) -> None:
 
 
 def test_an_int_count_is_refused_because_the_backend_would_drop_it() -> None:
-    arguments = parameters.parameters(ladder.parse("l4", CATALOG)) | {"accelerator_count": 1}
+    arguments = placement_parameters.for_rungs(ladder.parse("l4", CATALOG)) | {"accelerator_count": 1}
     with pytest.raises(StepError, match=r"train: accelerator_count must be a text for Kubeflow, not 1"):
-        pods.of(compiled(), arguments)
+        pods.from_compiled(compiled(), arguments)
 
 
 def test_without_a_choice_train_asks_for_nothing() -> None:
-    train = next(pod for pod in pods.of(compiled(), {}) if pod.step == "train")
+    train = next(pod for pod in pods.from_compiled(compiled(), {}) if pod.step == "train")
     assert (train.limits, train.node_selector, train.tolerations, train.requests) == ({}, {}, [], {})
 
 
@@ -124,7 +124,7 @@ def test_on_autopilot_no_forbidden_label_is_used(name: str) -> None:
     ids=str,
 )
 def test_a_constant_of_kfp_makes_a_variant(variant: Variant, field: str, value: Any) -> None:
-    train = next(pod for pod in pods.of(compiled(variant), {}) if pod.step == "train")
+    train = next(pod for pod in pods.from_compiled(compiled(variant), {}) if pod.step == "train")
     assert getattr(train, field) == value
     assert (compiled(variant) == compiled()) == (variant == Variant())
 
@@ -162,7 +162,7 @@ def test_steps_that_read_data_see_a_bucket_that_a_claim_mounts_and_prepare_does_
 
 
 def test_a_fresh_variant_looks_at_the_source_again() -> None:
-    cached = {pod.step: pod.cached for pod in pods.of(compiled(Variant(fresh=True)), {})}
+    cached = {pod.step: pod.cached for pod in pods.from_compiled(compiled(Variant(fresh=True)), {})}
     assert not cached["prepare"] and cached["train"]
 
 
@@ -227,8 +227,8 @@ def test_placement_is_complete_inside(flow: str, tmp_path: Path) -> None:
     text = (tmp_path / "flow.yaml").read_text()
     documents = list(yaml.safe_load_all(text))
     assert compiler.undeclared(*documents) == []
-    arguments = parameters.parameters(ladder.parse("v5e-8:spot", CATALOG)) | {"image": "i:1"}
-    found = {pod.step: pod for pod in pods.of(text, arguments)}
+    arguments = placement_parameters.for_rungs(ladder.parse("v5e-8:spot", CATALOG)) | {"image": "i:1"}
+    found = {pod.step: pod for pod in pods.from_compiled(text, arguments)}
     heavy = [pod for pod in found.values() if pod.limits]
     assert [pod.limits for pod in heavy] == [{"google.com/tpu": "8"}]
     assert heavy[0].node_selector["cloud.google.com/gke-tpu-topology"] == "2x4"

@@ -11,7 +11,7 @@ import pytest
 from components.core.errors import StepError
 from pipelines import experiment
 from pipelines.compile import targets
-from pipelines.local import containers, engine
+from pipelines.local import container_engine, containers
 from pipelines.runs import folder, record
 from pipelines.runs.folder import Run
 
@@ -29,7 +29,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which engines are looked for instead of where they are; no program is found."""
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(engine, "sockets", lambda: [str(tmp_path / "docker.sock"), str(tmp_path / "podman.sock")])
+    monkeypatch.setattr(
+        container_engine, "sockets", lambda: [str(tmp_path / "docker.sock"), str(tmp_path / "podman.sock")]
+    )
     return tmp_path
 
 
@@ -46,7 +48,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def asked(run: Run, *settings: str, cache: bool = True) -> dict[str, Any]:
-    return record.asked(experiment.load("digits").with_settings(settings), targets.local(run.root), "digits", cache)
+    return record.initial(experiment.load("digits").with_settings(settings), targets.local(run.root), "digits", cache)
 
 
 # --- bad input ---
@@ -75,10 +77,10 @@ def test_a_runner_that_cannot_work_is_refused_in_one_line_before_anything_is_mad
 
 
 def test_without_the_python_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "find_spec", lambda _: None)
+    monkeypatch.setattr(container_engine, "find_spec", lambda _: None)
     with (
         pytest.raises(StepError, match=r"the Python package docker; install the extra suanli\[docker\]"),
-        engine.opened({}),
+        container_engine.opened({}),
     ):
         pass
 
@@ -97,22 +99,22 @@ def deaf(elsewhere: Path) -> Iterator[Path]:
 
 def test_no_engine_at_all(elsewhere: Path) -> None:
     with pytest.raises(StepError, match="no container engine answers here; start docker or install podman"):
-        engine.choose()
+        container_engine.choose()
 
 
 def test_a_dead_socket_is_named_and_podman_takes_its_place(deaf: Path) -> None:
     with pytest.raises(StepError, match=rf"\({deaf}: Connection refused\)"):
-        engine.choose()
+        container_engine.choose()
     podman = deaf.with_name("podman")
     podman.write_text("#!/bin/sh\n")
     podman.chmod(0o755)
-    assert engine.choose() == engine.Choice("", str(podman))
+    assert container_engine.choose() == container_engine.Choice("", str(podman))
 
 
 def test_docker_host_alone_counts_where_it_is_given(deaf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{deaf}")
     with pytest.raises(StepError, match=rf"DOCKER_HOST=unix://{deaf}: Connection refused; start it, or unset"):
-        engine.choose()
+        container_engine.choose()
 
 
 # --- what a step sees ---

@@ -29,7 +29,7 @@ def test_a_step_s_own_words_are_the_cause(run: Run) -> None:
     told = {"kind": "data", "message": "the pictures are upside down", "advice": "turn them", "traceback": "Traceback"}
     step(run, "prepare", state="succeeded")
     step(run, "train", state="failed", started=2.0, cause=told)
-    found = failure.of(run, "train").record()
+    found = failure.diagnose(run, "train").record()
     assert found == {
         "step": "train",
         "kind": "data",
@@ -47,7 +47,7 @@ def test_a_bug_s_cause_has_its_traceback(run: Run) -> None:
         "train",
         cause={"kind": "bug", "message": "KeyError: 'x'", "advice": "", "traceback": "Traceback\n  here\n"},
     )
-    assert failure.of(run, "train").details == "Traceback\n  here"
+    assert failure.diagnose(run, "train").details == "Traceback\n  here"
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_an_exit_status_tells_what_a_silent_step_ended_of(
     status: int, out_of_memory: bool | None, kind: str, message: str, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = step(run, "train")
-    failure.noted(run, "train", status, out_of_memory=out_of_memory)
+    failure.record_exit(run, "train", status, out_of_memory=out_of_memory)
     assert json.loads(path.read_text())["state"] == "died"
-    found = failure.of(run, "train")
+    found = failure.diagnose(run, "train")
     assert (found.step, found.kind, found.message) == ("train", kind, message)
     assert capsys.readouterr().out.startswith(("error: ", "exit status"))
 
@@ -84,26 +84,26 @@ def test_a_step_that_has_told_why_or_has_succeeded_is_left_alone(status: int, ru
     told = {"cause": {"kind": "data", "message": "", "advice": "", "traceback": ""}} if status else {}
     path = step(run, "train", **told)
     before = path.read_text()
-    failure.noted(run, "train", status, out_of_memory=False)
+    failure.record_exit(run, "train", status, out_of_memory=False)
     assert path.read_text() == before
 
 
 def test_a_step_that_never_came_to_its_record_is_told_of_by_its_log(run: Run) -> None:
     (run.folder / "log" / "train.log").write_text("one\n[KFP Executor 2026]: Looking for it\ntwo\n")
-    failure.noted(run, "train", 1, out_of_memory=False)
-    found = failure.of(run, "train")
+    failure.record_exit(run, "train", 1, out_of_memory=False)
+    found = failure.diagnose(run, "train")
     assert (found.kind, found.details, found.log) == ("bug", "one\ntwo", "log/train.log")
 
 
 def test_a_record_that_a_full_disk_forbade_is_told_of_by_its_log(run: Run) -> None:
     step(run, "prepare")
     (run.folder / "log" / "prepare.log").write_text("error: cannot write at /x: No space left on device; free space\n")
-    found = failure.of(run, "prepare")
+    found = failure.diagnose(run, "prepare")
     assert found.kind == "resources" and found.message.startswith("cannot write at /x")
 
 
 def test_where_nothing_started_the_runner_is_to_blame(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(run.folder)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=0))
-    found = failure.of(run, "")
+    found = failure.diagnose(run, "")
     assert (found.step, found.kind) == ("runner", "resources") and "no space left" in found.message

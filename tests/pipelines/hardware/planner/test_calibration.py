@@ -8,7 +8,7 @@ import pytest
 from components.core.errors import StepError
 from pipelines import experiment
 from pipelines.hardware import catalog
-from pipelines.hardware.planner import calibration, jobs, training
+from pipelines.hardware.planner import calibration, duration, jobs
 
 ROWS = catalog.load()
 
@@ -35,16 +35,16 @@ def record(device: str, rate: float = 1000.0) -> dict[str, Any]:
     ],
 )
 def test_a_runs_device_is_found_in_the_catalog(cache: Path, device: str, chip: str, row: str) -> None:
-    found = calibration.of_run(record(device), ROWS.values(), "run-1", cache)
+    found = calibration.from_run(record(device), ROWS.values(), "run-1", cache)
     assert (found.chip, found.measured, found.source) == (chip, 1000.0, "run-1")
-    job = jobs.of(experiment.load("digits"), cache=cache)
-    assert found.factor == pytest.approx(1000.0 / training.course(job, ROWS[row], found.precision).rate)
+    job = jobs.from_experiment(experiment.load("digits"), cache=cache)
+    assert found.factor == pytest.approx(1000.0 / duration.predict(job, ROWS[row], found.precision).rate)
     assert calibration.for_row([found], ROWS[row]) == found
 
 
 def test_any_cpu_speaks_for_cpus_by_its_threads(cache: Path) -> None:
     device = "1 x cpu (Intel(R) Xeon(R) Processor), tensorflow, float32, {} threads"
-    two, four = (calibration.of_run(record(device.format(n)), ROWS.values(), "", cache) for n in (2, 4))
+    two, four = (calibration.from_run(record(device.format(n)), ROWS.values(), "", cache) for n in (2, 4))
     assert two.predicted < four.predicted
     assert calibration.for_row([two], ROWS["cpu-32"]) == two
     assert calibration.for_row([two], ROWS["l4"]) is None
@@ -61,4 +61,4 @@ def test_any_cpu_speaks_for_cpus_by_its_threads(cache: Path) -> None:
 )
 def test_a_run_that_measured_nothing_useful_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(StepError, match=message):
-        calibration.of_run(values, ROWS.values(), "run-1")
+        calibration.from_run(values, ROWS.values(), "run-1")

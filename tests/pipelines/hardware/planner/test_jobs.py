@@ -22,12 +22,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("profiles")
 
 
-def named(*settings: str, name: str = "digits") -> experiment.Named:
+def named(*settings: str, name: str = "digits") -> experiment.NamedExperiment:
     return experiment.load(name).with_settings(settings)
 
 
 def test_a_job_has_the_numbers_of_its_experiment(cache: Path) -> None:
-    job = jobs.of(named(), cache=cache)
+    job = jobs.from_experiment(named(), cache=cache)
     assert (job.examples, job.steps, job.epochs, job.batch_size) == (1258, 39, 10, 32)
     assert (job.profile.input_shape, job.profile.input_dtype, job.input_bytes) == ((8, 8, 1), "uint8", 64)
     assert job.validation_steps == 6
@@ -35,18 +35,18 @@ def test_a_job_has_the_numbers_of_its_experiment(cache: Path) -> None:
 
 
 def test_the_second_time_it_comes_from_the_cache(cache: Path) -> None:
-    first = jobs.of(named(), cache=cache)
+    first = jobs.from_experiment(named(), cache=cache)
     files, began = set(cache.iterdir()), time.perf_counter()
-    assert jobs.of(named("training.epochs=3"), cache=cache).profile == first.profile
+    assert jobs.from_experiment(named("training.epochs=3"), cache=cache).profile == first.profile
     assert time.perf_counter() - began < 1
     assert set(cache.iterdir()) == files
 
 
 def test_a_damaged_cache_file_is_counted_again(cache: Path) -> None:
-    first = jobs.of(named(), cache=cache)
+    first = jobs.from_experiment(named(), cache=cache)
     for path in cache.iterdir():
         path.write_text(path.read_text()[:100])
-    assert jobs.of(named(), cache=cache).profile == first.profile
+    assert jobs.from_experiment(named(), cache=cache).profile == first.profile
 
 
 @pytest.mark.parametrize("change", [{"arguments": {"length": 9}}, {"model": {"name": "cnn", "dense": 65}}])
@@ -68,11 +68,11 @@ def test_what_cannot_be_known_is_asked_for(
     cache: Path, settings: tuple[str, ...], given: dict[str, int], message: str
 ) -> None:
     with pytest.raises(StepError, match=message):
-        jobs.of(named(*settings), cache=cache, **given)
+        jobs.from_experiment(named(*settings), cache=cache, **given)
 
 
 def test_what_is_given_plans_a_source_that_cannot_tell(cache: Path) -> None:
-    job = jobs.of(named(*BEANS), examples=1000, units=3, cache=cache)
+    job = jobs.from_experiment(named(*BEANS), examples=1000, units=3, cache=cache)
     assert (job.examples, job.input_bytes) == (800, 32 * 32 * 3)
 
 
@@ -84,7 +84,7 @@ def test_a_model_that_does_not_build_is_one_line(cache: Path) -> None:
 
 
 def test_planning_the_catalog_takes_less_than_a_second_and_no_heavy_package(cache: Path) -> None:
-    jobs.of(named(), cache=cache)
+    jobs.from_experiment(named(), cache=cache)
     script = f"""
 import sys, time
 began = time.perf_counter()
@@ -92,7 +92,7 @@ from pathlib import Path
 from pipelines import experiment
 from pipelines.hardware import catalog
 from pipelines.hardware.planner import jobs, plan
-answer = plan.plan(jobs.of(experiment.load("digits"), cache=Path({str(cache)!r})), catalog.load().values())
+answer = plan.plan(jobs.from_experiment(experiment.load("digits"), cache=Path({str(cache)!r})), catalog.load().values())
 assert len(answer.lines) > 30
 assert time.perf_counter() - began < 1, time.perf_counter() - began
 heavy = {{"numpy", "tensorflow", "keras", "jax", "sklearn", "kfp"}} & set(sys.modules)

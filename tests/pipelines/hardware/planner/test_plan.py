@@ -11,7 +11,7 @@ from components.core.errors import StepError
 from components.profile import Profile, Size
 from pipelines.hardware import catalog
 from pipelines.hardware.planner.calibration import Calibration
-from pipelines.hardware.planner.plan import duration, explain, fits, plan
+from pipelines.hardware.planner.plan import explain, format_duration, misfit, plan
 
 ROWS = catalog.load()
 
@@ -30,7 +30,7 @@ ROWS = catalog.load()
     ],
 )
 def test_a_row_says_why_it_cannot_hold_a_job(name: str, changes: dict[str, object], reason: str) -> None:
-    found = fits(job(**changes), ROWS[name])
+    found = misfit(job(**changes), ROWS[name])
     assert reason in found
     assert bool(found) == bool(reason)
 
@@ -157,4 +157,4 @@ def test_an_explanation_of_a_row_that_cannot_says_why() -> None:
     ],
 )
 def test_times_read_as_people_say_them(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text

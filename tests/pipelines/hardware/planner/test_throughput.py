@@ -76,14 +76,17 @@ def test_a_kernel_without_one_of_them_takes_the_other(values: tuple[float, float
 def test_float32_is_computed_as_the_hardware_and_the_frameworks_do(
     name: str, precision: str, unit: str, flops: float
 ) -> None:
-    chip = Chip.of(catalog.load()[name], precision)
+    chip = Chip.from_row(catalog.load()[name], precision)
     assert (chip.unit, chip.flops) == (unit, flops)
 
 
 def test_every_row_has_an_efficiency_for_each_of_its_precisions() -> None:
     for row in catalog.load().values():
         for precision in row.precisions:
-            assert throughput.step(PROFILE, precision, 256, Chip.of(row, precision)).rate > 0, (row.name, precision)
+            assert throughput.step(PROFILE, precision, 256, Chip.from_row(row, precision)).rate > 0, (
+                row.name,
+                precision,
+            )
 
 
 def test_all_reduce_sends_twice_what_the_other_chips_need() -> None:

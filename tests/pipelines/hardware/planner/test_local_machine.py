@@ -5,19 +5,19 @@ from pathlib import Path
 import pytest
 from planning import job
 
-from pipelines.hardware.planner import here
+from pipelines.hardware.planner import local_machine
 from pipelines.hardware.planner.plan import plan
 
 
 def test_this_machine_is_measured_once_and_planned_like_any_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = here.row(tmp_path)
+    row = local_machine.row(tmp_path)
     assert row.kind == "cpu" and row.on_demand is None
     # Between a slow core of ten years ago and more than any core has.
     assert 2e9 < row.peak["float32"] / row.vcpus < 1e12
     assert 5e8 < row.bandwidth / row.vcpus < 1e12
-    monkeypatch.setattr(here, "PATIENCE", 0)  # no time to measure again
-    assert here.row(tmp_path) == row
+    monkeypatch.setattr(local_machine, "PATIENCE", 0)  # no time to measure again
+    assert local_machine.row(tmp_path) == row
     (line,) = plan(job(), [row]).lines
     assert line.examples_per_second > 0 and line.cost is None

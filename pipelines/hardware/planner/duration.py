@@ -28,7 +28,7 @@ COMPILE_SECONDS = {"cpu": 0.0, "gpu": 0.1, "tpu": 0.1}
 
 
 @dataclass(frozen=True)
-class Course:
+class Duration:
     """A training on a row.
 
     Attributes:
@@ -54,14 +54,14 @@ class Course:
     start: float
 
 
-def course(job: Job, row: Row, precision: str, factor: float = 1.0, start: float | None = None) -> Course:
+def predict(job: Job, row: Row, precision: str, factor: float = 1.0, start: float | None = None) -> Duration:
     """The course of a training.
 
     Args:
         factor: measured by predicted rate, of a calibration.
         start: seconds until the first step, where known better.
     """
-    step = throughput.step(job.profile, precision, job.batch_size, Chip.of(row, precision), job.optimizer)
+    step = throughput.step(job.profile, precision, job.batch_size, Chip.from_row(row, precision), job.optimizer)
     host, feed = host_seconds(job, row, precision), job.batch_size / input_rate(job, row)
     # An accelerator computes while the host makes the next batch ready; a CPU does one or the other.
     seconds = step.seconds + host + feed if row.kind == "cpu" else max(step.seconds, host, feed)
@@ -69,7 +69,7 @@ def course(job: Job, row: Row, precision: str, factor: float = 1.0, start: float
     traced = job.profile.step(precision)
     share = traced.forward_flops.each / max(traced.flops.each, 1.0)
     validation = job.epochs * job.validation_steps * max(seconds * share, feed)
-    return Course(
+    return Duration(
         step=step,
         host=host,
         input=feed,

@@ -12,7 +12,7 @@ FLEX_LABEL = "cloud.google.com/gke-flex-start"
 CAPACITY_LABELS: Mapping[Capacity, str] = {"spot": SPOT_LABEL, "flex-start": FLEX_LABEL}
 
 
-def parameters(rungs: Sequence[Rung], *, compute_class: str = "", autopilot: bool = False) -> dict[str, Any]:
+def for_rungs(rungs: Sequence[Rung], *, compute_class: str = "", autopilot: bool = False) -> dict[str, Any]:
     """Parameter of the training pipeline -> value, so that train's pod lands on this hardware and on no other.
 
     Args:

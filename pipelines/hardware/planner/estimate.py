@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.hardware import fit
 from pipelines.hardware.catalog.row import Row
-from pipelines.hardware.planner import calibration, cost, memory, training
+from pipelines.hardware.planner import calibration, cost, duration, memory
 from pipelines.hardware.planner.calibration import Calibration
 from pipelines.hardware.planner.efficiency import EFFICIENCIES
 from pipelines.hardware.planner.jobs import Job
@@ -32,7 +32,7 @@ class Assumptions:
 
 
 @dataclass(frozen=True)
-class Line:
+class Estimate:
     """What a row can do for a job. Times and costs include the start; spot ones the expected losses.
 
     Attributes:
@@ -104,7 +104,7 @@ def precision_of(job: Job, row: Row) -> str:
     return fit.precision(job.precision, row)
 
 
-def fits(job: Job, row: Row) -> str:
+def misfit(job: Job, row: Row) -> str:
     """Why a row cannot hold the job, or an empty string."""
     if row.refused:
         return row.refused
@@ -125,19 +125,19 @@ def fits(job: Job, row: Row) -> str:
     return ""
 
 
-def line(job: Job, row: Row, assumed: Assumptions) -> Line:
+def estimate(job: Job, row: Row, assumed: Assumptions) -> Estimate:
     """The estimate for a row that can hold the job."""
     precision = precision_of(job, row)
     measured = calibration.for_row(assumed.calibrations, row)
     factor = measured.factor if measured else 1.0
-    course = training.course(job, row, precision, factor, assumed.start_seconds)
+    course = duration.predict(job, row, precision, factor, assumed.start_seconds)
     spread = CALIBRATED_SPREAD if measured else EFFICIENCIES[row.kind].spread
     holds = memory.needed(job, row, precision)
     write = (holds.variables + holds.slots) / cost.WRITE_RATE
     interval = job.checkpoints.expected(write, course.work / job.epochs)
     spot = cost.spot(course.work, course.start, interval, write, assumed.interruptions)
     seconds = course.start + course.work + write * course.work / interval
-    return Line(
+    return Estimate(
         row=row.name,
         precision=precision,
         examples_per_second=course.rate,
