@@ -9,7 +9,7 @@ from pipelines.cli.asked import AsJson
 from pipelines.cli.connected import Host, KubeContext, Namespace
 
 if TYPE_CHECKING:
-    from pipelines.compile.check_result import Finding
+    from pipelines.compile.check_result import CheckResult
 
 
 def doctor(
@@ -37,7 +37,7 @@ def doctor(
     raise typer.Exit(int(any(finding.level == "fail" for finding in findings)))
 
 
-def _cluster(name: str, host: str, namespace: str, kube_context: str) -> "list[Finding]":
+def _cluster(name: str, host: str, namespace: str, kube_context: str) -> "list[CheckResult]":
     """The findings about a cluster; none where nothing names one."""
     import os
 

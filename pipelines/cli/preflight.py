@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from pipelines.cluster.session import Look
-    from pipelines.compile.check_result import Finding
+    from pipelines.compile.check_result import CheckResult
 
 
-def show(findings: "Iterable[Finding]", stream: TextIO) -> None:
+def show(findings: "Iterable[CheckResult]", stream: TextIO) -> None:
     """Print findings, a line each."""
     for one in findings:
         print(f"{one.level:5} {_line(one)}", file=stream)
@@ -23,5 +23,5 @@ def passed(look: "Look", stream: TextIO) -> bool:
     return not look.failed
 
 
-def _line(one: "Finding") -> str:
+def _line(one: "CheckResult") -> str:
     return f"{one.what}: {one.found}{f'; {one.advice}' if one.advice else ''}"

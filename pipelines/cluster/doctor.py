@@ -11,14 +11,14 @@ from pipelines.cluster.kubeflow import server
 from pipelines.cluster.kubeflow.connection import Connection, connect
 from pipelines.cluster.kubeflow.server import OLDEST, Server
 from pipelines.cluster.kubeflow.wire import Task, ask
-from pipelines.compile.check_result import Finding
+from pipelines.compile.check_result import CheckResult
 from pipelines.compile.targets import Target
 from pipelines.hardware.catalog import Catalog
 
 ROOTS = ("data_root", "checkpoint_root", "registry")
 
 
-def findings(connection: Connection, kube_context: str, target: Target | None, catalog: Catalog) -> list[Finding]:
+def findings(connection: Connection, kube_context: str, target: Target | None, catalog: Catalog) -> list[CheckResult]:
     """One line each; what fails is a finding, and what else can be told is told.
 
     Args:
@@ -33,17 +33,17 @@ def findings(connection: Connection, kube_context: str, target: Target | None, c
     return [*(_roots(target) if target else ()), *_server(connection), *cluster]
 
 
-def _roots(target: Target) -> Iterator[Finding]:
+def _roots(target: Target) -> Iterator[CheckResult]:
     bad = list(preflight.roots(target, *ROOTS))
     yield from bad
     if not bad:
-        yield Finding("ok", "roots", ", ".join(getattr(target, name) for name in ROOTS))
+        yield CheckResult("ok", "roots", ", ".join(getattr(target, name) for name in ROOTS))
 
 
-def _server(connection: Connection) -> Iterator[Finding]:
+def _server(connection: Connection) -> Iterator[CheckResult]:
     """The Kubeflow server: there, recent enough, and willing to list this user's runs."""
     if not (connection.host or connection.in_cluster or connection.kube_context):
-        yield Finding("warn", "server", "not looked at: none was named", "give --host, or the target a host")
+        yield CheckResult("warn", "server", "not looked at: none was named", "give --host, or the target a host")
         return
     try:
         there = connect(connection)
@@ -51,28 +51,28 @@ def _server(connection: Connection) -> Iterator[Finding]:
         yield _failed("server", error)
         return
     users = f"multi-user, runs in {there.namespace}" if there.multi_user else "single-user"
-    yield Finding("ok", "server", f"{there.host}, {users}")
+    yield CheckResult("ok", "server", f"{there.host}, {users}")
     yield _version(there)
     try:
         task = Task("list runs", "list", "runs")
         ask(there.wire, task, "runs.run_service_list_runs", page_size=1, **there.scope)
-        yield Finding("ok", "sign-in", "runs may be listed")
+        yield CheckResult("ok", "sign-in", "runs may be listed")
     except StepError as error:
         yield _failed("sign-in", error)
 
 
-def _version(there: Server) -> Finding:
+def _version(there: Server) -> CheckResult:
     oldest = ".".join(map(str, OLDEST))
     try:
         said = server.require_recent(there)
     except StepError as error:
         return _failed("Kubeflow", error)
     if said is None:
-        return Finding("warn", "Kubeflow", "the server does not say its version", f"{oldest} or newer is needed")
-    return Finding("ok", "Kubeflow", said)
+        return CheckResult("warn", "Kubeflow", "the server does not say its version", f"{oldest} or newer is needed")
+    return CheckResult("ok", "Kubeflow", said)
 
 
-def _cluster(connection: Connection, kube_context: str, target: Target | None, catalog: Catalog) -> list[Finding]:
+def _cluster(connection: Connection, kube_context: str, target: Target | None, catalog: Catalog) -> list[CheckResult]:
     theirs = (target.service_account, target.queue, target.pipeline_root, target.autopilot) if target else ()
     place = Place(connection.namespace, connection.server_namespace, *theirs)
     try:
@@ -86,5 +86,5 @@ def _cluster(connection: Connection, kube_context: str, target: Target | None, c
     return checkup.findings(way, place, catalog)
 
 
-def _failed(what: str, error: StepError) -> Finding:
-    return Finding("fail", what, error.message, error.advice)
+def _failed(what: str, error: StepError) -> CheckResult:
+    return CheckResult("fail", what, error.message, error.advice)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from components.train.settings import TrainingSettings
 from pipelines.cluster import arguments, images
-from pipelines.compile.check_result import Finding
+from pipelines.compile.check_result import CheckResult
 from pipelines.compile.submission import Submission
 from pipelines.compile.targets import Target
 from pipelines.hardware import fit
@@ -22,7 +22,7 @@ CLOSE = 0.9
 
 def offline(
     submission: Submission, target: Target, lines: Sequence[RungEstimate], training: TrainingSettings
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """The checks that need no cluster.
 
     Args:
@@ -32,15 +32,15 @@ def offline(
         StepError: the run's parameters do not fit the compiled file.
     """
     arguments.check(submission.text, submission.parameters)
-    yield Finding(
+    yield CheckResult(
         "ok", "pipeline", f"{submission.pipeline} {submission.digest}, {len(submission.parameters)} parameters"
     )
     for rung, line in zip(submission.rungs, lines, strict=True):
         yield _hardware(rung, training)
         if isinstance(line, str):
-            yield Finding("warn", f"{rung} estimate", f"none: {line}")
+            yield CheckResult("warn", f"{rung} estimate", f"none: {line}")
         if isinstance(line, Refusal):
-            yield Finding("fail", str(rung), line.reason)
+            yield CheckResult("fail", str(rung), line.reason)
         if isinstance(line, Estimate):
             yield _memory(rung, line)
             yield _time(rung, line)
@@ -50,32 +50,32 @@ def offline(
     yield from _images(submission)
 
 
-def _hardware(rung: Rung, training: TrainingSettings) -> Finding:
+def _hardware(rung: Rung, training: TrainingSettings) -> CheckResult:
     row = rung.row
     price = "price not known" if rung.price is None else f"{rung.price:.2f} USD an hour"
     topology = f", topology {row.topology}" if row.topology else ""
     computed = fit.precision(training.precision, row)
-    return Finding("ok", str(rung), f"{row.machine_types[0]}{topology}, {computed}, {price}")
+    return CheckResult("ok", str(rung), f"{row.machine_types[0]}{topology}, {computed}, {price}")
 
 
-def _memory(rung: Rung, line: Estimate) -> Finding:
+def _memory(rung: Rung, line: Estimate) -> CheckResult:
     found = f"{line.memory / 2**30:.1f} of {line.memory_limit / 2**30:.1f} GiB a chip at this batch"
     if line.memory > CLOSE * line.memory_limit:
-        return Finding("warn", f"{rung} memory", found, "close: a smaller batch is safer")
-    return Finding("ok", f"{rung} memory", found)
+        return CheckResult("warn", f"{rung} memory", found, "close: a smaller batch is safer")
+    return CheckResult("ok", f"{rung} memory", found)
 
 
-def _time(rung: Rung, line: Estimate) -> Finding:
+def _time(rung: Rung, line: Estimate) -> CheckResult:
     hours, usd = (line.hours(rung.spot), line.price(rung.spot))
     price = "" if usd is None else f", {usd:,.2f} USD"
-    return Finding("ok", f"{rung} training", f"about {hours:,.2f} h{price} (suanli plan explains it)")
+    return CheckResult("ok", f"{rung} training", f"about {hours:,.2f} h{price} (suanli plan explains it)")
 
 
-def _spot(rung: Rung, target: Target, line: Estimate | None) -> Iterator[Finding]:
+def _spot(rung: Rung, target: Target, line: Estimate | None) -> Iterator[CheckResult]:
     """A checkpoint on the pod's own disk goes with the pod."""
     if target.checkpoint_root.startswith("gs://"):
         return
-    yield Finding(
+    yield CheckResult(
         "warn",
         f"{rung} checkpoints",
         f"checkpoint_root {target.checkpoint_root} is no bucket, and is lost with a preempted node{_loss(line)}",
@@ -94,15 +94,17 @@ def _loss(line: Estimate | None) -> str:
     return f": expect {expected.seconds / 3600:,.2f} h instead of {line.hours(spot=True):,.2f} h"
 
 
-def roots(target: Target, *names: str) -> Iterator[Finding]:
+def roots(target: Target, *names: str) -> Iterator[CheckResult]:
     """Those of a target's roots that are no bucket."""
     for name in names:
         place = getattr(target, name)
         if not place.startswith("gs://"):
-            yield Finding("warn", name, f"{place} is each pod's own disk", "use gs://, or a volume that all pods mount")
+            yield CheckResult(
+                "warn", name, f"{place} is each pod's own disk", "use gs://, or a volume that all pods mount"
+            )
 
 
-def _images(submission: Submission) -> Iterator[Finding]:
+def _images(submission: Submission) -> Iterator[CheckResult]:
     """Each image once; those that could not be looked up for one reason together."""
     steps: dict[str, list[str]] = {}
     for pod in submission.pods:
@@ -112,10 +114,10 @@ def _images(submission: Submission) -> Iterator[Finding]:
         answer = images.look_up(image)
         match answer.state:
             case "there":
-                yield Finding("ok", f"image of {', '.join(users)}", image)
+                yield CheckResult("ok", f"image of {', '.join(users)}", image)
             case "absent":
-                yield Finding("fail", f"image of {', '.join(users)}", f"{image} is not in its registry", BUILD)
+                yield CheckResult("fail", f"image of {', '.join(users)}", f"{image} is not in its registry", BUILD)
             case "unknown":
                 unseen.setdefault(answer.reason, []).extend(users)
     for reason, users in unseen.items():
-        yield Finding("warn", f"images of {', '.join(users)}", f"not looked up: {reason}")
+        yield CheckResult("warn", f"images of {', '.join(users)}", f"not looked up: {reason}")

@@ -19,7 +19,7 @@ from pipelines.cluster.kubeflow.runs import GivenUpError, Progress
 from pipelines.cluster.kubeflow.server import Server
 from pipelines.cluster.kubeflow.steps import Step
 from pipelines.cluster.preflight import RungEstimate
-from pipelines.compile.check_result import Finding
+from pipelines.compile.check_result import CheckResult
 from pipelines.compile.submission import Submission
 from pipelines.compile.targets import Target
 from pipelines.experiment import NamedExperiment
@@ -57,12 +57,12 @@ class Way:
 class Look:
     """What the preflight found, and what it opened on the way."""
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[CheckResult] = field(default_factory=list)
     server: Server | None = None
     cluster: Access | None = None
 
     @property
-    def failed(self) -> list[Finding]:
+    def failed(self) -> list[CheckResult]:
         return [finding for finding in self.findings if finding.level == "fail"]
 
 
@@ -87,9 +87,9 @@ def look(
     with _as_finding(found, "server"):
         found.server = connect(way.connection)
         version = server.require_recent(found.server)
-        found.findings.append(Finding("ok", "server", f"{found.server.host}, {version or 'version not told'}"))
+        found.findings.append(CheckResult("ok", "server", f"{found.server.host}, {version or 'version not told'}"))
     if not way.cluster:
-        found.findings.append(Finding("warn", "cluster", "not looked at, as asked"))
+        found.findings.append(CheckResult("warn", "cluster", "not looked at, as asked"))
         return found
     with _as_finding(found, "cluster"):
         found.cluster = access.access(way.kube_context)
@@ -112,7 +112,7 @@ def _as_finding(found: Look, what: str) -> Iterator[None]:
     try:
         yield
     except StepError as error:
-        found.findings.append(Finding("fail", what, error.message, error.advice))
+        found.findings.append(CheckResult("fail", what, error.message, error.advice))
 
 
 def estimates(named: NamedExperiment, rungs: Sequence[Rung], root: Path, catalog: Catalog) -> list[RungEstimate]:

@@ -1,12 +1,12 @@
-"""One line of a check: what was looked at, what was found, and what to do about it."""
+"""The result of one check: its subject, what was found, and what to do about it."""
 
 from typing import Literal, NamedTuple
 
 Level = Literal["ok", "warn", "fail"]
 
 
-class Finding(NamedTuple):
-    """What a check found; ``fail`` where what was asked for would not work."""
+class CheckResult(NamedTuple):
+    """What a check found; ``fail`` if the request would not work."""
 
     level: Level
     what: str

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from components.core import choices
-from pipelines.compile.check_result import Finding
+from pipelines.compile.check_result import CheckResult
 
 # The whole of the default experiment's run (make run), with its cache and formats, and room to breathe.
 DISK_GB = 2.0
@@ -30,7 +30,7 @@ STEPS_NEED = {
 }
 
 
-def findings(runs: Path) -> Iterator[Finding]:
+def findings(runs: Path) -> Iterator[CheckResult]:
     """Python, packages, data, disk, memory and processor, one line each.
 
     Args:
@@ -41,12 +41,14 @@ def findings(runs: Path) -> Iterator[Finding]:
     yield from _disk(runs)
 
 
-def _python() -> Iterator[Finding]:
+def _python() -> Iterator[CheckResult]:
     good = sys.version_info >= (3, 11)
-    yield Finding("ok" if good else "fail", "python", platform.python_version(), "" if good else "use 3.11 or newer")
+    yield CheckResult(
+        "ok" if good else "fail", "python", platform.python_version(), "" if good else "use 3.11 or newer"
+    )
 
 
-def _packages() -> Iterator[Finding]:
+def _packages() -> Iterator[CheckResult]:
     from importlib import util
 
     for package, distribution in {"kfp": "kfp", "kfp.kubernetes": "kfp-kubernetes", **STEPS_NEED}.items():
@@ -55,9 +57,9 @@ def _packages() -> Iterator[Finding]:
         except ModuleNotFoundError:
             present = False
         if present:
-            yield Finding("ok", distribution, _version(distribution))
+            yield CheckResult("ok", distribution, _version(distribution))
         else:
-            yield Finding("fail", distribution, "absent", "make setup, or pip install 'suanli[cpu]'")
+            yield CheckResult("fail", distribution, "absent", "make setup, or pip install 'suanli[cpu]'")
 
 
 def _version(distribution: str) -> str:
@@ -68,14 +70,14 @@ def _version(distribution: str) -> str:
     return "installed under another name"
 
 
-def _locks() -> Iterator[Finding]:
+def _locks() -> Iterator[CheckResult]:
     from importlib import metadata
 
     from components.core.sources import LOCKS, ROOT
 
     path = ROOT / LOCKS["cpu"]
     if not path.is_file():
-        yield Finding("warn", "lock file", "absent", "run from the checkout to compare versions")
+        yield CheckResult("warn", "lock file", "absent", "run from the checkout to compare versions")
         return
     locked = dict(line.split()[0].split("==") for line in path.read_text().splitlines() if line[:1].isalnum())
     other = []
@@ -84,45 +86,47 @@ def _locks() -> Iterator[Finding]:
             if (present := metadata.version(name)) != version:
                 other.append(f"{name} {present} (locked: {version})")
     if other:
-        yield Finding("warn", "lock file", f"{len(other)} differ: {', '.join(other[:3])}", "make setup")
+        yield CheckResult("warn", "lock file", f"{len(other)} differ: {', '.join(other[:3])}", "make setup")
     else:
-        yield Finding("ok", "lock file", f"{len(locked)} versions as in {LOCKS['cpu']}")
+        yield CheckResult("ok", "lock file", f"{len(locked)} versions as in {LOCKS['cpu']}")
 
 
-def _data() -> Iterator[Finding]:
+def _data() -> Iterator[CheckResult]:
     """Of each data source that can be installed: its file says so by a function ``installed``."""
     for name in choices.names("data"):
         if look := getattr(choices.load("data", name), "installed", None):
             place, advice = look()
-            yield Finding("ok", name, place) if place else Finding("warn", name, "not installed", advice)
+            yield CheckResult("ok", name, place) if place else CheckResult("warn", name, "not installed", advice)
 
 
-def _processor() -> Iterator[Finding]:
+def _processor() -> Iterator[CheckResult]:
     from pipelines.runs.record import cores
 
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
     fast = "amx_bf16" in flags
     speed = "bfloat16 in hardware (AMX)" if fast else "no AMX: auto precision is float32"
-    yield Finding("ok", "processor", f"{cores()} cores, {speed}")
+    yield CheckResult("ok", "processor", f"{cores()} cores, {speed}")
 
 
-def _memory() -> Iterator[Finding]:
+def _memory() -> Iterator[CheckResult]:
     with suppress(ValueError, OSError):
         gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
         good = gigabytes >= MEMORY_GB
-        yield Finding("ok" if good else "warn", "memory", f"{gigabytes:.0f} GB", "" if good else "expect slow runs")
+        yield CheckResult("ok" if good else "warn", "memory", f"{gigabytes:.0f} GB", "" if good else "expect slow runs")
     with suppress(OSError):
         free = shutil.disk_usage("/dev/shm").total / 1e6
         good = free > SHARED_MEMORY_MB
         advice = "" if good else "input pipelines with worker processes need more: docker run --shm-size 1g"
-        yield Finding("ok" if good else "warn", "/dev/shm", f"{free:,.0f} MB", advice)
+        yield CheckResult("ok" if good else "warn", "/dev/shm", f"{free:,.0f} MB", advice)
 
 
-def _disk(runs: Path) -> Iterator[Finding]:
+def _disk(runs: Path) -> Iterator[CheckResult]:
     existing = next(path for path in (runs, *runs.parents) if path.exists())
     if not os.access(existing, os.W_OK):
-        yield Finding("fail", "runs folder", f"{runs} cannot be written", "give another with --runs or SUANLI_RUNS")
+        yield CheckResult("fail", "runs folder", f"{runs} cannot be written", "give another with --runs or SUANLI_RUNS")
         return
     free = shutil.disk_usage(existing).free / 1e9
     good = free >= DISK_GB
-    yield Finding("ok" if good else "warn", "disk", f"{free:.1f} GB free in {existing}", "" if good else "free some")
+    yield CheckResult(
+        "ok" if good else "warn", "disk", f"{free:.1f} GB free in {existing}", "" if good else "free some"
+    )

@@ -24,7 +24,7 @@ from pipelines.cluster.kube import classes
 from pipelines.cluster.kube import findings as kube
 from pipelines.cluster.kube.access import Access, listed, read
 from pipelines.cluster.kube.stuck import stuck, waiting
-from pipelines.compile.check_result import Finding
+from pipelines.compile.check_result import CheckResult
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.placement import Variant
 from pipelines.hardware.pods import Pod
@@ -54,12 +54,12 @@ def reach(kubeconfig: Path, patience: float = 5.0) -> Access:
     return found
 
 
-def looked_at(way: Access, *pods: Pod, **asked: Any) -> list[Finding]:
+def looked_at(way: Access, *pods: Pod, **asked: Any) -> list[CheckResult]:
     given = {"service_account": "suanli-runner", "queue": "train", "accelerator": "l4", **asked}
     return kube.findings(way, NAMESPACE, pods or list(steps.of([L4], variant=Variant(queue="train")).values()), **given)
 
 
-def bad(found: list[Finding]) -> list[tuple[str, str, str]]:
+def bad(found: list[CheckResult]) -> list[tuple[str, str, str]]:
     return [(one.level, one.what, one.found) for one in found if one.level != "ok"]
 
 

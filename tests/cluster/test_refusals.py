@@ -17,7 +17,7 @@ from pipelines.cluster.kube import findings as kube
 from pipelines.cluster.kube import nodes as places
 from pipelines.cluster.kube.access import Access
 from pipelines.cluster.kube.stuck import stuck
-from pipelines.compile.check_result import Finding
+from pipelines.compile.check_result import CheckResult
 from pipelines.hardware.ladder import Rung
 from pipelines.hardware.pods import Pod
 
@@ -70,7 +70,7 @@ def test_a_wrong_pod_stays_pending_and_the_reason_is_told(
         assert finding.level == "fail" and before.format(resource=resource) in finding.found, finding
 
 
-def foretold(pod: Pod, nodes: Nodes) -> Finding:
+def foretold(pod: Pod, nodes: Nodes) -> CheckResult:
     (finding,) = places.places([pod], places.Cluster(nodes=nodes))
     return finding
 

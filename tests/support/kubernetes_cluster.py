@@ -9,7 +9,7 @@ from kubernetes_api import FakeKubernetes, node, thing
 
 from pipelines.cluster.kube import findings as kube
 from pipelines.cluster.kube.access import Access
-from pipelines.compile.check_result import Finding
+from pipelines.compile.check_result import CheckResult
 from pipelines.hardware import catalog, ladder, placement_parameters
 from pipelines.hardware.pods import Pod
 
@@ -75,10 +75,10 @@ def reach(server: FakeKubernetes, folder: Path, context: str = "", **more: Any) 
     return found
 
 
-def findings(server: FakeKubernetes, folder: Path, *pods: Pod, **asked: Any) -> list[Finding]:
+def findings(server: FakeKubernetes, folder: Path, *pods: Pod, **asked: Any) -> list[CheckResult]:
     given = {"service_account": "pipeline-runner", "pipeline_root": "gs://team/kfp", **asked}
     return kube.findings(reach(server, folder), "kubeflow", pods or (TRAIN,), **given)
 
 
-def bad(found: list[Finding]) -> list[tuple[str, str, str]]:
+def bad(found: list[CheckResult]) -> list[tuple[str, str, str]]:
     return [(one.level, one.what, one.found) for one in found if one.level != "ok"]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from components.core.errors import StepError
 from pipelines.cluster.kube import kubeconfig
-from pipelines.compile.check_result import Finding
+from pipelines.compile.check_result import CheckResult
 
 CONNECT_S, READ_S = 3.0, 5.0
 PAGE = 500
@@ -102,9 +102,9 @@ def access(
     return Access(found.client, found.host, found.context, found.namespace, version, patience)
 
 
-def absent() -> Finding:
+def absent() -> CheckResult:
     """The finding where there is no way in."""
-    return Finding("warn", "cluster", f"not looked at: {NO_ACCESS}", "set KUBECONFIG, or --kube-context")
+    return CheckResult("warn", "cluster", f"not looked at: {NO_ACCESS}", "set KUBECONFIG, or --kube-context")
 
 
 def read(way: Access, path: str, **query: str) -> dict[str, Any] | None:

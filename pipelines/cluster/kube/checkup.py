@@ -9,7 +9,7 @@ from pipelines.cluster.kube import classes, controller, limits, looks, nodes, po
 from pipelines.cluster.kube.access import Access, ForbiddenError, Right, listed, read
 from pipelines.cluster.kube.findings import names
 from pipelines.cluster.kube.looks import Look
-from pipelines.compile.check_result import Finding
+from pipelines.compile.check_result import CheckResult
 from pipelines.hardware.catalog import Catalog
 
 ARGO, GOOGLE = "argoproj.io", "cloud.google.com"
@@ -36,29 +36,29 @@ class Place:
     autopilot: bool = False
 
 
-def findings(way: Access, place: Place, catalog: Catalog) -> list[Finding]:
+def findings(way: Access, place: Place, catalog: Catalog) -> list[CheckResult]:
     """One line each; nothing is changed. Where the cluster falls silent, what it said before is kept."""
-    found: list[Finding] = []
+    found: list[CheckResult] = []
     try:
         for one in _all(way, place, catalog):
             found.append(one)
     except StepError as error:
-        found.append(Finding("fail", "cluster", error.message, error.advice))
+        found.append(CheckResult("fail", "cluster", error.message, error.advice))
     return found
 
 
-def _all(way: Access, place: Place, catalog: Catalog) -> Iterator[Finding]:
+def _all(way: Access, place: Place, catalog: Catalog) -> Iterator[CheckResult]:
     version = f", {way.version}" if way.version else ""
-    yield Finding("ok", "cluster", f"{way.context} at {way.host}{version}")
+    yield CheckResult("ok", "cluster", f"{way.context} at {way.host}{version}")
     kueue = queues.version(way)
     wanted = rights(way, place, kueue=kueue, compute_classes=classes.served(way))
     answers = looks.seen(way, wanted)
     seen = answers.values
     yield from answers.missing
     if not answers.missing and not answers.faults:
-        yield Finding("ok", "rights", f"all {sum(not look.quiet for look in wanted.values())} that submit uses")
+        yield CheckResult("ok", "rights", f"all {sum(not look.quiet for look in wanted.values())} that submit uses")
     if "namespace" in seen and seen["namespace"] is None:
-        yield Finding("fail", f"namespace {place.namespace}", "there is none", "give another with --namespace")
+        yield CheckResult("fail", f"namespace {place.namespace}", "there is none", "give another with --namespace")
         return
     yield from names(seen, place.namespace, place.service_account)
     if config := seen.get("controller"):
@@ -102,7 +102,7 @@ def rights(way: Access, place: Place, *, kueue: str, compute_classes: bool) -> d
     return found
 
 
-def _queues(way: Access, wanted: Mapping[str, Look], seen: Mapping[str, Any], place: Place) -> Iterator[Finding]:
+def _queues(way: Access, wanted: Mapping[str, Look], seen: Mapping[str, Any], place: Place) -> Iterator[CheckResult]:
     """Each local queue of the namespace, and the one that runs are to name, there or not."""
     labels = (seen.get("namespace") or {}).get("metadata", {}).get("labels", {})
     there = [queue["metadata"]["name"] for queue in seen.get("queues", ())]
@@ -113,13 +113,13 @@ def _queues(way: Access, wanted: Mapping[str, Look], seen: Mapping[str, Any], pl
             yield looks.missing(wanted["queue"])
 
 
-def _waiting(way: Access, namespace: str) -> Iterator[Finding]:
+def _waiting(way: Access, namespace: str) -> Iterator[CheckResult]:
     try:
         runs = stuck.waiting(way, namespace)
     except ForbiddenError:
         return
     for run, steps in runs.items():
         for step, reason in steps.items():
-            yield Finding("warn", f"{step} of run {run}", reason, f"suanli cancel {run} stops it")
+            yield CheckResult("warn", f"{step} of run {run}", reason, f"suanli cancel {run} stops it")
     if not runs:
-        yield Finding("ok", "waiting", f"no step of a run in {namespace} waits for a node, an image or a quota")
+        yield CheckResult("ok", "waiting", f"no step of a run in {namespace} waits for a node, an image or a quota")

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.compile.check_result import Finding
+from pipelines.compile.check_result import CheckResult
 
 NAME = "workflow-controller-configmap"
 # Policies that take a node's shutdown (a pod that failed) and a pod that is gone (an error) for worth another try.
@@ -24,7 +24,7 @@ LOST = {
 MEND = "apply manifests/components/retry-on-preemption"
 
 
-def retries(config: Mapping[str, Any]) -> Iterator[Finding]:
+def retries(config: Mapping[str, Any]) -> Iterator[CheckResult]:
     """What the controller's ConfigMap says about retries.
 
     Args:
@@ -36,13 +36,13 @@ def retries(config: Mapping[str, Any]) -> Iterator[Finding]:
         policy = defaults.get("spec", {}).get("templateDefaults", {}).get("retryStrategy", {}).get("retryPolicy")
     except (yaml.YAMLError, AttributeError) as error:
         said = " ".join(str(error).split())[:200]
-        yield Finding("warn", what, f"workflowDefaults in {NAME} cannot be read: {said}", MEND)
+        yield CheckResult("warn", what, f"workflowDefaults in {NAME} cannot be read: {said}", MEND)
         return
     # Without a policy, Kubeflow's own retry strategy has none either, and Argo takes OnFailure.
     named = f"retryPolicy {policy}" if policy else "no retryPolicy, so OnFailure"
     policy = policy or "OnFailure"
     if policy in GOOD:
         more = ", and so is one with a fault of its own" if policy == "Always" else ""
-        yield Finding("ok", what, f"{named} in {NAME}: a preempted step is tried again{more}")
+        yield CheckResult("ok", what, f"{named} in {NAME}: a preempted step is tried again{more}")
     else:
-        yield Finding("warn", what, f"{named} in {NAME}: {LOST.get(policy, 'Argo knows no such policy')}", MEND)
+        yield CheckResult("warn", what, f"{named} in {NAME}: {LOST.get(policy, 'Argo knows no such policy')}", MEND)

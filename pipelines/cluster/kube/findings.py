@@ -7,10 +7,10 @@ from pipelines.cluster.kube import capacity, limits, looks, nodes, queues
 from pipelines.cluster.kube.access import Access, Right, absent, access
 from pipelines.cluster.kube.capacity import Pod
 from pipelines.cluster.kube.looks import Look
-from pipelines.compile.check_result import Finding
+from pipelines.compile.check_result import CheckResult
 from pipelines.hardware.catalog.row import CLASS_LABEL
 
-__all__ = ["Access", "Finding", "Pod", "Right", "access", "findings"]
+__all__ = ["Access", "CheckResult", "Pod", "Right", "access", "findings"]
 
 IDENTITY = "iam.gke.io/gcp-service-account"
 
@@ -26,7 +26,7 @@ def findings(
     pipeline_root: str = "",
     autopilot: bool = False,
     accelerator: str = "",
-) -> list[Finding]:
+) -> list[CheckResult]:
     """What the cluster says to a submission, one line each; where one is ``fail``, the run would fail or never start.
 
     What this user has no right to read is skipped, and each missing right has a line of its own.
@@ -52,9 +52,9 @@ def findings(
     answers = looks.seen(way, wanted)
     answers.sound()
     seen = answers.values
-    found = [Finding("ok", "cluster", f"{way.context} at {way.host}"), *answers.missing]
+    found = [CheckResult("ok", "cluster", f"{way.context} at {way.host}"), *answers.missing]
     if "namespace" in seen and seen["namespace"] is None:
-        return [*found, Finding("fail", f"namespace {namespace}", "there is none", "give another with --namespace")]
+        return [*found, CheckResult("fail", f"namespace {namespace}", "there is none", "give another with --namespace")]
     found += names(seen, namespace, service_account)
     if "nodes" in seen:
         found += _placed(way, seen, pods, autopilot, accelerator)
@@ -82,27 +82,27 @@ def _looks(
     return found
 
 
-def names(seen: Mapping[str, Any], namespace: str, service_account: str) -> Iterator[Finding]:
+def names(seen: Mapping[str, Any], namespace: str, service_account: str) -> Iterator[CheckResult]:
     """Namespace, service account and pipeline root."""
     if "namespace" in seen:
-        yield Finding("ok", f"namespace {namespace}", "exists")
+        yield CheckResult("ok", f"namespace {namespace}", "exists")
     if "account" in seen:
         what, account = f"service account {service_account}", seen["account"]
         if account is None:
-            yield Finding("fail", what, f"there is none in {namespace}", "give the target another service_account")
+            yield CheckResult("fail", what, f"there is none in {namespace}", "give the target another service_account")
         else:
             google = account["metadata"].get("annotations", {}).get(IDENTITY)
-            yield Finding(
+            yield CheckResult(
                 "ok", what, f"exists, as {google}" if google else "exists, bound to no Google account by name"
             )
     if "launcher" in seen:
         root = ((seen["launcher"] or {}).get("data") or {}).get("defaultPipelineRoot", "")
-        yield Finding("ok", "pipeline root", root or "the server's own store")
+        yield CheckResult("ok", "pipeline root", root or "the server's own store")
 
 
 def _placed(
     way: Access, seen: Mapping[str, Any], pods: Sequence[Pod], autopilot: bool, accelerator: str
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     cluster = nodes.cluster_of(seen, gke=way.gke, autopilot=autopilot, accelerator=accelerator)
     if cluster.autopilot:
         for pod in pods:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from pipelines.cluster.kube.capacity import Amounts, Pod, quantity, shown
-from pipelines.compile.check_result import Finding
+from pipelines.compile.check_result import CheckResult
 
 Objects = Sequence[Mapping[str, Any]]
 COUNTED = ("pods", "count/pods")
@@ -16,7 +16,7 @@ COMPUTE = ("cpu", "memory")
 MEND = "give the target step_cpu and step_memory, or have a LimitRange with defaults"
 
 
-def quotas(steps: str, pod: Pod, objects: Objects, ranges: Objects) -> Iterator[Finding]:
+def quotas(steps: str, pod: Pod, objects: Objects, ranges: Objects) -> Iterator[CheckResult]:
     """What of a namespace's quotas the pod does not fit: the whole quota, what is left of it, or its form."""
     requests, limits = _asked(pod, ranges)
     for quota in objects:
@@ -31,7 +31,7 @@ def quotas(steps: str, pod: Pod, objects: Objects, ranges: Objects) -> Iterator[
             if needed is None:
                 if not scoped:
                     kind = "limit" if key.startswith("limits.") else "request"
-                    yield Finding("fail", what, f"it demands a {resource} {kind}, and the pod has none", MEND)
+                    yield CheckResult("fail", what, f"it demands a {resource} {kind}, and the pod has none", MEND)
                 continue
             most, used = quantity(text), quantity(status.get("used", {}).get(key, "0"))
             if needed == 0 or needed <= most - used:
@@ -39,12 +39,12 @@ def quotas(steps: str, pod: Pod, objects: Objects, ranges: Objects) -> Iterator[
             left = f"{shown(resource, most - used)} left of {shown(resource, most)}"
             found = f"{key}: {shown(resource, needed)} wanted, {left}"
             if needed > most and not scoped:
-                yield Finding("fail", what, found, "ask for less, or have the quota raised")
+                yield CheckResult("fail", what, found, "ask for less, or have the quota raised")
             else:
-                yield Finding("warn", what, found, "it waits until other pods end, or have the quota raised")
+                yield CheckResult("warn", what, found, "it waits until other pods end, or have the quota raised")
 
 
-def left(objects: Objects) -> Iterator[Finding]:
+def left(objects: Objects) -> Iterator[CheckResult]:
     """What is left of each of a namespace's quotas."""
     for quota in objects:
         name, status = quota["metadata"]["name"], quota.get("status", {})
@@ -54,9 +54,9 @@ def left(objects: Objects) -> Iterator[Finding]:
         found = ", ".join(f"{key}: {shown(_resource(key), rest[key])} left of {text}" for key, text in hard.items())
         if full:
             advice = f"pods that ask for {', '.join(full)} are not let in until others end, or the quota is raised"
-            yield Finding("warn", f"quota {name}", found, advice)
+            yield CheckResult("warn", f"quota {name}", found, advice)
         else:
-            yield Finding("ok", f"quota {name}", found)
+            yield CheckResult("ok", f"quota {name}", found)
 
 
 def _resource(key: str) -> str:
@@ -94,7 +94,7 @@ def _items(ranges: Objects, kind: str) -> Iterator[Mapping[str, Any]]:
         yield from (item for item in each.get("spec", {}).get("limits", ()) if item.get("type") == kind)
 
 
-def ranges(steps: str, pod: Pod, objects: Objects) -> Iterator[Finding]:
+def ranges(steps: str, pod: Pod, objects: Objects) -> Iterator[CheckResult]:
     """What of a namespace's LimitRanges the pod breaks."""
     requests, limits = _asked(pod, objects)
     largest = {name: max(requests.get(name, Decimal(0)), limits.get(name, Decimal(0))) for name in {*requests, *limits}}
@@ -104,8 +104,8 @@ def ranges(steps: str, pod: Pod, objects: Objects) -> Iterator[Finding]:
             for name, text in item.get("max", {}).items():
                 if largest.get(name, Decimal(0)) > quantity(text):
                     found = f"{shown(name, largest[name])} wanted, at most {shown(name, quantity(text))} allowed"
-                    yield Finding("fail", what, found, "ask for less, or have the range raised")
+                    yield CheckResult("fail", what, found, "ask for less, or have the range raised")
             for name, text in item.get("min", {}).items():
                 if name in requests and requests[name] < quantity(text):
                     found = f"{shown(name, requests[name])} wanted, at least {shown(name, quantity(text))} demanded"
-                    yield Finding("fail", what, found, "ask for more")
+                    yield CheckResult("fail", what, found, "ask for more")

@@ -8,7 +8,7 @@ from typing import Any
 from components.core.errors import StepError
 from pipelines.cluster.kube import capacity
 from pipelines.cluster.kube.access import Access, ForbiddenError, Right, granted, listed, read
-from pipelines.compile.check_result import Finding
+from pipelines.compile.check_result import CheckResult
 
 AUTOSCALER = "cluster-autoscaler-status"
 # Kubeflow's launcher reads the namespace's default pipeline root there.
@@ -40,7 +40,7 @@ class Seen:
     """
 
     values: dict[str, Any] = field(default_factory=dict)
-    missing: list[Finding] = field(default_factory=list)
+    missing: list[CheckResult] = field(default_factory=list)
     faults: list[StepError] = field(default_factory=list)
 
     def sound(self) -> None:
@@ -103,7 +103,7 @@ def seen(way: Access, looks: Mapping[str, Look]) -> Seen:
         rights = granted(way, [look.right for look in looks.values()])
     except ForbiddenError:
         found.missing.append(
-            Finding("warn", "rights", "the cluster does not say what this user may read", "all is tried")
+            CheckResult("warn", "rights", "the cluster does not say what this user may read", "all is tried")
         )
         rights = {look.right: True for look in looks.values()}
     except StepError as error:
@@ -129,12 +129,12 @@ def seen(way: Access, looks: Mapping[str, Look]) -> Seen:
     return found
 
 
-def missing(look: Look) -> Finding:
+def missing(look: Look) -> CheckResult:
     """The finding for a right that this user lacks."""
-    return Finding("warn", f"right to {look.right}", "missing", f"not checked: {look.unsaid}")
+    return CheckResult("warn", f"right to {look.right}", "missing", f"not checked: {look.unsaid}")
 
 
-def tried(look: Look, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+def tried(look: Look, check: Callable[[], Iterable[CheckResult]]) -> list[CheckResult]:
     """A check that reads for itself; a missing right where the server's review had not told of it."""
     try:
         return list(check())

@@ -10,7 +10,7 @@ import yaml
 
 from pipelines.cluster.kube import capacity
 from pipelines.cluster.kube.capacity import Fit, Load, Pod, shown
-from pipelines.compile.check_result import Finding, Level
+from pipelines.compile.check_result import CheckResult, Level
 from pipelines.hardware.catalog.row import CLASS_LABEL as CLASS
 from pipelines.hardware.catalog.shapes import GPU_LABEL as GPU
 from pipelines.hardware.catalog.shapes import MACHINE_LABEL as MACHINE
@@ -107,23 +107,23 @@ def _short(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def autopilot_rules(pod: Pod) -> Iterator[Finding]:
+def autopilot_rules(pod: Pod) -> Iterator[CheckResult]:
     """What GKE Autopilot refuses at once.
 
     Source: argo-workflows#13073; Google Cloud, "Deploy GPU workloads in Autopilot".
     """
     what, selector = f"{pod.step}: Autopilot", pod.node_selector
     if POOL in selector:
-        yield Finding("fail", what, f"it forbids the selector {POOL}", "take it out of the row's labels")
+        yield CheckResult("fail", what, f"it forbids the selector {POOL}", "take it out of the row's labels")
     if CLASS in selector:
         return
     if "nvidia.com/gpu" in pod.limits and GPU not in selector:
-        yield Finding("fail", what, f"a GPU needs a selector {GPU} or {CLASS}", "choose an --accelerator")
+        yield CheckResult("fail", what, f"a GPU needs a selector {GPU} or {CLASS}", "choose an --accelerator")
     if "google.com/tpu" in pod.limits and not {TPU, TPU_TOPOLOGY} <= set(selector):
-        yield Finding("fail", what, f"a TPU needs selectors {TPU} and {TPU_TOPOLOGY}", "choose an --accelerator")
+        yield CheckResult("fail", what, f"a TPU needs selectors {TPU} and {TPU_TOPOLOGY}", "choose an --accelerator")
 
 
-def places(pods: Sequence[Pod], cluster: Cluster) -> Iterator[Finding]:
+def places(pods: Sequence[Pod], cluster: Cluster) -> Iterator[CheckResult]:
     """One line for each kind of place that the pods ask for."""
     for steps, pod in capacity.alike(pods, _wants):
         yield _place(steps, pod, cluster)
@@ -133,7 +133,7 @@ def _wants(pod: Pod) -> Any:
     return sorted(pod.node_selector.items()), pod.affinity, pod.tolerations, sorted(capacity.asked(pod).items())
 
 
-def _place(steps: str, pod: Pod, cluster: Cluster) -> Finding:
+def _place(steps: str, pod: Pod, cluster: Cluster) -> CheckResult:
     """The first of labels, taints, size and load that leaves no node."""
     what, loads = f"{steps}: nodes", cluster.loads
     # GKE's admission tolerates the taint of a resource that is asked for (ExtendedResourceToleration).
@@ -149,10 +149,10 @@ def _place(steps: str, pod: Pod, cluster: Cluster) -> Finding:
     if not large:
         return _small(what, pod, open_, cluster)
     if loads is None:
-        return Finding("ok", what, f"{len(large)} of {len(fits)} fit")
+        return CheckResult("ok", what, f"{len(large)} of {len(fits)} fit")
     free = [fit for fit in large if not fit.busy]
     if free:
-        return Finding("ok", what, f"{len(large)} of {len(fits)} fit, {len(free)} with room now")
+        return CheckResult("ok", what, f"{len(large)} of {len(fits)} fit, {len(free)} with room now")
     return _full(what, pod, large, cluster)
 
 
@@ -161,14 +161,14 @@ def _grows(pod: Pod, cluster: Cluster) -> bool:
     return cluster.autopilot or CLASS in pod.node_selector or bool(cluster.empty_groups)
 
 
-def _unlabelled(what: str, pod: Pod, fits: Sequence[Fit], cluster: Cluster) -> Finding:
+def _unlabelled(what: str, pod: Pod, fits: Sequence[Fit], cluster: Cluster) -> CheckResult:
     level: Level = "warn" if cluster.gke or _grows(pod, cluster) else "fail"
     advice = _growth(pod, cluster)
     best = min(fits, key=lambda fit: len(fit.labels), default=None)
     held = any("/" in resource for resource in pod.limits)
     if best and held and len(best.labels) == 1 and MACHINE in best.labels[0] and not cluster.autopilot:
         advice = f"if {best.node} is the pool, give its machine_type to the row in accelerators.toml; {advice}"
-    return Finding(level, what, _nearest(pod, fits, cluster), advice)
+    return CheckResult(level, what, _nearest(pod, fits, cluster), advice)
 
 
 def _nearest(pod: Pod, fits: Sequence[Fit], cluster: Cluster) -> str:
@@ -209,17 +209,17 @@ def _growth(pod: Pod, cluster: Cluster) -> str:
     return "label the nodes, or change the row's labels in accelerators.toml"
 
 
-def _tainted(what: str, chosen: Sequence[Fit], cluster: Cluster) -> Finding:
+def _tainted(what: str, chosen: Sequence[Fit], cluster: Cluster) -> CheckResult:
     taints = sorted({taint for fit in chosen for taint in fit.taints})
     waiting = any(all(capacity.passing(taint) for taint in fit.taints) for fit in chosen)
     found = f"{_nodes(chosen)} the labels, each with a taint that the pod does not tolerate: {', '.join(taints)}"
     if waiting:
-        return Finding("warn", what, found, "it waits until a node is ready again")
+        return CheckResult("warn", what, found, "it waits until a node is ready again")
     level: Level = "warn" if cluster.autopilot else "fail"
-    return Finding(level, what, found, "add the taint to the row in accelerators.toml")
+    return CheckResult(level, what, found, "add the taint to the row in accelerators.toml")
 
 
-def _small(what: str, pod: Pod, open_: Sequence[Fit], cluster: Cluster) -> Finding:
+def _small(what: str, pod: Pod, open_: Sequence[Fit], cluster: Cluster) -> CheckResult:
     """Nodes of the right kind that could not hold the pod even alone."""
     wanted = capacity.asked(pod)
     best = min(open_, key=lambda fit: _shortage(fit.short, wanted))
@@ -236,11 +236,15 @@ def _small(what: str, pod: Pod, open_: Sequence[Fit], cluster: Cluster) -> Findi
     level: Level = "warn" if _grows(pod, cluster) else "fail"
     found = f"{_nodes(open_)} the labels, none is large enough ({', '.join(sorted(machines))}): {', '.join(words)}"
     if missing:
-        return Finding(level, what, found, f"the node offers no {missing[0]}: is its driver or device plugin there?")
-    return Finding(level, what, found, "give the pool's machine_type to the row in accelerators.toml, or ask for less")
+        return CheckResult(
+            level, what, found, f"the node offers no {missing[0]}: is its driver or device plugin there?"
+        )
+    return CheckResult(
+        level, what, found, "give the pool's machine_type to the row in accelerators.toml, or ask for less"
+    )
 
 
-def _full(what: str, pod: Pod, large: Sequence[Fit], cluster: Cluster) -> Finding:
+def _full(what: str, pod: Pod, large: Sequence[Fit], cluster: Cluster) -> CheckResult:
     """Nodes that could hold the pod, were they not in use."""
     wanted = {**capacity.asked(pod), "pods": Decimal(1)}
     best = min(large, key=lambda fit: _shortage(fit.busy, wanted))
@@ -249,7 +253,7 @@ def _full(what: str, pod: Pod, large: Sequence[Fit], cluster: Cluster) -> Findin
         for name, free in best.busy.items()
     ]
     advice = "it waits for another pod to end" + (", or for the autoscaler to add a node" if cluster.gke else "")
-    return Finding("warn", what, f"{_nodes(large)} the kind and size, all in use: {', '.join(words)}", advice)
+    return CheckResult("warn", what, f"{_nodes(large)} the kind and size, all in use: {', '.join(words)}", advice)
 
 
 def _nodes(fits: Sequence[Fit]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.cluster.kube.capacity import Load, quantity, shown
 from pipelines.cluster.kube.nodes import Cluster
-from pipelines.compile.check_result import Finding
+from pipelines.compile.check_result import CheckResult
 from pipelines.hardware.catalog import Catalog, Row
 from pipelines.hardware.catalog.row import CLASS_LABEL, RESOURCES
 from pipelines.hardware.catalog.shapes import GPU_LABEL, MACHINE_LABEL, TPU_LABEL
@@ -20,7 +20,7 @@ PLAIN = "without accelerators"
 FEW = 3
 
 
-def pools(cluster: Cluster, catalog: Catalog) -> Iterator[Finding]:
+def pools(cluster: Cluster, catalog: Catalog) -> Iterator[CheckResult]:
     """One line for each kind of node, and one for the pools that are scaled to zero."""
     kinds: dict[str, list[Node]] = {}
     for node in cluster.nodes:
@@ -30,13 +30,13 @@ def pools(cluster: Cluster, catalog: Catalog) -> Iterator[Finding]:
         yield _pool(kind, nodes, cluster.loads or {})
     if cluster.empty_groups:
         names = ", ".join(f"{group.name} (0 of {group.largest})" for group in cluster.empty_groups)
-        yield Finding("ok", "nodes at zero", f"pools that grow when a pod asks for them: {names}")
+        yield CheckResult("ok", "nodes at zero", f"pools that grow when a pod asks for them: {names}")
     elif not kinds and cluster.autopilot:
-        yield Finding("ok", "nodes with accelerators", "none now: Autopilot makes them as pods ask for them")
+        yield CheckResult("ok", "nodes with accelerators", "none now: Autopilot makes them as pods ask for them")
     elif not kinds:
         unseen = " now (whether a pool is scaled to zero may not be read)" if cluster.groups is None else ""
         advice = "suanli nodepool NAME prints the command that creates a pool"
-        yield Finding("warn", "nodes with accelerators", f"there is none{unseen}", advice)
+        yield CheckResult("warn", "nodes with accelerators", f"there is none{unseen}", advice)
 
 
 def _kind(node: Node, catalog: Catalog) -> str:
@@ -62,7 +62,7 @@ def _chips(node: Node) -> dict[str, Decimal]:
     return {name: amount for name in CHIPS if (amount := quantity(allocatable.get(name, "0")))}
 
 
-def _pool(kind: str, nodes: Sequence[Node], loads: Mapping[str, Load]) -> Finding:
+def _pool(kind: str, nodes: Sequence[Node], loads: Mapping[str, Load]) -> CheckResult:
     what = f"nodes {kind}"
     cordoned = [node for node in nodes if node.get("spec", {}).get("unschedulable")]
     broken = [node for node in nodes if node not in cordoned and not _ready(node)]
@@ -78,12 +78,14 @@ def _pool(kind: str, nodes: Sequence[Node], loads: Mapping[str, Load]) -> Findin
         mend = (
             f"kubectl uncordon {_names(cordoned)}" if cordoned else f"kubectl describe node {_names(broken)} says why"
         )
-        return Finding("warn", what, found, mend)
+        return CheckResult("warn", what, found, mend)
     if kind != PLAIN and not any(map(_chips, ready)):
-        return Finding("warn", what, f"{found}, and no accelerator on offer", "is its driver or device plugin there?")
+        return CheckResult(
+            "warn", what, f"{found}, and no accelerator on offer", "is its driver or device plugin there?"
+        )
     if kind.startswith("of no row"):
-        return Finding("warn", what, found, "no --accelerator means them; write a row into accelerators.toml")
-    return Finding("ok", what, found)
+        return CheckResult("warn", what, found, "no --accelerator means them; write a row into accelerators.toml")
+    return CheckResult("ok", what, found)
 
 
 def _ready(node: Node) -> bool:

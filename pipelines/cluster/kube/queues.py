@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from components.core.choices import nearest
 from pipelines.cluster.kube.access import Access, ForbiddenError, listed, read
 from pipelines.cluster.kube.capacity import Pod, asked, quantity, shown
-from pipelines.compile.check_result import Finding
+from pipelines.compile.check_result import CheckResult
 from pipelines.hardware.pods import QUEUE_LABEL
 
 KUEUE = "kueue.x-k8s.io"
@@ -36,7 +36,9 @@ class Group(NamedTuple):
     flavors: tuple[Flavor, ...]
 
 
-def queue(way: Access, namespace: str, name: str, pods: Sequence[Pod], labels: Mapping[str, str]) -> Iterator[Finding]:
+def queue(
+    way: Access, namespace: str, name: str, pods: Sequence[Pod], labels: Mapping[str, str]
+) -> Iterator[CheckResult]:
     """The local queue, its cluster queue, and whether that holds what the queued pods ask for.
 
     Args:
@@ -49,27 +51,27 @@ def queue(way: Access, namespace: str, name: str, pods: Sequence[Pod], labels: M
     what = f"queue {name}"
     served = version(way)
     if not served:
-        yield Finding("fail", what, "the cluster has no Kueue", "submit without --queue, or have Kueue installed")
+        yield CheckResult("fail", what, "the cluster has no Kueue", "submit without --queue, or have Kueue installed")
         return
     root = f"/apis/{KUEUE}/{served}"
     local = read(way, f"{root}/namespaces/{namespace}/localqueues/{name}")
     if local is None:
-        yield Finding(
+        yield CheckResult(
             "fail", what, f"there is none in {namespace}", _others(way, f"{root}/namespaces/{namespace}", name)
         )
         return
     if (policy := local.get("spec", {}).get("stopPolicy", "None")) != "None":
-        yield Finding("warn", what, f"it is stopped ({policy})", "it admits nothing until it is started again")
+        yield CheckResult("warn", what, f"it is stopped ({policy})", "it admits nothing until it is started again")
     if reason := _inactive(local):
-        yield Finding("fail", what, f"it is not active: {reason}", OTHER)
+        yield CheckResult("fail", what, f"it is not active: {reason}", OTHER)
     target = local.get("spec", {}).get("clusterQueue", "")
     try:
         cluster_queue = read(way, f"{root}/clusterqueues/{target}")
     except ForbiddenError:
-        yield Finding("warn", what, f"no right to get clusterqueues.{KUEUE}", f"what {target} holds is not checked")
+        yield CheckResult("warn", what, f"no right to get clusterqueues.{KUEUE}", f"what {target} holds is not checked")
         return
     if cluster_queue is None:
-        yield Finding("fail", what, f"its cluster queue {target} does not exist", OTHER)
+        yield CheckResult("fail", what, f"its cluster queue {target} does not exist", OTHER)
         return
     groups = _groups(way, root, cluster_queue.get("spec", {}))
     yield from _holds(what, cluster_queue, groups, [pod for pod in pods if pod.labels.get(QUEUE_LABEL) == name], labels)
@@ -100,13 +102,13 @@ def _inactive(queue: Mapping[str, Any]) -> str:
 
 def _holds(
     what: str, queue: Mapping[str, Any], groups: Sequence[Group], pods: Sequence[Pod], labels: Mapping[str, str]
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     name, spec = queue["metadata"]["name"], queue.get("spec", {})
     if reason := _inactive(queue):
-        yield Finding("fail", what, f"its cluster queue {name} is not active: {reason}", OTHER)
+        yield CheckResult("fail", what, f"its cluster queue {name} is not active: {reason}", OTHER)
         return
     if not _selects(spec.get("namespaceSelector"), labels):
-        yield Finding(
+        yield CheckResult(
             "fail", what, f"its cluster queue {name} does not take this namespace", "have its namespaceSelector changed"
         )
         return
@@ -115,7 +117,7 @@ def _holds(
     yield from bad
     if not bad:
         waiting = int(queue.get("status", {}).get("pendingWorkloads") or 0)
-        yield Finding("ok", what, f"cluster queue {name}, {waiting} waiting")
+        yield CheckResult("ok", what, f"cluster queue {name}, {waiting} waiting")
 
 
 def _selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
@@ -138,21 +140,21 @@ def _matches(rule: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     return value is None
 
 
-def _quota(what: str, name: str, groups: Sequence[Group], shared: bool, pod: Pod) -> Iterator[Finding]:
+def _quota(what: str, name: str, groups: Sequence[Group], shared: bool, pod: Pod) -> Iterator[CheckResult]:
     """What a pod asks for and no flavor of a cluster queue could ever give."""
     wanted = asked(pod)
     covered = {resource for group in groups for resource in group.resources}
     for resource in wanted:
         if resource not in covered:
             found = f"its cluster queue {name} does not cover {resource}, which {pod.step} asks for"
-            yield Finding("fail", what, found, f"it covers {', '.join(sorted(covered)) or 'nothing'}")
+            yield CheckResult("fail", what, found, f"it covers {', '.join(sorted(covered)) or 'nothing'}")
     for group in groups:
         # All resources of a group come from one flavor.
         inside = {resource: amount for resource, amount in wanted.items() if resource in group.resources}
         reasons = [_short(flavor, pod, inside, shared) for flavor in group.flavors]
         if inside and reasons and all(reasons):
             found = f"no flavor of its cluster queue {name} has what {pod.step} asks for: {'; '.join(reasons)}"
-            yield Finding("fail", what, found, "ask for what it has, or have a flavor added")
+            yield CheckResult("fail", what, found, "ask for what it has, or have a flavor added")
 
 
 def _short(flavor: Flavor, pod: Pod, wanted: Mapping[str, Decimal], shared: bool) -> str:
@@ -204,7 +206,7 @@ def _labels(way: Access, root: str, flavor: str) -> Mapping[str, str]:
     return dict(found.get("spec", {}).get("nodeLabels", {}))
 
 
-def compute_class(way: Access, name: str) -> Iterator[Finding]:
+def compute_class(way: Access, name: str) -> Iterator[CheckResult]:
     """Whether GKE knows the class."""
     what = f"compute class {name}"
     if name in BUILT_IN:
@@ -213,11 +215,13 @@ def compute_class(way: Access, name: str) -> Iterator[Finding]:
     if found is not None:
         automatic = found.get("spec", {}).get("nodePoolAutoCreation", {}).get("enabled", False)
         rules = len(found.get("spec", {}).get("priorities", ()))
-        yield Finding("ok", what, f"{rules} priorities, {'makes' if automatic else 'does not make'} node pools itself")
+        yield CheckResult(
+            "ok", what, f"{rules} priorities, {'makes' if automatic else 'does not make'} node pools itself"
+        )
         return
     try:
         known = [each["metadata"]["name"] for each in listed(way, "/apis/cloud.google.com/v1/computeclasses")]
     except ForbiddenError:
         known = []
     advice = f"{nearest(name, known)}; or apply" if known else "apply"
-    yield Finding("fail", what, "there is none", f"{advice} the manifest of the class first")
+    yield CheckResult("fail", what, "there is none", f"{advice} the manifest of the class first")

@@ -14,7 +14,7 @@ from kubernetes_api import FakeKubernetes, Fault, node, thing
 from kubernetes_cluster import GPU_TAINT, L4, furnished, running
 
 from pipelines.cli.main import main
-from pipelines.compile.check_result import Finding
+from pipelines.compile.check_result import CheckResult
 
 HEAD = {"labels": {"pipeline/runid": "8a7c1f0e", "pipelines.kubeflow.org/v2_component": "true"}}
 NODE_NAME = "workflows.argoproj.io/node-name"
@@ -47,16 +47,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kubeflow: FakeKubeflow
     return tmp_path
 
 
-Told = Callable[..., dict[str, Finding]]
+Told = Callable[..., dict[str, CheckResult]]
 
 
 @pytest.fixture
 def told(capsys: pytest.CaptureFixture[str]) -> Told:
     """Runs the command and returns its findings by what they are about; an earlier one of that name comes first."""
 
-    def run(*arguments: str, code: int = 0) -> dict[str, Finding]:
+    def run(*arguments: str, code: int = 0) -> dict[str, CheckResult]:
         assert main(["doctor", "--json", *(arguments or ("--target", "gke"))]) == code
-        found = [Finding(**one) for one in json.loads(capsys.readouterr().out)]
+        found = [CheckResult(**one) for one in json.loads(capsys.readouterr().out)]
         assert all(one.advice for one in found if one.level != "ok"), found
         return {one.what: one for one in found}
 
@@ -68,7 +68,7 @@ def controller(policy: str) -> dict[str, Any]:
     return thing("ConfigMap", "workflow-controller-configmap", data={"workflowDefaults": defaults})
 
 
-def of_cluster(found: dict[str, Finding]) -> dict[str, str]:
+def of_cluster(found: dict[str, CheckResult]) -> dict[str, str]:
     """What is said behind the last line about this machine."""
     names = list(found)
     return {what: found[what].found for what in names[names.index("disk") + 1 :]}
