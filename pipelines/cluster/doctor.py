@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from components.core.errors import StepError
 from pipelines.cluster import preflight
-from pipelines.cluster.kube import access, checkup
-from pipelines.cluster.kube.checkup import Place
+from pipelines.cluster.kube import access, doctor_checks
+from pipelines.cluster.kube.doctor_checks import Place
 from pipelines.cluster.kube.kubeconfig import ContextError
 from pipelines.cluster.kubeflow import server
 from pipelines.cluster.kubeflow.connection import Connection, connect
+from pipelines.cluster.kubeflow.request import Task, ask
 from pipelines.cluster.kubeflow.server import OLDEST, Server
-from pipelines.cluster.kubeflow.wire import Task, ask
 from pipelines.compile.check_result import CheckResult
 from pipelines.compile.targets import Target
 from pipelines.hardware.catalog import Catalog
@@ -83,7 +83,7 @@ def _cluster(connection: Connection, kube_context: str, target: Target | None, c
         return [_failed("cluster", error)]
     if way is None:
         return [access.absent()]
-    return checkup.findings(way, place, catalog)
+    return doctor_checks.findings(way, place, catalog)
 
 
 def _failed(what: str, error: StepError) -> CheckResult:

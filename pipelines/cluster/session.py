@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from components.core.errors import StepError
 from components.core.failure import Failure
 from pipelines.cluster import preflight, results, submitted
-from pipelines.cluster.kube import access, ended, findings, stuck
+from pipelines.cluster.kube import access, pod_failure, stuck, submit_checks
 from pipelines.cluster.kube.access import Access
 from pipelines.cluster.kubeflow import api, runs, server
 from pipelines.cluster.kubeflow.connection import Connection, connect
@@ -93,7 +93,7 @@ def look(
         return found
     with _as_finding(found, "cluster"):
         found.cluster = access.access(way.kube_context)
-        seen = findings.findings(
+        seen = submit_checks.findings(
             found.cluster,
             way.connection.namespace,
             submission.pods,
@@ -252,7 +252,7 @@ def _concluded(
     if seen and progress.failed:
         # Pods are another door than the server: what is behind it may be gone, or not for this user.
         with suppress(StepError):
-            told = ended.failures(seen, cluster["namespace"], cluster["run"])
+            told = pod_failure.failures(seen, cluster["namespace"], cluster["run"])
     return submitted.conclude(folder, values, progress, found, price, told)
 
 

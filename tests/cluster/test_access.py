@@ -21,7 +21,7 @@ from steps import CATALOG
 
 from components.core.errors import StepError
 from pipelines.cluster.kube import classes
-from pipelines.cluster.kube import findings as kube
+from pipelines.cluster.kube import submit_checks as kube
 from pipelines.cluster.kube.access import Access, listed, read
 from pipelines.cluster.kube.stuck import stuck, waiting
 from pipelines.compile.check_result import CheckResult

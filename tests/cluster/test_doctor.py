@@ -22,9 +22,9 @@ from kubeflow import FakeKubeflow
 from kubeflow_namespace import NAMESPACE, QUOTA, ROOT
 from steps import CATALOG
 
-from pipelines.cluster.kube import checkup
-from pipelines.cluster.kube import findings as kube
-from pipelines.cluster.kube.checkup import Place
+from pipelines.cluster.kube import doctor_checks
+from pipelines.cluster.kube import submit_checks as kube
+from pipelines.cluster.kube.doctor_checks import Place
 from pipelines.hardware.ladder import Rung
 
 pytestmark = pytest.mark.slow  # each test starts the command once or more
@@ -90,7 +90,7 @@ def test_the_rights_are_those_that_the_page_has(prod: Cluster) -> None:
     """What the documented table gives submitters is what the command asks about."""
     way = kube.access(environ={"KUBECONFIG": str(prod.api.kubeconfig)})
     assert way
-    wanted = checkup.rights(
+    wanted = doctor_checks.rights(
         way, Place(NAMESPACE, NAMESPACE, "suanli-runner"), kueue="v1beta2", compute_classes=True
     ).values()
     asked = {(look.right.verb, look.right.resource, look.right.group) for look in wanted}

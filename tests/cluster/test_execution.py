@@ -19,7 +19,7 @@ from node_agent import Agent
 from steps import CATALOG
 
 from components.core.errors import EXIT_CODES
-from pipelines.cluster.kube import ended
+from pipelines.cluster.kube import pod_failure
 from pipelines.compile import compiler
 from pipelines.hardware.catalog.row import SPOT_LABEL
 from pipelines.hardware.catalog.shapes import GPU_LABEL, TPU_LABEL
@@ -93,7 +93,7 @@ def test_a_step_without_the_accelerator_that_was_promised_fails_with_its_one_lin
     pod = run.step("train")
     assert pod["spec"]["nodeName"] == gke.node(L4)["metadata"]["name"]
     assert pod["status"]["phase"] == "Failed" and terminated(pod)["exitCode"] == EXIT_CODES["resources"]
-    told = ended.of("train", pod)
+    told = pod_failure.of("train", pod)
     assert told and (told.step, told.kind) == ("train", "resources")
     assert told.message.startswith("1 x nvidia.com/gpu was promised") and told.advice.startswith("check the image")
 

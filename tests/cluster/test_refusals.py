@@ -13,8 +13,8 @@ from clusters import Cluster
 from steps import CATALOG
 from wrong_pods import other_topology, twice_the_chips, without_toleration
 
-from pipelines.cluster.kube import findings as kube
 from pipelines.cluster.kube import nodes as places
+from pipelines.cluster.kube import submit_checks as kube
 from pipelines.cluster.kube.access import Access
 from pipelines.cluster.kube.stuck import stuck
 from pipelines.compile.check_result import CheckResult

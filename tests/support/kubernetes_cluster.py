@@ -7,7 +7,7 @@ from typing import Any
 
 from kubernetes_api import FakeKubernetes, node, thing
 
-from pipelines.cluster.kube import findings as kube
+from pipelines.cluster.kube import submit_checks as kube
 from pipelines.cluster.kube.access import Access
 from pipelines.compile.check_result import CheckResult
 from pipelines.hardware import catalog, ladder, placement_parameters

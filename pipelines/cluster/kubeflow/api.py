@@ -16,6 +16,7 @@ from pipelines.cluster.kubeflow.recurring import (
     get_recurring_run,
     list_recurring_runs,
 )
+from pipelines.cluster.kubeflow.request import Task, ask
 from pipelines.cluster.kubeflow.server import (
     Server,
     create_once,
@@ -27,7 +28,6 @@ from pipelines.cluster.kubeflow.server import (
     sound,
     version,
 )
-from pipelines.cluster.kubeflow.wire import Task, ask
 
 __all__ = [
     "RecurringRun",

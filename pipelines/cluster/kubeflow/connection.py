@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from components.core.errors import StepError
-from pipelines.cluster.kubeflow import api, wire
+from pipelines.cluster.kubeflow import api, request
 from pipelines.cluster.kubeflow.api import Server
 from pipelines.cluster.kubeflow.client import open_client
 
@@ -155,11 +155,11 @@ def connect(connection: Connection) -> Server:
     if not (connection.host or connection.in_cluster or connection.kube_context):
         raise StepError(
             "no Kubeflow Pipelines server was named",
-            advice=f"give --host URL or set SUANLI_HOST; for a port of this machine: {wire.FORWARD} & suanli ... "
+            advice=f"give --host URL or set SUANLI_HOST; for a port of this machine: {request.FORWARD} & suanli ... "
             "--host http://localhost:8080; or SUANLI_KUBE_CONTEXT=NAME, or SUANLI_IN_CLUSTER=1 in a pod",
             kind="settings",
         )
-    line = wire.Wire(
+    line = request.Wire(
         open=lambda: open_client(connection),
         address=connection.address,
         namespace=connection.namespace,

@@ -9,8 +9,8 @@ from components.core.errors import StepError
 from pipelines.cluster.kubeflow import records
 from pipelines.cluster.kubeflow.failure import RequestError
 from pipelines.cluster.kubeflow.records import RecurringRun, Version
+from pipelines.cluster.kubeflow.request import Task, ask, error, once
 from pipelines.cluster.kubeflow.server import Server, create_once, equals, pages, sound
-from pipelines.cluster.kubeflow.wire import Task, ask, error, once
 
 SCHEDULES = "recurring_runs.recurring_run_service_{}_recurring_run"
 

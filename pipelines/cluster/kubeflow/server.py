@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from components.core.errors import StepError
 from pipelines.cluster.kubeflow.failure import Failure, RequestError
-from pipelines.cluster.kubeflow.wire import Task, Wire, ask, error, once
+from pipelines.cluster.kubeflow.request import Task, Wire, ask, error, once
 
 # The first server that fills JSON node selectors and tolerations from parameters (kubeflow/pipelines#11770), and that
 # reads the accelerator fields which kfp has written since 2.10 (#11097); older ones drop both without a word

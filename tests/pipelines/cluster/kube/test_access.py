@@ -8,7 +8,7 @@ from kubernetes_api import FakeKubernetes, Fault, thing
 from kubernetes_cluster import furnished, reach
 
 from components.core.errors import StepError
-from pipelines.cluster.kube import findings as kube
+from pipelines.cluster.kube import submit_checks as kube
 from pipelines.cluster.kube.access import PAGE, ForbiddenError, Right, apply, granted, listed, read
 
 

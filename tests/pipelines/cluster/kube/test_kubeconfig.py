@@ -17,8 +17,8 @@ from kubernetes_api import FakeKubernetes
 from kubernetes_cluster import furnished, reach
 
 from components.core.errors import StepError
-from pipelines.cluster.kube import findings as kube
 from pipelines.cluster.kube import kubeconfig
+from pipelines.cluster.kube import submit_checks as kube
 
 
 @pytest.fixture

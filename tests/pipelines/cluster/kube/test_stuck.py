@@ -8,7 +8,7 @@ import pytest
 from kubernetes_api import FakeKubernetes, Fault, thing
 
 from components.core.errors import StepError
-from pipelines.cluster.kube import findings as kube
+from pipelines.cluster.kube import submit_checks as kube
 from pipelines.cluster.kube.access import Access
 from pipelines.cluster.kube.stuck import lost_accelerator, pods_of, step_of, stuck, words
 

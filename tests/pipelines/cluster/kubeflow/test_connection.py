@@ -15,7 +15,7 @@ from components.core.errors import StepError
 from pipelines.cluster.kubeflow import api
 from pipelines.cluster.kubeflow.client import open_client
 from pipelines.cluster.kubeflow.connection import VARIABLES, Connection, connect, from_environment
-from pipelines.cluster.kubeflow.wire import Wire
+from pipelines.cluster.kubeflow.request import Wire
 
 SECRET = "ey-not-for-your-eyes"
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.core.errors import StepError
-from pipelines.cluster.kube import classes, controller, limits, looks, nodes, pools, queues, stuck
+from pipelines.cluster.kube import classes, controller, limits, nodes, pools, queues, reads, stuck
 from pipelines.cluster.kube.access import Access, ForbiddenError, Right, listed, read
-from pipelines.cluster.kube.findings import names
-from pipelines.cluster.kube.looks import Look
+from pipelines.cluster.kube.reads import Look
+from pipelines.cluster.kube.submit_checks import names
 from pipelines.compile.check_result import CheckResult
 from pipelines.hardware.catalog import Catalog
 
@@ -52,7 +52,7 @@ def _all(way: Access, place: Place, catalog: Catalog) -> Iterator[CheckResult]:
     yield CheckResult("ok", "cluster", f"{way.context} at {way.host}{version}")
     kueue = queues.version(way)
     wanted = rights(way, place, kueue=kueue, compute_classes=classes.served(way))
-    answers = looks.seen(way, wanted)
+    answers = reads.seen(way, wanted)
     seen = answers.values
     yield from answers.missing
     if not answers.missing and not answers.faults:
@@ -80,7 +80,7 @@ def rights(way: Access, place: Place, *, kueue: str, compute_classes: bool) -> d
         kueue: the version that the cluster has of Kueue's objects; empty without it.
         compute_classes: whether it has GKE's compute classes.
     """
-    found = looks.common(way, place.namespace, place.service_account, place.pipeline_root)
+    found = reads.common(way, place.namespace, place.service_account, place.pipeline_root)
     found["events"] = Look(Right("list", "events", place.namespace), "what the autoscaler says about a step that waits")
     found["workflows"] = Look(Right("list", "workflows", place.namespace, ARGO), "whether a quota refuses a step's pod")
     found["controller"] = Look(
@@ -110,7 +110,7 @@ def _queues(way: Access, wanted: Mapping[str, Look], seen: Mapping[str, Any], pl
         try:
             yield from queues.queue(way, place.namespace, name, (), labels)
         except ForbiddenError:
-            yield looks.missing(wanted["queue"])
+            yield reads.missing(wanted["queue"])
 
 
 def _waiting(way: Access, namespace: str) -> Iterator[CheckResult]:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipelines.cluster.kube import capacity, limits, looks, nodes, queues
+from pipelines.cluster.kube import capacity, limits, nodes, queues, reads
 from pipelines.cluster.kube.access import Access, Right, absent, access
 from pipelines.cluster.kube.capacity import Pod
-from pipelines.cluster.kube.looks import Look
+from pipelines.cluster.kube.reads import Look
 from pipelines.compile.check_result import CheckResult
 from pipelines.hardware.catalog.row import CLASS_LABEL
 
@@ -49,7 +49,7 @@ def findings(
         return [absent()]
     selected = next((pod.node_selector[CLASS_LABEL] for pod in pods if CLASS_LABEL in pod.node_selector), "")
     wanted = _looks(way, namespace, service_account, queue, compute_class or selected, pipeline_root)
-    answers = looks.seen(way, wanted)
+    answers = reads.seen(way, wanted)
     answers.sound()
     seen = answers.values
     found = [CheckResult("ok", "cluster", f"{way.context} at {way.host}"), *answers.missing]
@@ -63,16 +63,16 @@ def findings(
         found += limits.ranges(steps, pod, seen.get("ranges", ()))
     if "queue" in seen:
         labels = (seen.get("namespace") or {}).get("metadata", {}).get("labels", {})
-        found += looks.tried(wanted["queue"], lambda: queues.queue(way, namespace, queue, pods, labels))
+        found += reads.tried(wanted["queue"], lambda: queues.queue(way, namespace, queue, pods, labels))
     if "class" in seen:
-        found += looks.tried(wanted["class"], lambda: queues.compute_class(way, compute_class or selected))
+        found += reads.tried(wanted["class"], lambda: queues.compute_class(way, compute_class or selected))
     return found
 
 
 def _looks(
     way: Access, namespace: str, service_account: str, queue: str, compute_class: str, pipeline_root: str
 ) -> dict[str, Look]:
-    found = looks.common(way, namespace, service_account, pipeline_root)
+    found = reads.common(way, namespace, service_account, pipeline_root)
     if queue:
         found["queue"] = Look(Right("get", "localqueues", namespace, queues.KUEUE, queue), "the queue")
     if compute_class:

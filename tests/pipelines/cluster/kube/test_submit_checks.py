@@ -9,7 +9,7 @@ from kubernetes_api import FakeKubernetes, Fault, node, thing
 from kubernetes_cluster import L4, TRAIN, bad, findings, furnished, reach
 
 from components.core.errors import StepError
-from pipelines.cluster.kube import findings as kube
+from pipelines.cluster.kube import submit_checks as kube
 
 
 @pytest.fixture
