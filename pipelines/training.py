@@ -7,7 +7,8 @@
 from kfp import dsl
 
 from pipelines.compile import steps
-from pipelines.hardware.placement import Variant, on_accelerator, on_cpu, with_bucket
+from pipelines.hardware.placement import on_accelerator, on_cpu, with_bucket
+from pipelines.hardware.variant import Variant
 
 
 def build(variant: Variant):

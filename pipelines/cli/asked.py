@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipelines.experiment import NamedExperiment
     from pipelines.hardware.catalog import Catalog
     from pipelines.hardware.ladder import Rung
-    from pipelines.hardware.placement import Variant
+    from pipelines.hardware.variant import Variant
 
 Experiment = Annotated[str, typer.Argument(help="A name, or the path of a .py file; see suanli experiments.")]
 Sets = Annotated[
@@ -33,8 +33,6 @@ Retries = Annotated[
 SharedMemory = Annotated[str, typer.Option(metavar="SIZE", help="/dev/shm of train, such as 16Gi.")]
 Timeout = Annotated[int, typer.Option(min=0, metavar="SECONDS", help="End train's pod after so long; 0 never.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-SPOT_RETRIES = 3
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def gathered(
     from pipelines import experiment as experiments
     from pipelines.compile import targets
     from pipelines.hardware import fit, ladder
-    from pipelines.hardware.placement import RETRIES
+    from pipelines.hardware.variant import RETRIES, SPOT_RETRIES
 
     named = experiments.load(experiment)
     changed = named.with_settings(sets or [])
@@ -133,8 +131,8 @@ def _variant(
     import re
 
     from components.core.errors import StepError
-    from pipelines.hardware.placement import Variant
     from pipelines.hardware.pods import QUANTITY
+    from pipelines.hardware.variant import Variant
 
     if shared_memory and not re.match(QUANTITY, shared_memory):
         raise StepError(f"--shared-memory {shared_memory}: no quantity", advice="for example 16Gi", kind="settings")

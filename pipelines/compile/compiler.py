@@ -17,7 +17,7 @@ from pipelines.experiment import NamedExperiment
 from pipelines.hardware.pods import PLACEHOLDER, Loader
 
 if TYPE_CHECKING:
-    from pipelines.hardware.placement import Variant
+    from pipelines.hardware.variant import Variant
 
 STEPS = ("prepare", "train", "evaluate", "export")
 # Only train asks for an accelerator; the other steps run the CPU image wherever they are.
@@ -49,7 +49,7 @@ def compile_experiment(
     """
     from kfp.compiler import Compiler
 
-    from pipelines.hardware.placement import Variant
+    from pipelines.hardware.variant import Variant
 
     values = {**parameters(named, target, tag or image_tag), "freshness": freshness}
     if variant is None:

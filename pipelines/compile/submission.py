@@ -15,7 +15,7 @@ from pipelines.hardware.catalog import Catalog
 from pipelines.hardware.ladder import Rung
 
 if TYPE_CHECKING:
-    from pipelines.hardware.placement import Variant
+    from pipelines.hardware.variant import Variant
 
 # Steps without an accelerator are paid for by their share of such a machine.
 CPU_ROW = "cpu-8"

@@ -1,6 +1,5 @@
 """Where a task's pod goes: every value is a pipeline parameter, so one compiled file serves every node pool."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from kfp import kubernetes
@@ -9,41 +8,15 @@ from kfp.dsl import PipelineTask
 from components.storage import MOUNTS
 from pipelines.hardware.catalog.shapes import GPU_LABEL, TPU_LABEL
 from pipelines.hardware.pods import QUEUE_LABEL
+from pipelines.hardware.variant import RETRIES, Variant
 
 # Nodes that carry accelerators, which no step without one may occupy, tainted or not.
 ACCELERATOR_LABELS = (GPU_LABEL, TPU_LABEL)
 WEEK_S = "604800s"
-# How often a step is started again. On-demand nodes go away, too: for upgrades, and those with accelerators for their
-# hosts' maintenance, since they are not migrated. What is worth another attempt is the controller's to say
-# (docs/failures.md): a node that is gone, and a step that ended as preempted.
-RETRIES = 2
 # images/Dockerfile's user; an image of a team's own runs as it, too.
 USER = 65532
 # Volume -> where a step may write: what the launcher makes there it has volumes for itself (/gcs, /s3, /.cache, ...).
 WRITABLE = {"suanli-tmp": "/tmp", "suanli-home": "/home/suanli"}
-
-
-@dataclass(frozen=True)
-class Variant:
-    """What KFP takes as constants only: another value is another compiled file, under a digest of its own.
-
-    Attributes:
-        shared_memory: the size of train's /dev/shm, such as ``16Gi``; empty for half of the node's memory.
-        retries: how often train's pod is started again after a preemption; the other steps' at most ``RETRIES`` times.
-        timeout: seconds after which train's pod is ended; 0 for never.
-        queue: Kueue's local queue that train's pod waits in; empty for none.
-        bucket: a bucket that the steps which read data see as a folder below ``storage.MOUNTS``; empty for none.
-        bucket_claim: the claim by which it is mounted.
-        fresh: whether prepare looks at its source each time instead of taking a cached result.
-    """
-
-    shared_memory: str = ""
-    retries: int = RETRIES
-    timeout: int = 0
-    queue: str = ""
-    bucket: str = ""
-    bucket_claim: str = ""
-    fresh: bool = False
 
 
 def on_cpu(task: PipelineTask, image: Any, cpu: Any, memory: Any, node_selector: Any, variant: Variant) -> PipelineTask:

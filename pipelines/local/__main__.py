@@ -78,7 +78,7 @@ def _compile(folder: Path, path: Path) -> None:
     from pipelines.compile.compiler import compile_experiment
     from pipelines.compile.targets import Target
     from pipelines.experiment import PIPELINE, Experiment, NamedExperiment
-    from pipelines.hardware.placement import Variant
+    from pipelines.hardware.variant import Variant
 
     record: dict[str, Any] = json.loads((folder / "run.json").read_text())
     asked = Experiment.from_sections(record["parameters"], record.get("pipeline", PIPELINE))

@@ -26,8 +26,8 @@ from pipelines.cluster.kube.access import Access, listed, read
 from pipelines.cluster.kube.stuck import stuck, waiting
 from pipelines.compile.check_result import CheckResult
 from pipelines.hardware.ladder import Rung
-from pipelines.hardware.placement import Variant
 from pipelines.hardware.pods import Pod
+from pipelines.hardware.variant import Variant
 
 L4 = Rung(CATALOG["l4"])
 AUTOSCALER = "/api/v1/namespaces/kube-system/configmaps"

@@ -19,8 +19,9 @@ from pipelines.hardware import compute_class, manifests
 from pipelines.hardware.catalog.row import SPOT_LABEL
 from pipelines.hardware.catalog.shapes import GPU_LABEL, TPU_LABEL
 from pipelines.hardware.ladder import CAPACITIES, Capacity, Rung
-from pipelines.hardware.placement import QUEUE_LABEL, Variant
+from pipelines.hardware.placement import QUEUE_LABEL
 from pipelines.hardware.pods import Pod
+from pipelines.hardware.variant import Variant
 
 Nodes = list[dict[str, Any]]
 SINGLE = [row for row in CATALOG.values() if not row.refused]

@@ -13,7 +13,7 @@ from pipelines import experiment
 from pipelines.compile import submission
 from pipelines.compile.targets import Target
 from pipelines.hardware.ladder import Rung
-from pipelines.hardware.placement import Variant
+from pipelines.hardware.variant import Variant
 
 Json = dict[str, Any]
 # A step that cannot write its termination message still ends in the line that says what went wrong.

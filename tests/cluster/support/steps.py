@@ -14,8 +14,8 @@ from pipelines.compile import submission
 from pipelines.compile.targets import Target
 from pipelines.hardware import catalog, placement_parameters, pods
 from pipelines.hardware.ladder import Rung
-from pipelines.hardware.placement import Variant
 from pipelines.hardware.pods import Pod
+from pipelines.hardware.variant import Variant
 
 CATALOG = catalog.load()
 TARGET = Target(name="t", image_prefix="r/p", data_root="gs://d", checkpoint_root="gs://c", registry="gs://r")

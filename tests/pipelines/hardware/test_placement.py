@@ -17,7 +17,8 @@ from pipelines import experiment
 from pipelines.compile import compiler
 from pipelines.compile.targets import Target
 from pipelines.hardware import catalog, ladder, placement_parameters, pods
-from pipelines.hardware.placement import Variant, on_accelerator, on_cpu
+from pipelines.hardware.placement import on_accelerator, on_cpu
+from pipelines.hardware.variant import Variant
 
 CATALOG = catalog.load()
 SINGLE = [row.name for row in CATALOG.values() if not row.refused]
