@@ -1,5 +1,7 @@
 """The one client of Cloud Storage that a process has, and its refusals as one line."""
 
+import http.client
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from components.core.errors import StepError
+from components.core.retry import Retry
 from components.storage.places import REMOTE
 
 if TYPE_CHECKING:
@@ -16,6 +19,12 @@ EMULATOR = "STORAGE_EMULATOR_HOST"
 WORKERS = 8
 # Seconds to connect, and without a byte.
 TIMEOUT = (10, 60)
+# Seconds without any success after which a transfer is given up.
+PATIENCE = "SUANLI_STORAGE_PATIENCE"
+PATIENCE_S = 300.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
+# https://cloud.google.com/storage/docs/retry-strategy#retryable
+TRANSIENT_CODES = frozenset({408, 429, 500, 502, 503, 504})
 
 
 @contextmanager
@@ -23,7 +32,7 @@ def in_one_line() -> Iterator[None]:
     """Cloud Storage's refusals as one line. Its library need not be there for a local path.
 
     Raises:
-        StepError: kind ``resources``: a request was refused, or failed for longer than ``Patience`` allows.
+        StepError: kind ``resources``: a request was refused, or failed for ``SUANLI_STORAGE_PATIENCE`` seconds.
     """
     try:
         yield
@@ -54,7 +63,7 @@ def _client(process: int, emulator: str) -> "Client":
     from google.cloud import storage
     from google.cloud.storage._media import _upload
 
-    # It draws the boundary of each upload from Python's global generator; see Patience.
+    # It draws the boundary of each upload from Python's global generator; see Retry.
     _upload.random = random.SystemRandom()
     # An emulator wants no credentials, and has none to find.
     client = storage.Client.create_anonymous_client() if emulator else storage.Client()
@@ -64,3 +73,40 @@ def _client(process: int, emulator: str) -> "Client":
         # A connection for each thread; the default of 10 drops those of a second transfer.
         client._http.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=4 * WORKERS))
     return client
+
+
+def retry() -> Retry:
+    """The retry policy of one transfer."""
+    return Retry(
+        transient,
+        timeout=float(os.environ.get(PATIENCE) or PATIENCE_S),
+        first=FIRST_PAUSE_S,
+        longest=LONGEST_PAUSE_S,
+        retry_after=_retry_after,
+    )
+
+
+def transient(error: BaseException) -> bool:
+    """Whether a request that failed like this may succeed if it is repeated."""
+    import requests
+    import urllib3
+    from google.auth.exceptions import GoogleAuthError
+
+    if isinstance(error, GoogleAuthError):
+        return bool(error.retryable)
+    of_requests = requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError
+    if isinstance(error, (*of_requests, ConnectionError, http.client.HTTPException, urllib3.exceptions.HTTPError)):
+        return True
+    if isinstance(error, json.JSONDecodeError):
+        return True  # an answer that was cut
+    status = getattr(error, "code", None) or getattr(getattr(error, "response", None), "status_code", None)
+    return status in TRANSIENT_CODES
+
+
+def _retry_after(error: Exception) -> float:
+    """Seconds of a Retry-After header; 0 without one."""
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    try:
+        return min(LONGEST_PAUSE_S, max(0.0, float(headers.get("Retry-After", 0))))
+    except ValueError:
+        return 0.0

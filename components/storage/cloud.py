@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import google_crc32c
 
 from components.core.errors import StepError
-from components.storage import resumable
+from components.core.retry import Retry
+from components.storage import client, resumable
 from components.storage.client import TIMEOUT, WORKERS, bucket_of, in_one_line
 from components.storage.manifest import MANIFEST, Damaged, File, Manifest, encoded, refuse
-from components.storage.patience import Patience
 from components.storage.places import join
 
 if TYPE_CHECKING:
@@ -38,16 +38,14 @@ def read_versioned(uri: str) -> tuple[str, int]:
     from google.api_core.exceptions import NotFound, PreconditionFailed
 
     bucket, name = bucket_of(uri)
-    patience = Patience()
+    retry = client.retry()
     for _ in range(ROUNDS):
-        blob = bucket.get_blob(name, timeout=TIMEOUT, retry=patience)
+        blob = bucket.get_blob(name, timeout=TIMEOUT, retry=retry)
         if blob is None:
             raise FileNotFoundError(uri)
         expected, generation = blob.crc32c, int(blob.generation)
         try:
-            data = blob.download_as_bytes(
-                if_generation_match=generation, checksum=None, timeout=TIMEOUT, retry=patience
-            )
+            data = blob.download_as_bytes(if_generation_match=generation, checksum=None, timeout=TIMEOUT, retry=retry)
         except (NotFound, PreconditionFailed):
             continue  # written or removed since
         if encoded(google_crc32c.value(data)) == expected:
@@ -65,15 +63,15 @@ def write_text(uri: str, text: str, generation: int | None = None) -> None:
     from google.api_core.exceptions import PreconditionFailed
 
     bucket, name = bucket_of(uri)
-    patience = Patience()
+    retry = client.retry()
     condition: dict[str, Any] = {} if generation is None else {"if_generation_match": generation}
     try:
-        patience(bucket.blob(name).upload_from_string)(
+        retry(bucket.blob(name).upload_from_string)(
             text, content_type="application/json", checksum="crc32c", timeout=TIMEOUT, retry=None, **condition
         )
     except PreconditionFailed:
         # After a broken connection it may be our own text that is in the way.
-        if patience.failures and _text(uri) == text:
+        if retry.failures and _text(uri) == text:
             return
         raise StepError(f"{uri} was changed meanwhile", advice="try again", kind="conflict") from None
 
@@ -88,17 +86,17 @@ def _text(uri: str) -> str | None:
 @in_one_line()
 def found(uri: str) -> dict[str, File]:
     """The files below a folder with their sizes and checksums, without its manifest."""
-    return {name: _file(blob) for name, blob in _blobs(uri, Patience()).items() if name != MANIFEST}
+    return {name: _file(blob) for name, blob in _blobs(uri, client.retry()).items() if name != MANIFEST}
 
 
 # The server computed the checksums when the files came.
 summed = found
 
 
-def _blobs(uri: str, patience: Patience) -> "dict[str, Blob]":
+def _blobs(uri: str, retry: Retry) -> "dict[str, Blob]":
     bucket, prefix = bucket_of(uri)
     start = f"{prefix}/" if prefix else ""
-    blobs = bucket.list_blobs(prefix=start, fields=FIELDS, timeout=TIMEOUT, retry=patience)
+    blobs = bucket.list_blobs(prefix=start, fields=FIELDS, timeout=TIMEOUT, retry=retry)
     return {blob.name.removeprefix(start): blob for blob in blobs}
 
 
@@ -110,10 +108,10 @@ def _file(blob: "Blob") -> File:
 def exists(uri: str) -> bool:
     """Whether there is such a file, or a folder with one in it."""
     bucket, name = bucket_of(uri)
-    if name and bucket.blob(name).exists(timeout=TIMEOUT, retry=Patience()):
+    if name and bucket.blob(name).exists(timeout=TIMEOUT, retry=client.retry()):
         return True
     start = f"{name}/" if name else ""
-    return any(bucket.list_blobs(prefix=start, max_results=1, timeout=TIMEOUT, retry=Patience()))
+    return any(bucket.list_blobs(prefix=start, max_results=1, timeout=TIMEOUT, retry=client.retry()))
 
 
 @in_one_line()
@@ -129,11 +127,11 @@ def upload(folder: Path, uri: str, manifest: Manifest, *, move: bool = False) ->
         StepError: kind ``conflict``: another folder is there, or being written.
         Damaged: what arrived differs time and again.
     """
-    patience = Patience()
+    retry = client.retry()
     faults: dict[str, str] = {}
     beaten: set[str] = set()
     for _ in range(ROUNDS):
-        there = _blobs(uri, patience)
+        there = _blobs(uri, retry)
         if MANIFEST in there:
             _require_equal(uri, manifest)
         faults = manifest.faults({name: _file(blob) for name, blob in there.items()})
@@ -142,7 +140,7 @@ def upload(folder: Path, uri: str, manifest: Manifest, *, move: bool = False) ->
         if not faults:
             break
         generations = {name: int(there[name].generation) if name in there else 0 for name in faults}
-        beaten = _send(folder, uri, manifest, generations, patience)
+        beaten = _send(folder, uri, manifest, generations, retry)
     refuse(uri, faults)
     if MANIFEST not in there:
         try:
@@ -166,7 +164,7 @@ def _conflict(uri: str) -> StepError:
     )
 
 
-def _send(folder: Path, uri: str, manifest: Manifest, generations: Mapping[str, int], patience: Patience) -> set[str]:
+def _send(folder: Path, uri: str, manifest: Manifest, generations: Mapping[str, int], retry: Retry) -> set[str]:
     """Send files side by side; the names of those that another writer wrote first are returned."""
     from google.api_core.exceptions import NotFound, PreconditionFailed
     from google.cloud.storage import transfer_manager
@@ -181,7 +179,7 @@ def _send(folder: Path, uri: str, manifest: Manifest, generations: Mapping[str, 
     # One call takes one condition for all its files: those that are new, then those that replace a remainder.
     for generation in {generations[name] for name in small}:
         names = [name for name in small if generations[name] == generation]
-        options = {"if_generation_match": generation, "checksum": "crc32c", "timeout": TIMEOUT, "retry": patience}
+        options = {"if_generation_match": generation, "checksum": "crc32c", "timeout": TIMEOUT, "retry": retry}
         done = transfer_manager.upload_many(
             [(str(folder / name), blobs[name]) for name in names],
             upload_kwargs=options,
@@ -191,7 +189,7 @@ def _send(folder: Path, uri: str, manifest: Manifest, generations: Mapping[str, 
         results |= dict(zip(names, done, strict=True))
     with ThreadPoolExecutor(WORKERS) as pool:
         running = {
-            name: pool.submit(resumable.send, folder / name, blobs[name], generations[name], patience) for name in large
+            name: pool.submit(resumable.send, folder / name, blobs[name], generations[name], retry) for name in large
         }
         results |= {name: future.exception() for name, future in running.items()}
     beaten = {name for name, error in results.items() if isinstance(error, PreconditionFailed)}
@@ -210,10 +208,10 @@ def fetch(uri: str, folder: Path, wanted: Manifest) -> None:
     Raises:
         Damaged: one is missing, or not what the manifest tells.
     """
-    patience = Patience()
+    retry = client.retry()
     faults = dict.fromkeys(wanted.files, "")
     for _ in range(ROUNDS):
-        missing = _receive(uri, folder, {name: wanted.files[name] for name in faults}, patience)
+        missing = _receive(uri, folder, {name: wanted.files[name] for name in faults}, retry)
         refuse(uri, missing)
         arrived = {name: File.of(folder / name) for name in faults}
         faults = Manifest({name: wanted.files[name] for name in faults}).faults(arrived)
@@ -222,7 +220,7 @@ def fetch(uri: str, folder: Path, wanted: Manifest) -> None:
     refuse(uri, faults)
 
 
-def _receive(uri: str, folder: Path, files: Mapping[str, File], patience: Patience) -> dict[str, str]:
+def _receive(uri: str, folder: Path, files: Mapping[str, File], retry: Retry) -> dict[str, str]:
     """Fetch files; what is wrong with those that are not there is returned.
 
     Google's own check of the checksum is off: it leaves out what came in more than one piece.
@@ -234,7 +232,7 @@ def _receive(uri: str, folder: Path, files: Mapping[str, File], patience: Patien
     start = f"{prefix}/" if prefix else ""
     for name in files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    options = {"timeout": TIMEOUT, "retry": patience}
+    options = {"timeout": TIMEOUT, "retry": retry}
     small = [name for name, file in files.items() if file.size <= PART]
     done: list[Any] = transfer_manager.download_many(
         [(bucket.blob(f"{start}{name}"), str(folder / name)) for name in small],
@@ -269,13 +267,13 @@ def remove(uri: str) -> None:
     """Remove a folder, its manifest first: no reader takes what is left for whole. Nothing where there is none."""
     from google.api_core.exceptions import NotFound
 
-    patience = Patience()
+    retry = client.retry()
 
     def delete(blob: "Blob") -> None:
         with suppress(NotFound):  # removed by another, or by an attempt whose answer was lost
-            blob.delete(timeout=TIMEOUT, retry=patience)
+            blob.delete(timeout=TIMEOUT, retry=retry)
 
-    blobs = _blobs(uri, patience)
+    blobs = _blobs(uri, retry)
     if mark := blobs.pop(MANIFEST, None):
         delete(mark)
     with ThreadPoolExecutor(WORKERS) as pool:

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.core.retry import Retry
 from components.storage.client import TIMEOUT
-from components.storage.patience import Patience, passing
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
@@ -17,7 +17,7 @@ INCOMPLETE = 308
 RANGE = re.compile(r"bytes=0-(\d+)$")
 
 
-def send(path: Path, blob: "Blob", generation: int, patience: Patience) -> None:
+def send(path: Path, blob: "Blob", generation: int, retry: Retry) -> None:
     """Upload a file in one request; where that breaks, ask how much arrived and send the rest.
 
     Args:
@@ -25,7 +25,7 @@ def send(path: Path, blob: "Blob", generation: int, patience: Patience) -> None:
         generation: what the object must have now; 0 for no object.
 
     Raises:
-        Exception: of Google's libraries: the upload was refused, its session is lost (404, 410), or patience ended.
+        Exception: of Google's libraries: the upload is refused, its session is lost (404, 410), or the retries end.
     """
     size = path.stat().st_size
     session = blob.create_resumable_upload_session(
@@ -33,7 +33,7 @@ def send(path: Path, blob: "Blob", generation: int, patience: Patience) -> None:
         size=size,
         if_generation_match=generation,
         timeout=TIMEOUT,
-        retry=patience,
+        retry=retry,
     )
     http, arrived, attempt, broken = blob.client._http, 0, 0, False
     with path.open("rb") as stream:
@@ -46,11 +46,9 @@ def send(path: Path, blob: "Blob", generation: int, patience: Patience) -> None:
                     continue
                 stream.seek(arrived)
                 arrived = _arrived(_put(http, session, stream, f"{arrived}-{size - 1}/{size}"), size)
-                patience.succeed()
+                retry.succeed()
             except Exception as error:
-                if not passing(error):
-                    raise
-                patience.wait(error, attempt)
+                retry.pause(error, attempt)
                 attempt, broken = attempt + 1, True
 
 

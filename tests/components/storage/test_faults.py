@@ -12,7 +12,7 @@ from faulty_proxy import BAD_DAY, Faults, Proxy
 from components import storage
 from components.core.errors import StepError
 from components.core.files import digest_of
-from components.storage import patience
+from components.storage import client
 
 FAULTS = {
     "connections that break amid a body": Faults(drop=0.3),
@@ -28,8 +28,8 @@ FAULTS = {
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(patience, "LONGEST_WAIT", 0.2)
+    monkeypatch.setattr(client, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(client, "LONGEST_PAUSE_S", 0.2)
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
@@ -125,21 +125,7 @@ def test_the_server_is_given_the_time_that_it_asks_for(monkeypatch: pytest.Monke
             raise answer
         return answer
 
-    monkeypatch.setattr(patience, "LONGEST_WAIT", 5)
+    monkeypatch.setattr(client, "LONGEST_PAUSE_S", 5)
     began = time.monotonic()
-    assert patience.Patience(60)(request)() == "done"
+    assert client.retry()(request)() == "done"
     assert time.monotonic() - began >= 0.6
-
-
-def test_patience_counts_from_the_last_success_not_from_the_beginning() -> None:
-    trying, began = patience.Patience(0.5), time.monotonic()
-    outcomes = iter([True, False] * 20)
-
-    def request() -> None:
-        time.sleep(0.04)
-        if not next(outcomes):
-            raise ConnectionResetError
-
-    for _ in range(20):
-        trying(request)()
-    assert trying.failures == 19 and time.monotonic() - began > 0.5
