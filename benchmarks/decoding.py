@@ -50,7 +50,7 @@ def ready(network: Any, texts: int, cached: bool, new: int) -> Any:
     how = sampling.Sampling(temperature=0.8, top_p=0.95)
 
     def called(rows: Any, sizes: Any, uniform: Any) -> Any:
-        return sampling.extended(network, rows, sizes, uniform, how, cached)[0]
+        return sampling.extend(network, rows, sizes, uniform, how, cached)[0]
 
     graph = tf.function(called, autograph=False)
     given = (

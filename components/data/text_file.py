@@ -110,4 +110,4 @@ def _rows(settings: Settings) -> Iterator[tuple[int, bytes, str]]:
             raise StepError(
                 f"row {line} of {path}: {settings.label!r} is {type(label).__name__}, not a text or a whole number"
             )
-        yield line, texts.of_row(text, path, line, settings.text), str(label).strip()
+        yield line, texts.row_text(text, path, line, settings.text), str(label).strip()

@@ -1,1 +1,1 @@
-"""Texts: reading, tokenizers, vocabularies, and how a language model writes."""
+"""Texts: files, tokenizers, vocabularies, sampling and beam search."""

@@ -1,4 +1,4 @@
-"""Texts as examples: what is none, how it is shown, and the files that hold some."""
+"""Texts as examples: their checks, excerpts for pages, and the files that hold them."""
 
 import csv
 import json
@@ -13,17 +13,17 @@ from components.core.plain import visible
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 LINES = (".jsonl", ".ndjson")
 PLAIN = ".txt"
-# Beyond what a text may have, so that it is told like any other that is too long.
+# The csv module's limit, above any text's, so that a long text is reported as such.
 FIELD_BYTES = 2**27
-# A text of more bytes is a bad example where the data's settings do not say otherwise.
-LONGEST = 100_000
-# Characters of a text that a page shows.
-SHOWN = 600
+# A longer text, in bytes, is a bad example unless the data's settings say otherwise.
+MAX_BYTES = 100_000
+# Characters of a text on a page.
+EXCERPT = 600
 
 
 def as_bytes(text: str | bytes) -> bytes:
-    """A text's bytes; half a character, which JSON can spell, becomes bytes that are no UTF-8, as do those that a file
-    was read with by ``surrogateescape``."""
+    """A text's bytes. A lone surrogate, which JSON can spell, becomes bytes that are not UTF-8, as do bytes that were
+    read by ``surrogateescape``."""
     if isinstance(text, bytes):
         return text
     try:
@@ -32,14 +32,10 @@ def as_bytes(text: str | bytes) -> bytes:
         return text.encode("utf-8", "surrogatepass")
 
 
-def fault(text: bytes, longest: int) -> str:
-    """What is wrong with a text as an example, or an empty string.
-
-    Args:
-        longest: of more bytes it is too long.
-    """
-    if len(text) > longest:
-        return f"the text has {len(text):,} bytes or more, at most {longest:,} are read (data.longest)"
+def problem(text: bytes, max_bytes: int) -> str:
+    """Why a text is not a valid example; empty if it is."""
+    if len(text) > max_bytes:
+        return f"the text has {len(text):,} bytes or more, at most {max_bytes:,} are read (data.longest)"
     if not text.strip():
         return "the text is empty"
     if b"\0" in text:
@@ -51,50 +47,50 @@ def fault(text: bytes, longest: int) -> str:
     return ""
 
 
-def shown(text: bytes, most: int = SHOWN) -> str:
-    """The beginning of a text as it can be read on a page."""
-    start = text[: 4 * most].decode(errors="backslashreplace")
-    return visible(start[:most]) + ("…" if len(start) > most else "")
+def excerpt(text: bytes, limit: int = EXCERPT) -> str:
+    """The first characters of a text, printable."""
+    start = text[: 4 * limit].decode(errors="backslashreplace")
+    return visible(start[:limit]) + ("…" if len(start) > limit else "")
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def read(path: str, longest: int) -> list[tuple[str, bytes]]:
-    """Name and bytes of every text in a .txt file, in a folder of them, or in the column ``text`` of a file of rows.
+def read(path: str, max_bytes: int) -> list[tuple[str, bytes]]:
+    """The name and bytes of each text in a .txt file, in a folder of them, or in the column ``text`` of a table.
 
     Raises:
-        StepError: there is none, one cannot be read, or is no text.
+        StepError: there are no texts, or one of them cannot be read or is not valid.
     """
-    place = Path(path)
-    if place.is_dir():
-        files = sorted(file for file in place.rglob("*") if file.suffix.lower() == PLAIN and file.is_file())
+    source, column = Path(path), "text"
+    if source.is_dir():
+        files = sorted(file for file in source.rglob("*") if file.suffix.lower() == PLAIN and file.is_file())
         if not files:
-            raise StepError(f"the folder {place} has no texts ({PLAIN})")
-        found = [_plain(file, longest) for file in files]
-    elif place.suffix.lower() in {*DELIMITERS, *LINES}:
-        column = "text"
-        found = [(f"{path} row {line}", of_row(text, place, line, column)) for line, (text,) in rows(place, (column,))]
+            raise StepError(f"the folder {source} has no texts ({PLAIN})")
+        texts = [_plain(file, max_bytes) for file in files]
+    elif source.suffix.lower() in {*DELIMITERS, *LINES}:
+        table = rows(source, (column,))
+        texts = [(f"{path} row {line}", row_text(text, source, line, column)) for line, (text,) in table]
     else:
-        found = [_plain(place, longest)]
-    for name, text in found:
-        if problem := fault(text, longest):
-            raise StepError(f"{name}: {problem}")
-    return found
+        texts = [_plain(source, max_bytes)]
+    for name, text in texts:
+        if reason := problem(text, max_bytes):
+            raise StepError(f"{name}: {reason}")
+    return texts
 
 
-def _plain(path: Path, longest: int) -> tuple[str, bytes]:
+def _plain(path: Path, max_bytes: int) -> tuple[str, bytes]:
     try:
         with path.open("rb") as stream:
-            # A byte more than is allowed shows that a text is too long, however long it is.
-            return str(path), stream.read(longest + 1)
+            # One byte more than allowed shows that a text is too long, however long it is.
+            return str(path), stream.read(max_bytes + 1)
     except OSError as error:
         raise StepError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def rows(path: Path, wanted: Sequence[str]) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """Number, from 1, and wanted values of each row of a file: .csv or .tsv, whose first row names the columns, or
-    .jsonl or .ndjson, an object a line.
+def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Number, from 1, and values of each row of a table: .csv or .tsv, whose first row names the columns, or .jsonl or
+    .ndjson, one object a line.
 
     Raises:
         StepError: the file is missing, of another kind or damaged, or a row lacks a value.
@@ -103,40 +99,40 @@ def rows(path: Path, wanted: Sequence[str]) -> Iterator[tuple[int, tuple[Any, ..
     if suffix not in {*DELIMITERS, *LINES}:
         raise StepError(f"{path} ends in none of {', '.join((*DELIMITERS, *LINES))}", advice="give it one of them")
     try:
-        # Bytes that are no UTF-8 come through: which text they are in is for whoever takes the texts to tell.
+        # Bytes that are not UTF-8 pass through: the check of each text reports them.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-            found = _objects(stream, path) if suffix in LINES else _records(stream, path, DELIMITERS[suffix], wanted)
-            for line, row in enumerate(found, 1):
-                for name in wanted:
+            table = _objects(stream, path) if suffix in LINES else _records(stream, path, DELIMITERS[suffix], columns)
+            for line, row in enumerate(table, 1):
+                for name in columns:
                     if row.get(name) is None:
                         raise StepError(f"row {line} of {path} has no {name!r}", advice=nearest(name, map(str, row)))
-                yield line, tuple(row[name] for name in wanted)
+                yield line, tuple(row[name] for name in columns)
     except OSError as error:
         raise StepError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def of_row(text: Any, path: Path, line: int, column: str) -> bytes:
+def row_text(text: Any, path: Path, line: int, column: str) -> bytes:
     """The bytes of a row's text.
 
     Raises:
-        StepError: it is a number or something else.
+        StepError: the value is not a string.
     """
     if not isinstance(text, str):
         raise StepError(f"row {line} of {path}: {column!r} is {type(text).__name__}, not a text")
     return as_bytes(text)
 
 
-def _records(stream: IO[str], path: Path, delimiter: str, wanted: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _records(stream: IO[str], path: Path, delimiter: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """The rows of a file of separated values.
 
     Raises:
-        StepError: it has not the columns, or a row has not as many values.
+        StepError: a column is missing, or a row has more or fewer values than there are columns.
     """
     csv.field_size_limit(FIELD_BYTES)
     rows = csv.reader(stream, delimiter=delimiter, strict=True)
     try:
         head = next(rows, [])
-        for name in wanted:
+        for name in columns:
             if head.count(name) != 1:
                 times = "no column" if name not in head else "more than one column"
                 raise StepError(f"{path} has {times} {name!r}", advice=nearest(name, head[:50]) if head else "")
@@ -150,10 +146,10 @@ def _records(stream: IO[str], path: Path, delimiter: str, wanted: Sequence[str])
 
 
 def _objects(stream: IO[str], path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a file with one a line; empty lines are passed over.
+    """The objects of a file with one a line; empty lines are skipped.
 
     Raises:
-        StepError: a line holds something else.
+        StepError: a line is not an object.
     """
     for line, content in enumerate(stream, 1):
         if not content.strip():
@@ -161,7 +157,7 @@ def _objects(stream: IO[str], path: Path) -> Iterator[dict[str, Any]]:
         try:
             row = json.loads(content)
         except (ValueError, RecursionError) as error:
-            raise StepError(f"line {line} of {path} is no JSON: {error}") from None
+            raise StepError(f"line {line} of {path} is not JSON: {error}") from None
         if not isinstance(row, dict):
             raise StepError(f"line {line} of {path} is {type(row).__name__}, an object was expected")
         yield row

@@ -1,4 +1,4 @@
-"""What a language model takes for tokens, bytes or merged pairs of them, in the graph of TensorFlow and outside it."""
+"""Tokenizers of language models, over bytes or byte pairs, on the host and in TensorFlow's graph."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,110 +16,108 @@ BYTES = "bytes"
 
 
 class Vocabulary(Protocol):
-    """Texts as tokens and back.
+    """Texts to tokens and back.
 
     Attributes:
-        begin: the token of a text's beginning.
+        bos: the token before a text (BOS).
     """
 
     @property
-    def begin(self) -> int: ...
+    def bos(self) -> int: ...
 
-    def encode(self, text: bytes, most: int | None = None) -> np.ndarray:
-        """The tokens of a text, or the first ``most``, int32 [length], without its beginning."""
+    def encode(self, text: bytes, limit: int | None = None) -> np.ndarray:
+        """The tokens of a text, at most ``limit`` if given, int32 [length], without BOS."""
 
     def decode(self, tokens: Iterable[int]) -> bytes:
-        """The text of some tokens; a beginning is left out."""
+        """The text of tokens, without BOS."""
 
-    def rows(self, texts: "tf.Tensor", most: int) -> "tuple[tf.Tensor, tf.Tensor]":
-        """The first tokens of texts in the graph: int32 [n, most], what is after a text's end being of no meaning; and
-        how many each has of them, int32 [n]."""
+    def encode_in_graph(self, texts: "tf.Tensor", limit: int) -> "tuple[tf.Tensor, tf.Tensor]":
+        """The first tokens of texts, int32 [n, limit], undefined after a text's end; and their number, int32 [n]."""
 
-    def last_rows(self, texts: "tf.Tensor", most: int) -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
-        """The same of the last tokens of texts, and whether they are the whole text, bool [n], in a graph that is
-        exported.
+    def encode_last_in_graph(self, texts: "tf.Tensor", limit: int) -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
+        """The last tokens of texts, their number, and whether they are the whole text, bool [n], in an exported graph.
 
         Raises:
-            StepError: no such graph can make the tokens.
+            StepError: the tokenizer does not run in a graph.
         """
 
-    def joined(self, tokens: "tf.Tensor") -> "tf.Tensor":
-        """The texts of rows of tokens in the graph, string [n]."""
+    def decode_in_graph(self, tokens: "tf.Tensor") -> "tf.Tensor":
+        """The texts of rows of tokens, string [n]."""
 
 
 @dataclass(frozen=True)
 class ByteTokenizer:
-    """256 tokens, and one for a text's beginning, which no text has in it."""
+    """One token for each byte, and BOS."""
 
-    begin: int = 256
+    bos: int = 256
 
-    def encode(self, text: bytes, most: int | None = None) -> np.ndarray:
-        return np.frombuffer(text[:most], np.uint8).astype(np.int32)
+    def encode(self, text: bytes, limit: int | None = None) -> np.ndarray:
+        return np.frombuffer(text[:limit], np.uint8).astype(np.int32)
 
     def decode(self, tokens: Iterable[int]) -> bytes:
-        return bytes(token for token in map(int, tokens) if token != self.begin)
+        return bytes(token for token in map(int, tokens) if token != self.bos)
 
-    def rows(self, texts: "tf.Tensor", most: int) -> "tuple[tf.Tensor, tf.Tensor]":
+    def encode_in_graph(self, texts: "tf.Tensor", limit: int) -> "tuple[tf.Tensor, tf.Tensor]":
         import tensorflow as tf
 
-        sizes = tf.minimum(tf.strings.length(texts), most)
-        return tf.cast(tf.io.decode_raw(texts, tf.uint8, fixed_length=most), tf.int32), sizes
+        sizes = tf.minimum(tf.strings.length(texts), limit)
+        return tf.cast(tf.io.decode_raw(texts, tf.uint8, fixed_length=limit), tf.int32), sizes
 
-    def last_rows(self, texts: "tf.Tensor", most: int) -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
+    def encode_last_in_graph(self, texts: "tf.Tensor", limit: int) -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
         import tensorflow as tf
 
         sizes = tf.strings.length(texts)
-        last = tf.strings.substr(texts, tf.maximum(sizes - most, 0), tf.fill(tf.shape(sizes), most))
-        return *self.rows(last, most), sizes <= most
+        last = tf.strings.substr(texts, tf.maximum(sizes - limit, 0), tf.fill(tf.shape(sizes), limit))
+        return *self.encode_in_graph(last, limit), sizes <= limit
 
-    def joined(self, tokens: "tf.Tensor") -> "tf.Tensor":
-        return _joined([bytes([byte]) for byte in range(256)] + [b""], tokens)
+    def decode_in_graph(self, tokens: "tf.Tensor") -> "tf.Tensor":
+        return _join([bytes([byte]) for byte in range(256)] + [b""], tokens)
 
 
 @dataclass(frozen=True)
 class BPETokenizer:
-    """GPT-2's merged pairs of bytes, made by Python: training calls it out of the graph, no exported graph can."""
+    """GPT-2's byte pairs, in Python: training calls it from the graph; an exported graph cannot."""
 
-    made: BytePairs
+    pairs: BytePairs
 
     @property
-    def begin(self) -> int:
-        return self.made.begin
+    def bos(self) -> int:
+        return self.pairs.bos
 
-    def encode(self, text: bytes, most: int | None = None) -> np.ndarray:
-        return np.array(self.made.encode(text, most), np.int32)
+    def encode(self, text: bytes, limit: int | None = None) -> np.ndarray:
+        return np.array(self.pairs.encode(text, limit), np.int32)
 
     def decode(self, tokens: Iterable[int]) -> bytes:
-        return self.made.decode(list(tokens))
+        return self.pairs.decode(list(tokens))
 
-    def rows(self, texts: "tf.Tensor", most: int) -> "tuple[tf.Tensor, tf.Tensor]":
+    def encode_in_graph(self, texts: "tf.Tensor", limit: int) -> "tuple[tf.Tensor, tf.Tensor]":
         import tensorflow as tf
 
-        def encoded(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            lines = [self.encode(text, most) for text in some]
-            whole = np.zeros((len(lines), most), np.int32)
-            for row, line in zip(whole, lines, strict=True):
+        def encode(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            lines = [self.encode(text, limit) for text in batch]
+            rows = np.zeros((len(lines), limit), np.int32)
+            for row, line in zip(rows, lines, strict=True):
                 row[: len(line)] = line
-            return whole, np.array([len(line) for line in lines], np.int32)
+            return rows, np.array([len(line) for line in lines], np.int32)
 
-        rows, sizes = tf.numpy_function(encoded, [texts], [tf.int32, tf.int32])
-        return tf.ensure_shape(rows, [None, most]), tf.ensure_shape(sizes, [None])
+        rows, sizes = tf.numpy_function(encode, [texts], [tf.int32, tf.int32])
+        return tf.ensure_shape(rows, [None, limit]), tf.ensure_shape(sizes, [None])
 
-    def last_rows(self, texts: "tf.Tensor", most: int) -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
-        raise StepError("its tokens are made outside TensorFlow's graph, so it cannot take texts", kind="model")
+    def encode_last_in_graph(self, texts: "tf.Tensor", limit: int) -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
+        raise StepError("its tokenizer runs outside TensorFlow's graph, so it cannot take texts", kind="model")
 
-    def joined(self, tokens: "tf.Tensor") -> "tf.Tensor":
-        return _joined([self.made.decode([token]) for token in range(len(self.made.vocabulary))], tokens)
+    def decode_in_graph(self, tokens: "tf.Tensor") -> "tf.Tensor":
+        return _join([self.pairs.decode([token]) for token in range(len(self.pairs.vocabulary))], tokens)
 
 
-def _joined(pieces: list[bytes], tokens: "tf.Tensor") -> "tf.Tensor":
+def _join(pieces: list[bytes], tokens: "tf.Tensor") -> "tf.Tensor":
     import tensorflow as tf
 
     return tf.strings.reduce_join(tf.gather(tf.constant(pieces), tokens), axis=1)
 
 
-def of(assets: dict[str, Any]) -> Vocabulary:
-    """The vocabulary that a network's assets tell."""
+def from_assets(assets: dict[str, Any]) -> Vocabulary:
+    """The vocabulary of a network, from its assets."""
     if assets["tokens"] == BYTES:
         return ByteTokenizer()
     return BPETokenizer(BytePairs(assets["vocabulary"], assets["merges"]))

@@ -70,8 +70,8 @@ def stored(examples: list[dict[str, Any]], info: dict[str, Any]) -> "Stored":
     faults, good = {}, []
     for place, example in enumerate(examples):
         text, label = texts.as_bytes(example["text"]), example["label"]
-        if fault := texts.fault(text, info["longest"]):
-            faults[place] = fault
+        if problem := texts.problem(text, info["longest"]):
+            faults[place] = problem
         elif not 0 <= label <= last:
             faults[place] = f"label {label} is outside 0..{last}"
         else:
@@ -108,7 +108,7 @@ def from_tfds(features: Any, settings: Any) -> "Reading":
     if not content or "label" not in features or not isinstance(features["label"], tfds.features.ClassLabel):
         raise ValueError(f"has {', '.join(features)}, where one text and label (a class) were expected")
     name = getattr(settings, "dataset", settings.name)
-    info = {"classes": list(features["label"].names), "sources": [name], "longest": texts.LONGEST}
+    info = {"classes": list(features["label"].names), "sources": [name], "longest": texts.MAX_BYTES}
     return Reading(info, lambda one: {"text": one[content], "label": int(one["label"]), "source": 0})
 
 
@@ -141,7 +141,7 @@ def arguments(model: Any, examples: "Examples") -> dict[str, Any]:
     """
     from components.text import words
 
-    found = words.vocabulary((text for text, _ in _read(examples, "train")), model.vocabulary_size)
+    found = words.build_vocabulary((text for text, _ in _read(examples, "train")), model.vocabulary_size)
     if not found:
         raise StepError("the training texts have no words", advice="check what data gives as texts")
     return {"vocabulary": found, "units": len(examples.info["classes"])}
@@ -174,7 +174,7 @@ def encoded(contents: "Sequence[bytes] | np.ndarray", assets: dict[str, Any], in
     """The numbers of the texts' words, int32 [n, length]."""
     from components.text import words
 
-    return words.encoded(contents, assets["vocabulary"], assets["length"])
+    return words.encode(contents, assets["vocabulary"], assets["length"])
 
 
 def problem(network: "keras.Model", info: dict[str, Any]) -> str:
@@ -229,7 +229,7 @@ def _table(pairs: "list[tuple[bytes, str]]") -> "Markup":
     from components.core import reports
     from components.text import texts
 
-    rows = [[caption, texts.shown(text)] for text, caption in pairs]
+    rows = [[caption, texts.excerpt(text)] for text, caption in pairs]
     return reports.table(["mistake", "text"], rows, numeric=False)
 
 
@@ -285,8 +285,8 @@ def typed(text: str, info: dict[str, Any]) -> bytes:
     from components.text import texts
 
     content = texts.as_bytes(text)
-    if fault := texts.fault(content, info["longest"]):
-        raise StepError(fault, kind="settings")
+    if problem := texts.problem(content, info["longest"]):
+        raise StepError(problem, kind="settings")
     return content
 
 

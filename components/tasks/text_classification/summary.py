@@ -37,7 +37,7 @@ class Texts(Labelled):
     def sections(self, splits: list[str]) -> list[Markup]:
         """The page's sections."""
         rows = [
-            [self.names[label], texts.shown(text, CHARACTERS)]
+            [self.names[label], texts.excerpt(text, CHARACTERS)]
             for label, row in enumerate(self.kept.contents()[:CLASSES_SHOWN])
             for text in row[:TEXTS_SHOWN]
         ]

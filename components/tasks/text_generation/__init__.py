@@ -105,8 +105,8 @@ def stored(examples: list[dict[str, Any]], info: dict[str, Any]) -> "Stored":
     faults, good = {}, []
     for place, example in enumerate(examples):
         text = texts.as_bytes(example["text"])
-        if fault := texts.fault(text, info.get("longest", LONGEST)):
-            faults[place] = fault
+        if problem := texts.problem(text, info.get("longest", LONGEST)):
+            faults[place] = problem
         else:
             good.append((text, example.get("source", 0)))
     contents = [text for text, _ in good]
@@ -175,14 +175,14 @@ def feeding(assets: dict[str, Any], info: dict[str, Any]) -> "Callable[[Any], tu
 
     from components.text import vocabulary as vocabularies
 
-    vocabulary, length = vocabularies.of(assets), assets["length"]
-    kind = tf.int16 if vocabulary.begin < 2**15 else tf.int32
+    vocabulary, length = vocabularies.from_assets(assets), assets["length"]
+    kind = tf.int16 if vocabulary.bos < 2**15 else tf.int32
 
     def fed(batch: "dict[str, tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor]":
-        rows, sizes = vocabulary.rows(batch["text"], ROW * length)
+        rows, sizes = vocabulary.encode_in_graph(batch["text"], ROW * length)
         there = tf.range(ROW * length)[None] < sizes[:, None]
-        first = tf.where(there, rows, vocabulary.begin)[:, : length - 1]
-        inputs = tf.pad(first, [[0, 0], [1, 0]], constant_values=vocabulary.begin)
+        first = tf.where(there, rows, vocabulary.bos)[:, : length - 1]
+        inputs = tf.pad(first, [[0, 0], [1, 0]], constant_values=vocabulary.bos)
         return inputs, tf.cast(tf.where(there, rows, -1), kind)
 
     return fed
@@ -194,8 +194,8 @@ def encoded(contents: Any, assets: dict[str, Any], info: dict[str, Any]) -> "np.
 
     from components.text import vocabulary as vocabularies
 
-    vocabulary, length = vocabularies.of(assets), assets["length"]
-    inputs = np.full((len(contents), length), vocabulary.begin, np.int32)
+    vocabulary, length = vocabularies.from_assets(assets), assets["length"]
+    inputs = np.full((len(contents), length), vocabulary.bos, np.int32)
     for row, text in zip(inputs, contents, strict=True):
         tokens = vocabulary.encode(text, length - 1)
         row[1 : 1 + len(tokens)] = tokens
@@ -260,8 +260,8 @@ def epoch_samples(
     from components.text import sampling
     from components.text import vocabulary as vocabularies
 
-    vocabulary, length = vocabularies.of(assets), assets["length"]
-    rows, sizes = np.full((SAMPLES, length), vocabulary.begin, np.int32), np.ones(SAMPLES, np.int32)
+    vocabulary, length = vocabularies.from_assets(assets), assets["length"]
+    rows, sizes = np.full((SAMPLES, length), vocabulary.bos, np.int32), np.ones(SAMPLES, np.int32)
     run = sampling.compiled(network, _choice(Settings()))
     found = run(rows, sizes, sampling.uniforms(seed, SAMPLES, SAMPLE_TOKENS))
     return [vocabulary.decode(tokens).decode(errors="replace") for tokens in found]
@@ -290,12 +290,12 @@ def answers(
     from components.metrics import likelihood
     from components.text import vocabulary as vocabularies
 
-    vocabulary = vocabularies.of(assets)
+    vocabulary = vocabularies.from_assets(assets)
     texts = [vocabulary.encode(text) for text in batch["text"]]
     if "key" not in batch:
         return {"continuation": _continued(predictor, texts, vocabulary, settings, assets["length"])}
     nats = np.zeros(len(texts))
-    for numbers, inputs, targets in _windows(texts, vocabulary.begin, assets["length"], settings.stride):
+    for numbers, inputs, targets in _windows(texts, vocabulary.bos, assets["length"], settings.stride):
         found = likelihood.nats(np.asarray(predictor.run(inputs), np.float32), np.maximum(targets, 0))
         np.add.at(nats, numbers, np.where(targets >= 0, found, 0).sum(axis=1, dtype=np.float64))
     return {"nats": nats, "tokens": np.array([len(text) for text in texts], np.int64)}
@@ -338,9 +338,9 @@ def _continued(
     from components.core.inference import objects
     from components.text import sampling
 
-    rows, sizes = np.full((len(texts), length), vocabulary.begin, np.int32), np.empty(len(texts), np.int32)
+    rows, sizes = np.full((len(texts), length), vocabulary.bos, np.int32), np.empty(len(texts), np.int32)
     for number, text in enumerate(texts):
-        line = np.concatenate([[vocabulary.begin], text])[-length:]
+        line = np.concatenate([[vocabulary.bos], text])[-length:]
         rows[number, : len(line)], sizes[number] = line, len(line)
     numbers = np.repeat(sampling.uniforms(settings.seed, 1, settings.new_tokens), len(texts), axis=0)
     if predictor.network is not None:
@@ -451,7 +451,7 @@ def figures(
     )
     parts = [reports.section("Bits a character", reports.figure(drawing, "bits a character", told))]
     for title, few in shown.items():
-        rows = [[f"{bits[number]:.3f}", texts.shown(content, SHOWN_CHARACTERS)] for number, content in few[:SHOWN]]
+        rows = [[f"{bits[number]:.3f}", texts.excerpt(content, SHOWN_CHARACTERS)] for number, content in few[:SHOWN]]
         if rows:
             parts.append(reports.section(title, reports.table(["bits a character", "text"], rows, numeric=False)))
     return parts
@@ -498,11 +498,11 @@ def served(
     from components.text import sampling
     from components.text import vocabulary as vocabularies
 
-    settings, vocabulary, length = Settings(), vocabularies.of(assets), assets["length"]
+    settings, vocabulary, length = Settings(), vocabularies.from_assets(assets), assets["length"]
     fed, numbers = feeding(assets, info), sampling.uniforms(settings.seed, 1, settings.new_tokens)[:, : length // 2]
 
     def answer(texts: "tf.Tensor") -> "dict[str, tf.Tensor]":
-        last, sizes, whole = vocabulary.last_rows(texts, length)
+        last, sizes, whole = vocabulary.encode_last_in_graph(texts, length)
         # With the sign of its beginning, a text of length - 1 tokens fills a row.
         whole &= sizes < length
         inputs, _ = fed({"text": texts})
@@ -510,7 +510,7 @@ def served(
         uniform = tf.repeat(tf.constant(numbers), tf.shape(texts)[0], axis=0)
         sizes = tf.where(whole, sizes + 1, sizes)
         *_, tokens = sampling.generate(network, rows, sizes, uniform, _choice(settings))
-        return {"outputs": network(inputs, training=False), "continuation": vocabulary.joined(tokens)}
+        return {"outputs": network(inputs, training=False), "continuation": vocabulary.decode_in_graph(tokens)}
 
     return tf.TensorSpec([None], tf.string, name="text"), answer
 
@@ -543,7 +543,7 @@ def _checked(text: bytes, name: str, info: dict[str, Any]) -> bytes:
     """
     from components.text import texts
 
-    if text.strip() and (fault := texts.fault(text, LONGEST)):
+    if text.strip() and (fault := texts.problem(text, LONGEST)):
         raise StepError(f"{name}: {fault}", advice="give a text in UTF-8", kind="data")
     return text
 

@@ -56,7 +56,7 @@ class Corpus:
             rows.append([name, *(int(value) for pair in columns for value in pair)])
         head = ["source", *(f"{split}, {what}" for split in splits for what in ("texts", "characters"))]
         some = [
-            [name, texts.shown(content, SHOWN_CHARACTERS)]
+            [name, texts.excerpt(content, SHOWN_CHARACTERS)]
             for name, contents in zip(self.sources, self._kept.contents(), strict=True)
             for content in contents
         ]

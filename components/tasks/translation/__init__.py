@@ -195,12 +195,12 @@ def arguments(model: Any, examples: "Examples") -> dict[str, Any]:
     if model.pieces:
         batches = examples.batches("train", 1024).as_numpy_iterator()
         texts = (text.decode() for batch in batches for side in ("source", "target") for text in batch[side])
-        found = subwords.learned(texts, model.pieces)
+        found = subwords.learn_pieces(texts, model.pieces)
     assets = {"pieces": found, "source_length": model.source_length, "target_length": model.target_length}
     whole, tokens = {"source": 0, "target": 0}, subwords.SubwordTokenizer(found)
     for batch in examples.batches("train", 1024).as_numpy_iterator():
         for side in whole:
-            ids = tokens.ids(batch[side].tolist(), assets[f"{side}_length"])
+            ids = tokens.encode(batch[side].tolist(), assets[f"{side}_length"])
             whole[side] += int(decoding.ended(ids).sum())
     count = examples.require("train")
     for side, fitting in whole.items():
@@ -422,10 +422,10 @@ def served(network: "keras.Model", assets: dict[str, Any], info: dict[str, Any])
     layer, tokens = decoding.layer_of(network), SubwordTokenizer(tuple(assets["pieces"]))
 
     def answer(sources: "tf.Tensor") -> "dict[str, tf.Tensor]":
-        ids = tokens.ids_in_graph(sources, assets["source_length"])
+        ids = tokens.encode_in_graph(sources, assets["source_length"])
         n = tf.shape(ids)[0]
         begun = tf.concat([tf.fill([n, 1], START), tf.fill([n, assets["target_length"] - 1], PAD)], axis=1)
-        said = tokens.texts_in_graph(decoding.cached(layer, ids, 1, 0.0))
+        said = tokens.decode_in_graph(decoding.cached(layer, ids, 1, 0.0))
         empty = tf.strings.length(tf.strings.strip(sources)) == 0
         outputs = network(tf.concat([ids, begun], axis=1), training=False)
         return {"translation": tf.where(empty, "", said), "outputs": outputs}

@@ -32,8 +32,8 @@ def packed(sources: Sequence[bytes], targets: Sequence[bytes] | None, assets: di
     seen = np.full((len(sources), length), PAD, np.int32)
     seen[:, 0] = START
     if targets is not None:
-        seen[:, 1:] = tokens.ids(targets, length)[:, :-1]
-    return np.concatenate([tokens.ids(sources, assets["source_length"]), seen], axis=1)
+        seen[:, 1:] = tokens.encode(targets, length)[:, :-1]
+    return np.concatenate([tokens.encode(sources, assets["source_length"]), seen], axis=1)
 
 
 def recomputed(
@@ -112,12 +112,12 @@ def translated(
     found: list[bytes] = []
     for start in range(0, len(sources), CHUNK):
         part = sources[start : start + CHUNK]
-        ids = tokens.ids(part, assets["source_length"])
+        ids = tokens.encode(part, assets["source_length"])
         if predictor.network is not None:
             written = decoder(predictor.network, width, strength)(ids)
         else:
             written = recomputed(predictor.run, ids, assets["target_length"], width, strength)
-        found += [text if one.strip() else b"" for one, text in zip(part, tokens.texts(written), strict=True)]
+        found += [text if one.strip() else b"" for one, text in zip(part, tokens.decode(written), strict=True)]
     return found
 
 
@@ -134,7 +134,7 @@ def predicted(
     parts: dict[str, list[np.ndarray]] = {"loss": [], "right": [], "tokens": []}
     for start in range(0, len(sources), CHUNK):
         chunk = slice(start, start + CHUNK)
-        ids = tokens.ids(targets[chunk], assets["target_length"])
+        ids = tokens.encode(targets[chunk], assets["target_length"])
         logits = predictor.run(packed(sources[chunk], targets[chunk], assets)).astype(np.float32)
         counted = ids != PAD
         parts["loss"].append(np.where(counted, likelihood.nats(logits, ids), 0).sum(axis=1, dtype=np.float64))
@@ -151,8 +151,8 @@ def packed_in_graph(
     import tensorflow as tf
 
     tokens = SubwordTokenizer(tuple(assets["pieces"]))
-    source = tokens.ids_in_graph(sources, assets["source_length"])
-    target = tokens.ids_in_graph(targets, assets["target_length"])
+    source = tokens.encode_in_graph(sources, assets["source_length"])
+    target = tokens.encode_in_graph(targets, assets["target_length"])
     inputs = tf.concat([source, tf.fill([tf.shape(source)[0], 1], START), target[:, :-1]], axis=1)
     whole = ended(source) & ended(target)
     return inputs, tf.where(whole[:, None], target, PAD)

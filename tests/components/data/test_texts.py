@@ -147,7 +147,7 @@ def test_columns_may_have_other_names_and_labels_be_whole_numbers(tmp_path: Path
         ("a.jsonl", '{"text": 5, "label": "x"}\n', "'text' is int, not a text"),
         ("a.jsonl", '{"text": "a", "label": 0.5}\n', "'label' is float, not a text or a whole number"),
         ("a.jsonl", '["a"]\n', "line 1 of"),
-        ("a.jsonl", "[" * 100_000 + "\n", "is no JSON"),
+        ("a.jsonl", "[" * 100_000 + "\n", "is not JSON"),
         ("a.json", "{}", "ends in none of .csv, .tsv, .jsonl, .ndjson"),
     ],
 )

@@ -76,7 +76,7 @@ def test_the_task_takes_its_tokens_and_continues_texts(network: Any, tmp_path: P
     assert cached["continuation"].tolist() == whole["continuation"].tolist()
     # No graph makes these tokens: a SavedModel of strings cannot be, and says so.
     signature, answer = task.served(loaded, assets, {})
-    with pytest.raises(StepError, match="tokens are made outside TensorFlow's graph"):
+    with pytest.raises(StepError, match="tokenizer runs outside TensorFlow's graph"):
         tf.function(answer, input_signature=[signature], autograph=False).get_concrete_function()
 
 

@@ -47,7 +47,7 @@ def network_of(name: str, precision: str = "float32") -> Any:
 
 
 def inputs() -> np.ndarray:
-    return words.encoded(TEXTS, WORDS, 12)
+    return words.encode(TEXTS, WORDS, 12)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -63,7 +63,7 @@ def test_what_a_network_says_does_not_depend_on_padding(name: str) -> None:
         return
     longer = build(settings_of(name, length=20), WORDS, 3)
     longer.set_weights(network.get_weights())
-    short, wide = inputs()[:5], words.encoded(TEXTS[:5], WORDS, 20)
+    short, wide = inputs()[:5], words.encode(TEXTS[:5], WORDS, 20)
     np.testing.assert_allclose(longer.predict_on_batch(wide), network.predict_on_batch(short), atol=1e-5)
 
 

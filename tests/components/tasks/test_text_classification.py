@@ -109,7 +109,7 @@ def test_bad_texts_end_the_step_in_one_line_unless_some_may_be_set_aside(folder:
 def test_the_vocabulary_is_counted_on_the_train_split_alone(examples: Examples) -> None:
     found = task.arguments(transformer.Settings(), examples)
     trained = [text for batch in batches(examples, "train") for text in batch["text"].tolist()]
-    assert found == {"vocabulary": words.vocabulary(trained, 20_000), "units": 2}
+    assert found == {"vocabulary": words.build_vocabulary(trained, 20_000), "units": 2}
     held = {str(number) for number in range(301, 400)}
     assert not held & set(found["vocabulary"])
     assert task.arguments(transformer.Settings(vocabulary_size=3), examples)["vocabulary"] == found["vocabulary"][:3]
@@ -259,7 +259,7 @@ def test_of_a_tfds_data_set_its_text_and_label_are_taken() -> None:
         "sentence": {"idx": kinds.Scalar(np.int32), "sentence": kinds.Text(), "label": label},
     }.items():
         reading = task.from_tfds(features, settings)
-        assert reading.info == {"classes": ["neg", "pos"], "sources": ["imdb_reviews"], "longest": texts.LONGEST}
+        assert reading.info == {"classes": ["neg", "pos"], "sources": ["imdb_reviews"], "longest": texts.MAX_BYTES}
         assert reading.convert({name: b"fine", "label": np.int64(1)}) == {"text": b"fine", "label": 1, "source": 0}
     for wrong in ({"text": kinds.Text()}, {"a": kinds.Text(), "b": kinds.Text(), "label": label}):
         with pytest.raises(ValueError, match="where one text and label"):

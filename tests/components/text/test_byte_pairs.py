@@ -58,4 +58,4 @@ def test_only_as_many_tokens_as_wanted_are_made() -> None:
     ours = BytePairs(*vocabulary())
     whole = ours.encode(TEXTS[1].encode())
     assert ours.encode(TEXTS[1].encode(), 5) == whole[:5]
-    assert ours.decode([ours.begin, *whole[:2], ours.begin]) == ours.decode(whole[:2])
+    assert ours.decode([ours.bos, *whole[:2], ours.bos]) == ours.decode(whole[:2])

@@ -74,7 +74,7 @@ def test_tokens_are_drawn_as_often_as_they_are_probable() -> None:
 def test_the_cache_gives_the_logits_of_the_whole_row(network: Any) -> None:
     rows, _ = _prompts()
     whole = np.asarray(network(rows))
-    caches = sampling.start(network, 4)
+    caches = sampling.empty_caches(network, 4)
     for position in range(LENGTH):
         logits, caches = sampling.step(network, rows[:, position : position + 1], caches, position)
         np.testing.assert_allclose(np.asarray(logits)[:, 0], whole[:, position], atol=2e-4)

@@ -28,15 +28,15 @@ def test_a_text_is_split_into_words(text: bytes, expected: list[bytes]) -> None:
 
 def test_the_vocabulary_has_the_most_frequent_words_whatever_the_order_of_the_texts() -> None:
     texts = [b"c b a b", b"b c d", b"\xff \xff \xff \xff", b"x" * 65 + b" " + b"x" * 65]
-    assert words.vocabulary(texts, 3) == words.vocabulary(texts[::-1], 3) == ["b", "c", "a"]
-    assert words.vocabulary(texts, 100) == ["b", "c", "a", "d"]
-    assert words.vocabulary([], 5) == []
+    assert words.build_vocabulary(texts, 3) == words.build_vocabulary(texts[::-1], 3) == ["b", "c", "a"]
+    assert words.build_vocabulary(texts, 100) == ["b", "c", "a", "d"]
+    assert words.build_vocabulary([], 5) == []
 
 
 def test_a_text_becomes_the_numbers_of_its_first_words() -> None:
-    found = words.encoded([b"a b zzz", b"", b"b b b b b"], ["a", "b"], 4)
+    found = words.encode([b"a b zzz", b"", b"b b b b b"], ["a", "b"], 4)
     assert found.tolist() == [[2, 3, 1, 0], [0, 0, 0, 0], [3, 3, 3, 3]] and found.dtype == np.int32
-    assert words.encoded([], ["a"], 4).shape == (0, 4)
+    assert words.encode([], ["a"], 4).shape == (0, 4)
 
 
 def strange(count: int) -> list[bytes]:
@@ -53,9 +53,9 @@ def test_the_graph_numbers_any_bytes_as_the_host_does() -> None:
     import tensorflow as tf
 
     texts = [*strange(3000), "Ça ‘va’ “bien” \u3000\u2028".encode(), b"\xed\xa0\x80 half", b"x" * 200_000]
-    known = words.vocabulary(texts, 300)
+    known = words.build_vocabulary(texts, 300)
     encode: Any = tf.function(words.WordTokenizer(known, 9), input_signature=[tf.TensorSpec([None], tf.string)])
-    expected = words.encoded(texts, known, 9)
+    expected = words.encode(texts, known, 9)
     assert (expected > words.UNKNOWN).any() and (expected == words.UNKNOWN).any()
     np.testing.assert_array_equal(encode(tf.constant(texts)).numpy(), expected)
     assert encode(tf.constant([], tf.string)).shape == (0, 9)
