@@ -1,11 +1,12 @@
-"""The rooms that a team fills with files of its own: data, models and tasks, each file one choice."""
+"""The rooms that a team adds to: data, models and tasks; each file, or folder of tasks, is one choice."""
 
 import difflib
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Iterable
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 from components.core.errors import StepError
 
@@ -21,9 +22,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def names(room: Room) -> list[str]:
-    """The choices in a room, which are its files' names, sorted."""
+    """The choices in a room, sorted: its files, or of tasks its folders; a leading underscore means shared code."""
     package = importlib.import_module(f"components.{room}")
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_"))
+    return sorted(
+        module.name
+        for module in pkgutil.iter_modules(package.__path__)
+        if not module.name.startswith("_") and (room != "tasks" or module.ispkg)
+    )
 
 
 def load(room: Room, name: str) -> ModuleType:
@@ -35,6 +40,19 @@ def load(room: Room, name: str) -> ModuleType:
     if name not in names(room):
         raise StepError(f"unknown {NOUNS[room]} {name!r}", advice=nearest(name, names(room)), kind="settings")
     return importlib.import_module(f"components.{room}.{name}")
+
+
+def role(task: str, name: str) -> Any:
+    """The class of one of a task's roles, such as ``training``: the one in its file, or the contract's default.
+
+    Raises:
+        StepError: there is no such task.
+    """
+    load("tasks", task)
+    module = f"components.tasks.{task}.{name}"
+    if importlib.util.find_spec(module) is None:
+        module = "components.tasks.contract"
+    return getattr(importlib.import_module(module), name.capitalize())
 
 
 def title(module: ModuleType) -> str:

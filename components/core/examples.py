@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from components import storage
 from components.core import streaming
-from components.core.choices import load
+from components.core.choices import role
 from components.core.errors import StepError
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ WINDOW, WINDOW_BYTES = 16384, 2**28
 
 
 @dataclass(frozen=True)
-class Stored:
-    """Examples as a task has them written.
+class Records:
+    """Examples as a task writes them.
 
     Attributes:
-        contents: of each good example the bytes that its key is made from, such as its picture; where all have one
-            length, the rows of an array, uint8 [good examples, length].
-        features: the other features but the key; name -> array, or list of bytes, [good examples].
+        contents: the bytes of each good example that its key is a hash of, such as its image; contents of one length
+            may be the rows of an array, uint8 [good examples, length].
+        features: the other features except the key; name -> array, or list of bytes, [good examples].
         faults: position among the given examples -> what is wrong with that one.
     """
 
@@ -44,7 +44,22 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Examples:
+class TfdsConversion:
+    """How the examples of a data set of TensorFlow Datasets become a task's.
+
+    Attributes:
+        info: what the task needs to know of the data.
+        convert: one example of TFDS, as arrays, to one as a source gives it.
+        undecoded: features that are read as the bytes of their files.
+    """
+
+    info: dict[str, Any]
+    convert: Callable[[Mapping[str, Any]], dict[str, Any]]
+    undecoded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PreparedData:
     """Prepared data.
 
     Attributes:
@@ -67,7 +82,7 @@ class Examples:
     stream: streaming.When = "auto"
 
     @classmethod
-    def read(cls, artifact: str | Path) -> "Examples":
+    def read(cls, artifact: str | Path) -> "PreparedData":
         """Read the artifact's folder.
 
         Raises:
@@ -120,12 +135,10 @@ class Examples:
         import tensorflow as tf
 
         self.require(split)
-        task = load("tasks", self.task)
+        parse = role(self.task, "examples")(self.info).parse
         records = self._records(split, shuffle_seed)
         batches = records.batch(batch_size, drop_remainder=drop_remainder).skip(skip)
-        return batches.map(
-            lambda batch: task.parse(batch, self.info), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        ).prefetch(tf.data.AUTOTUNE)
+        return batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
     def _records(self, split: str, shuffle_seed: int | None) -> "tf.data.Dataset":
         """The serialized examples of a split; the same in the same order, whether copied, mounted or streamed."""
@@ -187,21 +200,6 @@ class Examples:
             # Their bytes are checked when they are read: each record has a checksum of its own.
             storage.require(mount or self.directory, sizes)
             return [str(Path(mount or self.directory) / name) for name in sizes]
-
-
-def parsed(records: "tf.Tensor", kinds: Mapping[str, type]) -> "dict[str, tf.Tensor]":
-    """Serialized examples, string [batch], as one tensor [batch] a feature: strings, int64 or float32.
-
-    Args:
-        kinds: feature -> bytes, int or float, as a task's KINDS has them.
-    """
-    import tensorflow as tf
-
-    tensors = {bytes: tf.string, int: tf.int64, float: tf.float32}
-    batch: dict[str, tf.Tensor] = tf.io.parse_example(
-        records, {name: tf.io.FixedLenFeature([], tensors[kind]) for name, kind in kinds.items()}
-    )
-    return batch
 
 
 @contextmanager

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from components.core.choices import load, nearest
+from components.core.choices import nearest, role
 from components.core.config import FROM_ONE_LINE, Positive
 from components.core.errors import StepError
+from components.core.examples import TfdsConversion
 from components.data import DataSettings, Example, Facts, Source, Stream
-from components.tasks._tfds import Reading
 
 if TYPE_CHECKING:
     import tensorflow_datasets
@@ -196,20 +196,17 @@ def opened(builder: Any, name: str, wanted: dict[str, str], settings: DataSettin
     )
 
 
-def _reading(builder: Any, name: str, settings: DataSettings) -> Reading:
+def _reading(builder: Any, name: str, settings: DataSettings) -> TfdsConversion:
     """What the task takes of the data set.
 
     Raises:
         StepError: nothing.
     """
-    take = getattr(load("tasks", settings.task), "from_tfds", None)
-    if take is None:
-        raise StepError(f"the task {settings.task} takes no data set of TensorFlow Datasets", kind="settings")
     try:
-        found: Reading = take(builder.info.features, settings)
+        conversion: TfdsConversion = role(settings.task, "examples").from_tfds(builder.info.features, settings)
     except ValueError as error:
         raise StepError(f"{name} {error}") from None
-    return found
+    return conversion
 
 
 def named(split: str) -> list[str]:
@@ -217,7 +214,7 @@ def named(split: str) -> list[str]:
     return [part.partition("[")[0].strip() for part in split.split("+")]
 
 
-def _stream(builder: Any, split: str, reading: Reading) -> Stream:
+def _stream(builder: Any, split: str, reading: TfdsConversion) -> Stream:
     def stream() -> Iterator[Example]:
         import tensorflow_datasets as tfds
 

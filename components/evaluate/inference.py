@@ -6,13 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from components.core import progress, saved_model
 from components.core.errors import StepError
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.core.inference import Predictor, traced
+from components.tasks.contract import Arrays, Evaluation
 
 if TYPE_CHECKING:
     import keras
@@ -43,17 +43,17 @@ class TestSplit:
     """What one pass over the test split leaves.
 
     Attributes:
-        found: what each model says, in the order of the models: name -> [n, ...].
-        truth: what judging needs of the examples: name -> [n, ...].
-        shown: title -> number and content of the examples that are most notable of the first model, the most first.
+        predicted: each model's predictions, in the order of the models.
+        truth: labels, keys and attributes of the examples.
+        shown: title -> number and content of the first model's worst examples, the worst first.
     """
 
-    found: "list[dict[str, np.ndarray]]"
-    truth: "dict[str, np.ndarray]"
+    predicted: list[Arrays]
+    truth: Arrays
     shown: "dict[str, list[tuple[int, Any]]]"
 
 
-def load_model(path: Path, task: ModuleType, data: Examples) -> tuple[Loaded | None, str]:
+def load_model(path: Path, role: Evaluation[Any, Any]) -> tuple[Loaded | None, str]:
     """Load a .keras file; TensorFlow must be Keras's backend.
 
     Returns:
@@ -63,9 +63,9 @@ def load_model(path: Path, task: ModuleType, data: Examples) -> tuple[Loaded | N
         StepError: the file is missing, damaged or unsafe.
     """
     network = saved_model.load(path)
-    if problem := task.problem(network, data.info):
+    if problem := role.problem(network):
         return None, problem
-    return Loaded(Predictor(traced(network), network), task.assets(network, data.info), _digest(network)), ""
+    return Loaded(Predictor(traced(network), network), role.assets(network), _digest(network)), ""
 
 
 def _digest(model: "keras.Model") -> str:
@@ -76,28 +76,28 @@ def _digest(model: "keras.Model") -> str:
     return total.hexdigest()[:16]
 
 
-def over_test_split(data: Examples, models: Sequence[Loaded], task: ModuleType, settings: Any) -> TestSplit:
-    """Run models over the test split in one pass; contents are dropped after their batch, but for the notable ones.
+def over_test_split(data: PreparedData, models: Sequence[Loaded], role: Evaluation[Any, Any]) -> TestSplit:
+    """Run models over the test split in one pass; only the contents of the worst examples are kept.
 
     Raises:
         StepError: the first model's outputs are not finite.
     """
-    found: list[dict[str, list[np.ndarray]]] = [{} for _ in models]
+    predicted: list[dict[str, list[np.ndarray]]] = [{} for _ in models]
     truth: dict[str, list[np.ndarray]] = {}
-    notable = _Notable()
+    worst = _Worst()
     done, total = 0, data.require("test")
-    for tensors in data.batches("test", settings.batch_size):
+    for tensors in data.batches("test", role.settings.batch_size):
         batch = {name: tensor.numpy() for name, tensor in tensors.items()}
-        answers = [task.answers(model.predictor, batch, settings, data.info, model.assets) for model in models]
+        answers = [role.predict(model.predictor, batch, model.assets) for model in models]
         _require_finite(answers[0])
-        true = task.truth(batch)
-        for kept, parts in zip([truth, *found], [true, *answers], strict=True):
+        labels = role.truth(batch)
+        for columns, parts in zip([truth, *predicted], [labels, *answers], strict=True):
             for name, array in parts.items():
-                kept.setdefault(name, []).append(array)
-        notable.see(task.notable(answers[0], true), batch[task.CONTENT], done)
-        done += len(true["key"])
+                columns.setdefault(name, []).append(array)
+        worst.update(role.worst_examples(answers[0], labels), batch[role.content], done)
+        done += len(labels["key"])
         progress.report("evaluate", done=done, total=total)
-    return TestSplit([_joined(kept) for kept in found], _joined(truth), notable.shown())
+    return TestSplit([_joined(columns) for columns in predicted], _joined(truth), worst.shown())
 
 
 def _joined(parts: "Mapping[str, list[np.ndarray]]") -> "dict[str, np.ndarray]":
@@ -115,13 +115,13 @@ def _require_finite(answers: "Mapping[str, np.ndarray]") -> None:
 
 
 @dataclass
-class _Notable:
+class _Worst:
     """The contents of the examples with the largest values, title by title."""
 
     kept: dict[str, list[tuple[float, int, Any]]] = field(default_factory=dict)
 
-    def see(self, values: "Mapping[str, np.ndarray]", contents: "np.ndarray", start: int) -> None:
-        """Take note of a batch whose first example has the number ``start``."""
+    def update(self, values: "Mapping[str, np.ndarray]", contents: "np.ndarray", start: int) -> None:
+        """Add a batch whose first example has the number ``start``."""
         for title, column in values.items():
             heap = self.kept.setdefault(title, [])
             for index, value in enumerate(column.tolist()):
@@ -160,7 +160,7 @@ def latency(model: Loaded, inputs: "np.ndarray", seconds: float = 0.2) -> dict[s
     return found
 
 
-def same_labels(published: Mapping[str, Any], data: Examples) -> bool:
+def same_labels(published: Mapping[str, Any], data: PreparedData) -> bool:
     """Whether a published version's classes are those of the data, in the same order; unknown counts as the same.
 
     Args:

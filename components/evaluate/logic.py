@@ -5,24 +5,23 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from components import registry as published_models
 from components.core import devices, progress
 from components.core.artifacts import Artifact
-from components.core.choices import load
 from components.core.config import validated
 from components.core.errors import StepError
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.core.files import write_atomically
 from components.evaluate import gate, inference, statistics
 from components.evaluate import report as page
 from components.evaluate import verdict as files
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from components.tasks import EvaluationSettings
+from components.metrics.classification import condensed
+from components.tasks import EvaluationSettings, contract
+from components.tasks.contract import Evaluation, Task
 
 # Kubeflow keeps a confusion matrix in its database and draws it: of more classes only the most confused.
 MOST_CLASSES = 50
@@ -58,41 +57,41 @@ def evaluate(
     Raises:
         StepError: a model cannot be loaded or does not fit the data, or the champion cannot be compared on them.
     """
-    data = Examples.read(examples.path)
+    data = PreparedData.read(examples.path)
     settings: EvaluationSettings = validated("evaluation", evaluation, data.task)
-    task = load("tasks", data.task)
+    task = contract.Task(data.task, data.info, settings)
     data.require("test")
     with devices.opened(backend="tensorflow", precision="float32", seed=settings.seed):
         challenger = _challenger(Path(trained.path), data, task)
         rival = _rival(registry, data, task, challenger)
         models = [challenger, rival.model] if rival and not rival.identical else [challenger]
-        test = inference.over_test_split(data, models, task, settings)
-        latency = inference.latency(challenger, _any_input(data, task, challenger))
-        baseline = _baseline(data, task, settings)
-    judged = _judged(task, test, settings, data.info, rival, baseline)
+        test = inference.over_test_split(data, models, task.evaluation)
+        latency = inference.latency(challenger, _any_input(data, task.evaluation, challenger))
+        baseline = _baseline(data, task.evaluation)
+    judged = _judged(task.evaluation, test, rival, baseline)
 
     metrics.metadata.update(files.flat(judged.values, judged.intervals.metrics) | latency | judged.beside())
-    _show_classes(classes, task, test, settings, data.info)
+    _show_classes(classes, task, test)
     write_atomically(_parent(reasons), files.markdown(judged.decision))
-    write_atomically(_parent(report), _page(judged, task, test, settings, data, latency))
+    write_atomically(_parent(report), _page(judged, task, test, data, latency))
     files.write(
         Path(verdict.path),
         judged.decision,
         judged.slices,
-        test.found[0],
+        test.predicted[0],
         test.truth,
-        task.predictions(test.found[0], settings, data.info),
-        _facts(judged, settings, data, task),
+        task.evaluation.predictions(test.predicted[0]),
+        _facts(judged, settings, data),
     )
-    _say(judged, data, task)
+    _say(judged, settings.paired_metric, data)
     return judged.decision.accepted
 
 
 # --- the models ------------------------------------------------------------------------------------------------------
 
 
-def _challenger(folder: Path, data: Examples, task: ModuleType) -> inference.Loaded:
-    model, problem = inference.load_model(folder / "model.keras", task, data)
+def _challenger(folder: Path, data: PreparedData, task: Task) -> inference.Loaded:
+    model, problem = inference.load_model(folder / "model.keras", task.evaluation)
     if model is None:
         raise StepError(f"the trained model {problem}", advice="train it on these data", kind="model")
     return model
@@ -113,19 +112,17 @@ class Rival:
     notes: tuple[str, ...]
 
 
-def _rival(registry: str, data: Examples, task: ModuleType, challenger: inference.Loaded) -> Rival | None:
+def _rival(registry: str, data: PreparedData, task: Task, challenger: inference.Loaded) -> Rival | None:
     """The champion; None where nothing was published. One that answers another question must not be replaced unseen.
 
     Raises:
         StepError: it is damaged, or cannot be compared on these examples.
     """
-    from components.registry import champion as present
-
-    champion = present(registry)
+    champion = published_models.champion(registry)
     if champion is None:
         return None
     published = json.loads((champion.folder / "version.json").read_text())
-    model, problem = inference.load_model(champion.folder / "model.keras", task, data)
+    model, problem = inference.load_model(champion.folder / "model.keras", task.evaluation)
     if not problem and not inference.same_labels(published, data):
         problem = "has other classes than the data, or another order of them"
     if model is None or problem:
@@ -141,20 +138,20 @@ def _rival(registry: str, data: Examples, task: ModuleType, challenger: inferenc
     return Rival(champion.id, model, identical, tuple(notes))
 
 
-def _any_input(data: Examples, task: ModuleType, model: inference.Loaded) -> "np.ndarray":
+def _any_input(data: PreparedData, role: Evaluation[Any, Any], model: inference.Loaded) -> "np.ndarray":
     """The network's input for one example, with a batch axis."""
     tensors = next(iter(data.batches("test", 1)))
-    inputs: np.ndarray = task.encoded(tensors[task.CONTENT].numpy(), model.assets, data.info)
-    return inputs
+    return role.encode(tensors[role.content].numpy(), model.assets)
 
 
-def _baseline(data: Examples, task: ModuleType, settings: "EvaluationSettings") -> page.Baseline | None:
-    """What a simple method comes to on the same test split, where the settings ask for it."""
+def _baseline(data: PreparedData, role: Evaluation[Any, Any]) -> page.Baseline | None:
+    """The metrics of a simple method on the same test split, if the settings ask for it."""
+    settings = role.settings
     if not settings.baseline:
         return None
     progress.report("evaluate", note=f"baseline {settings.baseline}")
-    title, values = task.baseline(data, settings)
-    return page.Baseline(title, values, task.METRICS)
+    title, values = role.baseline(data)
+    return page.Baseline(title, values, settings.metrics)
 
 
 # --- what is found ---------------------------------------------------------------------------------------------------
@@ -179,48 +176,42 @@ class Judged:
 
 
 def _judged(
-    task: ModuleType,
+    role: Evaluation[Any, Any],
     test: inference.TestSplit,
-    settings: "EvaluationSettings",
-    info: dict[str, Any],
     rival: Rival | None,
     baseline: page.Baseline | None,
 ) -> Judged:
-    found, truth = test.found[0], test.truth
-    values = task.score(found, truth, settings, info)
-    intervals = task.resampled(found, truth, settings, values)
+    predicted, truth, settings = test.predicted[0], test.truth, role.settings
+    values = role.score(predicted, truth)
+    intervals = role.confidence_intervals(predicted, truth, values)
     paired, against = None, None
     if rival:
-        others = test.found[-1]
-        paired = task.paired(found, truth), task.paired(others, truth)
+        others = test.predicted[-1]
+        paired = role.example_metric(predicted, truth), role.example_metric(others, truth)
         comparison = statistics.compare(*paired, settings.error_rate, settings.resamples, settings.seed)
-        their = values if rival.identical else task.score(others, truth, settings, info)
+        their = values if rival.identical else role.score(others, truth)
         against = page.Against(rival.id, their, comparison)
-    slices = gate.sliced(task.slices(truth, info), task.example_values(found, truth, settings), paired, settings)
+    slices = gate.sliced(role.slices(truth), role.example_scores(predicted, truth), paired, settings)
     decision = gate.decide(
         values,
         intervals.metrics,
         slices,
         against.comparison if against else None,
         settings,
-        metric=task.PAIRED_METRIC,
+        metric=settings.paired_metric,
         champion=rival.id if rival else "",
         notes=rival.notes if rival else (),
     )
-    return Judged(values, intervals, slices, gate.worst(slices, task.PAIRED_METRIC), against, baseline, decision)
+    return Judged(values, intervals, slices, gate.worst(slices, settings.paired_metric), against, baseline, decision)
 
 
 # --- what is written -------------------------------------------------------------------------------------------------
 
 
-def _show_classes(
-    classes: Any, task: ModuleType, test: inference.TestSplit, settings: "EvaluationSettings", info: dict[str, Any]
-) -> None:
-    """Fill KFP's ClassificationMetrics, which Kubeflow draws, where the task has classes to confuse."""
-    from components.metrics.classification import condensed
-
-    if draw := getattr(task, "class_figures", None):
-        names, matrix, curve = draw(test.found[0], test.truth, settings, info)
+def _show_classes(classes: Any, task: Task, test: inference.TestSplit) -> None:
+    """Fill KFP's ClassificationMetrics, which Kubeflow draws, if the task has classes to confuse."""
+    if found := task.report.class_figures(test.predicted[0], test.truth):
+        names, matrix, curve = found
         matrix, names = condensed(matrix, names, MOST_CLASSES)
         classes.log_confusion_matrix(names, matrix.tolist())
         classes.log_roc_curve(*curve)
@@ -230,10 +221,9 @@ def _show_classes(
 
 def _page(
     judged: Judged,
-    task: ModuleType,
+    task: Task,
     test: inference.TestSplit,
-    settings: "EvaluationSettings",
-    data: Examples,
+    data: PreparedData,
     latency: dict[str, float],
 ) -> str:
     return page.page(
@@ -244,8 +234,8 @@ def _page(
         judged.worst,
         judged.against,
         judged.baseline,
-        task.figures(test.found[0], test.truth, settings, data.info, judged.intervals, test.shown),
-        metric=task.PAIRED_METRIC,
+        task.report.figures(test.predicted[0], test.truth, judged.intervals, test.shown),
+        metric=task.settings.paired_metric,
         details={
             "test examples": data.splits["test"],
             "data": f"{data.source}, {data.fingerprint}",
@@ -255,11 +245,11 @@ def _page(
     )
 
 
-def _facts(judged: Judged, settings: "EvaluationSettings", data: Examples, task: ModuleType) -> dict[str, Any]:
+def _facts(judged: Judged, settings: EvaluationSettings, data: PreparedData) -> dict[str, Any]:
     return {
         "champion": judged.against.version if judged.against else None,
         "comparison": None if judged.against is None else _comparison(judged.against.comparison),
-        "paired_metric": task.PAIRED_METRIC,
+        "paired_metric": settings.paired_metric,
         "baseline": judged.beside(),
         "metrics": files.flat(judged.values, judged.intervals.metrics),
         "worst_slice": judged.worst.name if judged.worst else None,
@@ -276,8 +266,7 @@ def _comparison(found: statistics.Comparison) -> dict[str, float]:
     return {name: round(value, files.DIGITS) for name, value in values.items() if math.isfinite(value)} | counts
 
 
-def _say(judged: Judged, data: Examples, task: ModuleType) -> None:
-    name = task.PAIRED_METRIC
+def _say(judged: Judged, name: str, data: PreparedData) -> None:
     low, high = judged.intervals.metrics[name]
     print(
         f"{name} {judged.values[name]:.4f} ({low:.4f} to {high:.4f}) on {data.splits['test']:,} test examples: "

@@ -5,17 +5,17 @@ Its sections follow M. Mitchell et al., Model Cards for Model Reporting, FAT* 20
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import Any
 
 from markupsafe import Markup
 
 from components.core import reports
 from components.core.choices import title
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.core.markdown import escaped, paragraph, table
 from components.export.accepted import Verdict
 from components.export.runtime import QUANTIZED
+from components.tasks.contract import Task
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Card:
 def card(
     name: str,
     version: str,
-    task: ModuleType,
-    data: Examples,
+    task: Task,
+    data: PreparedData,
     training: Mapping[str, Any],
     verdict: Verdict,
     formats: Mapping[str, Mapping[str, Any]],
@@ -82,18 +82,18 @@ def card(
     )
 
 
-def _summary(task: ModuleType, data: Examples, training: Mapping[str, Any], verdict: Verdict) -> Part:
+def _summary(task: Task, data: PreparedData, training: Mapping[str, Any], verdict: Verdict) -> Part:
     metric = verdict.metric
     return Part(
         "Model",
-        [title(task)],
+        [title(task.module)],
         {
             metric: _number(verdict.metrics[metric]),
             "95% interval": _interval(verdict, metric),
             "test examples": verdict.examples,
             "architecture": training.get("name", ""),
             "parameters": training.get("parameters", 0),
-            **task.described(data.info),
+            **task.report.description(),
             **_beside(verdict),
         },
     )
@@ -110,10 +110,10 @@ def _interval(verdict: Verdict, name: str) -> str:
     return f"{_number(ends[0])} to {_number(ends[1])}" if ends else ""
 
 
-def _limits(task: ModuleType, data: Examples, verdict: Verdict) -> Part:
+def _limits(task: Task, data: PreparedData, verdict: Verdict) -> Part:
     sentences = [
         f"All figures come from the test split of {data.source}; they say nothing about inputs of another origin.",
-        *task.limits(data.info, verdict.settings),
+        *task.report.limits(),
     ]
     worst = next((one for one in verdict.slices if one["name"] == verdict.worst_slice), None)
     if worst and verdict.metric in worst["metrics"]:
@@ -150,7 +150,7 @@ def _slice_interval(one: Mapping[str, Any], verdict: Verdict) -> str:
     return "" if low is None or high is None else f"{_number(low)} to {_number(high)}"
 
 
-def _data(data: Examples) -> Part:
+def _data(data: PreparedData) -> Part:
     facts: dict[str, Any] = {"source": data.source, "fingerprint": data.fingerprint}
     if licence := data.info.get("licence"):
         facts["licence"] = licence

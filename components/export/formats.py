@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from components.core import progress
 from components.export.runtime import NETWORK, OUTPUT, PLACES, SERVING, told
+from components.tasks.contract import Serving
 
 if TYPE_CHECKING:
     import keras
@@ -39,9 +39,7 @@ class Source:
     calibration: "np.ndarray"
 
 
-def source(
-    model: "keras.Model", task: ModuleType, assets: dict[str, Any], info: dict[str, Any], calibration: "np.ndarray"
-) -> Source:
+def source(model: "keras.Model", role: Serving[Any, Any], assets: dict[str, Any], calibration: "np.ndarray") -> Source:
     """Trace a model once for all formats."""
     import tensorflow as tf
 
@@ -49,7 +47,7 @@ def source(
     signature = tf.TensorSpec(taken.shape, taken.dtype, name=taken.name)
     traced = partial(tf.function, autograph=False)
     function = traced(lambda inputs: {OUTPUT: model(inputs, training=False)}, input_signature=[signature])
-    contents, answer = task.served(model, assets, info)
+    contents, answer = role.signature(model, assets)
     owner = tf.Module()
     owner.variables_of_model = [variable.value for variable in model.variables]
     return Source(owner, function, traced(answer, input_signature=[contents]), signature, calibration)

@@ -5,7 +5,6 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from components import registry
@@ -13,12 +12,13 @@ from components.core import choices, devices, sources
 from components.core.artifacts import Artifact
 from components.core.config import fingerprint, validated
 from components.core.errors import StepError
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.core.files import write_atomically
 from components.core.inference import Predictor, traced
 from components.export import card as cards
 from components.export import formats, parity, runtime
 from components.export.accepted import PREDICTIONS, Verdict
+from components.tasks import contract
 
 if TYPE_CHECKING:
     import keras
@@ -60,22 +60,23 @@ def export(
             model, or another champion was published meanwhile.
     """
     settings: ExportSettings = validated("export", export)
-    data = Examples.read(examples.path)
+    data = PreparedData.read(examples.path)
     judged = Verdict.read(Path(verdict.path), data.fingerprint)
-    task = choices.load("tasks", data.task)
+    task = contract.Task(data.task, data.info, validated("evaluation", judged.settings, data.task))
     training = _training(Path(trained.path))
     folder = Path(exported.path)
     shutil.rmtree(folder, ignore_errors=True)
     with devices.opened(backend="tensorflow", precision="float32"):
         model = _model(Path(trained.path), training)
-        assets = task.assets(model, data.info)
-        judging = validated("evaluation", judged.settings, data.task)
+        assets = task.evaluation.assets(model)
         predictor = Predictor(traced(model), model)
-        found = parity.sample(data, task, predictor, assets, judging, settings.parity_examples)
+        found = parity.sample(data, task.evaluation, predictor, assets, settings.parity_examples)
         # bfloat16 or float16 in training means the same in evaluate.
-        parity.check_recorded(found, task, Path(verdict.path) / PREDICTIONS, "mixed" in training.get("precision", ""))
+        parity.check_recorded(
+            found, task.evaluation, Path(verdict.path) / PREDICTIONS, "mixed" in training.get("precision", "")
+        )
         left_out = _write_formats(model, task, data, assets, settings, folder)
-        measured = _measured(folder, found, task, settings, left_out)
+        measured = _measured(folder, found, task.evaluation, settings, left_out)
     shutil.copyfile(Path(trained.path) / MODEL, folder / MODEL)
     if assets:
         write_atomically(folder / ASSETS, _json(assets))
@@ -124,8 +125,8 @@ def _model(folder: Path, training: Mapping[str, Any]) -> "keras.Model":
 
 def _write_formats(
     model: "keras.Model",
-    task: ModuleType,
-    data: Examples,
+    task: contract.Task,
+    data: PreparedData,
     assets: dict[str, Any],
     settings: "ExportSettings",
     folder: Path,
@@ -136,8 +137,8 @@ def _write_formats(
         StepError: there is one of those, and the settings are strict.
     """
     batch = parity.first(data, "train", formats.CALIBRATION, seed=0)
-    calibration = task.encoded(batch[task.CONTENT], assets, data.info)
-    origin = formats.source(model, task, assets, data.info, calibration)
+    calibration = task.evaluation.encode(batch[task.evaluation.content], assets)
+    origin = formats.source(model, task.serving, assets, calibration)
     failed = formats.write(origin, folder, settings.formats)
     if failed and settings.strict:
         name, reason = next(iter(failed.items()))
@@ -150,7 +151,11 @@ def _write_formats(
 
 
 def _measured(
-    folder: Path, found: parity.Sample, task: ModuleType, settings: "ExportSettings", left_out: dict[str, str]
+    folder: Path,
+    found: parity.Sample,
+    role: contract.Evaluation[Any, Any],
+    settings: "ExportSettings",
+    left_out: dict[str, str],
 ) -> dict[str, dict[str, Any]]:
     """Format -> size, differences and latencies; every format is checked before any is timed.
 
@@ -172,7 +177,7 @@ def _measured(
             failing[name] = error.message
             continue
         serving = runtime.served(folder / runtime.PLACES[name]) if name == "saved_model" else None
-        checked[name] = parity.compare(name, runners[name], found, task, settings, serving)
+        checked[name] = parity.compare(name, runners[name], found, role, settings, serving)
         if checked[name].problem:
             failing[name] = checked[name].problem
     if failing and (settings.strict or len(failing) + len(left_out) == len(settings.formats)):
@@ -196,7 +201,8 @@ def _measured(
             **times,
         }
         print(
-            f"{name}: largest difference {result.difference:.1e}, {task.PAIRED_METRIC} {result.metric_change:+.4f}, "
+            f"{name}: largest difference {result.difference:.1e}, "
+            f"{role.settings.paired_metric} {result.metric_change:+.4f}, "
             f"{times['p50_us_batch1']:,.0f} microseconds an input",
             flush=True,
         )
@@ -215,7 +221,7 @@ def _unfit(failing: Mapping[str, str]) -> StepError:
 
 
 def _facts(
-    model: Path, data: Examples, training: Mapping[str, Any], judged: Verdict, settings: "ExportSettings"
+    model: Path, data: PreparedData, training: Mapping[str, Any], judged: Verdict, settings: "ExportSettings"
 ) -> dict[str, Any]:
     """What ``version.json`` says, but for what was measured here."""
     return {

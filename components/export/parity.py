@@ -3,18 +3,18 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from components.core import archives
 from components.core.errors import StepError
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.core.inference import CHUNK, Predictor, Run
 from components.export.runtime import QUANTIZED, told
+from components.tasks.contract import Arrays, Evaluation
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from components.export.settings import ExportSettings
 
 # A quantized format may stray in single outputs, yet not on the whole: the root mean square of its differences
@@ -38,20 +38,17 @@ class Sample:
         batch: the examples' arrays, [n, ...] each.
         inputs: what the network takes of them, [n, ...].
         outputs: float32 [n, ...].
-        found: what the task makes of the outputs, [n, ...] each.
+        predicted: the task's predictions, [n, ...] each.
         paired: the task's paired metric of each, float64 [n].
         assets: what turned contents into inputs.
-        settings: the evaluation section, by which the task judges.
     """
 
-    batch: "dict[str, np.ndarray]"
-    inputs: "np.ndarray"
-    outputs: "np.ndarray"
-    found: "dict[str, np.ndarray]"
-    paired: "np.ndarray"
+    batch: Arrays
+    inputs: np.ndarray
+    outputs: np.ndarray
+    predicted: Arrays
+    paired: np.ndarray
     assets: dict[str, Any]
-    settings: Any
-    info: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -72,44 +69,34 @@ class Parity:
 
 
 def sample(
-    data: Examples, task: ModuleType, predictor: Predictor, assets: dict[str, Any], settings: Any, count: int
+    data: PreparedData, role: Evaluation[Any, Any], predictor: Predictor, assets: dict[str, Any], count: int
 ) -> Sample:
-    """``count`` examples of the test split, or all there are; shuffled, because data may lie sorted by class."""
+    """``count`` examples of the test split, or all there are; shuffled, because data may be sorted by class."""
     batch = first(data, "test", count, seed=0)
-    inputs = task.encoded(batch[task.CONTENT], assets, data.info)
+    inputs = role.encode(batch[role.content], assets)
     outputs = predictor.run_all(inputs)
-    found = answers(task, predictor, batch, settings, data.info, assets)
-    paired = task.paired(found, task.truth(batch))
-    return Sample(batch, inputs, outputs, found, paired, assets, settings, data.info)
+    predicted = predict(role, predictor, batch, assets)
+    paired = role.example_metric(predicted, role.truth(batch))
+    return Sample(batch, inputs, outputs, predicted, paired, assets)
 
 
-def answers(
-    task: ModuleType,
-    predictor: Predictor,
-    batch: "dict[str, np.ndarray]",
-    settings: Any,
-    info: dict[str, Any],
-    assets: dict[str, Any],
-) -> "dict[str, np.ndarray]":
-    """What the task makes of a network's outputs, a chunk of the examples at a time."""
-    import numpy as np
-
-    count = len(batch["key"])
+def predict(role: Evaluation[Any, Any], predictor: Predictor, batch: Arrays, assets: dict[str, Any]) -> Arrays:
+    """The task's predictions, a chunk of the examples at a time."""
     parts = []
-    for start in range(0, count, CHUNK):
+    for start in range(0, len(batch["key"]), CHUNK):
         rows = {name: array[start : start + CHUNK] for name, array in batch.items()}
-        parts.append(task.answers(predictor, rows, settings, info, assets))
+        parts.append(role.predict(predictor, rows, assets))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def first(data: Examples, split: str, count: int, seed: int) -> "dict[str, np.ndarray]":
+def first(data: PreparedData, split: str, count: int, seed: int) -> Arrays:
     """Arrays of a split's first examples in the order of a seed."""
     count = min(count, data.require(split))
     tensors = next(iter(data.batches(split, count, shuffle_seed=seed)))
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
-def check_recorded(found: Sample, task: ModuleType, recorded: Path, mixed: bool) -> None:
+def check_recorded(found: Sample, role: Evaluation[Any, Any], recorded: Path, mixed: bool) -> None:
     """Compare the model with what evaluate recorded of it: model, data and verdict must belong together.
 
     Args:
@@ -119,8 +106,6 @@ def check_recorded(found: Sample, task: ModuleType, recorded: Path, mixed: bool)
     Raises:
         StepError: an example is unknown to evaluate, its truth is another, or the model's answers are others.
     """
-    import numpy as np
-
     try:
         arrays = archives.arrays(recorded)
         keys = arrays["key"]
@@ -131,28 +116,26 @@ def check_recorded(found: Sample, task: ModuleType, recorded: Path, mixed: bool)
     if unknown := [key for key in wanted if key not in places]:
         raise _mixup(f"evaluate never saw the test example {unknown[0]}")
     rows = np.array([places[key] for key in wanted])
-    for name, values in task.truth(found.batch).items():
+    for name, values in role.truth(found.batch).items():
         if name != "key" and (other := _others(arrays.get(f"true_{name}"), values, rows)):
             raise _mixup(f"evaluate saw another {name} of the test example {wanted[other[0]]}")
     limit = MIXED_TYPICAL if mixed else SAME_TYPICAL
-    for name in getattr(task, "EXACT", ()):
-        kept, values = arrays.get(name), found.found[name]
+    for name in role.exact:
+        kept, values = arrays.get(name), found.predicted[name]
         alike = kept is not None and kept.shape[1:] == values.shape[1:]
         typical = differences(values, kept[rows])[1] if alike and kept is not None else np.inf
         if not typical <= limit:
             raise _mixup(f"the model's {name} are not those that evaluate recorded (they differ by {typical:.2g})")
-    if not hasattr(task, "EXACT"):
-        known = {name: arrays[name][rows] for name in found.found if name in arrays}
-        then = task.paired(known, task.truth(found.batch)) if len(known) == len(found.found) else np.inf
+    if not role.exact:
+        known = {name: arrays[name][rows] for name in found.predicted if name in arrays}
+        then = role.example_metric(known, role.truth(found.batch)) if len(known) == len(found.predicted) else np.inf
         apart = float(np.mean(np.abs(found.paired - then)))
         if not apart <= OTHER_ANSWERS:
             raise _mixup(f"the model's answers are not those that evaluate recorded (they differ by {apart:.2g})")
 
 
-def _others(kept: "np.ndarray | None", values: "np.ndarray", rows: "np.ndarray") -> list[int]:
+def _others(kept: np.ndarray | None, values: np.ndarray, rows: np.ndarray) -> list[int]:
     """The places at which what was kept is not what is there."""
-    import numpy as np
-
     if kept is None or kept.shape[1:] != values.shape[1:]:
         return [0]
     same = kept[rows] == (values.astype(kept.dtype) if values.dtype == object else values)
@@ -163,10 +146,8 @@ def _mixup(what: str) -> StepError:
     return StepError(what, advice="model, data and verdict must come from one run: evaluate again", kind="model")
 
 
-def differences(reference: "np.ndarray", outputs: "np.ndarray") -> tuple[float, float]:
+def differences(reference: np.ndarray, outputs: np.ndarray) -> tuple[float, float]:
     """The largest and the typical (root mean square) difference, relative to the reference's largest and typical."""
-    import numpy as np
-
     apart = outputs.astype(np.float64) - reference
     largest, typical = np.abs(reference).max(), np.sqrt(np.mean(np.square(reference, dtype=np.float64)))
     # A model that gives nothing but zeros has no scale.
@@ -177,7 +158,7 @@ def compare(
     format: str,
     predictor: Predictor,
     found: Sample,
-    task: ModuleType,
+    role: Evaluation[Any, Any],
     settings: "ExportSettings",
     serving: "Run | None" = None,
 ) -> Parity:
@@ -186,12 +167,10 @@ def compare(
     Args:
         serving: contents to outputs, where the format has that, too.
     """
-    import numpy as np
-
     try:
         alone, outputs = predictor.run(found.inputs[:1]), predictor.run_all(found.inputs)
-        said = answers(task, predictor, found.batch, found.settings, found.info, found.assets)
-        contents = found.batch[task.CONTENT]
+        said = predict(role, predictor, found.batch, found.assets)
+        contents = found.batch[role.content]
         served = Predictor(serving).run_all(contents) if serving else found.outputs
     except Exception as error:  # each runtime raises its own kinds
         return Parity(np.inf, np.inf, np.nan, f"{format} does not run: {told(error)}")
@@ -205,9 +184,9 @@ def compare(
         differences(found.outputs, served),
     ]
     difference, typical = (max(values) for values in zip(*pairs, strict=True))
-    change = float(task.paired(said, task.truth(found.batch)).mean() - found.paired.mean())
+    change = float(role.example_metric(said, role.truth(found.batch)).mean() - found.paired.mean())
     parity = Parity(difference, typical, change, "")
-    return Parity(difference, typical, change, _problem(format, parity, task.PAIRED_METRIC, settings))
+    return Parity(difference, typical, change, _problem(format, parity, role.settings.paired_metric, settings))
 
 
 def _problem(format: str, parity: Parity, metric: str, settings: "ExportSettings") -> str:
@@ -228,14 +207,12 @@ def _problem(format: str, parity: Parity, metric: str, settings: "ExportSettings
     return ""
 
 
-def timed(run: Run, inputs: "np.ndarray", seconds: float) -> dict[str, Any]:
+def timed(run: Run, inputs: np.ndarray, seconds: float) -> dict[str, Any]:
     """Microseconds of a call on real examples: ``p50_us_batch1``, ``p99_us_batch1``, and for a batch of 64.
 
     Args:
         seconds: how long to measure each batch size, after a call to warm up; at least five calls.
     """
-    import numpy as np
-
     found = {}
     for size in BATCHES:
         batch = np.resize(inputs, (size, *inputs.shape[1:]))

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from components.core import choices
@@ -13,6 +12,7 @@ from components.core.devices import cpu_count
 from components.core.errors import StepError
 from components.core.inference import CHUNK, Predictor, objects
 from components.export import runtime
+from components.tasks.contract import Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,17 +33,13 @@ class LoadedVersion:
     """A version ready to predict.
 
     Attributes:
-        task: the module that reads inputs and turns outputs into predictions.
-        settings: the task's evaluation settings, as evaluate had them.
-        info: what the task knows of the data, such as the classes.
+        task: reads inputs and turns outputs into predictions, with the evaluation settings that evaluate had.
         format: which of the version's formats runs.
         predictor: the network.
         assets: what turns contents into its inputs.
     """
 
-    task: ModuleType
-    settings: Any
-    info: dict[str, Any]
+    task: Task
     format: str
     predictor: Predictor
     assets: dict[str, Any]
@@ -54,8 +50,9 @@ class LoadedVersion:
         Raises:
             StepError: a setting is unknown, or its value impossible.
         """
-        asked = {**self.settings.parameters(), **values}
-        return replace(self, settings=checked("evaluation", type(self.settings), asked))
+        settings = self.task.settings
+        changed = checked("evaluation", type(settings), {**settings.parameters(), **values})
+        return replace(self, task=replace(self.task, settings=changed))
 
     def of(self, path: str) -> Iterator[Predicted]:
         """A prediction for everything in a file or folder.
@@ -63,16 +60,16 @@ class LoadedVersion:
         Raises:
             StepError: something in it cannot be read.
         """
-        return self.of_contents(self.task.read_inputs(path, self.info))
+        return self.of_contents(self.task.serving.read_inputs(path))
 
     def of_contents(self, read: Sequence[tuple[str, Any]]) -> Iterator[Predicted]:
         """A prediction for each of some named contents."""
+        role = self.task.evaluation
         for start in range(0, len(read), CHUNK):
             names, contents = zip(*read[start : start + CHUNK], strict=True)
-            batch = {self.task.CONTENT: _column(contents)}
-            found = self.task.answers(self.predictor, batch, self.settings, self.info, self.assets)
-            said = self.task.predictions(found, self.settings, self.info)
-            yield from map(Predicted, names, contents, said)
+            batch = {role.content: _column(contents)}
+            answers = role.predictions(role.predict(self.predictor, batch, self.assets))
+            yield from map(Predicted, names, contents, answers)
 
 
 def opened(folder: Path, format: str = "") -> LoadedVersion:
@@ -92,7 +89,6 @@ def opened(folder: Path, format: str = "") -> LoadedVersion:
         raise StepError(
             f"{folder / VERSION} cannot be read ({type(error).__name__}: {error})", advice="export the model again"
         ) from None
-    task = choices.load("tasks", task_name)
     settings = checked("evaluation", section_class("evaluation", evaluation, task_name), evaluation)
     offered = [name for name, place in runtime.PLACES.items() if (folder / place).exists()]
     if not offered:
@@ -103,7 +99,7 @@ def opened(folder: Path, format: str = "") -> LoadedVersion:
         choices.load("models", described["model"])
     with runtime.quiet():
         predictor = runtime.load(folder, chosen, cpu_count())
-    return LoadedVersion(task, settings, info, chosen, predictor, _assets(folder))
+    return LoadedVersion(Task(task_name, info, settings), chosen, predictor, _assets(folder))
 
 
 def _assets(folder: Path) -> dict[str, Any]:

@@ -9,17 +9,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import compress, islice
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from components.core import progress
 from components.core.errors import StepError
-from components.core.examples import Stored
+from components.core.examples import Records
 from components.data import DataSettings, Example, Source
 from components.prepare.writer import Encoder, Split, cores
-from components.tasks import Profile
+from components.tasks.contract import Examples, Summary
 
 SPLITS = ("train", "validation", "test")
 # A key's side of the two bounds -> the split's number.
@@ -44,18 +43,18 @@ class Filled:
         splits: the record files, in the order of writing.
         duplicates: origin split -> examples left out because an official split that is held back has the same content.
         quarantined: name and fault of each bad example.
-        profile: what the report tells.
+        summary: what the report shows of the examples.
         fingerprint: a digest of all examples with their features and splits, and of how they are stored.
     """
 
     splits: list[Split]
-    profile: Profile
+    summary: Summary
     duplicates: dict[str, int] = field(default_factory=dict)
     quarantined: list[tuple[str, str]] = field(default_factory=list)
     fingerprint: str = ""
 
 
-def fill(source: Source, settings: DataSettings, task: ModuleType, folder: Path) -> Filled:
+def fill(source: Source, settings: DataSettings, role: Examples[Any], folder: Path) -> Filled:
     """Write every example of a source into the record files of its split, in bounded memory.
 
     Raises:
@@ -71,15 +70,15 @@ def fill(source: Source, settings: DataSettings, task: ModuleType, folder: Path)
             expected = round(given.get("train", 0) * shares[name]) if shares[name] else given.get(name, 0)
             split = Split(folder, name, settings.shard_megabytes * MEGABYTE, cores(), expected)
             splits[name] = stack.enter_context(split)
-        filled = Filled(list(splits.values()), task.profile(source.info))
+        filled = Filled(list(splits.values()), role.summary())
         run = _Run(
             filled,
             settings,
-            task,
+            role,
             source.info,
             splits,
             hashlib.blake2b(digest_size=8),
-            Encoder(task.KINDS),
+            Encoder(role.kinds),
             sum(given.values()),
         )
         run.total.update(json.dumps(layout, sort_keys=True).encode())
@@ -131,7 +130,7 @@ class _Run:
 
     filled: Filled
     settings: DataSettings
-    task: ModuleType
+    role: Examples[Any]
     info: dict[str, Any]
     splits: dict[str, Split]
     total: Any
@@ -160,7 +159,7 @@ class _Run:
                 self._write(stored, keys, which)
         self.held = np.sort(np.concatenate([self.held, *new]))
 
-    def _write(self, stored: Stored, keys: np.ndarray, which: np.ndarray) -> None:
+    def _write(self, stored: Records, keys: np.ndarray, which: np.ndarray) -> None:
         self.total.update(np.stack([keys, which], axis=1, dtype="<u8", casting="unsafe").tobytes())
         for values in stored.features.values():
             self.total.update(_bytes(values))
@@ -168,22 +167,22 @@ class _Run:
         records = self.encoder.records([stored.contents, titles, *stored.features.values()])
         for number in np.unique(which).tolist():
             self.splits[SPLITS[number]].write(_kept(records, which == number))
-        self.filled.profile.see(stored, keys, which)
+        self.filled.summary.update(stored, keys, which)
         self.done += len(records)
         if time.monotonic() - self._told > 1:
             self._told = time.monotonic()
             progress.report("prepare", done=self.done, **({"total": self.expected} if self.expected else {}))
 
-    def _stored(self, origin: str, stream: Iterator[Example]) -> Iterator[Stored]:
+    def _stored(self, origin: str, stream: Iterator[Example]) -> Iterator[Records]:
         """The good examples, a batch at a time; the bad ones are set aside, as many as the settings allow."""
         encoded = self.info.get("encoding") == "encoded"
         with ThreadPoolExecutor(cores()) as pool:
             # Decoding leaves Python's lock; the rest is too short for threads.
             spread, size = (pool.map, PICTURES) if encoded else (map, BATCH)
             least = PICTURES * cores()
-            position, most = 0, least
+            position, most, content = 0, least, next(iter(self.role.kinds))
             while batch := list(islice(stream, most)):
-                most = max(least, min(BATCH, BATCH_BYTES // (1 + _size(batch[0].get(self.task.CONTENT, b"")))))
+                most = max(least, min(BATCH, BATCH_BYTES // (1 + _size(batch[0].get(content, b"")))))
                 parts = [batch[start : start + size] for start in range(0, len(batch), size)]
                 for part, stored in zip(parts, spread(self._judged, parts), strict=True):
                     for place, fault in stored.faults.items():
@@ -192,8 +191,8 @@ class _Run:
                     if len(stored.contents):
                         yield stored
 
-    def _judged(self, examples: list[Example]) -> Stored:
-        stored: Stored = self.task.stored(examples, self.info)
+    def _judged(self, examples: list[Example]) -> Records:
+        stored: Records = self.role.to_records(examples)
         return stored
 
     def _set_aside(self, name: str, fault: str) -> None:
@@ -223,11 +222,11 @@ def _bytes(values: np.ndarray | list[bytes]) -> bytes:
     return np.array([len(value) for value in values], "<u8").tobytes() + b"".join(values)
 
 
-def _without(stored: Stored, left_out: np.ndarray) -> Stored:
+def _without(stored: Records, left_out: np.ndarray) -> Records:
     """The examples that are not left out."""
     kept = ~left_out
     features = {name: _kept(values, kept) for name, values in stored.features.items()}
-    return Stored(_kept(stored.contents, kept), features, {})
+    return Records(_kept(stored.contents, kept), features, {})
 
 
 def _kept(rows: list[bytes] | np.ndarray, mask: np.ndarray) -> list[bytes] | np.ndarray:

@@ -12,11 +12,12 @@ from components.core.artifacts import Artifact
 from components.core.choices import load
 from components.core.config import validated
 from components.core.errors import StepError
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.core.plain import is_visible
 from components.prepare import report as reporting
 from components.prepare import writer
 from components.prepare.filling import SPLITS, Filled, fill
+from components.tasks import contract
 
 LONGEST_NAME = 200
 
@@ -28,7 +29,7 @@ def prepare(data: dict[str, Any], data_root: str, freshness: str, examples: Arti
         data: the experiment's data section.
         data_root: a local folder or ``gs://``.
         freshness: stands for the state of the data that lie outside; only the step's key reads it.
-        examples: gets the index, ``components.core.examples.Examples``.
+        examples: gets the index, ``components.core.examples.PreparedData``.
         report: gets one HTML file.
 
     Raises:
@@ -36,20 +37,20 @@ def prepare(data: dict[str, Any], data_root: str, freshness: str, examples: Arti
         OSError: the directory cannot be written; nothing of it is left.
     """
     settings = validated("data", data)
-    task = load("tasks", settings.task)
     source = load("data", settings.name).source(settings)
+    role = contract.Task(settings.task, source.info).examples
     _check_names(source.info.get("classes", []))
     with _aside(data_root) as folder:
-        filled = fill(source, settings, task, folder)
+        filled = fill(source, settings, role, folder)
         _require_examples(filled)
         for split in filled.splits:
             split.finish()
         text = f"{source.text}, version {source.version}" if source.version else source.text
-        writer.describe(folder, task.features(source.info), filled.splits, text=text, licence=source.licence)
+        writer.describe(folder, role.features(), filled.splits, text=text, licence=source.licence)
         directory = _publish(folder, data_root, filled.fingerprint)
     counts = {split.name: sum(split.counts) for split in filled.splits}
     info = {**source.info, "licence": source.licence, "text": text}
-    index = Examples(directory, filled.fingerprint, settings.task, settings.name, counts, info, settings.stream)
+    index = PreparedData(directory, filled.fingerprint, settings.task, settings.name, counts, info, settings.stream)
     index.write(examples.path)
     examples.metadata.update(
         directory=directory,

@@ -5,23 +5,23 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from components.core import reports
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.prepare.filling import Filled
 
 
-def page(index: Examples, filled: Filled) -> str:
+def page(index: PreparedData, filled: Filled) -> str:
     """The report as one HTML page."""
     facts = reports.facts(
         {
             **index.splits,
-            **filled.profile.facts(),
+            **filled.summary.facts(),
             "duplicates removed": sum(filled.duplicates.values()),
             "quarantined": len(filled.quarantined),
             "licence": index.info["licence"],
             "fingerprint": index.fingerprint,
         }
     )
-    parts = [facts, *_notes(filled), *filled.profile.sections(list(index.splits))]
+    parts = [facts, *_notes(filled), *filled.summary.sections(list(index.splits))]
     return reports.page(f"Data: {index.source}", *parts, subtitle=index.info["text"])
 
 
@@ -30,7 +30,7 @@ def _notes(filled: Filled) -> Iterator[Markup]:
         if count:
             told = f"Removed from {origin}: {count:,} examples that an official split has too."
             yield reports.note(told, "warning")
-    yield from filled.profile.notes()
+    yield from filled.summary.notes()
     if filled.quarantined:
         table = reports.table(["example", "fault"], filled.quarantined, numeric=False)
         yield reports.section("Set aside", table)

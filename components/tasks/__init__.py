@@ -1,21 +1,16 @@
-"""Tasks, one a file: features, loss, metrics, post-processing and the figures of a report."""
+"""Tasks, one a folder: what an example is, what trains on it, how a model is evaluated, shown and served.
+
+``contract.py`` says what a task's folder holds; this file has the settings of evaluation that all tasks share.
+"""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from components.core.choices import load, nearest
 from components.core.config import FROM_ONE_LINE, Positive, Section
-
-if TYPE_CHECKING:
-    import keras
-    import numpy as np
-    from markupsafe import Markup
-
-    from components.core.examples import Examples, Stored
-    from components.core.inference import Predictor
 
 THRESHOLD = re.compile(r"^\s*([a-z0-9_@]+)\s*(>=|<=)\s*(-?[0-9.]+(?:e-?[0-9]+)?)\s*$")
 
@@ -64,10 +59,13 @@ class EvaluationSettings(Section):
             It is trained on the train split, which evaluate reads for it.
     """
 
-    # A task's metrics, and those among them that a slice has: which way is better.
+    # The task's metrics, and which way is better.
     metrics: ClassVar[dict[str, Literal["max", "min"]]] = {}
+    # Those of them that a slice has: means over examples.
     slice_metrics: ClassVar[tuple[str, ...]] = ()
-    # Metrics that lie between 0 and 1.
+    # Compared example by example between champion and challenger; higher is better.
+    paired_metric: ClassVar[str] = ""
+    # Metrics between 0 and 1.
     shares: ClassVar[frozenset[str]] = frozenset()
     # What ``baseline`` may name.
     baselines: ClassVar[tuple[str, ...]] = ()
@@ -119,164 +117,18 @@ def misfit(task: str, model: Any, augmentation: Sequence[str]) -> str:
     module = load("tasks", task)
     if model.interface != module.INTERFACE:
         return f"model: {model.name} is {model.interface}, the task {task} is {module.INTERFACE}"
-    if strange := sorted(set(augmentation) - set(module.AUGMENTATIONS)):
-        known = ", ".join(module.AUGMENTATIONS) or "none"
-        return f"training.augmentation: the task {task} knows {known}, not {strange[0]}"
+    known = getattr(module, "AUGMENTATIONS", ())
+    if unknown := sorted(set(augmentation) - set(known)):
+        return f"training.augmentation: the task {task} knows {', '.join(known) or 'none'}, not {unknown[0]}"
     return ""
 
 
-Arrays = dict[str, "np.ndarray"]
+def expected_arguments(task: str, model: Any, data: Any, facts: Any) -> dict[str, Any]:
+    """The arguments of the model's ``build`` beside its settings, as JSON values, before anything is prepared.
 
-
-class Profile(Protocol):
-    """What prepare's report tells about examples, gathered while they stream by."""
-
-    def see(self, stored: "Stored", keys: "np.ndarray", which: "np.ndarray") -> None:
-        """Take note of some examples with their keys and split numbers (train 0, validation 1, test 2), each [n]."""
-
-    def facts(self) -> dict[str, Any]:
-        """For the top of the page."""
-
-    def notes(self) -> "Iterable[Markup]":
-        """What deserves a warning."""
-
-    def sections(self, splits: list[str]) -> "list[Markup]":
-        """The page's sections."""
-
-
-class Task(Protocol):
-    """What a file of this folder has: all that the steps, the command line and the planner know of a field.
-
-    A network has one input and one output tensor. ``info`` is what the source and prepare say of the data, ``assets``
-    is what turns an example's content into the network's input. A file may also have these functions:
-
-    - ``from_tfds(features, settings) -> components.tasks._tfds.Reading``: what to take of a data set of TFDS;
-    - ``epoch_samples(network, assets, info, batch, seed) -> list[str]``: shown in the training report after each epoch;
-      ``batch`` is a few validation examples, or training ones where there are none, [n, ...] each;
-    - ``class_figures(found, truth, settings, info) -> (names, confusion matrix, (fpr, tpr, thresholds))`` for Kubeflow;
-    - ``baseline(data, settings) -> (title, metrics)``, called where ``evaluation.baseline`` is set;
-    - ``typed(text, info) -> content`` for ``predict --text``;
-    - ``rendered(content, prediction, info) -> bytes``: a PNG file for ``predict --output``.
-
-    Attributes:
-        INTERFACE: what goes in and comes out; the same as the ``interface`` of every model that fits, and the name of
-            the arguments that its ``build`` takes.
-        CONTENT: the feature that a network sees, and that an example's key is made of.
-        KINDS: the features in the order of writing, the content first: bytes, whole numbers or fractions.
-        METRICS: what ``evaluation.require`` may name, and which way is better.
-        SLICE_METRICS: those of them that a slice has: means over examples.
-        PAIRED_METRIC: compared example by example between champion and challenger; more is better.
-        AUGMENTATIONS: what ``training.augmentation`` may name.
-        Settings: how to judge.
+    Raises:
+        StepError: something is not known yet; ``--examples`` or ``--units`` gives it.
     """
-
-    INTERFACE: str
-    CONTENT: str
-    KINDS: dict[str, type]
-    METRICS: dict[str, Literal["max", "min"]]
-    SLICE_METRICS: tuple[str, ...]
-    PAIRED_METRIC: str
-    AUGMENTATIONS: tuple[str, ...]
-    Settings: type[EvaluationSettings]
-
-    def features(self, info: dict[str, Any]) -> dict[str, Any]:
-        """The features as TensorFlow Datasets describes them."""
-
-    def stored(self, examples: list[dict[str, Any]], info: dict[str, Any]) -> "Stored":
-        """Examples of a source as they are written, and what is wrong with the others."""
-
-    def parse(self, records: Any, info: dict[str, Any]) -> dict[str, Any]:
-        """Serialized examples, shape [batch], as tensors [batch, ...]."""
-
-    def profile(self, info: dict[str, Any]) -> Profile:
-        """A new, empty one."""
-
-    def expected(self, model: Any, data: Any, facts: Any) -> dict[str, Any]:
-        """The arguments of the model's ``build`` beside its settings, as JSON values, before anything is prepared.
-
-        Raises:
-            StepError: something is not known yet; ``--examples`` or ``--units`` is named, which gives it.
-        """
-
-    def arguments(self, model: Any, examples: "Examples") -> dict[str, Any]:
-        """The same for prepared data, of which it may read the train split."""
-
-    def assets(self, network: "keras.Model", info: dict[str, Any]) -> dict[str, Any]:
-        """What turns contents into the network's input, read from the network: JSON values."""
-
-    def feeding(self, assets: dict[str, Any], info: dict[str, Any]) -> Callable[[Any], tuple[Any, Any]]:
-        """A function from a batch of parsed tensors to inputs and targets, for TensorFlow's graph."""
-
-    def encoded(self, contents: Any, assets: dict[str, Any], info: dict[str, Any]) -> "np.ndarray":
-        """Contents as the network's inputs, made on the host and without TensorFlow: the same as ``feeding`` makes."""
-
-    def compile_arguments(self, network: "keras.Model", info: dict[str, Any]) -> dict[str, Any]:
-        """Loss and metrics for ``model.compile``, fresh objects at each call."""
-
-    def augmented(self, inputs: Any, targets: Any, kinds: tuple[str, ...], seed: Any) -> tuple[Any, Any]:
-        """A batch, each example of it changed at random; the same two integers of ``seed`` make the same changes."""
-
-    def problem(self, network: "keras.Model", info: dict[str, Any]) -> str:
-        """Why a network cannot take these examples, or an empty string."""
-
-    def answers(
-        self, predictor: "Predictor", batch: Arrays, settings: Any, info: dict[str, Any], assets: dict[str, Any]
-    ) -> Arrays:
-        """What a network says of some examples and judging needs: name -> [n, ...]; a whole split of it must fit."""
-
-    def truth(self, batch: Arrays) -> Arrays:
-        """What judging needs of the examples themselves, with ``key``."""
-
-    def score(self, found: Arrays, truth: Arrays, settings: Any, info: dict[str, Any]) -> dict[str, float]:
-        """The metrics, those in METRICS among them."""
-
-    def resampled(self, found: Arrays, truth: Arrays, settings: Any, scores: dict[str, float]) -> Any:
-        """95% intervals of what ``score`` found; its ``metrics`` maps a metric to both ends."""
-
-    def example_values(self, found: Arrays, truth: Arrays, settings: Any) -> Arrays:
-        """The metrics in SLICE_METRICS, example by example: metric -> float64 [n]."""
-
-    def paired(self, found: Arrays, truth: Arrays) -> "np.ndarray":
-        """The paired metric of every example, float64 [n]."""
-
-    def slices(self, truth: Arrays, info: dict[str, Any]) -> Arrays:
-        """Slice name -> bool [n]."""
-
-    def notable(self, found: Arrays, truth: Arrays) -> Arrays:
-        """Title -> float64 [n]: the examples with the largest values above 0 are kept for ``figures``."""
-
-    def figures(
-        self,
-        found: Arrays,
-        truth: Arrays,
-        settings: Any,
-        info: dict[str, Any],
-        intervals: Any,
-        shown: Mapping[str, Sequence[tuple[int, Any]]],
-    ) -> "list[Markup]":
-        """The report's sections; ``shown`` has number and content of the notable examples, title by title."""
-
-    def served(
-        self, network: "keras.Model", assets: dict[str, Any], info: dict[str, Any]
-    ) -> tuple[Any, Callable[[Any], dict[str, Any]]]:
-        """A SavedModel's signature: the specification of contents, and a function from them to named tensors, the
-        network's own outputs (``outputs``) among them."""
-
-    def predictions(self, found: Arrays, settings: Any, info: dict[str, Any]) -> list[dict[str, Any]]:
-        """Post-processing, the same for evaluation and for prediction: JSON values for each example."""
-
-    def row(self, prediction: Mapping[str, Any]) -> dict[str, str]:
-        """A prediction as a line of a table: column -> text."""
-
-    def read_inputs(self, path: str, info: dict[str, Any]) -> list[tuple[str, Any]]:
-        """Name and content of everything in a file or folder.
-
-        Raises:
-            StepError: one of them cannot be read.
-        """
-
-    def described(self, info: dict[str, Any]) -> dict[str, Any]:
-        """Facts of the data for the model card."""
-
-    def limits(self, info: dict[str, Any], settings: Mapping[str, Any]) -> list[str]:
-        """What a user of the model should know it cannot do, in sentences."""
+    function = getattr(load("tasks", task), "expected_arguments", None)
+    arguments: dict[str, Any] = function(model, data, facts) if function else {}
+    return arguments

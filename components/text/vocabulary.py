@@ -10,6 +10,7 @@ from components.core.errors import StepError
 from components.text.byte_pairs import BytePairs
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
 BYTES = "bytes"
@@ -121,3 +122,9 @@ def from_assets(assets: dict[str, Any]) -> Vocabulary:
     if assets["tokens"] == BYTES:
         return ByteTokenizer()
     return BPETokenizer(BytePairs(assets["vocabulary"], assets["merges"]))
+
+
+def assets_of(network: "keras.Model") -> dict[str, Any]:
+    """A language model's assets: what its tokens are, and ``length``, how many it sees."""
+    own = [layer.vocabulary_assets() for layer in network.layers if hasattr(layer, "vocabulary_assets")]
+    return {**(own[0] if own else {"tokens": BYTES}), "length": int(network.input_shape[1])}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from components.core.devices import cpu_count
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.train.settings import HELD_BYTES
 
 if TYPE_CHECKING:
@@ -22,17 +22,17 @@ class Split:
     Attributes:
         count: its number of examples.
         spec: TensorFlow's specification of a batch of inputs and targets.
-        feeding: parsed examples to inputs and targets, as the task has it.
-        augmented: inputs and targets, changed at random, as the task has it.
+        input_fn: parsed examples to inputs and targets, the task's.
+        augment: changes inputs and targets at random, the task's.
         held: all its inputs and targets where they are held in memory, else None.
     """
 
-    examples: Examples
+    examples: PreparedData
     name: str
     count: int
     spec: Any
-    feeding: Callable[[Any], tuple[Any, Any]]
-    augmented: Callable[..., tuple[Any, Any]] | None = None
+    input_fn: Callable[[Any], tuple[Any, Any]]
+    augment: Callable[..., tuple[Any, Any]] | None = None
     held: Any = None
 
     def any_targets(self) -> Any:
@@ -46,17 +46,17 @@ class Split:
 
 
 def opened(
-    examples: Examples,
+    examples: PreparedData,
     name: str,
-    feeding: Callable[[Any], tuple[Any, Any]],
-    augmented: Callable[..., tuple[Any, Any]] | None = None,
+    input_fn: Callable[[Any], tuple[Any, Any]],
+    augment: Callable[..., tuple[Any, Any]] | None = None,
     held_bytes: int = HELD_BYTES,
 ) -> Split:
     """A split, read into memory where it is small.
 
     Args:
-        feeding: the task's.
-        augmented: the task's; a split that is only validated on needs none.
+        input_fn: the task's.
+        augment: the task's; a split that is only validated on needs none.
 
     Raises:
         StepError: the data have no such split.
@@ -64,14 +64,14 @@ def opened(
     import tensorflow as tf
 
     count = examples.require(name)
-    pairs = examples.batches(name, min(READ, count)).map(feeding)
+    pairs = examples.batches(name, min(READ, count)).map(input_fn)
     size = count * sum(_bytes(spec) for spec in tf.nest.flatten(pairs.element_spec))
     if size > held_bytes:
-        return Split(examples, name, count, pairs.element_spec, feeding, augmented)
+        return Split(examples, name, count, pairs.element_spec, input_fn, augment)
     # On the host: fit copies a batch at a time to where it computes.
     with tf.device("CPU"):
         held = tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *pairs)
-    return Split(examples, name, count, pairs.element_spec, feeding, augmented, held)
+    return Split(examples, name, count, pairs.element_spec, input_fn, augment, held)
 
 
 def _bytes(spec: Any) -> float:
@@ -107,18 +107,18 @@ def shuffled(
         batches = split.examples.batches(
             split.name, batch_size, shuffle_seed=mixed(seed, epoch), drop_remainder=True, skip=done
         )
-        data = batches.take(steps - done).map(split.feeding)
+        data = batches.take(steps - done).map(split.input_fn)
     else:
         order = np.random.default_rng([seed, epoch]).permutation(split.count)[: steps * batch_size]
         data = tf.data.Dataset.from_tensor_slices(order.reshape(steps, batch_size)[done:]).map(
             lambda rows: tf.nest.map_structure(lambda whole: tf.gather(whole, rows), split.held)
         )
-    if kinds and split.augmented:
-        start, augmented = mixed(seed, epoch, 1), split.augmented
+    if kinds and split.augment:
+        start, augment = mixed(seed, epoch, 1), split.augment
 
         def changed(step: "tf.Tensor", pair: Any) -> Any:
             # Stateless: what changes follows from seed, epoch and step, whichever thread does it.
-            return augmented(*pair, kinds, tf.stack([tf.constant(start, tf.int64), step]))
+            return augment(*pair, kinds, tf.stack([tf.constant(start, tf.int64), step]))
 
         data = data.enumerate(done).map(changed, num_parallel_calls=cpu_count(), deterministic=True)
     return _finished(data, steps - done, split)
@@ -129,7 +129,7 @@ def in_order(split: Split, batch_size: int, steps: int) -> "tf.data.Dataset":
     import tensorflow as tf
 
     if split.held is None:
-        data = split.examples.batches(split.name, batch_size).take(steps).map(split.feeding)
+        data = split.examples.batches(split.name, batch_size).take(steps).map(split.input_fn)
     else:
         data = tf.data.Dataset.range(0, steps * batch_size, batch_size).map(
             lambda start: tf.nest.map_structure(lambda whole: whole[start : start + batch_size], split.held)

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from components.core import devices
@@ -12,10 +11,11 @@ from components.core.artifacts import Artifact
 from components.core.choices import load
 from components.core.config import fingerprint, validated
 from components.core.errors import StepError
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.core.files import write_atomically
 from components.models import ModelSettings
-from components.tasks import misfit
+from components.tasks import contract, misfit
+from components.tasks.contract import Training
 from components.train import compiling, inputs, loop, results
 from components.train.checkpoint_file import Origin, Progress
 from components.train.checkpoint_store import Checkpoints
@@ -61,7 +61,7 @@ def train(
     """
     architecture: ModelSettings = validated("model", model)
     settings: TrainingSettings = validated("training", training)
-    data = Examples.read(examples.path)
+    data = PreparedData.read(examples.path)
     steps = check(data, architecture, settings)
     prints = {"data": data.fingerprint, "model": architecture.fingerprint(), "training": settings.fingerprint()}
     began = time.perf_counter()
@@ -74,21 +74,21 @@ def train(
         accelerator_count=accelerator_count,
     ) as device:
         check_devices(settings, device)
-        task = load("tasks", data.task)
-        network = _network(data, architecture, settings, task, device)
-        assets = task.assets(network, data.info)
-        feeding = task.feeding(assets, data.info)
-        split = inputs.opened(data, "train", feeding, task.augmented)
-        validation = inputs.opened(data, "validation", feeding) if data.splits.get("validation") else None
+        role = contract.Task(data.task, data.info).training
+        network = _network(data, architecture, settings, role, device)
+        assets = role.assets(network)
+        input_fn = role.input_fn(assets)
+        split = inputs.opened(data, "train", input_fn, role.augment)
+        validation = inputs.opened(data, "validation", input_fn) if data.splits.get("validation") else None
         with devices.scope(device):
-            arguments = task.compile_arguments(network, data.info)
+            arguments = role.compile_arguments(network)
             compiling.make_ready(network, arguments, split.any_targets(), settings, steps, device)
         origin = Origin(fingerprint(prints), settings.seed, device.threads)
         kept = Checkpoints.under(checkpoint_root, origin, settings.checkpoint_kept)
         with kept.lease():
             board = results.Board(logs.path)
             announce = _announcer(settings, steps, board)
-            show = _sampler(network, task, data, assets, settings)
+            show = _sampler(network, role, data, assets, settings)
             done, clock, ledger = loop.fit(network, split, validation, settings, device, kept, announce, show)
             board.write(done, {})
             board.close()
@@ -105,7 +105,7 @@ def train(
 def _record(
     network: "keras.Model",
     done: Progress,
-    data: Examples,
+    data: PreparedData,
     architecture: ModelSettings,
     settings: TrainingSettings,
     device: devices.Device,
@@ -127,7 +127,7 @@ def _record(
     }
 
 
-def check(data: Examples, architecture: ModelSettings, settings: TrainingSettings) -> int:
+def check(data: PreparedData, architecture: ModelSettings, settings: TrainingSettings) -> int:
     """The number of steps an epoch, if settings and data fit each other.
 
     Raises:
@@ -173,13 +173,13 @@ def check_devices(settings: TrainingSettings, device: devices.Device) -> None:
 
 
 def _network(
-    data: Examples,
+    data: PreparedData,
     architecture: ModelSettings,
     settings: TrainingSettings,
-    task: ModuleType,
+    role: Training[Any],
     device: devices.Device,
 ) -> "keras.Model":
-    arguments = task.arguments(architecture, data)
+    arguments = role.arguments(architecture, data)
     if problem := architecture.problem(tuple(arguments.get("input_shape", ()))):
         raise StepError(f"model: {problem}", kind="settings")
     # Keras draws the seeds of initializers and of Dropout from Python's generator, and so does the library of Cloud
@@ -192,18 +192,16 @@ def _network(
 
 
 def _sampler(
-    network: "keras.Model", task: ModuleType, data: Examples, assets: dict[str, Any], settings: TrainingSettings
+    network: "keras.Model", role: Training[Any], data: PreparedData, assets: dict[str, Any], settings: TrainingSettings
 ) -> Callable[[int], list[str]] | None:
     """What the task shows after each epoch, if it shows anything; the epoch and the seed decide about its draws."""
-    samples = getattr(task, "epoch_samples", None)
-    if samples is None:
+    if not contract.overrides(role, "epoch_samples"):
         return None
     tensors = next(iter(data.batches("validation" if data.splits.get("validation") else "train", SAMPLES)))
     batch = {name: tensor.numpy() for name, tensor in tensors.items()}
 
     def after(epoch: int) -> list[str]:
-        found: list[str] = samples(network, assets, data.info, batch, inputs.mixed(settings.seed, epoch, 2))
-        return found
+        return role.epoch_samples(network, assets, batch, inputs.mixed(settings.seed, epoch, 2))
 
     return after
 

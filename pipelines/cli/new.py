@@ -145,6 +145,7 @@ def _data_for(like: str) -> dict[str, str]:
 
     from components.core import choices
     from components.core.errors import StepError
+    from components.tasks import expected_arguments
 
     model = None
     if like:
@@ -158,7 +159,7 @@ def _data_for(like: str) -> dict[str, str]:
         if settings is None or known is None or _interface(settings.task) != interface:
             continue
         try:
-            choices.load("tasks", settings.task).expected(model, settings, known(settings))
+            expected_arguments(settings.task, model, settings, known(settings))
         except StepError:
             continue
         if not (model and settings.input_shape() and model.problem(settings.input_shape())):

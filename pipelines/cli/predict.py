@@ -117,7 +117,7 @@ def _changed(predictor: "LoadedVersion", changes: Sequence[str]) -> "LoadedVersi
     from components.core.errors import StepError
     from components.tasks import EvaluationSettings
 
-    own = type(predictor.settings).model_fields.keys() - EvaluationSettings.model_fields.keys()
+    own = type(predictor.task.settings).model_fields.keys() - EvaluationSettings.model_fields.keys()
     values = {}
     for change in changes:
         name, equals, value = change.partition("=")
@@ -140,16 +140,16 @@ def _predicted(predictor: "LoadedVersion", inputs: Sequence[str], texts: Sequenc
         StepError: something cannot be read, or is not typed.
     """
     from components.core.errors import StepError
+    from components.tasks.contract import overrides
 
-    typed = getattr(predictor.task, "typed", None)
-    if texts and typed is None:
+    serving = predictor.task.serving
+    if texts and not overrides(serving, "from_text"):
         raise StepError(
             f"{_task(predictor)} takes no text that is typed", advice="give files or folders", kind="settings"
         )
     for path in inputs:
         yield from predictor.of(path)
-    if typed is not None:
-        yield from predictor.of_contents([(text, typed(text, predictor.info)) for text in texts])
+    yield from predictor.of_contents([(text, serving.from_text(text)) for text in texts])
 
 
 def _drawn(predictor: "LoadedVersion", found: "Iterator[Predicted]", folder: Path) -> "Iterator[Predicted]":
@@ -159,9 +159,10 @@ def _drawn(predictor: "LoadedVersion", found: "Iterator[Predicted]", folder: Pat
         StepError: the task draws none, or a picture would take its input's place.
     """
     from components.core.errors import StepError
+    from components.tasks.contract import overrides
 
-    drawn = getattr(predictor.task, "rendered", None)
-    if drawn is None:
+    serving = predictor.task.serving
+    if not overrides(serving, "render"):
         raise StepError(f"{_task(predictor)} draws no pictures", advice="leave --output out", kind="settings")
     folder.mkdir(parents=True, exist_ok=True)
     taken: set[str] = set()
@@ -169,7 +170,7 @@ def _drawn(predictor: "LoadedVersion", found: "Iterator[Predicted]", folder: Pat
         path = folder / f"{_stem(one.name, taken)}.png"
         if Path(one.name).exists() and path.exists() and path.samefile(one.name):
             raise StepError(f"{path} is an input itself", advice="give another folder with --output", kind="settings")
-        path.write_bytes(drawn(one.content, one.said, predictor.info))
+        path.write_bytes(serving.render(one.content, one.said))
         yield one._replace(said={**one.said, "picture": str(path)})
 
 
@@ -183,7 +184,7 @@ def _stem(name: str, taken: set[str]) -> str:
 
 
 def _task(predictor: "LoadedVersion") -> str:
-    return f"the task {predictor.task.__name__.rpartition('.')[2]}"
+    return f"the task {predictor.task.name}"
 
 
 def _lines(found: "Iterator[Predicted]") -> None:
@@ -207,7 +208,7 @@ def _table(predictor: "LoadedVersion", found: "list[Predicted]") -> None:
     rows = []
     for one in found:
         drawn = {"picture": one.said["picture"]} if "picture" in one.said else {}
-        rows.append({"input": one.name, **predictor.task.row(one.said), **drawn})
+        rows.append({"input": one.name, **predictor.task.serving.row(one.said), **drawn})
     columns = list(dict.fromkeys(name for row in rows for name in row))
     table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for row in rows:

@@ -142,7 +142,7 @@ def metric(metrics: Mapping[str, Any], name: str) -> str:
 def paired_metric(record: Mapping[str, Any]) -> str:
     """The metric by which a run's task compares models; empty where that task is no longer here."""
     try:
-        return str(choices.load("tasks", record["parameters"]["data"]["task"]).PAIRED_METRIC)
+        return str(choices.load("tasks", record["parameters"]["data"]["task"]).Settings.paired_metric)
     except (StepError, LookupError):
         return ""
 

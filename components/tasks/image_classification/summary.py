@@ -7,8 +7,8 @@ import numpy as np
 from markupsafe import Markup
 
 from components.core import reports
-from components.core.examples import Stored
-from components.tasks._classifier.samples import Labelled
+from components.core.examples import Records
+from components.tasks._classifier.examples import LabelledSummary
 from components.vision import images
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ BINS = 40
 CLASSES_SHOWN, PICTURES_SHOWN, SIDE_SHOWN = 20, 6, 96
 
 
-class Pictures(Labelled):
+class ImageSummary(LabelledSummary):
     """Counts, brightness, and a few pictures of each class.
 
     Attributes:
@@ -31,14 +31,14 @@ class Pictures(Labelled):
         self._pixels = pixels
         self.brightness = np.zeros(BINS, np.int64)
 
-    def see(self, stored: Stored, keys: np.ndarray, which: np.ndarray) -> None:
-        super().see(stored, keys, which)
-        values = np.asarray(stored.features["brightness"])[which == 0]
+    def update(self, records: Records, keys: np.ndarray, splits: np.ndarray) -> None:
+        super().update(records, keys, splits)
+        values = np.asarray(records.features["brightness"])[splits == 0]
         self.brightness += np.bincount(np.minimum(values * BINS, BINS - 1).astype(int), minlength=BINS)
 
     def pictures(self) -> list[list[np.ndarray]]:
-        """The pictures kept of each class, uint8 [height, width, channels]."""
-        return [[self._pixels(content) for content in row] for row in self.kept.contents()]
+        """The sampled images of each class, uint8 [height, width, channels]."""
+        return [[self._pixels(content) for content in row] for row in self.sample.contents()]
 
     def sections(self, splits: list[str]) -> list[Markup]:
         """The page's sections."""

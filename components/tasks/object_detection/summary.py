@@ -8,8 +8,9 @@ import numpy as np
 from markupsafe import Markup
 
 from components.core import reports
-from components.core.examples import Stored
-from components.tasks._classifier.samples import SPLITS, Sample, by_class, rare
+from components.core.examples import Records
+from components.tasks._sample import SPLITS, Sample, by_class, rare
+from components.tasks.contract import Summary
 from components.vision import box_drawing, images
 from components.vision.boxes import areas
 
@@ -25,16 +26,16 @@ HEAD = struct.Struct("<I")
 class _Packed:
     """Pictures with their boxes and labels in one value, made when it is asked for."""
 
-    def __init__(self, stored: Stored) -> None:
-        self._stored = stored
+    def __init__(self, records: Records) -> None:
+        self._records = records
 
     def __getitem__(self, place: int) -> bytes:
-        features = self._stored.features
+        features = self._records.features
         boxes, labels = features["boxes"][place], features["labels"][place]
-        return HEAD.pack(len(labels) // 8) + boxes + labels + bytes(self._stored.contents[place])
+        return HEAD.pack(len(labels) // 8) + boxes + labels + bytes(self._records.contents[place])
 
 
-class BoxProfile:
+class BoxSummary(Summary):
     """Counts of objects by class, how many a picture has, how large they are, and a few pictures of train.
 
     Attributes:
@@ -49,19 +50,18 @@ class BoxProfile:
         self.counts = np.zeros((len(SPLITS), len(names)), np.int64)
         self.many = np.zeros(MOST_COUNTED + 1, np.int64)
         self.sides = np.zeros(BINS, np.int64)
-        self._kept = Sample(1, PICTURES_SHOWN)
+        self._sample = Sample(1, PICTURES_SHOWN)
 
-    def see(self, stored: Stored, keys: np.ndarray, which: np.ndarray) -> None:
-        """Take note of some examples with their keys and split numbers, each [n]."""
-        counts = np.asarray(stored.features["count"])
-        labels = np.frombuffer(b"".join(stored.features["labels"]), "<i8")
-        boxes = np.frombuffer(b"".join(stored.features["boxes"]), "<f4").reshape(-1, 4)
-        np.add.at(self.counts, (np.repeat(which, counts), labels), 1)
-        training = which == 0
+    def update(self, records: Records, keys: np.ndarray, splits: np.ndarray) -> None:
+        counts = np.asarray(records.features["count"])
+        labels = np.frombuffer(b"".join(records.features["labels"]), "<i8")
+        boxes = np.frombuffer(b"".join(records.features["boxes"]), "<f4").reshape(-1, 4)
+        np.add.at(self.counts, (np.repeat(splits, counts), labels), 1)
+        training = splits == 0
         self.many += np.bincount(np.minimum(counts[training], MOST_COUNTED), minlength=MOST_COUNTED + 1)
         sides = np.sqrt(areas(boxes[np.repeat(training, counts)]))
         self.sides += np.bincount(np.minimum(sides * BINS, BINS - 1).astype(int), minlength=BINS)
-        self._kept.see(_Packed(stored), keys, np.zeros(len(keys), int), training)
+        self._sample.update(_Packed(records), keys, np.zeros(len(keys), int), training)
 
     def facts(self) -> dict[str, Any]:
         """For the top of the page."""
@@ -82,7 +82,7 @@ class BoxProfile:
         ]
 
     def _pictures(self) -> Iterator[tuple[np.ndarray, str]]:
-        for packed in self._kept.contents()[0]:
+        for packed in self._sample.contents()[0]:
             (count,) = HEAD.unpack_from(packed)
             boxes = np.frombuffer(packed, "<f4", 4 * count, HEAD.size).reshape(-1, 4)
             labels = np.frombuffer(packed, "<i8", count, HEAD.size + 16 * count)

@@ -4,8 +4,9 @@ import numpy as np
 from markupsafe import Markup
 
 from components.core import reports
-from components.core.examples import Stored
-from components.tasks._classifier.samples import SPLITS, Labelled
+from components.core.examples import Records
+from components.tasks._classifier.examples import LabelledSummary
+from components.tasks._sample import SPLITS
 from components.text import texts
 
 CLASSES_SHOWN, TEXTS_SHOWN, CHARACTERS = 20, 3, 300
@@ -13,7 +14,7 @@ CLASSES_SHOWN, TEXTS_SHOWN, CHARACTERS = 20, 3, 300
 BINS = 16
 
 
-class Texts(Labelled):
+class TextSummary(LabelledSummary):
     """Counts by class and source, lengths, and a few texts of each class.
 
     Attributes:
@@ -27,10 +28,10 @@ class Texts(Labelled):
         self.by_source = np.zeros((len(SPLITS), len(sources)), np.int64)
         self.lengths = np.zeros(BINS, np.int64)
 
-    def see(self, stored: Stored, keys: np.ndarray, which: np.ndarray) -> None:
-        super().see(stored, keys, which)
-        np.add.at(self.by_source, (which, np.asarray(stored.features["source"])), 1)
-        words = np.asarray(stored.features["words"])[which == 0]
+    def update(self, records: Records, keys: np.ndarray, splits: np.ndarray) -> None:
+        super().update(records, keys, splits)
+        np.add.at(self.by_source, (splits, np.asarray(records.features["source"])), 1)
+        words = np.asarray(records.features["words"])[splits == 0]
         places = np.floor(np.log2(np.maximum(words, 0.5))).astype(int) + 1
         self.lengths += np.bincount(np.minimum(places, BINS - 1), minlength=BINS)
 
@@ -38,7 +39,7 @@ class Texts(Labelled):
         """The page's sections."""
         rows = [
             [self.names[label], texts.excerpt(text, CHARACTERS)]
-            for label, row in enumerate(self.kept.contents()[:CLASSES_SHOWN])
+            for label, row in enumerate(self.sample.contents()[:CLASSES_SHOWN])
             for text in row[:TEXTS_SHOWN]
         ]
         columns = [self.by_source[SPLITS.index(split)].tolist() for split in splits]

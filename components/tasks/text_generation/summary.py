@@ -1,20 +1,20 @@
 """What prepare's report tells about texts: their lengths by split and source, and a few of them."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from components.core import reports
-from components.core.examples import Stored
-from components.tasks._classifier.samples import SPLITS, Sample
+from components.core.examples import Records
+from components.tasks._sample import SPLITS, Sample
+from components.tasks.contract import Summary
 from components.text import texts
 
 SHOWN, SHOWN_CHARACTERS = 3, 400
 
 
-class Corpus:
+class CorpusSummary(Summary):
     """Counts and characters by source and split, and a few training texts of each source.
 
     Attributes:
@@ -28,23 +28,18 @@ class Corpus:
         self.counts = np.zeros((len(SPLITS), len(sources)), np.int64)
         self.characters = np.zeros_like(self.counts)
         self.longest = 0
-        self._kept = Sample(len(sources), SHOWN * len(sources))
+        self._sample = Sample(len(sources), SHOWN * len(sources))
 
-    def see(self, stored: Stored, keys: np.ndarray, which: np.ndarray) -> None:
-        """Take note of some texts with their keys and split numbers, each [n]."""
-        source, characters = np.asarray(stored.features["source"]), np.asarray(stored.features["characters"])
-        np.add.at(self.counts, (which, source), 1)
-        np.add.at(self.characters, (which, source), characters)
+    def update(self, records: Records, keys: np.ndarray, splits: np.ndarray) -> None:
+        source, characters = np.asarray(records.features["source"]), np.asarray(records.features["characters"])
+        np.add.at(self.counts, (splits, source), 1)
+        np.add.at(self.characters, (splits, source), characters)
         self.longest = max(self.longest, int(characters.max(initial=0)))
-        self._kept.see(stored.contents, keys, source, which == 0)
+        self._sample.update(records.contents, keys, source, splits == 0)
 
     def facts(self) -> dict[str, Any]:
         """For the top of the page."""
         return {"characters": int(self.characters.sum()), "longest text, characters": self.longest}
-
-    def notes(self) -> Iterator[Markup]:
-        """What deserves a warning: nothing."""
-        return iter(())
 
     def sections(self, splits: list[str]) -> list[Markup]:
         """The page's sections."""
@@ -57,7 +52,7 @@ class Corpus:
         head = ["source", *(f"{split}, {what}" for split in splits for what in ("texts", "characters"))]
         some = [
             [name, texts.excerpt(content, SHOWN_CHARACTERS)]
-            for name, contents in zip(self.sources, self._kept.contents(), strict=True)
+            for name, contents in zip(self.sources, self._sample.contents(), strict=True)
             for content in contents
         ]
         return [

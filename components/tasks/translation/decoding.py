@@ -82,6 +82,16 @@ def layer_of(network: "keras.Model") -> Any:
     return next((layer for layer in network.layers if isinstance(layer, EncoderDecoder)), None)
 
 
+def assets_of(network: "keras.Model") -> dict[str, Any]:
+    """Pieces and lengths, as the network itself has them."""
+    layer = layer_of(network)
+    return {
+        "pieces": list(layer.pieces),
+        "source_length": layer.source_length,
+        "target_length": layer.target_length,
+    }
+
+
 @lru_cache(maxsize=2)
 def decoder(network: "keras.Model", width: int, strength: float) -> Callable[[np.ndarray], np.ndarray]:
     """A function from source tokens, int32 [n, source_length], to target tokens, int32 [n, target_length]; compiled

@@ -7,8 +7,9 @@ import numpy as np
 from markupsafe import Markup
 
 from components.core import reports
-from components.core.examples import Stored
-from components.tasks._classifier.samples import SPLITS, Sample
+from components.core.examples import Records
+from components.tasks._sample import SPLITS, Sample
+from components.tasks.contract import Summary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +21,7 @@ MOST = 2000
 RATIO, LEAST = 5, 50
 
 
-class SentencePairs:
+class PairSummary(Summary):
     """Counts and lengths, and a few training pairs, in a memory that does not grow with the examples.
 
     Attributes:
@@ -31,18 +32,17 @@ class SentencePairs:
         self.languages = languages
         self.lengths = np.zeros((len(SPLITS), 2, MOST + 1), np.int64)
         self.uneven = 0
-        self._kept = Sample(1, SHOWN)
+        self._sample = Sample(1, SHOWN)
 
-    def see(self, stored: Stored, keys: np.ndarray, which: Any) -> None:
-        """Take note of some pairs with their keys and split numbers, each [n]."""
-        sides = (list(stored.contents), list(stored.features["target"]))
+    def update(self, records: Records, keys: np.ndarray, splits: Any) -> None:
+        sides = (list(records.contents), list(records.features["target"]))
         sizes = np.array([[len(text) for text in side] for side in sides], np.int64).reshape(2, -1)
         for side in range(2):
-            np.add.at(self.lengths, (which, side, np.minimum(sizes[side], MOST)), 1)
+            np.add.at(self.lengths, (splits, side, np.minimum(sizes[side], MOST)), 1)
         self.uneven += int(((sizes.max(axis=0) >= LEAST) & (sizes.max(axis=0) > RATIO * sizes.min(axis=0))).sum())
         # No sentence has a zero byte, so one can stand between the two.
         pairs = [b"\0".join(pair) for pair in zip(*sides, strict=True)]
-        self._kept.see(pairs, keys, np.zeros(len(keys), np.int64), which == 0)
+        self._sample.update(pairs, keys, np.zeros(len(keys), np.int64), splits == 0)
 
     def facts(self) -> dict[str, Any]:
         """For the top of the page."""
@@ -56,7 +56,7 @@ class SentencePairs:
 
     def sections(self, splits: list[str]) -> list[Markup]:
         """The page's sections."""
-        pairs = [pair.split(b"\0") for row in self._kept.contents() for pair in row]
+        pairs = [pair.split(b"\0") for row in self._sample.contents() for pair in row]
         shown = [[text.decode() for text in pair] for pair in pairs]
         rows = [row for split in splits for row in self._rows(split)]
         head = ["split", "side", "sentences", "shortest", "median", "95 of 100", "longest"]

@@ -8,6 +8,7 @@ from components.core.choices import load
 from components.core.errors import StepError
 from components.data import DataSettings, Facts
 from components.profile import Profile
+from components.tasks import expected_arguments
 from components.train.checkpoint_timer import Interval
 from pipelines.experiment import NamedExperiment
 from pipelines.hardware.planner import profiles
@@ -98,7 +99,7 @@ def from_experiment(
             advice="give it: --examples N",
             kind="settings",
         )
-    arguments = load("tasks", data.task).expected(experiment.model, data, facts)
+    arguments = expected_arguments(data.task, experiment.model, data, facts)
     train, held_out = _split(data, count, facts)
     batch = training.batch_size
     if train < batch:

@@ -1,0 +1,94 @@
+"""Evaluation, the same for all classifiers."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from components.core.inference import Predictor
+from components.metrics import classification, slicing
+from components.metrics.classification import Judged, Resampled
+from components.tasks import contract
+from components.tasks._classifier import ClassifierSettings
+from components.tasks.contract import Arrays, InfoType
+
+if TYPE_CHECKING:
+    import keras
+
+QUARTERS = ("lowest", "lower middle", "upper middle", "highest")
+MISTAKES = "Most confident mistakes"
+
+
+def judged(predicted: Arrays, truth: Arrays, settings: ClassifierSettings) -> Judged:
+    return Judged(predicted["logits"], truth["label"], min(settings.top_k, predicted["logits"].shape[1]))
+
+
+def postprocess(logits: np.ndarray, top_k: int, abstain_below: float, names: list[str]) -> list[dict[str, Any]]:
+    """Softmax and the best labels of logits [n, classes].
+
+    Returns:
+        For each example ``label`` (None if its probability is below ``abstain_below``), the best label's
+        ``probability``, and ``top``: the ``top_k`` best labels with their probabilities, best first.
+    """
+    probabilities = classification.probabilities(logits)
+    best = classification.ranked(logits, min(top_k, logits.shape[1]))
+    answers = []
+    for labels, values in zip(best.tolist(), np.take_along_axis(probabilities, best, axis=1).tolist(), strict=True):
+        top = [{"label": names[label], "probability": value} for label, value in zip(labels, values, strict=True)]
+        label = top[0]["label"] if values[0] >= abstain_below else None
+        answers.append({"label": label, "probability": values[0], "top": top})
+    return answers
+
+
+class ClassifierEvaluation(contract.Evaluation[InfoType, ClassifierSettings]):
+    """Logits, float32 [n, classes], against labels."""
+
+    exact = ("logits",)
+
+    def problem(self, network: "keras.Model") -> str:
+        outputs, classes = network.output_shape[-1], len(self.info["classes"])
+        return "" if outputs == classes else f"has {outputs} outputs, the data need {classes}"
+
+    def predict(self, predictor: Predictor, batch: Arrays, assets: dict[str, Any]) -> Arrays:
+        return {"logits": predictor.run(self.encode(batch[self.content], assets)).astype(np.float32)}
+
+    def score(self, predicted: Arrays, truth: Arrays) -> dict[str, float]:
+        """The metrics with averages over classes. With ``abstain_below`` also the share of examples that get a label,
+        ``answered``, and the accuracy on those."""
+        found = judged(predicted, truth, self.settings)
+        scores = classification.scores(found)
+        if self.settings.abstain_below:
+            answered = classification.probabilities(found.logits).max(axis=1) >= self.settings.abstain_below
+            scores["answered"] = float(answered.mean())
+            if answered.any():
+                scores["answered_accuracy"] = float(found.right[answered].mean())
+        return scores
+
+    def confidence_intervals(self, predicted: Arrays, truth: Arrays, scores: dict[str, float]) -> Resampled:
+        found = judged(predicted, truth, self.settings)
+        return classification.resampled(found, scores, self.settings.resamples, self.settings.seed)
+
+    def example_scores(self, predicted: Arrays, truth: Arrays) -> Arrays:
+        return judged(predicted, truth, self.settings).values()
+
+    def example_metric(self, predicted: Arrays, truth: Arrays) -> np.ndarray:
+        """1 if the best label is the true one, else 0."""
+        return np.asarray(predicted["logits"].argmax(axis=1) == truth["label"], np.float64)
+
+    def slices(self, truth: Arrays) -> Arrays:
+        """By class and by every recorded attribute (the float arrays), such as brightness: its quartiles in the test
+        split."""
+        masks = {f"class {name}": truth["label"] == label for label, name in enumerate(self.info["classes"])}
+        for attribute in sorted(truth):
+            values = truth[attribute]
+            if np.issubdtype(values.dtype, np.floating):
+                masks |= slicing.quarters(attribute, values, QUARTERS)
+        return {name: mask for name, mask in masks.items() if mask.any()}
+
+    def worst_examples(self, predicted: Arrays, truth: Arrays) -> Arrays:
+        """The probability of a wrong label, 0 if the label is right."""
+        confidence = classification.probabilities(predicted["logits"]).max(axis=1)
+        return {MISTAKES: np.where(self.example_metric(predicted, truth), 0.0, confidence)}
+
+    def predictions(self, predicted: Arrays) -> list[dict[str, Any]]:
+        settings = self.settings
+        return postprocess(predicted["logits"], settings.top_k, settings.abstain_below, self.info["classes"])

@@ -1,0 +1,65 @@
+"""Examples: a sentence and its translation."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from components.core.examples import TfdsConversion
+from components.tasks import contract
+from components.tasks.translation import Info, sentence_fault
+from components.tasks.translation.summary import PairSummary
+
+
+class Examples(contract.Examples[Info]):
+    """An example of a source has ``source`` and ``target``, bytes; or ``fault``, what is wrong with it."""
+
+    kinds: ClassVar[dict[str, type]] = {"source": bytes, "key": bytes, "target": bytes}
+
+    def record(self, example: dict[str, Any]) -> dict[str, Any]:
+        if "fault" in example:
+            raise ValueError(str(example["fault"]))
+        for side in ("source", "target"):
+            if fault := sentence_fault(example[side]):
+                raise ValueError(f"the {side} {fault}")
+        return {"source": example["source"], "target": example["target"]}
+
+    def summary(self) -> PairSummary:
+        return PairSummary(self.info["languages"])
+
+    @staticmethod
+    def from_tfds(features: Any, settings: Any) -> TfdsConversion:
+        """Data sets with two texts that are named by their language, such as ``wmt16_translate/de-en`` and
+        ``ted_hrlr_translate/pt_to_en``, or with one feature of texts in several languages, such as
+        ``ted_multi_translate``. ``data.languages`` names source and target; by default the data set's own order."""
+        languages, feature = _languages(features)
+        wanted = tuple(settings.languages) or tuple(languages)
+        if missing := [language for language in wanted if language not in languages]:
+            raise ValueError(f"has no texts in {missing[0]!r}; data.languages may name {', '.join(languages)}")
+        if len(wanted) != 2:
+            raise ValueError(
+                f"has texts in {', '.join(languages)}; name source and target, such as "
+                f"data.languages={languages[0]},{languages[1]}"
+            )
+
+        def convert(example: Mapping[str, Any]) -> dict[str, Any]:
+            texts = example[feature] if feature else example
+            if "translation" in texts and "language" in texts:
+                texts = dict(zip((name.decode() for name in texts["language"]), texts["translation"], strict=True))
+            absent = [language for language in wanted if language not in texts]
+            if absent:
+                return {"fault": f"there is no {absent[0]} text"}
+            return {"source": bytes(texts[wanted[0]]), "target": bytes(texts[wanted[1]])}
+
+        return TfdsConversion({"languages": list(wanted)}, convert)
+
+
+def _languages(features: Any) -> tuple[list[str], str]:
+    """The languages of a data set's texts, and the feature that holds the texts, empty for the whole example."""
+    from tensorflow_datasets.features import Translation, TranslationVariableLanguages
+
+    kinds = (Translation, TranslationVariableLanguages)
+    candidates = [("", features)] if isinstance(features, kinds) else []
+    candidates += [(name, part) for name, part in features.items() if isinstance(part, kinds)]
+    if not candidates:
+        raise ValueError(f"has {', '.join(features)}, where texts in two languages were expected")
+    name, texts = candidates[0]
+    return list(texts.languages), name
