@@ -74,7 +74,7 @@ def overhead(root: Path, examples: str) -> None:
 
 def epochs(root: Path, examples: str, stack: ExitStack) -> Callable[[bool], tuple[float, float]]:
     """A function that trains one epoch, with or without checkpoints; seconds in all and for writing them."""
-    from components.core.examples import Examples
+    from components.core.examples import PreparedData
     from components.tasks import image_classification as task
     from components.train import compiling, epoch_callbacks, inputs, loop
     from components.train.checkpoint_callback import Saver
@@ -84,7 +84,7 @@ def epochs(root: Path, examples: str, stack: ExitStack) -> Callable[[bool], tupl
     from components.train.goodput import Ledger
     from components.train.preemption import Stop
 
-    data = Examples.read(examples)
+    data = PreparedData.read(examples)
     split = inputs.opened(data, "train", task.feeding({}, data.info))
     steps = inputs.steps_of(split.count, TRAINING.batch_size, TRAINING.steps_per_epoch, whole_batches=True)
     device = stack.enter_context(devices.opened())

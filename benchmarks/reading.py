@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.data import fashion_mnist
 from components.prepare import logic
 
@@ -23,7 +23,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         outputs = [SimpleNamespace(path=f"{folder}/{name}", uri="", metadata={}) for name in ("examples", "report")]
         logic.prepare(fashion_mnist.Settings().parameters(), f"{folder}/store", "", *outputs)
-        examples = Examples.read(Path(folder) / "examples")
+        examples = PreparedData.read(Path(folder) / "examples")
         builder = tfds.builder_from_directory(examples.directory)
         # TFDS keeps small splits in memory after the first pass; both are to read files.
         uncached = tfds.ReadConfig(try_autocache=False)
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def rate(batches: Iterable[Any]) -> float:
-    """Examples a second over one pass."""
+    """PreparedData a second over one pass."""
     began = time.perf_counter()
     count = sum(int(batch["label"].shape[0]) for batch in batches)
     return count / (time.perf_counter() - began)

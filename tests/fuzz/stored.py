@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components import registry, storage
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.export.accepted import Verdict
 from pipelines.runs.folder import Run
 from tests.fuzz import mutation
@@ -152,7 +152,7 @@ def records(folder: Path) -> Case:
     """What one step leaves for the next, and a run's record."""
     readers = {
         "verdict.json": (VERDICT, lambda: Verdict.read(folder, "0123")),
-        "examples.json": (INDEX, lambda: Examples.read(folder)),
+        "examples.json": (INDEX, lambda: PreparedData.read(folder)),
         "run.json": (RECORD, lambda: Run(folder).read()),
     }
 

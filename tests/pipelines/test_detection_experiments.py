@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from places import Place
 
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.data import composed_scenes
 from components.data import tfds as source
 from components.export.settings import ExportSettings
@@ -91,7 +91,7 @@ def test_coco_trains_on_the_data_section_of_its_own_experiment(tmp_path: Path, m
         update={"epochs": 1, "batch_size": 2, "steps_per_epoch": STEPS, "warmup_steps": 2, "precision": "float32"}
     )
     places = trained(tmp_path, data, model, training)
-    examples = Examples.read(places["examples"].path)
+    examples = PreparedData.read(places["examples"].path)
     batch = next(iter(examples.batches("test", 24).as_numpy_iterator()))
     # Every sixth picture has five objects, one of them a crowd.
     assert sorted(batch["count"].tolist()) == sorted(min(number % 6, 4) for number in range(24))

@@ -14,7 +14,7 @@ import pytest
 from places import Place
 
 from components.core.config import SECTIONS, validated
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.prepare.logic import prepare
 from components.train.logic import train
 from pipelines import experiment
@@ -95,7 +95,7 @@ def test_twenty_steps_run_on_made_up_data(name: str, tmp_path: Path, monkeypatch
     prepared, report = Place(str(tmp_path / "examples")), Place(str(tmp_path / "report.html"))
     with made_up(wanted.data.dataset, examples, tmp_path / "tfds"):
         prepare(sections["data"], str(tmp_path / "data"), "", prepared, report)
-    data = Examples.read(prepared.path)
+    data = PreparedData.read(prepared.path)
     assert data.task == wanted.data.task
     assert data.splits["test"] <= HELD < data.splits["train"]
     outputs = {part: Place(str(tmp_path / part)) for part in ("trained", "metrics", "curves", "logs")}

@@ -21,7 +21,9 @@ class Training(ClassifierTraining[Info]):
         Raises:
             StepError: there are no words.
         """
-        vocabulary = words.build_vocabulary((text for text, _ in texts_and_labels(data, "train")), model.vocabulary_size)
+        vocabulary = words.build_vocabulary(
+            (text for text, _ in texts_and_labels(data, "train")), model.vocabulary_size
+        )
         if not vocabulary:
             raise StepError("the training texts have no words", advice="check what data gives as texts")
         return {"vocabulary": vocabulary, "units": len(self.info["classes"])}

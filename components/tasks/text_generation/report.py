@@ -32,7 +32,8 @@ class Report(contract.Report[Info, Settings]):
         parts = [reports.section("Bits a character", reports.figure(figure, "bits a character", caption))]
         for title, examples in shown.items():
             rows = [
-                [f"{bits[number]:.3f}", texts.excerpt(content, SHOWN_CHARACTERS)] for number, content in examples[:SHOWN]
+                [f"{bits[number]:.3f}", texts.excerpt(content, SHOWN_CHARACTERS)]
+                for number, content in examples[:SHOWN]
             ]
             if rows:
                 table = reports.table(["bits a character", "text"], rows, numeric=False)

@@ -9,7 +9,7 @@ import pytest
 from components import storage
 from components.core import examples as reading
 from components.core.errors import StepError
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.prepare.writer import Encoder, Split
 from components.tasks import image_classification as task
 
@@ -17,7 +17,7 @@ COUNT = 50
 
 
 @pytest.fixture
-def prepared(tmp_path: Path) -> Examples:
+def prepared(tmp_path: Path) -> PreparedData:
     """Fifty pictures of two pixels in five files; the label is the number modulo 3."""
     info = {"classes": ["a", "b", "c"], "image_shape": [1, 2, 1], "encoding": "raw"}
     images = [np.array([number, 255 - number], np.uint8).reshape(1, 2, 1) for number in range(COUNT)]
@@ -27,26 +27,28 @@ def prepared(tmp_path: Path) -> Examples:
         split.write(Encoder(task.KINDS).records([stored.contents, keys, *stored.features.values()]))
         split.finish()
     (tmp_path / storage.MANIFEST).write_text(storage.Manifest.of(tmp_path).text())
-    return Examples(str(tmp_path), "0" * 16, "image_classification", "digits", {"train": COUNT}, info)
+    return PreparedData(str(tmp_path), "0" * 16, "image_classification", "digits", {"train": COUNT}, info)
 
 
-def read(data: Examples, **options: object) -> list[int]:
+def read(data: PreparedData, **options: object) -> list[int]:
     batches = data.batches("train", 8, **options).as_numpy_iterator()  # type: ignore[arg-type]
     return [int(image[0, 0, 0]) for batch in batches for image in batch["image"]]
 
 
-def test_without_a_seed_the_order_is_that_of_writing(prepared: Examples) -> None:
+def test_without_a_seed_the_order_is_that_of_writing(prepared: PreparedData) -> None:
     assert read(prepared) == list(range(COUNT))
     assert read(prepared, drop_remainder=True) == list(range(48))
 
 
-def test_a_seed_decides_the_order(prepared: Examples) -> None:
+def test_a_seed_decides_the_order(prepared: PreparedData) -> None:
     once, again, other = (read(prepared, shuffle_seed=seed) for seed in (1, 1, 2))
     assert once == again != other
     assert sorted(once) == sorted(other) == list(range(COUNT))
 
 
-def test_a_window_holds_fewer_records_where_they_are_large(prepared: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_holds_fewer_records_where_they_are_large(
+    prepared: PreparedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = prepared._sizes("train")
     assert prepared._window("train", files) == reading.WINDOW
     monkeypatch.setattr(reading, "WINDOW_BYTES", 1000)
@@ -55,7 +57,7 @@ def test_a_window_holds_fewer_records_where_they_are_large(prepared: Examples, m
     assert prepared._window("train", files) == 1
 
 
-def test_what_is_not_there_is_told_in_one_line(prepared: Examples) -> None:
+def test_what_is_not_there_is_told_in_one_line(prepared: PreparedData) -> None:
     with pytest.raises(StepError, match=r"the data have no test split; give data\.split a fraction for it"):
         prepared.batches("test", 8)
     Path(prepared.files("train")[2]).unlink()
@@ -70,6 +72,6 @@ def test_what_is_not_there_is_told_in_one_line(prepared: Examples) -> None:
         prepared.batches("train", 8)
 
 
-def test_the_artifact_is_read_as_it_was_written(prepared: Examples, tmp_path: Path) -> None:
+def test_the_artifact_is_read_as_it_was_written(prepared: PreparedData, tmp_path: Path) -> None:
     prepared.write(tmp_path / "artifact")
-    assert Examples.read(tmp_path / "artifact") == prepared
+    assert PreparedData.read(tmp_path / "artifact") == prepared

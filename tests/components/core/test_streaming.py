@@ -15,7 +15,7 @@ from storage_emulator import Emulator
 from components import storage
 from components.core import examples as reading
 from components.core import streaming
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.prepare.writer import Encoder, Split
 from components.tasks import image_classification as task
 
@@ -23,7 +23,7 @@ COUNT, FILES = 240, 24
 
 
 @pytest.fixture
-def prepared(tmp_path: Path) -> Examples:
+def prepared(tmp_path: Path) -> PreparedData:
     """Pictures of two pixels in more files than are read at once."""
     info = {"classes": ["a", "b", "c"], "image_shape": [1, 2, 1], "encoding": "raw"}
     images = [np.array([number % 256, number // 256], np.uint8).reshape(1, 2, 1) for number in range(COUNT)]
@@ -34,11 +34,11 @@ def prepared(tmp_path: Path) -> Examples:
         split.write(Encoder(task.KINDS).records([stored.contents, keys, *stored.features.values()]))
         split.finish()
     storage.upload(tmp_path / "data", str(tmp_path / "store"))
-    return Examples(str(tmp_path / "store"), "0" * 16, "image_classification", "digits", {"train": COUNT}, info)
+    return PreparedData(str(tmp_path / "store"), "0" * 16, "image_classification", "digits", {"train": COUNT}, info)
 
 
 @pytest.fixture
-def remote(prepared: Examples, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Examples:
+def remote(prepared: PreparedData, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreparedData:
     """The same in Cloud Storage, to be streamed; what is fetched lies in a folder of the test's."""
     directory = storage.join(bucket, "data", "0" * 16)
     storage.upload(tmp_path / "data", directory)
@@ -47,14 +47,14 @@ def remote(prepared: Examples, bucket: str, tmp_path: Path, monkeypatch: pytest.
     return dataclasses.replace(prepared, directory=directory, stream="always")
 
 
-def read(data: Examples, seed: int | None) -> list[bytes]:
+def read(data: PreparedData, seed: int | None) -> list[bytes]:
     batches = data.batches("train", 32, shuffle_seed=seed).as_numpy_iterator()
     return [bytes(image) for batch in batches for image in batch["image"]]
 
 
 @pytest.mark.parametrize("seed", [None, 5], ids=["in order", "shuffled"])
 def test_streamed_examples_are_the_copied_ones_in_the_same_order(
-    seed: int | None, prepared: Examples, remote: Examples
+    seed: int | None, prepared: PreparedData, remote: PreparedData
 ) -> None:
     copied = dataclasses.replace(remote, stream="never")
     assert read(remote, seed) == read(copied, seed) == read(prepared, seed)
@@ -62,7 +62,7 @@ def test_streamed_examples_are_the_copied_ones_in_the_same_order(
 
 @pytest.mark.parametrize(("seed", "most"), [(None, 1), (5, 16)], ids=["in order", "shuffled"])
 def test_few_files_are_on_the_disk_at_once_and_none_afterwards(
-    seed: int | None, most: int, remote: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seed: int | None, most: int, remote: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_once = []
     fetch = storage.fetch
@@ -81,7 +81,7 @@ def test_few_files_are_on_the_disk_at_once_and_none_afterwards(
 
 
 def test_an_epoch_that_is_left_early_leaves_no_file(
-    remote: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    remote: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "WINDOW", 8)
     batches = iter(remote.batches("train", 8, shuffle_seed=1).take(2))
@@ -93,7 +93,7 @@ def test_an_epoch_that_is_left_early_leaves_no_file(
 
 
 def test_a_bad_network_changes_no_streamed_example(
-    remote: Examples, prepared: Examples, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    remote: PreparedData, prepared: PreparedData, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with faulty_proxy.running(emulator.url, 3, faulty_proxy.BAD_DAY) as proxy:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
@@ -101,7 +101,7 @@ def test_a_bad_network_changes_no_streamed_example(
         assert proxy.counts.total()
 
 
-def test_a_damaged_file_ends_the_stream(remote: Examples) -> None:
+def test_a_damaged_file_ends_the_stream(remote: PreparedData) -> None:
     import tensorflow as tf
 
     name = storage.listing(remote.directory)[7]
@@ -111,7 +111,7 @@ def test_a_damaged_file_ends_the_stream(remote: Examples) -> None:
 
 
 def test_a_mounted_bucket_is_read_where_it_is(
-    remote: Examples, prepared: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    remote: PreparedData, prepared: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mount = Path(storage.join(str(tmp_path / "gcs"), remote.directory.removeprefix("gs://")))
     shutil.copytree(prepared.directory, mount)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from components.core.errors import StepError
-from components.core.examples import Stored
+from components.core.examples import Records
 from components.data import coco_folder
 from components.tasks import object_detection as task
 
@@ -54,7 +54,7 @@ def settings(folder: Path) -> coco_folder.Settings:
     return coco_folder.Settings(folder=str(folder), image_shape=(32, 32, 3))
 
 
-def stored(folder: Path) -> tuple[list[dict[str, Any]], Stored]:
+def stored(folder: Path) -> tuple[list[dict[str, Any]], Records]:
     source = coco_folder.source(settings(folder))
     examples = list(source.splits["train"]())
     return examples, task.stored(examples, source.info)

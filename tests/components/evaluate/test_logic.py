@@ -17,7 +17,7 @@ from sklearn.datasets import load_digits
 from components import registry, storage
 from components.core import devices
 from components.core.errors import StepError
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.evaluate.logic import evaluate
 from components.tasks import image_classification as task
 
@@ -47,7 +47,7 @@ def write_examples(folder: Path, **info: Any) -> None:
             records.write(example.SerializeToString())
     (folder / "data" / storage.MANIFEST).write_text(storage.Manifest.of(folder / "data").text())
     known = {"classes": NAMES, "image_shape": [8, 8, 1], "encoding": "raw"} | info
-    Examples(str(folder / "data"), "d1", "image_classification", "digits", {"test": TEST}, known).write(
+    PreparedData(str(folder / "data"), "d1", "image_classification", "digits", {"test": TEST}, known).write(
         folder / "examples"
     )
 
@@ -73,7 +73,7 @@ def write_model(folder: Path, epochs: int, units: int = 10, side: int = 8, forge
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Examples and models: good, worse (untrained), forgetful (never saw a 3)."""
+    """PreparedData and models: good, worse (untrained), forgetful (never saw a 3)."""
     folder = tmp_path_factory.mktemp("evaluate")
     write_examples(folder)
     write_model(folder / "good", 12)
@@ -197,7 +197,7 @@ def test_prediction_from_files_gives_the_labels_that_were_recorded(judge: Judge,
     (tmp_path / "pictures").mkdir()
     for number in range(10):
         Image.fromarray(images[number, ..., 0]).save(tmp_path / f"pictures/{number}.png")
-    info = Examples.read(made / "examples").info
+    info = PreparedData.read(made / "examples").info
     batch = {"image": np.stack([pixels for _, pixels in task.read_inputs(str(tmp_path / "pictures"), info)])}
     settings = task.Settings(abstain_below=0.6)
     answers = task.answers(Predictor(traced(load(made / "good/model.keras"))), batch, settings, info, {})
@@ -314,7 +314,7 @@ def test_a_model_that_does_not_fit_the_data_is_told(judge: Judge, which: str, sa
 
 
 def test_data_without_a_test_split_are_told(judge: Judge, made: Path, tmp_path: Path) -> None:
-    data = Examples.read(made / "examples")
-    Examples(data.directory, "d", data.task, data.source, {"train": 5}, data.info).write(tmp_path / "examples")
+    data = PreparedData.read(made / "examples")
+    PreparedData(data.directory, "d", data.task, data.source, {"train": 5}, data.info).write(tmp_path / "examples")
     with pytest.raises(StepError, match="no test split"):
         judge("good", examples=tmp_path / "examples")

@@ -11,7 +11,7 @@ import pytest
 from places import Place
 
 from components import storage
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.export.settings import ExportSettings
 from components.models import cnn
 from components.tasks import image_classification
@@ -102,7 +102,7 @@ def write_examples(root: Path) -> None:
     (root / "data" / storage.MANIFEST).write_text(storage.Manifest.of(root / "data").text())
     info = {"classes": [f"digit {label}" for label in range(10)], "image_shape": [8, 8, 1], "encoding": "raw"}
     counts = {"train": TRAIN, "test": TEST}
-    Examples(str(root / "data"), "digits", "image_classification", "digits", counts, info).write(root / "examples")
+    PreparedData(str(root / "data"), "digits", "image_classification", "digits", counts, info).write(root / "examples")
 
 
 def _bytes(value: bytes) -> Any:
@@ -115,7 +115,7 @@ def train(root: Path, precision: str = "float32") -> None:
     from components.core import devices
     from components.train.results import write_model
 
-    data = Examples.read(root / "examples")
+    data = PreparedData.read(root / "examples")
     batch = next(iter(data.batches("train", TRAIN)))
     (root / "trained").mkdir(exist_ok=True)
     with devices.opened(backend="tensorflow", precision=precision, seed=3):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.export import card
 from components.export.accepted import Verdict
 from components.tasks import image_classification
@@ -34,7 +34,7 @@ def content(**changes: Any) -> card.Card:
         name="clothes",
         version="0123456789ab",
         task=image_classification,  # type: ignore[arg-type]
-        data=Examples("/data", "d", "image_classification", "a source", {"train": 4000, "test": 512}, info),
+        data=PreparedData("/data", "d", "image_classification", "a source", {"train": 4000, "test": 512}, info),
         training={"name": "cnn", "parameters": 101_578, "epochs": 10, "versions": {"keras": "3.15.1"}},
         verdict=Verdict(**(values | changes)),
         formats={"litert": found | times, "litert_int8": found | times},

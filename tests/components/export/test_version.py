@@ -23,9 +23,9 @@ def ten(pristine: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     """A folder with ten real test pictures, and what evaluate recorded for them."""
     from PIL import Image
 
-    from components.core.examples import Examples
+    from components.core.examples import PreparedData
 
-    batch = next(iter(Examples.read(pristine.root / "examples").batches("test", 10)))
+    batch = next(iter(PreparedData.read(pristine.root / "examples").batches("test", 10)))
     folder = tmp_path_factory.mktemp("ten")
     for number, picture in enumerate(batch["image"].numpy()):
         Image.fromarray(picture[..., 0]).save(folder / f"{number}.png")

@@ -11,7 +11,7 @@ import pytest
 from places import Place
 
 from components.core.errors import StepError
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.core.files import digest_of
 from components.data import digits
 from components.prepare import writer
@@ -22,13 +22,13 @@ from components.prepare.logic import prepare
 class Prepared:
     examples: Place
     report: Place
-    index: Examples
+    index: PreparedData
 
 
 def prepared(folder: Path, data_root: Path, data: Any = None) -> Prepared:
     examples, report = Place(str(folder / "examples")), Place(str(folder / "report"))
     prepare((data or digits.Settings()).parameters(), str(data_root), "", examples, report)
-    return Prepared(examples, report, Examples.read(examples.path))
+    return Prepared(examples, report, PreparedData.read(examples.path))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from places import Place
 
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.core.inference import Predictor, traced
 from components.data import coco_folder, composed_scenes, fashion_mnist
 from components.models import detector
@@ -66,7 +66,7 @@ def test_a_batch_without_a_good_example_is_empty() -> None:
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Examples:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
     """A folder in COCO's format with pictures of two objects, of one and of none, prepared."""
     import json
 
@@ -88,15 +88,15 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Examples:
     prepare(settings.parameters(), str(root / "store"), "", examples, report)
     page = Path(report.path).read_text()
     assert "Objects by class and split" in page and "training pictures have no object" in page
-    return Examples.read(examples.path)
+    return PreparedData.read(examples.path)
 
 
-def every(prepared: Examples) -> dict[str, np.ndarray]:
+def every(prepared: PreparedData) -> dict[str, np.ndarray]:
     parts = [next(iter(prepared.batches(split, 100).as_numpy_iterator())) for split in prepared.splits]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def test_boxes_come_back_padded(prepared: Examples) -> None:
+def test_boxes_come_back_padded(prepared: PreparedData) -> None:
     batch = every(prepared)
     assert batch["image"].shape == (30, 32, 32, 3) and batch["boxes"].shape == (30, 2, 4)
     for image, found, labels, count in zip(
@@ -110,7 +110,7 @@ def test_boxes_come_back_padded(prepared: Examples) -> None:
     assert set(batch["height"]) == {40} and set(batch["width"]) == {60}
 
 
-def test_tensorflow_datasets_reads_them_too(prepared: Examples) -> None:
+def test_tensorflow_datasets_reads_them_too(prepared: PreparedData) -> None:
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(prepared.directory)
@@ -122,7 +122,7 @@ def test_tensorflow_datasets_reads_them_too(prepared: Examples) -> None:
         assert np.array_equal(one["boxes"], padded[:count]) and one["labels"].tolist() == labels[:count].tolist()
 
 
-def test_host_and_graph_feed_a_network_alike(prepared: Examples) -> None:
+def test_host_and_graph_feed_a_network_alike(prepared: PreparedData) -> None:
     batch = next(iter(prepared.batches("train", 8)))
     inputs, targets = task.feeding({}, prepared.info)(batch)
     assert np.array_equal(inputs, task.encoded(batch["image"].numpy(), {}, prepared.info))
@@ -295,6 +295,6 @@ def test_the_same_scenes_prepared_twice_are_the_same_data(tmp_path: Path) -> Non
     for name in ("one", "two"):
         examples, report = Place(str(tmp_path / name / "examples")), Place(str(tmp_path / name / "report"))
         prepare(settings.parameters(), str(tmp_path / name / "store"), "", examples, report)
-        found.append(Examples.read(examples.path))
+        found.append(PreparedData.read(examples.path))
     assert found[0].fingerprint == found[1].fingerprint
     assert found[0].splits["test"] == 10 and sum(found[0].splits.values()) == 50

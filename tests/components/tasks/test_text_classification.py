@@ -9,7 +9,7 @@ import pytest
 from places import Place
 
 from components.core.errors import StepError
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.data import Facts, movie_reviews, text_file, text_folder, tfds, tfds_directory
 from components.models import transformer
 from components.prepare.logic import prepare
@@ -59,15 +59,15 @@ def written(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def examples(written: Path) -> Examples:
-    return Examples.read(written / "examples")
+def examples(written: Path) -> PreparedData:
+    return PreparedData.read(written / "examples")
 
 
-def batches(examples: Examples, split: str) -> Iterator[dict[str, np.ndarray]]:
+def batches(examples: PreparedData, split: str) -> Iterator[dict[str, np.ndarray]]:
     return iter(examples.batches(split, 64).as_numpy_iterator())
 
 
-def test_every_good_text_arrives_with_its_label_and_words(examples: Examples) -> None:
+def test_every_good_text_arrives_with_its_label_and_words(examples: PreparedData) -> None:
     assert examples.splits["test"] == 100
     # The one that test has, too, is left out, and the four bad ones are set aside.
     assert examples.splits["train"] + examples.splits["validation"] == 300
@@ -106,7 +106,7 @@ def test_bad_texts_end_the_step_in_one_line_unless_some_may_be_set_aside(folder:
     assert "\n" not in str(failure.value)
 
 
-def test_the_vocabulary_is_counted_on_the_train_split_alone(examples: Examples) -> None:
+def test_the_vocabulary_is_counted_on_the_train_split_alone(examples: PreparedData) -> None:
     found = task.arguments(transformer.Settings(), examples)
     trained = [text for batch in batches(examples, "train") for text in batch["text"].tolist()]
     assert found == {"vocabulary": words.build_vocabulary(trained, 20_000), "units": 2}
@@ -115,7 +115,7 @@ def test_the_vocabulary_is_counted_on_the_train_split_alone(examples: Examples) 
     assert task.arguments(transformer.Settings(vocabulary_size=3), examples)["vocabulary"] == found["vocabulary"][:3]
 
 
-def test_a_network_is_fed_the_same_in_the_graph_and_on_the_host(examples: Examples) -> None:
+def test_a_network_is_fed_the_same_in_the_graph_and_on_the_host(examples: PreparedData) -> None:
     assets = {"vocabulary": ["great", "awful", "the"], "length": 6}
     fed = examples.batches("test", 64).map(task.feeding(assets, examples.info))
     for (inputs, labels), batch in zip(fed.as_numpy_iterator(), batches(examples, "test"), strict=True):
@@ -123,7 +123,7 @@ def test_a_network_is_fed_the_same_in_the_graph_and_on_the_host(examples: Exampl
         np.testing.assert_array_equal(labels, batch["label"])
 
 
-def test_the_baseline_learns_from_train_and_is_judged_on_test(examples: Examples) -> None:
+def test_the_baseline_learns_from_train_and_is_judged_on_test(examples: PreparedData) -> None:
     title, found = task.baseline(examples, task.Settings(baseline="tfidf_logistic"))
     assert title == "TF-IDF and logistic regression (scikit-learn)"
     assert found["accuracy"] > 0.95 and set(found) == set(task.METRICS)
@@ -145,7 +145,7 @@ def test_a_baseline_of_one_class_is_refused_in_one_line(tmp_path: Path) -> None:
     prepare(settings.parameters(), str(tmp_path / "store"), "", *places)
     assert "Few or no training examples of: good" in (tmp_path / "report").read_text()
     with pytest.raises(StepError, match="the train split has one class only") as failure:
-        task.baseline(Examples.read(tmp_path / "examples"), task.Settings(baseline="tfidf_logistic"))
+        task.baseline(PreparedData.read(tmp_path / "examples"), task.Settings(baseline="tfidf_logistic"))
     assert "\n" not in str(failure.value)
 
 
@@ -276,7 +276,7 @@ def test_a_network_for_pictures_is_not_one_for_texts() -> None:
     assert task.problem(words, INFO) == "has 3 outputs, the data need 2"
 
 
-def test_prepared_texts_are_a_tfds_directory_that_can_be_prepared_again(examples: Examples) -> None:
+def test_prepared_texts_are_a_tfds_directory_that_can_be_prepared_again(examples: PreparedData) -> None:
     settings = tfds_directory.Settings(directory=examples.directory, task="text_classification")
     source = tfds_directory.source(settings)
     assert source.info["classes"] == ["bad", "good"]

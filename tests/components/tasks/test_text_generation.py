@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from components.core.errors import StepError
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.core.inference import Predictor, traced
 from components.data import movie_reviews
 from components.models import causal_transformer
@@ -209,7 +209,7 @@ def test_the_report_shows_the_texts_at_both_ends_as_text(predictor: Predictor) -
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Examples:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
     """Reviews of a package of the same form as the real one, prepared."""
     from components.prepare import logic
 
@@ -234,10 +234,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Examples:
         logic.prepare(settings.parameters(), str(root / "store"), "", *outputs)  # type: ignore[arg-type]
     page = Path(outputs[1].path).read_text()
     assert "Texts by source" in page and "rotten_tomatoes" in page
-    return Examples.read(outputs[0].path)
+    return PreparedData.read(outputs[0].path)
 
 
-def test_the_baseline_is_judged_on_the_same_texts_by_the_same_measure(prepared: Examples) -> None:
+def test_the_baseline_is_judged_on_the_same_texts_by_the_same_measure(prepared: PreparedData) -> None:
     from components.tasks.text_generation import kneser_ney
 
     title, values = task.baseline(prepared, task.Settings())

@@ -9,7 +9,7 @@ import pytest
 from places import Place
 
 from components.core.errors import StepError
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.data import parallel_text
 from components.models import seq2seq_transformer as model
 from components.prepare.logic import prepare
@@ -41,7 +41,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def test_pairs_are_written_as_a_tfds_directory_and_read_again(prepared: Place) -> None:
     import tensorflow_datasets as tfds
 
-    data = Examples.read(prepared.path)
+    data = PreparedData.read(prepared.path)
     assert data.task == "translation"
     assert data.info["languages"] == ["de", "en"]
     read = [
@@ -55,7 +55,7 @@ def test_pairs_are_written_as_a_tfds_directory_and_read_again(prepared: Place) -
 
 
 def test_a_source_is_in_one_split_only(prepared: Place) -> None:
-    data = Examples.read(prepared.path)
+    data = PreparedData.read(prepared.path)
     sources = [
         {source for batch in data.batches(split, 64).as_numpy_iterator() for source in batch["source"].tolist()}
         for split in data.splits
@@ -74,21 +74,21 @@ def test_the_report_of_prepare_tells_lengths_faults_and_uneven_pairs(prepared: P
 
 def test_pieces_are_counted_on_the_train_split(prepared: Place) -> None:
     settings = model.Settings(pieces=8, source_length=16, target_length=16)
-    pieces = task.arguments(settings, Examples.read(prepared.path))["pieces"]
+    pieces = task.arguments(settings, PreparedData.read(prepared.path))["pieces"]
     assert " house" in pieces
     assert len(pieces) <= 8
     assert len(task.expected(settings, None, None)["pieces"]) == 8
-    assert task.arguments(model.Settings(), Examples.read(prepared.path)) == {"pieces": []}
+    assert task.arguments(model.Settings(), PreparedData.read(prepared.path)) == {"pieces": []}
 
 
 def test_a_network_too_short_for_most_sentences_is_refused(prepared: Place) -> None:
     with pytest.raises(StepError, match=r"model\.target_length: .* texts have more than 4 tokens; raise") as caught:
-        task.arguments(model.Settings(target_length=4), Examples.read(prepared.path))
+        task.arguments(model.Settings(target_length=4), PreparedData.read(prepared.path))
     assert caught.value.kind == "settings"
 
 
 def test_a_network_too_short_for_some_sentences_says_so(prepared: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    task.arguments(model.Settings(source_length=14), Examples.read(prepared.path))
+    task.arguments(model.Settings(source_length=14), PreparedData.read(prepared.path))
     assert "source texts are longer than model.source_length" in capsys.readouterr().out
 
 

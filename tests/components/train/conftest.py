@@ -17,7 +17,7 @@ import pytest
 import storage_emulator
 from places import Place
 
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.data import digits
 from components.models import cnn
 from components.train import inputs, logic
@@ -66,8 +66,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def examples(prepared: Path) -> Examples:
-    return Examples.read(prepared)
+def examples(prepared: Path) -> PreparedData:
+    return PreparedData.read(prepared)
 
 
 def arguments(

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from components.core.errors import StepError
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 from components.models import cnn
 from components.train.logic import check
 from components.train.settings import TrainingSettings
@@ -158,7 +158,7 @@ def test_what_cannot_work_is_told_in_one_line(training, changes, kind: str, word
     assert "\n" not in str(caught.value)
 
 
-def test_patience_without_a_validation_split_is_refused(examples: Examples) -> None:
+def test_patience_without_a_validation_split_is_refused(examples: PreparedData) -> None:
     data = replace(examples, splits={"train": 100, "validation": 0, "test": 10})
     settings = cnn.Settings(filters=(8,), padding="same")
     with pytest.raises(StepError, match="patience need a validation split"):

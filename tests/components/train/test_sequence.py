@@ -10,7 +10,7 @@ import pytest
 import seen
 
 from components.core.errors import StepError
-from components.core.examples import Examples
+from components.core.examples import PreparedData
 
 EPOCHS, STEPS, BATCH = 3, 19, 32
 # Seven calls an epoch: six of three steps, one of one. Each ends with a checkpoint.
@@ -26,7 +26,7 @@ KINDS = ("flip", "shift", "crop")
 augmented = pytest.mark.parametrize("kinds", [(), KINDS], ids=["as they are", "augmented"])
 
 
-def keys_of(examples: Examples) -> dict[str, str]:
+def keys_of(examples: PreparedData) -> dict[str, str]:
     """Digest of an example's pixels -> its key, for the train split."""
     return {
         sha256(image.tobytes()).hexdigest()[:16]: key.decode()
@@ -37,7 +37,7 @@ def keys_of(examples: Examples) -> dict[str, str]:
 
 @augmented
 def test_a_training_stopped_by_sigterm_sees_every_example_once_and_in_its_place(
-    kinds: tuple[str, ...], residence: str, training, sigterm_at, tmp_path: Path, examples: Examples
+    kinds: tuple[str, ...], residence: str, training, sigterm_at, tmp_path: Path, examples: PreparedData
 ) -> None:
     with seen.recorded(tmp_path / "whole.seen"):
         training(folder="whole", augmentation=kinds, **SETTINGS)
