@@ -88,8 +88,8 @@ bench: setup data ## Measure against the alternatives, side by side
 
 .PHONY: chaos
 chaos: setup data ## Kill runs at random times, on local places and on faulty gs:// ones: make chaos [SEED=NUMBER]
-	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
-	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --storage gs --faults
+	$(BIN)/python -m tests.campaigns.chaos $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.campaigns.chaos $(if $(SEED),--seed $(SEED)) --storage gs --faults
 
 .PHONY: figures
 figures: setup ## Measure checkpoints, the end after a SIGTERM, resuming and storage
@@ -102,10 +102,6 @@ audit: setup ## Look up what the lock files name among the known vulnerabilities
 .PHONY: sbom
 sbom: setup ## Write a bill of materials (CycloneDX) of each lock file into build/sbom
 	scripts/sbom
-
-.PHONY: fuzz
-fuzz: setup ## Feed 10,000 broken inputs to everything that reads one: make fuzz [CASES=NUMBER] [SEED=NUMBER]
-	$(BIN)/python -m tests.fuzz $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: lock
 lock: setup ## Resolve the requirement files anew

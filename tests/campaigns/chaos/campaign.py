@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from signal import Signals
 
-from tests.chaos import outcome, plan, watching
-from tests.chaos.places import Places, Reader
-from tests.chaos.plan import Kill, Learned
-from tests.chaos.watching import Changes, Watched
+from tests.campaigns.chaos import outcome, plan, watching
+from tests.campaigns.chaos.places import Places, Reader
+from tests.campaigns.chaos.plan import Kill, Learned
+from tests.campaigns.chaos.watching import Changes, Watched
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 # How long a run may take to end after a kill, however busy the machine is: make figures measures what train needs.
 AFTER_KILL_S = 120.0
 WHOLE_RUN_S = 900.0
@@ -66,7 +66,7 @@ class Side:
     def start(self, number: int, arguments: list[str]) -> "subprocess.Popen[str]":
         """Start a new run of the chain."""
         places = json.dumps(self.places.arguments())
-        return self._command(number, ["-m", "tests.chaos.command", places, "run", *arguments])
+        return self._command(number, ["-m", "tests.campaigns.chaos.command", places, "run", *arguments])
 
     def resume(self, number: int) -> "subprocess.Popen[str]":
         """Resume the run by the plain command."""

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.disk import small_disk
+from tests.campaigns.disk import small_disk
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
-"""Whole runs on a full disk; ``python -m tests.disk`` tells of each."""
+"""Whole runs on a full disk; ``python -m tests.campaigns.disk`` runs each and prints the result."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.disk import campaign, small_disk
+from tests.campaigns.disk import campaign, small_disk
 
 
 @pytest.fixture(scope="session")

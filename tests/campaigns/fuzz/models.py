@@ -15,9 +15,9 @@ from components.core import saved_model
 from components.storage import Manifest
 from components.train.checkpoint_file import FILE, STATE, Origin, Progress, state_variables
 from components.train.checkpoint_store import Checkpoints
-from tests.fuzz import mutation
-from tests.fuzz.campaign import Case, Wrong, refused
-from tests.fuzz.stored import disturbed, laid, written
+from tests.campaigns.fuzz import mutation
+from tests.campaigns.fuzz.campaign import Case, Wrong, refused
+from tests.campaigns.fuzz.stored import disturbed, laid, written
 
 ORIGIN = Origin("0123", 7, 2)
 

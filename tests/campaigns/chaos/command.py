@@ -1,4 +1,4 @@
-"""``suanli`` on this machine with its places elsewhere: ``python -m tests.chaos.command PLACES ARGUMENT...``.
+"""``suanli`` on this machine with its places elsewhere: ``python -m tests.campaigns.chaos.command PLACES ARGUMENT...``.
 
 PLACES is JSON: ``data_root``, ``checkpoint_root`` and ``registry``. A run keeps them in its record, so it is resumed by
 the plain command.

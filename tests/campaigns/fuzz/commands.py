@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipelines.cli.main import main
-from tests.fuzz import mutation
-from tests.fuzz.campaign import MOST_S, Case, Wrong
-from tests.fuzz.pictures import _originals
-from tests.fuzz.settings import ACCELERATORS, SCHEDULES, SOURCE, TARGETS
-from tests.fuzz.stored import RECORD, broken_json
+from tests.campaigns.fuzz import mutation
+from tests.campaigns.fuzz.campaign import MOST_S, Case, Wrong
+from tests.campaigns.fuzz.pictures import _originals
+from tests.campaigns.fuzz.settings import ACCELERATORS, SCHEDULES, SOURCE, TARGETS
+from tests.campaigns.fuzz.stored import RECORD, broken_json
 
 FINE = {0, 1, 2}
 SETTINGS = ["training.epochs", "data.split", "model.name", "x", "data.limit"]

@@ -10,8 +10,8 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
-from tests.chaos.places import REMOTE, Places, Reader
-from tests.chaos.plan import STAGES, Learned, Moment
+from tests.campaigns.chaos.places import REMOTE, Places, Reader
+from tests.campaigns.chaos.plan import STAGES, Learned, Moment
 
 POLL_S = 0.02
 # Between two writes of a small file there is less.

@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.runs import failure
 from pipelines.runs.folder import Run
-from tests.disk import small_disk
+from tests.campaigns.disk import small_disk
 
 
 @pytest.mark.parametrize("room", [0, 8192], ids=["no record", "a record"])

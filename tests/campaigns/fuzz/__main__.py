@@ -1,4 +1,7 @@
-"""``python -m tests.fuzz [--cases 10000] [--seed N] [--only KIND]``: broken inputs for everything that reads one."""
+"""Broken inputs for everything that reads one.
+
+``python -m tests.campaigns.fuzz [--cases 10000] [--seed N] [--only KIND]``
+"""
 
 import argparse
 import faulthandler
@@ -11,8 +14,8 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from tests.fuzz import commands, models, pictures, settings, stored
-from tests.fuzz.campaign import MOST_S, Kind, run
+from tests.campaigns.fuzz import commands, models, pictures, settings, stored
+from tests.campaigns.fuzz.campaign import MOST_S, Kind, run
 
 # The last ones load TensorFlow, of which a forked process must know nothing.
 KINDS = [
@@ -36,7 +39,7 @@ SILENT_S = 120
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.campaigns.fuzz", description=__doc__)
     parser.add_argument("--cases", type=int, default=10_000, help="about how many in all (10000)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="the same seed makes the same cases")
     parser.add_argument("--only", action="append", metavar="KIND", help=f"one of {', '.join(k.name for k in KINDS)}")

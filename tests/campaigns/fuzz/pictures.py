@@ -10,8 +10,8 @@ from PIL import Image
 from components.core import archives
 from components.tasks import image_classification
 from components.vision import images as image_files
-from tests.fuzz import mutation
-from tests.fuzz.campaign import Case, Wrong, refused
+from tests.campaigns.fuzz import mutation
+from tests.campaigns.fuzz.campaign import Case, Wrong, refused
 
 
 def _originals() -> list[bytes]:
@@ -46,7 +46,7 @@ def images(folder: Path) -> Case:
                 raise Wrong(f"decoded to {pixels.dtype} {pixels.shape}")
             whole = known[data, channels]
             # A JPEG has no checksum: a changed byte is another picture, a missing one is not.
-            if (cut or broken.startswith(images.PNG)) and not np.array_equal(pixels, whole):
+            if (cut or broken.startswith(image_files.PNG)) and not np.array_equal(pixels, whole):
                 raise Wrong("a part of a picture was taken for the whole of it")
         stored = image_classification.stored([{"image": broken, "label": 0}], info)
         if len(stored.contents) + len(stored.faults) != 1:

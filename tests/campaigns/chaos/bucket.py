@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
+SUPPORT = Path(__file__).resolve().parents[2] / "support"
 # The emulator's script makes this bucket.
 PLACE = "gs://test-bucket"
 VARIABLE = "STORAGE_EMULATOR_HOST"

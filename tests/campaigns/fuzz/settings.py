@@ -9,8 +9,8 @@ from pipelines import experiment
 from pipelines.cluster.scheduling import declared
 from pipelines.compile import targets
 from pipelines.hardware import catalog
-from tests.fuzz import mutation
-from tests.fuzz.campaign import Case, Wrong, refused, same
+from tests.campaigns.fuzz import mutation
+from tests.campaigns.fuzz.campaign import Case, Wrong, refused, same
 
 NAMES = ("digits", "fashion_mnist", "cifar10", "imagenet")
 SOURCE = (Path(experiment.__file__).parent / "experiments/digits.py").read_text()

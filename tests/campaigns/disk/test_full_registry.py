@@ -8,7 +8,7 @@ from small_versions import written
 
 from components import registry
 from components.registry import contents, publishing
-from tests.disk import small_disk
+from tests.campaigns.disk import small_disk
 
 PAGE = 4096
 

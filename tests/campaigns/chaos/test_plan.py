@@ -2,8 +2,8 @@ from collections import Counter
 
 import pytest
 
-from tests.chaos import plan
-from tests.chaos.plan import Kill, Learned
+from tests.campaigns.chaos import plan
+from tests.campaigns.chaos.plan import Kill, Learned
 
 LEARNED = Learned(
     seconds={"prepare": 2.0, "train": 20.0, "evaluate": 6.0, "export": 5.0},

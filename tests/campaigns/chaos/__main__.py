@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.chaos import bucket
-from tests.chaos.campaign import BrokenPromiseError, Campaign, Side, Struck
-from tests.chaos.places import Places, Reader
-from tests.chaos.plan import STAGES
+from tests.campaigns.chaos import bucket
+from tests.campaigns.chaos.campaign import BrokenPromiseError, Campaign, Side, Struck
+from tests.campaigns.chaos.places import Places, Reader
+from tests.campaigns.chaos.plan import STAGES
 
 # What every campaign runs: seconds of training, with everything that has a state of its own to lose.
 COMMON = (
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.campaigns.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="draws all chance")
     parser.add_argument(

@@ -1,10 +1,13 @@
-"""``python -m tests.disk [PART...]``: every case, or those whose name holds a PART, a line each; exit 1 for a fault."""
+"""``python -m tests.campaigns.disk [PART...]``: one line for each case (or each whose name contains a PART).
+
+Exits with 1 if any case shows a fault.
+"""
 
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.disk import campaign, small_disk
+from tests.campaigns.disk import campaign, small_disk
 
 
 def main(parts: list[str]) -> int:

@@ -1,11 +1,11 @@
-"""A small, fixed share of the fuzz campaign; make fuzz runs all of it."""
+"""A small, fixed share of the fuzz campaign; ``python -m tests.campaigns.fuzz`` runs all of it."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.fuzz.__main__ import KINDS
-from tests.fuzz.campaign import Kind, Wrong, run
+from tests.campaigns.fuzz.__main__ import KINDS
+from tests.campaigns.fuzz.campaign import Kind, Wrong, run
 
 QUICK = [kind for kind in KINDS if kind.name not in {"commands", "checkpoints", "keras files"}]
 
@@ -26,7 +26,7 @@ def test_the_same_seed_makes_the_same_cases(tmp_path: Path) -> None:
 def test_a_fault_a_hang_and_a_wrong_answer_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
-    from tests.fuzz import campaign
+    from tests.campaigns.fuzz import campaign
 
     monkeypatch.setattr(campaign, "MOST_S", 0.2)
     monkeypatch.setattr(campaign, "CLOCK_S", 0.4)

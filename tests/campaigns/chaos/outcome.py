@@ -9,7 +9,7 @@ import google_crc32c
 
 from pipelines.runs import folder
 from pipelines.runs.compare import TIMED, flat
-from tests.chaos.places import Places, Reader, digest
+from tests.campaigns.chaos.places import Places, Reader, digest
 
 # Step -> outputs that follow from data, settings and seed alone.
 MADE = {"prepare": ("report",), "train": ("trained",), "evaluate": ("classes", "reasons", "verdict")}

@@ -10,8 +10,8 @@ from components import registry, storage
 from components.core.examples import PreparedData
 from components.export.accepted import Verdict
 from pipelines.runs.folder import Run
-from tests.fuzz import mutation
-from tests.fuzz.campaign import Case, Wrong, refused, same
+from tests.campaigns.fuzz import mutation
+from tests.campaigns.fuzz.campaign import Case, Wrong, refused, same
 
 CONTENT = {"a.txt": b"first", "deep/b.bin": bytes(range(256)) * 4, "empty": b""}
 

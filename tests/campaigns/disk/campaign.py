@@ -14,7 +14,7 @@ from typing import Any
 from components.core.errors import StepError
 from components.registry import contents
 from pipelines.runs.folder import every
-from tests.disk.small_disk import Disk, mounted
+from tests.campaigns.disk.small_disk import Disk, mounted
 
 # As a module: a checkout elsewhere is reached by PYTHONPATH.
 SUANLI = (sys.executable, "-m", "pipelines")
