@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from components.core import sources
+from components.core.errors import StepError
 from components.core.files import digest_of
 from pipelines.compile.targets import LOCAL_PREFIX, Target
 from pipelines.experiment import NamedExperiment
@@ -46,6 +47,9 @@ def compile_experiment(
 
     Returns:
         The pipeline's document and, after it, the one with Kubernetes' settings.
+
+    Raises:
+        StepError: a task uses a parameter that its DAG does not declare.
     """
     from kfp.compiler import Compiler
 
@@ -62,7 +66,15 @@ def compile_experiment(
         warnings.filterwarnings("ignore", category=FutureWarning)
         path = Path(folder) / "pipeline.yaml"
         Compiler().compile(pipeline, str(path), pipeline_name=pipeline_name(named), pipeline_parameters=values)
-        return stable(path.read_text())
+        text = stable(path.read_text())
+    if lost := undeclared(*yaml.load_all(text, Loader)):
+        raise StepError(
+            f"pipeline {named.experiment.pipeline}: a task uses parameters that its DAG does not declare, and fails on "
+            f"a cluster: {', '.join(lost)}",
+            advice="register them with task.register_pipeline_channels",
+            kind="settings",
+        )
+    return text
 
 
 def pipeline_name(named: NamedExperiment) -> str:
