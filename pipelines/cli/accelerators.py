@@ -1,13 +1,12 @@
 """``suanli accelerators``: what hardware there is to choose from, and what it costs."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from pipelines.cli import asked, output
 from pipelines.cli.asked import AsJson
-
-if TYPE_CHECKING:
-    from pipelines.hardware.catalog import Row
+from pipelines.hardware.catalog import Row
 
 
 def accelerators(
@@ -15,8 +14,6 @@ def accelerators(
     as_json: AsJson = False,
 ) -> None:
     """List the accelerators: one word each for --accelerator. Prices are list prices: verify before use."""
-    from pipelines.cli import asked, output
-
     rows = [row for row in asked.catalog().values() if every or as_json or not row.refused]
     if as_json:
         output.as_document([row.record() for row in rows])
@@ -27,7 +24,7 @@ def accelerators(
         print(f"{'list prices, ' if where[0] else 'own prices'}{where[0]} {where[1]}".strip())
 
 
-def _line(row: "Row") -> tuple[str, ...]:
+def _line(row: Row) -> tuple[str, ...]:
     chips = row.count * row.hosts
     best = max(row.peak, key=lambda name: (row.peak[name], name == "mixed_bfloat16"))
     memory = chips * row.chip_memory_gib or row.memory_gib

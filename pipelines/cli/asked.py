@@ -1,19 +1,24 @@
 """What the commands about a cluster have in common: the same options, read the same way."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from pipelines.compile.submission import Submission
-    from pipelines.compile.targets import Target
-    from pipelines.experiment import NamedExperiment
-    from pipelines.hardware.catalog import Catalog
-    from pipelines.hardware.ladder import Rung
-    from pipelines.hardware.variant import Variant
+from components.core.errors import StepError
+from pipelines import experiment as experiments
+from pipelines.compile import submission, targets
+from pipelines.compile.submission import Submission
+from pipelines.compile.targets import Target
+from pipelines.experiment import NamedExperiment
+from pipelines.hardware import compute_class, fit, ladder
+from pipelines.hardware.catalog import Catalog, load
+from pipelines.hardware.ladder import Rung
+from pipelines.hardware.pods import QUANTITY
+from pipelines.hardware.variant import RETRIES, SPOT_RETRIES, Variant
 
 Experiment = Annotated[str, typer.Argument(help="A name, or the path of a .py file; see suanli experiments.")]
 Sets = Annotated[
@@ -48,16 +53,15 @@ class Asked:
         compute_class: the class that picks the nodes, if one was named.
     """
 
-    named: "NamedExperiment"
-    changed: "NamedExperiment"
-    target: "Target | None"
-    groups: "Sequence[tuple[Rung, ...]]"
-    variant: "Variant"
+    named: NamedExperiment
+    changed: NamedExperiment
+    target: Target | None
+    groups: Sequence[tuple[Rung, ...]]
+    variant: Variant
     compute_class: str = ""
 
-    def submission(self, group: "tuple[Rung, ...]") -> "Submission":
+    def submission(self, group: "tuple[Rung, ...]") -> Submission:
         """What is handed to the server for one group of rungs."""
-        from pipelines.compile import submission
 
         return submission.build(
             self.named,
@@ -71,15 +75,12 @@ class Asked:
 
     def class_to_make(self, group: "tuple[Rung, ...]") -> str:
         """The compute class that has to be there for several rungs; empty where one was named or none is needed."""
-        from pipelines.hardware import compute_class
 
         return compute_class.name_of(group) if len(group) > 1 and not self.compute_class else ""
 
 
-def catalog() -> "Catalog":
+def catalog() -> Catalog:
     """The catalog with the current folder's ``accelerators.toml``."""
-    from pipelines.hardware.catalog import load
-
     return load(Path.cwd())
 
 
@@ -102,11 +103,6 @@ def gathered(
     Raises:
         StepError: the first thing wrong with them.
     """
-    from pipelines import experiment as experiments
-    from pipelines.compile import targets
-    from pipelines.hardware import fit, ladder
-    from pipelines.hardware.variant import RETRIES, SPOT_RETRIES
-
     named = experiments.load(experiment)
     changed = named.with_settings(sets or [])
     where = targets.load(target, Path.cwd()) if target else None
@@ -126,14 +122,8 @@ def gathered(
 
 
 def _variant(
-    *, shared_memory: str, retries: int, timeout: int, queue: str, fresh: bool, where: "Target | None"
-) -> "Variant":
-    import re
-
-    from components.core.errors import StepError
-    from pipelines.hardware.pods import QUANTITY
-    from pipelines.hardware.variant import Variant
-
+    *, shared_memory: str, retries: int, timeout: int, queue: str, fresh: bool, where: Target | None
+) -> Variant:
     if shared_memory and not re.match(QUANTITY, shared_memory):
         raise StepError(f"--shared-memory {shared_memory}: no quantity", advice="for example 16Gi", kind="settings")
     return Variant(
@@ -149,10 +139,6 @@ def _variant(
 
 def _checked_names(**given: str) -> None:
     """Kubernetes would refuse a bad name only when the pod is made."""
-    import re
-
-    from components.core.errors import StepError
-
     for option, name in given.items():
         if name and not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name):
             raise StepError(

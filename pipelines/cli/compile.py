@@ -3,13 +3,18 @@
 import gc
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from pipelines.compile.targets import Target
-    from pipelines.experiment import NamedExperiment
+from components.core.errors import StepError
+from components.core.files import write_atomically
+from pipelines import experiment as experiments
+from pipelines.compile import targets
+from pipelines.compile.compiler import compile_experiment
+from pipelines.compile.targets import Target
+from pipelines.experiment import NamedExperiment
+from pipelines.runs import folder
 
 ENDINGS = {".yaml", ".yml"}
 
@@ -28,9 +33,6 @@ def compile_(
     ] = None,
 ) -> None:
     """Compile an experiment, or all of them, into pipeline files."""
-    from components.core.errors import StepError
-    from pipelines import experiment as experiments
-
     if every == bool(experiment):
         raise StepError("name one experiment, or give --all", advice="see suanli experiments", kind="settings")
     where = _target(target)
@@ -45,20 +47,13 @@ def compile_(
         print(path)
 
 
-def _target(name: str) -> "Target | None":
-    from pipelines.compile import targets
-    from pipelines.runs import folder
-
+def _target(name: str) -> Target | None:
     if name == "local":
         return targets.local(folder.root())
     return targets.load(name, Path.cwd()) if name else None
 
 
-def _write(path: Path, named: "NamedExperiment", target: "Target | None") -> None:
-    from components.core.errors import StepError
-    from components.core.files import write_atomically
-    from pipelines.compile.compiler import compile_experiment
-
+def _write(path: Path, named: NamedExperiment, target: Target | None) -> None:
     # Kubernetes' settings are a second YAML document, which JSON cannot hold.
     if str(path) != "-" and path.suffix not in ENDINGS:
         raise StepError(f"{path}: a pipeline file ends in .yaml", advice="-o pipeline.yaml", kind="settings")

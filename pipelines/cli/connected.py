@@ -1,14 +1,13 @@
 """The options that lead to a Kubeflow server, the same for every command that talks to one."""
 
-from typing import TYPE_CHECKING, Annotated
+import os
+from collections.abc import Mapping
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pipelines.cluster.kubeflow.connection import Connection
-    from pipelines.compile.targets import Target
+from pipelines.cluster.kubeflow.connection import VARIABLES, Connection, from_environment
+from pipelines.compile.targets import Target
 
 Host = Annotated[str, typer.Option(metavar="URL", help="The Kubeflow server; also SUANLI_HOST, or the target's host.")]
 Namespace = Annotated[
@@ -17,16 +16,12 @@ Namespace = Annotated[
 KubeContext = Annotated[str, typer.Option(metavar="NAME", help="The context of kubeconfig to look at nodes through.")]
 
 
-def connection(host: str, namespace: str, target: "Target | None" = None) -> "Connection":
+def connection(host: str, namespace: str, target: Target | None = None) -> Connection:
     """What the options, the environment and the target say; tokens and cookies come from the environment alone.
 
     Raises:
         StepError: a value that no connection can have.
     """
-    import os
-
-    from pipelines.cluster.kubeflow.connection import from_environment
-
     given = {"host": host or None, "namespace": namespace or None}
     if target:
         given["host"] = given["host"] or (None if elsewhere(os.environ) else target.host or None)
@@ -34,8 +29,6 @@ def connection(host: str, namespace: str, target: "Target | None" = None) -> "Co
     return from_environment(given)
 
 
-def elsewhere(environ: "Mapping[str, str]") -> bool:
+def elsewhere(environ: Mapping[str, str]) -> bool:
     """Whether the environment names a server, which then comes before the target's."""
-    from pipelines.cluster.kubeflow.connection import VARIABLES
-
     return any(environ.get(name) for way in ("host", "in_cluster", "kube_context") for name in VARIABLES[way])

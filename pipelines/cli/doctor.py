@@ -1,15 +1,21 @@
 """``suanli doctor``: whether this machine, and a cluster where one is named, can run experiments."""
 
+import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from pipelines.cli import connected, output, preflight
 from pipelines.cli.asked import AsJson
 from pipelines.cli.connected import Host, KubeContext, Namespace
-
-if TYPE_CHECKING:
-    from pipelines.compile.check_result import CheckResult
+from pipelines.cluster import doctor as cluster_doctor
+from pipelines.compile import targets
+from pipelines.compile.check_result import CheckResult
+from pipelines.hardware import catalog
+from pipelines.local import machine
+from pipelines.runs import folder
 
 
 def doctor(
@@ -21,12 +27,6 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check this machine, and the cluster of a target, host or context. Exit 1 where a run would fail."""
-    import sys
-
-    from pipelines.cli import output, preflight
-    from pipelines.local import machine
-    from pipelines.runs import folder
-
     # What was named wrongly is told before anything is looked at.
     root, cluster = folder.root(runs), _cluster(target, host, namespace, kube_context)
     findings = [*machine.findings(root), *cluster]
@@ -37,17 +37,12 @@ def doctor(
     raise typer.Exit(int(any(finding.level == "fail" for finding in findings)))
 
 
-def _cluster(name: str, host: str, namespace: str, kube_context: str) -> "list[CheckResult]":
+def _cluster(name: str, host: str, namespace: str, kube_context: str) -> list[CheckResult]:
     """The findings about a cluster; none where nothing names one."""
-    import os
-
-    from pipelines.cli import connected
-
     if not (name or host or namespace or kube_context or connected.elsewhere(os.environ)):
         return []
-    from pipelines.cluster import doctor
-    from pipelines.compile import targets
-    from pipelines.hardware import catalog
 
     target = targets.load(name, Path()) if name else None
-    return doctor.findings(connected.connection(host, namespace, target), kube_context, target, catalog.load(Path()))
+    return cluster_doctor.findings(
+        connected.connection(host, namespace, target), kube_context, target, catalog.load(Path())
+    )

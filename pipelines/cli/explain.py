@@ -1,8 +1,11 @@
 """``suanli explain``: each pod of a run as Kubeflow will make it, and what it costs an hour."""
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
-from pipelines.cli import asked
+import yaml
+
+from pipelines.cli import asked, output
 from pipelines.cli.asked import (
     Accelerator,
     AsJson,
@@ -16,10 +19,9 @@ from pipelines.cli.asked import (
     TargetName,
     Timeout,
 )
-
-if TYPE_CHECKING:
-    from pipelines.compile.submission import Submission
-    from pipelines.hardware.pods import Pod
+from pipelines.compile.submission import Submission
+from pipelines.hardware import compute_class
+from pipelines.hardware.pods import Pod
 
 
 def explain(
@@ -36,8 +38,6 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Print each pod of a run: image, node selector, tolerations, limits, price an hour. Nothing is submitted."""
-    from pipelines.cli import output
-
     wanted = asked.gathered(
         experiment,
         set_,
@@ -60,10 +60,8 @@ def explain(
         show(each, whole=not number)
 
 
-def document(submission: "Submission") -> dict[str, Any]:
+def document(submission: Submission) -> dict[str, Any]:
     """A submission's pods as plain JSON values."""
-    from dataclasses import asdict
-
     prices = {step: price and round(price, 4) for step, price in submission.prices(asked.catalog()).items()}
     return {
         "pipeline": submission.pipeline,
@@ -74,10 +72,8 @@ def document(submission: "Submission") -> dict[str, Any]:
     }
 
 
-def show(submission: "Submission", *, whole: bool = True) -> None:
+def show(submission: Submission, *, whole: bool = True) -> None:
     """Print a submission's pods for people; train's alone where not the whole is asked for."""
-    import yaml
-
     prices = submission.prices(asked.catalog())
     print(f"{submission.pipeline}, version {submission.digest}, on {', then '.join(map(str, submission.rungs))}")
     for pod in submission.pods:
@@ -91,7 +87,7 @@ def show(submission: "Submission", *, whole: bool = True) -> None:
         print(yaml.safe_dump(needed, sort_keys=False).rstrip())
 
 
-def _lines(pod: "Pod", price: float | None) -> list[tuple[str, str]]:
+def _lines(pod: Pod, price: float | None) -> list[tuple[str, str]]:
     rows = [("image", pod.image)]
     if pod.user:
         rows.append(("user", str(pod.user)))
@@ -114,10 +110,8 @@ def _each(name: str, values: list[str]) -> list[tuple[str, str]]:
     return [(name if number == 0 else "", value) for number, value in enumerate(values)]
 
 
-def _class(submission: "Submission") -> dict[str, Any]:
+def _class(submission: Submission) -> dict[str, Any]:
     """The compute class that holds several rungs; empty where one rung is all there is."""
-    from pipelines.hardware import compute_class
-
     if len(submission.rungs) < 2:
         return {}
     return compute_class.manifest(compute_class.name_of(submission.rungs), submission.rungs)

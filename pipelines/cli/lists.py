@@ -1,22 +1,21 @@
 """``suanli experiments | data | models | tasks``: what there is to choose from."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from types import ModuleType
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import ModuleType
-
-    from components.core.choices import Room
+from components.core import choices
+from components.core.choices import Room
+from pipelines import experiment
+from pipelines.cli import output
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def experiments(as_json: AsJson = False) -> None:
     """List the experiments, one a file in pipelines/experiments."""
-    from pipelines import experiment
-
     _print(
         [{"name": name, "description": experiment.load(name).text.partition("\n")[0]} for name in experiment.names()],
         as_json,
@@ -38,17 +37,13 @@ def tasks(as_json: AsJson = False) -> None:
     _room("tasks", as_json, lambda module: module.INTERFACE)
 
 
-def _room(room: "Room", as_json: bool, interface: "Callable[[ModuleType], str] | None" = None) -> None:
-    from components.core import choices
-
+def _room(room: Room, as_json: bool, interface: Callable[[ModuleType], str] | None = None) -> None:
     modules = {name: choices.load(room, name) for name in choices.names(room)}
     told = {name: {"interface": interface(module)} if interface else {} for name, module in modules.items()}
     _print([{"name": name, **told[name], "description": choices.title(modules[name])} for name in modules], as_json)
 
 
 def _print(choices: list[dict[str, str]], as_json: bool) -> None:
-    from pipelines.cli import output
-
     if as_json:
         output.as_document(choices)
     else:

@@ -4,8 +4,12 @@ from typing import Annotated
 
 import typer
 
+from components.core.choices import nearest
+from components.core.errors import StepError
 from pipelines.cli import asked
 from pipelines.cli.asked import Spot
+from pipelines.hardware import ladder, terraform
+from pipelines.hardware import nodepool as pools
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A row of suanli accelerators, or a ladder: l4:spot,l4")]
 Cluster = Annotated[str, typer.Option(metavar="NAME", help="The GKE cluster.")]
@@ -27,11 +31,6 @@ def nodepool(
     driver: Driver = "latest",
 ) -> None:
     """Print what creates the GKE node pool for an accelerator. Nothing is created."""
-    from components.core.choices import nearest
-    from components.core.errors import StepError
-    from pipelines.hardware import ladder, terraform
-    from pipelines.hardware import nodepool as pools
-
     formats = {"gcloud": pools.gcloud, "terraform": terraform.resource}
     if format_ not in formats:
         raise StepError(f"--format {format_}: unknown", advice=nearest(format_, formats), kind="settings")

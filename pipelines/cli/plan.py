@@ -3,18 +3,24 @@
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from components.core.errors import StepError
+from pipelines import experiment as experiments
+from pipelines.cli import asked, output
 from pipelines.cli.asked import AsJson, Experiment, Sets, Spot
-
-if TYPE_CHECKING:
-    from pipelines.experiment import NamedExperiment
-    from pipelines.hardware.catalog import Catalog
-    from pipelines.hardware.planner.calibration import Calibration
-    from pipelines.hardware.planner.jobs import Job
-    from pipelines.hardware.planner.plan import Estimate, Plan
+from pipelines.cluster import submitted
+from pipelines.experiment import NamedExperiment
+from pipelines.hardware.catalog import Catalog, find
+from pipelines.hardware.planner import calibration, jobs
+from pipelines.hardware.planner import local_machine as this_machine
+from pipelines.hardware.planner import plan as planning
+from pipelines.hardware.planner.calibration import Calibration
+from pipelines.hardware.planner.jobs import Job
+from pipelines.hardware.planner.plan import Estimate, Plan
+from pipelines.runs import folder
 
 DURATION = re.compile(r"^(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?$")
 SHOWN = 12
@@ -40,17 +46,9 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Estimate time, cost and memory of training on every accelerator, and recommend one."""
-    from pipelines import experiment as experiments
-    from pipelines.cli import asked, output
-    from pipelines.hardware.catalog import find
-    from pipelines.hardware.planner import jobs
-    from pipelines.hardware.planner import plan as planning
-
     hours = duration(deadline) if deadline else None
     catalog = asked.catalog()
     if here or explain == "here":
-        from pipelines.hardware.planner import local_machine as this_machine
-
         catalog = {**catalog, this_machine.NAME: this_machine.row()}
     row = find(catalog, explain) if explain else None
     named = experiments.load(experiment).with_settings(set_ or [])
@@ -82,8 +80,6 @@ def duration(text: str) -> float:
     Raises:
         StepError: it is none.
     """
-    from components.core.errors import StepError
-
     match = DURATION.match(text.strip())
     hours = (
         sum(float(part or 0) * size for part, size in zip(match.groups(), (24, 1, 1 / 60), strict=True)) if match else 0
@@ -93,27 +89,19 @@ def duration(text: str) -> float:
     return hours
 
 
-def _corrections(
-    runs: Path | None, named: "NamedExperiment", given: list[str], catalog: "Catalog"
-) -> "list[Calibration]":
+def _corrections(runs: Path | None, named: NamedExperiment, given: list[str], catalog: Catalog) -> list[Calibration]:
     """What the named runs measured, and what this experiment's finished runs on clusters did.
 
     Raises:
         StepError: a named run has measured nothing.
     """
-    from pipelines.cluster import submitted
-    from pipelines.hardware.planner import calibration
-    from pipelines.runs import folder
-
     root = folder.root(runs)
     chosen = [folder.find(root, which) for which in given]
     found = [calibration.from_run(run.read(), catalog.values(), run.id) for run in chosen]
     return [*found, *submitted.calibrations(submitted.finished(root, named.name), catalog)]
 
 
-def _explained(job: "Job", facts: Any, as_json: bool) -> None:
-    from pipelines.cli import output
-
+def _explained(job: Job, facts: Any, as_json: bool) -> None:
     if as_json:
         output.as_document(finite([fact.record() for fact in facts]))
         return
@@ -125,10 +113,8 @@ def _explained(job: "Job", facts: Any, as_json: bool) -> None:
                 print(f"    {line}")
 
 
-def show(job: "Job", found: "Plan", *, every: bool) -> None:
+def show(job: Job, found: Plan, *, every: bool) -> None:
     """Print a plan as a table, the recommendation under it."""
-    from pipelines.cli import output
-
     print("\n".join(heading(job)), end="\n\n")
     lines = found.lines if every else found.lines[:SHOWN]
     chosen = next((line for line in found.lines if line.row == found.choice), None)
@@ -148,7 +134,7 @@ def show(job: "Job", found: "Plan", *, every: bool) -> None:
         print(f"corrected by what run {run} measured")
 
 
-def heading(job: "Job") -> list[str]:
+def heading(job: Job) -> list[str]:
     """The job in words."""
     step = job.profile.step(job.precision)
     shape = f"{' x '.join(map(str, job.profile.input_shape))} {job.profile.input_dtype}"
@@ -178,7 +164,7 @@ def flop(value: float) -> str:
     return f"{value:,.0f} FLOP"
 
 
-def _cells(line: "Estimate", found: "Plan") -> tuple[str, ...]:
+def _cells(line: Estimate, found: Plan) -> tuple[str, ...]:
     hours = line.hours(found.spot)
     return (
         "*" if line.row == found.choice else "",

@@ -2,20 +2,19 @@
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-if TYPE_CHECKING:
-    from pipelines.cluster.session import Look
-    from pipelines.compile.check_result import CheckResult
+from pipelines.cluster.session import Look
+from pipelines.compile.check_result import CheckResult
 
 
-def show(findings: "Iterable[CheckResult]", stream: TextIO) -> None:
+def show(findings: Iterable[CheckResult], stream: TextIO) -> None:
     """Print findings, a line each."""
     for one in findings:
         print(f"{one.level:5} {_line(one)}", file=stream)
 
 
-def passed(look: "Look", stream: TextIO) -> bool:
+def passed(look: Look, stream: TextIO) -> bool:
     """Whether nothing fails. Warnings go to the stream, each failure is an error of its own."""
     show((one for one in look.findings if one.level == "warn"), stream)
     for one in look.failed:
@@ -23,5 +22,5 @@ def passed(look: "Look", stream: TextIO) -> bool:
     return not look.failed
 
 
-def _line(one: "CheckResult") -> str:
+def _line(one: CheckResult) -> str:
     return f"{one.what}: {one.found}{f'; {one.advice}' if one.advice else ''}"

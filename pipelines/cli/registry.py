@@ -1,12 +1,19 @@
 """``suanli registry``: the published versions of each model, which one is served, and whether they are whole."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from components.registry.contents import Version
+from components import storage
+from components.core.choices import nearest
+from components.core.errors import StepError
+from components.registry import contents, publishing
+from components.registry.contents import Version, model_name
+from pipelines.cli import output
+from pipelines.compile import targets
+from pipelines.runs import display, folder
 
 app = typer.Typer(help="Look at published models, and go back to an earlier version.", no_args_is_help=True)
 
@@ -22,10 +29,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("list")
 def list_(model: AnyModel = "", target: Target = "", runs: Runs = None, as_json: AsJson = False) -> None:
     """List the versions of each model, the newest last."""
-    from components.registry import contents
-    from pipelines.cli import output
-    from pipelines.runs import display
-
     found = [version for place in _registries(model, target, runs) for version in contents.every(place)]
     if as_json:
         output.as_document([version.document() for version in found])
@@ -48,10 +51,6 @@ def list_(model: AnyModel = "", target: Target = "", runs: Runs = None, as_json:
 @app.command()
 def show(model: Model, which: Which = "", target: Target = "", runs: Runs = None, as_json: AsJson = False) -> None:
     """Show a version, the champion without one: its metrics, formats, and where its files lie."""
-    from components.registry import contents
-    from pipelines.cli import output
-    from pipelines.runs import display
-
     version = contents.find(_one(model, target, runs), which)
     if as_json:
         output.as_document({**version.document(), "facts": version.facts})
@@ -80,9 +79,6 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Let an earlier version be the champion again. Nothing is removed, so it can be undone with --to."""
-    from components.registry import contents, publishing
-    from pipelines.cli import output
-
     place = _one(model, target, runs)
     chosen, expected = (contents.find(place, which).id if which else "" for which in (to, seen))
     before, now = publishing.rollback(place, chosen, expected or None)
@@ -98,11 +94,6 @@ def verify(
     model: AnyModel = "", which: Which = "", target: Target = "", runs: Runs = None, as_json: AsJson = False
 ) -> None:
     """Compare every file of every version with its checksum; exit 1 with a line for each fault."""
-    from dataclasses import asdict
-
-    from components.registry import contents
-    from pipelines.cli import output
-
     found = [contents.verify(place, which) for place in _registries(model, target, runs)]
     if as_json:
         output.as_document([asdict(one) for one in found])
@@ -121,13 +112,6 @@ def _registries(model: str, target: str, runs: Path | None) -> list[str]:
     Raises:
         StepError: there is none of that name.
     """
-    from components import storage
-    from components.core.choices import nearest
-    from components.core.errors import StepError
-    from components.registry import contents
-    from pipelines.compile import targets
-    from pipelines.runs import folder
-
     root = targets.load(target, Path.cwd()).registry if target else str(folder.root(runs) / folder.REGISTRY)
     if not model:
         return contents.models(root)
@@ -140,9 +124,6 @@ def _registries(model: str, target: str, runs: Path | None) -> list[str]:
 
 
 def _one(model: str, target: str, runs: Path | None) -> str:
-    from components.core.errors import StepError
-    from components.registry.contents import model_name
-
     found = _registries(model, target, runs)
     if len(found) > 1:
         names = ", ".join(map(model_name, found))
@@ -150,5 +131,5 @@ def _one(model: str, target: str, runs: Path | None) -> str:
     return found[0]
 
 
-def _when(version: "Version") -> str:
+def _when(version: Version) -> str:
     return version.entry.time.replace("T", " ").replace("+00:00", " UTC") if version.entry else ""

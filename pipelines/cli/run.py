@@ -5,6 +5,13 @@ from typing import Annotated
 
 import typer
 
+from components.core.choices import nearest
+from components.core.errors import StepError
+from pipelines.cli.output import debugging
+from pipelines.experiment import names
+from pipelines.local import session
+from pipelines.runs import folder
+
 
 def run(
     experiment: Annotated[str, typer.Argument(help="A name, or the path of a .py file; see suanli experiments.")] = "",
@@ -21,12 +28,6 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the record; progress goes to stderr.")] = False,
 ) -> None:
     """Run an experiment's whole pipeline here: prepare, train, evaluate, export."""
-    from components.core.choices import nearest
-    from components.core.errors import StepError
-    from pipelines.cli.output import debugging
-    from pipelines.local import session
-    from pipelines.runs import folder
-
     debugging(debug)
     root = folder.root(runs)
     if runner and runner not in folder.CACHES:
@@ -36,8 +37,6 @@ def run(
             "--resume takes its experiment and settings from the run", advice="give the id alone", kind="settings"
         )
     if not (resume or experiment):
-        from pipelines.experiment import names
-
         raise StepError("which experiment?", advice=f"choose from {', '.join(names())}", kind="settings")
     if resume:
         raise typer.Exit(session.resume(folder.find(root, resume), debug=debug, as_json=as_json))

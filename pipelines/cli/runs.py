@@ -2,10 +2,19 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
+
+from components.core import plain
+from components.core.errors import StepError
+from pipelines.cli import output
+from pipelines.local import session
+from pipelines.runs import compare as comparison
+from pipelines.runs import display, failure, folder, page
+from pipelines.runs import prune as pruning
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,7 +36,6 @@ def _readable(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def readable(*arguments: P.args, **options: P.kwargs) -> R:
-        from components.core.errors import StepError
 
         try:
             return command(*arguments, **options)
@@ -41,9 +49,6 @@ def _readable(command: Callable[P, R]) -> Callable[P, R]:
 @_readable
 def list_(runs: Runs = None, as_json: AsJson = False) -> None:
     """List the runs, the newest last."""
-    from pipelines.cli import output
-    from pipelines.runs import display, folder
-
     records = [run.read() for run in folder.every(folder.root(runs))]
     if as_json:
         output.as_document(records)
@@ -66,10 +71,6 @@ def list_(runs: Runs = None, as_json: AsJson = False) -> None:
 @_readable
 def show(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) -> None:
     """Show a run: its steps, metrics and decision, and where its page lies."""
-    from components.core import plain
-    from pipelines.cli import output
-    from pipelines.runs import display, failure, folder, page
-
     run = folder.find(folder.root(runs), which)
     record = run.read()
     if as_json:
@@ -87,8 +88,6 @@ def show(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) ->
 
 def _predicted(record: dict[str, Any]) -> list[tuple[str, ...]]:
     """Predicted time and cost of each step beside the actual ones; a total where all of a column is known."""
-    from pipelines.runs import display
-
     predicted, steps = record.get("predicted", {}), record["steps"]
     rows: list[tuple[str, ...]] = [("step", "predicted", "actual", "predicted USD", "actual USD")]
     sums: list[list[float | None]] = []
@@ -114,14 +113,10 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare runs: settings and versions that differ, and the metrics side by side."""
-    from components.core.errors import StepError
-    from pipelines.cli import output
-    from pipelines.runs import compare, display, folder
-
     if len(which) < 2:
         raise StepError("compare needs two runs", advice="see suanli runs list", kind="settings")
     root = folder.root(runs)
-    found = compare.side_by_side([folder.find(root, one).read() for one in which])
+    found = comparison.side_by_side([folder.find(root, one).read() for one in which])
     if as_json:
         output.as_document(found)
         return
@@ -141,11 +136,7 @@ def _number(value: Any) -> str:
 @_readable
 def why(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) -> None:
     """Say for each step whether it ran or came from the cache, and which part of its key had changed."""
-    from components.core import plain
-    from pipelines.cli import output
-    from pipelines.runs import compare, folder
-
-    rows = compare.why(folder.find(folder.root(runs), which))
+    rows = comparison.why(folder.find(folder.root(runs), which))
     if as_json:
         output.as_document(rows)
         return
@@ -158,17 +149,13 @@ def why(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) -> 
 @app.command()
 def reproduce(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) -> None:
     """Run a run's record again without the cache, and compare metrics and artifacts; exit 1 where they differ."""
-    from pipelines.cli import output
-    from pipelines.local import session
-    from pipelines.runs import compare, folder
-
     first = folder.find(folder.root(runs), which)
     code, second = session.reproduce(first, as_json=as_json)
     if code:
         raise typer.Exit(code)
-    rows = compare.reproduction(first, second)
+    rows = comparison.reproduction(first, second)
     same = all(row["equal"] for row in rows)
-    changed = compare.side_by_side([first.read(), second.read()])["versions"]
+    changed = comparison.side_by_side([first.read(), second.read()])["versions"]
     if as_json:
         output.as_document({"runs": [first.id, second.id], "equal": same, "changed": changed, "compared": rows})
     else:
@@ -188,12 +175,6 @@ def prune(
     as_json: AsJson = False,
 ) -> None:
     """Remove old runs and what only they used: prepared data, cached results, checkpoints. Models stay."""
-    from dataclasses import asdict
-
-    from pipelines.cli import output
-    from pipelines.runs import folder
-    from pipelines.runs import prune as pruning
-
     root = folder.root(runs)
     folder.every(root)
     removed = pruning.prune(root, keep, dry_run)

@@ -2,20 +2,22 @@
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any
 
 import typer
 
-from pipelines.cli import asked, connected
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from pipelines.cluster.kubeflow.api import Server
-    from pipelines.cluster.scheduling.declared import Declared
-    from pipelines.cluster.scheduling.schedules import Wanted
-    from pipelines.cluster.scheduling.trigger import Trigger
-    from pipelines.compile.submission import Submission
+from components.core.errors import StepError
+from pipelines.cli import asked, connected, output, preflight
+from pipelines.cluster import arguments, session
+from pipelines.cluster.kube import classes
+from pipelines.cluster.kubeflow.api import Server
+from pipelines.cluster.scheduling import declared, schedules
+from pipelines.cluster.scheduling.declared import Declared
+from pipelines.cluster.scheduling.schedules import Wanted
+from pipelines.cluster.scheduling.trigger import Trigger
+from pipelines.compile.submission import Submission
+from pipelines.runs import folder
 
 # What has no value of its own is not given: then an update keeps what there is, and a new schedule takes the default.
 Cron = Annotated[str, typer.Option("--cron", metavar='"M H DOM MON DOW"', help='Five fields, such as "0 3 * * *".')]
@@ -51,8 +53,8 @@ class Prepared:
     """
 
     found: asked.Asked
-    submission: "Submission"
-    wanted: "Wanted"
+    submission: Submission
+    wanted: Wanted
 
 
 def schedule(
@@ -81,8 +83,6 @@ def schedule(
     as_json: asked.AsJson = False,
 ) -> None:
     """Run an experiment on a cluster again and again, at the times of a cron or every so many hours."""
-    from pipelines.cluster.scheduling import declared, schedules
-
     made = declared.checked(
         "the schedule",
         {
@@ -112,7 +112,7 @@ def schedule(
     tell(prepared, created.now.id, as_json)
 
 
-def prepare(name: str, made: "Declared", server_timezone: str) -> Prepared:
+def prepare(name: str, made: Declared, server_timezone: str) -> Prepared:
     """Compile a schedule.
 
     Args:
@@ -123,10 +123,6 @@ def prepare(name: str, made: "Declared", server_timezone: str) -> Prepared:
     Raises:
         StepError: the first thing wrong with it.
     """
-    from components.core.errors import StepError
-    from pipelines.cluster import arguments
-    from pipelines.cluster.scheduling import declared, schedules
-
     when = made.trigger(server_timezone)
     options = made.model_dump(include={"spot", "compute_class", "queue", "retries", "shared_memory", "timeout"})
     found = asked.gathered(made.experiment, made.set, made.target, made.accelerator, fresh=True, **options)
@@ -157,17 +153,12 @@ def prepare(name: str, made: "Declared", server_timezone: str) -> Prepared:
     return Prepared(found, submission, wanted)
 
 
-def ready(prepared: Prepared, host: str, namespace: str, kube_context: str) -> "Server":
+def ready(prepared: Prepared, host: str, namespace: str, kube_context: str) -> Server:
     """The server, once the whole preflight has found nothing that would fail there.
 
     Raises:
         Exit: something would; each such thing has been printed as a line.
     """
-    from pipelines.cli import preflight
-    from pipelines.cluster import session
-    from pipelines.cluster.kube import classes
-    from pipelines.runs import folder
-
     found, submission = prepared.found, prepared.submission
     assert found.target
     way = session.Way(connected.connection(host, namespace, found.target), kube_context)
@@ -183,8 +174,6 @@ def ready(prepared: Prepared, host: str, namespace: str, kube_context: str) -> "
 
 def tell(prepared: Prepared, created: str, as_json: bool) -> None:
     """Print what a schedule does, and when."""
-    from pipelines.cli import output
-
     wanted, made = prepared.wanted, prepared.wanted.memo.declared
     if as_json:
         output.as_document(document(wanted, created))
@@ -205,7 +194,7 @@ def tell(prepared: Prepared, created: str, as_json: bool) -> None:
     output.columns(rows)
 
 
-def upcoming(trigger: "Trigger") -> list[tuple[str, str]]:
+def upcoming(trigger: Trigger) -> list[tuple[str, str]]:
     """Rows with the next times."""
     if not trigger.cron:
         return [("next", "the first run comes that long after the schedule is created or resumed")]
@@ -213,12 +202,12 @@ def upcoming(trigger: "Trigger") -> list[tuple[str, str]]:
     return [("next" if number == 0 else "", moment(when, trigger)) for number, when in enumerate(due)]
 
 
-def moment(when: "datetime", trigger: "Trigger") -> str:
+def moment(when: "datetime", trigger: Trigger) -> str:
     """A time on a trigger's clock, with the name of its zone: abbreviations such as CST mean several."""
     return f"{when:%a %Y-%m-%d %H:%M} {trigger.timezone}"
 
 
-def document(wanted: "Wanted", created: str) -> dict[str, Any]:
+def document(wanted: Wanted, created: str) -> dict[str, Any]:
     """A new schedule for programs."""
     return {
         "name": wanted.name,

@@ -1,25 +1,23 @@
 """A live schedule, for people and for programs."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipelines.cli import schedule as one
-
-if TYPE_CHECKING:
-    from pipelines.cluster.scheduling.live import Schedule
+from pipelines.cluster.scheduling.live import Schedule
 
 
-def state(schedule: "Schedule") -> str:
+def state(schedule: Schedule) -> str:
     """Enabled or paused, and whether an update has left an earlier one."""
     state = "enabled" if schedule.now.enabled else "paused"
     return f"{state}, an earlier one still there" if schedule.before else state
 
 
-def kept(schedule: "Schedule") -> str:
+def kept(schedule: Schedule) -> str:
     """What is left of an update."""
     return "; the earlier one is paused, and goes once its run is over" if schedule.before else ""
 
 
-def next_time(schedule: "Schedule", server_timezone: str = "UTC") -> str:
+def next_time(schedule: Schedule, server_timezone: str = "UTC") -> str:
     """When it runs next; empty where that is not known."""
     when = schedule.trigger(server_timezone)
     if not (when and when.cron and schedule.now.enabled):
@@ -27,7 +25,7 @@ def next_time(schedule: "Schedule", server_timezone: str = "UTC") -> str:
     return one.moment(when.next_times(1)[0], when)
 
 
-def document(schedule: "Schedule", server_timezone: str = "UTC") -> dict[str, Any]:
+def document(schedule: Schedule, server_timezone: str = "UTC") -> dict[str, Any]:
     """A schedule for programs."""
     item, when = schedule.now, schedule.trigger(server_timezone)
     due = when.next_times(one.NEXT) if when and item.enabled else []

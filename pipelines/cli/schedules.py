@@ -1,16 +1,20 @@
 """``suanli schedules``: look at the schedules on a server, change them, and keep them as they are declared."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from pipelines.cli import asked, connected, schedule_views, schedules_file
+from components.core.errors import StepError
+from pipelines.cli import asked, connected, output, schedule_views, schedules_file
 from pipelines.cli import schedule as one
-
-if TYPE_CHECKING:
-    from pipelines.cluster.kubeflow.api import Server
-    from pipelines.cluster.scheduling.live import Schedule
+from pipelines.cluster.kubeflow import api
+from pipelines.cluster.kubeflow.api import Server
+from pipelines.cluster.kubeflow.connection import connect
+from pipelines.cluster.scheduling import declared, drift, live, schedules
+from pipelines.cluster.scheduling.live import Schedule
+from pipelines.compile import targets
 
 app = typer.Typer(help="Look at schedules and change them.", no_args_is_help=True)
 app.command()(schedules_file.check)
@@ -29,9 +33,6 @@ def list_(
     as_json: asked.AsJson = False,
 ) -> None:
     """List the schedules of a namespace, with the next time of each."""
-    from pipelines.cli import output
-    from pipelines.cluster.scheduling import live
-
     found = live.every(_server(target, host, namespace))
     if as_json:
         output.as_document([schedule_views.document(schedule, server_timezone) for schedule in found])
@@ -61,10 +62,6 @@ def show(
     as_json: asked.AsJson = False,
 ) -> None:
     """Show a schedule: its times, pipeline version and parameters."""
-    from pipelines.cli import output
-    from pipelines.cluster.kubeflow import api
-    from pipelines.cluster.scheduling import live
-
     server = _server(target, host, namespace)
     schedule = live.find(server, which)
     item = schedule.now
@@ -101,8 +98,6 @@ def pause(
     as_json: asked.AsJson = False,
 ) -> None:
     """Keep a schedule from starting runs; one under way goes on."""
-    from pipelines.cluster.scheduling import schedules
-
     schedule = schedules.pause(_server(target, host, namespace), which)
     _done(schedule, f"paused{schedule_views.kept(schedule)}", as_json)
 
@@ -116,8 +111,6 @@ def resume(
     as_json: asked.AsJson = False,
 ) -> None:
     """Let a paused schedule start runs again from its next time on; what it missed is not made up for."""
-    from pipelines.cluster.scheduling import schedules
-
     schedule = schedules.resume(_server(target, host, namespace), which)
     due = schedule_views.next_time(schedule)
     _done(schedule, f"resumed{f', next {due}' if due else ''}{schedule_views.kept(schedule)}", as_json)
@@ -133,8 +126,6 @@ def delete(
     as_json: asked.AsJson = False,
 ) -> None:
     """Delete a schedule. The runs that are over stay."""
-    from pipelines.cluster.scheduling import schedules
-
     _done(schedules.delete(_server(target, host, namespace), which, force=force), "deleted", as_json)
 
 
@@ -158,11 +149,6 @@ def update(
     as_json: asked.AsJson = False,
 ) -> None:
     """Bring a schedule to the code of today, and to what the options change; the rest stays as it was."""
-    from dataclasses import asdict
-
-    from components.core.errors import StepError
-    from pipelines.cluster.scheduling import drift, live, schedules
-
     server = _server(target, host, namespace)
     schedule = live.find(server, which)
     if not dry_run:
@@ -195,19 +181,15 @@ def update(
     )
 
 
-def _done(schedule: "Schedule", what: str, as_json: bool, **more: Any) -> None:
-    from pipelines.cli import output
-
+def _done(schedule: Schedule, what: str, as_json: bool, **more: Any) -> None:
     if as_json:
         output.as_document({**schedule_views.document(schedule), "done": what, **more})
     else:
         print(f"{schedule.name}: {what}")
 
 
-def _renewed(schedule: "Schedule", changes: dict[str, Any], sets: list[str], server_timezone: str) -> one.Prepared:
+def _renewed(schedule: Schedule, changes: dict[str, Any], sets: list[str], server_timezone: str) -> one.Prepared:
     """What a schedule was made from, with changes, compiled today; enabled or paused as it is."""
-    from pipelines.cluster.scheduling import declared
-
     assert schedule.memo
     old = schedule.memo.declared
     values = {**old.model_dump(), **changes, "set": [*old.set, *sets], "paused": not schedule.now.enabled}
@@ -215,8 +197,5 @@ def _renewed(schedule: "Schedule", changes: dict[str, Any], sets: list[str], ser
     return one.prepare(schedule.name, made, server_timezone or schedule.memo.server_timezone)
 
 
-def _server(target: str, host: str, namespace: str) -> "Server":
-    from pipelines.cluster.kubeflow.connection import connect
-    from pipelines.compile import targets
-
+def _server(target: str, host: str, namespace: str) -> Server:
     return connect(connected.connection(host, namespace, targets.load(target, Path.cwd()) if target else None))

@@ -1,18 +1,22 @@
 """``suanli schedules check`` and ``apply``: the schedules on the servers, held against schedules.toml."""
 
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from pipelines.cli import asked, connected
+from components.core.errors import StepError
+from pipelines.cli import asked, connected, output
 from pipelines.cli import schedule as one
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pipelines.cluster.kubeflow.api import Server
-    from pipelines.cluster.scheduling.drift import Difference
+from pipelines.cluster.kubeflow import api
+from pipelines.cluster.kubeflow.api import Server
+from pipelines.cluster.kubeflow.connection import Connection, connect
+from pipelines.cluster.scheduling import declared, drift, live
+from pipelines.cluster.scheduling.drift import Difference
+from pipelines.compile import targets
 
 
 def check(
@@ -22,10 +26,6 @@ def check(
     as_json: asked.AsJson = False,
 ) -> None:
     """Compare the schedules with schedules.toml, a line for each difference; exit 1 where they differ."""
-    from dataclasses import asdict
-
-    from pipelines.cli import output
-
     found = [
         difference for _, _, differences in _compared(host, namespace, server_timezone) for difference in differences
     ]
@@ -48,12 +48,6 @@ def apply(
     as_json: asked.AsJson = False,
 ) -> None:
     """Make the schedules what schedules.toml declares, with the code of today."""
-    from dataclasses import asdict
-    from itertools import groupby
-
-    from pipelines.cli import output
-    from pipelines.cluster.scheduling import drift
-
     done: list[dict[str, Any]] = []
     for server, wanted, differences in _compared(host, namespace, server_timezone):
         if not as_json:
@@ -76,14 +70,8 @@ def apply(
 
 def _compared(
     host: str, namespace: str, server_timezone: str
-) -> "Iterator[tuple[Server, dict[str, one.Prepared], list[Difference]]]":
+) -> Iterator[tuple[Server, dict[str, one.Prepared], list[Difference]]]:
     """Each server that schedules.toml leads to, what it should have, and what differs."""
-    from components.core.errors import StepError
-    from pipelines.cluster.kubeflow import api
-    from pipelines.cluster.kubeflow.connection import Connection, connect
-    from pipelines.cluster.scheduling import declared, drift, live
-    from pipelines.compile import targets
-
     tables = declared.load(Path.cwd())
     places: dict[str, tuple[Connection, dict[str, one.Prepared]]] = {}
     for name, made in tables.items():
@@ -105,6 +93,6 @@ def _compared(
         yield server, here, drift.differences(server, wanted, live.every(server))
 
 
-def told(differences: "list[Difference]") -> None:
+def told(differences: list[Difference]) -> None:
     for difference in differences:
         print(difference)

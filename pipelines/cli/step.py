@@ -8,6 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from components.core.choices import nearest
+from components.core.errors import StepError
+from components.core.step import run as run_step
+from pipelines.runs import folder
+
 AGAIN = "again"
 
 
@@ -16,15 +21,10 @@ def step(
     run: Annotated[str, typer.Option("--run", metavar="ID", help="Whose inputs and settings to take.")] = "latest",
     runs: Annotated[Path | None, typer.Option(help="The folder of runs; also SUANLI_RUNS.")] = None,
 ) -> None:
-    """Run one step again, in this process, on a run's own inputs. Nothing of the run is changed, nothing published.
+    """Run one step of a run again in this process, on the same inputs. The run is left unchanged.
 
     For a debugger: python -m pdb -m pipelines step train, or breakpoint() in the code.
     """
-    from components.core.choices import nearest
-    from components.core.errors import StepError
-    from components.core.step import run as run_step
-    from pipelines.runs import folder
-
     found = folder.find(folder.root(runs), run)
     records = found.steps()
     if step not in records:

@@ -3,13 +3,16 @@
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from components.core.errors import StepError
+from pipelines.cli import asked, connected, explain, output, preflight
 from pipelines.cli.asked import (
     Accelerator,
     AsJson,
+    Asked,
     ComputeClass,
     Experiment,
     Queue,
@@ -21,11 +24,16 @@ from pipelines.cli.asked import (
     Timeout,
 )
 from pipelines.cli.connected import Host, KubeContext, Namespace
-
-if TYPE_CHECKING:
-    from pipelines.cli.asked import Asked
-    from pipelines.cluster.session import Way
-    from pipelines.hardware.ladder import Rung
+from pipelines.cli.plan import duration
+from pipelines.cluster import session, submitted
+from pipelines.cluster.kube import access, classes
+from pipelines.cluster.kubeflow import runs as on_cluster
+from pipelines.cluster.kubeflow.connection import connect
+from pipelines.cluster.kubeflow.runs import GivenUpError
+from pipelines.cluster.session import Way
+from pipelines.compile.targets import Target
+from pipelines.hardware.ladder import Rung
+from pipelines.runs import folder
 
 GIVE_UP_S = 900.0
 Runs = Annotated[Path | None, typer.Option("--runs", help="The folder of runs; also SUANLI_RUNS.")]
@@ -66,9 +74,6 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Check an experiment against a cluster and run it there."""
-    from pipelines.cli import asked
-    from pipelines.runs import folder
-
     wanted = asked.gathered(
         experiment,
         set_,
@@ -86,7 +91,7 @@ def submit(
 
 
 def _way(
-    wanted: "Asked",
+    wanted: Asked,
     host: str,
     namespace: str,
     kube_context: str,
@@ -94,11 +99,7 @@ def _way(
     deadline: str,
     poll: float,
     cluster: bool,
-) -> "Way":
-    from pipelines.cli import connected
-    from pipelines.cli.plan import duration
-    from pipelines.cluster.session import Way
-
+) -> Way:
     return Way(
         connected.connection(host, namespace, wanted.target),
         kube_context,
@@ -111,19 +112,15 @@ def _way(
 
 def _patience(give_up: str, queued: bool) -> float:
     """Seconds for a step that cannot be scheduled; waiting in a queue is no fault."""
-    from pipelines.cli.plan import duration
-
     if give_up:
         return duration(give_up) * 3600
     return math.inf if queued else GIVE_UP_S
 
 
 def _ladder(
-    wanted: "Asked", source: str, way: "Way", root: Path, key: str, follow: bool, dry_run: bool, as_json: bool
+    wanted: Asked, source: str, way: Way, root: Path, key: str, follow: bool, dry_run: bool, as_json: bool
 ) -> int:
     """Submit on the first group of rungs; where it is followed and given up, on the next."""
-    from pipelines.cluster.kubeflow.runs import GivenUpError
-
     groups = _groups(wanted, way)
     for number, group in enumerate(groups):
         again = f"{key}-{number}" if key and number else key
@@ -137,11 +134,8 @@ def _ladder(
     return 1
 
 
-def _groups(wanted: "Asked", way: "Way") -> "list[tuple[Rung, ...]]":
+def _groups(wanted: Asked, way: Way) -> list[tuple[Rung, ...]]:
     """The ladder's groups; one rung each where the cluster has no compute classes to choose among several."""
-    from components.core.errors import StepError
-    from pipelines.cluster.kube import access, classes
-
     groups = list(wanted.groups)
     if wanted.compute_class or all(len(group) == 1 for group in groups):
         return groups
@@ -154,20 +148,16 @@ def _groups(wanted: "Asked", way: "Way") -> "list[tuple[Rung, ...]]":
 
 
 def _one(
-    wanted: "Asked",
+    wanted: Asked,
     group: "tuple[Rung, ...]",
     source: str,
-    way: "Way",
+    way: Way,
     root: Path,
     key: str,
     follow: bool,
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    from pipelines.cli import asked, explain, output, preflight
-    from pipelines.cluster import session
-    from pipelines.cluster.kube import classes
-
     assert wanted.target  # the option is required
     submission, catalog = wanted.submission(group), asked.catalog()
     lines = session.estimates(wanted.changed, group, root, catalog)
@@ -196,8 +186,6 @@ def _one(
 
 
 def _sent(values: dict[str, Any], as_json: bool) -> int:
-    from pipelines.cli import output
-
     if as_json:
         output.as_document(values)
         return 0
@@ -222,11 +210,6 @@ def wait(
     as_json: AsJson = False,
 ) -> None:
     """Follow a submitted run to its end; an interrupt ends the waiting, never the run."""
-    from pipelines.cli.plan import duration
-    from pipelines.cluster import session
-    from pipelines.cluster.kube import access
-    from pipelines.cluster.kubeflow.connection import connect
-
     folder, values, connection = _known(run, host, namespace, runs)
     ends = duration(deadline) * 3600 if deadline else None
     way = session.Way(connection, kube_context, _patience(give_up, bool(values["cluster"].get("queue"))), ends, poll)
@@ -237,9 +220,6 @@ def wait(
 
 def cancel(run: Which, host: Host = "", namespace: Namespace = "", runs: Runs = None) -> None:
     """Stop a run on a cluster."""
-    from pipelines.cluster.kubeflow import runs as on_cluster
-    from pipelines.cluster.kubeflow.connection import connect
-
     folder, values, connection = _known(run, host, namespace, runs)
     on_cluster.cancel(connect(connection), values["cluster"]["run"])
     folder.write({**values, "status": "cancelled"})
@@ -252,12 +232,6 @@ def _known(which: str, host: str, namespace: str, runs: Path | None) -> Any:
     Raises:
         StepError: no run of that name was submitted from here.
     """
-    from components.core.errors import StepError
-    from pipelines.cli import connected
-    from pipelines.cluster import submitted
-    from pipelines.compile.targets import Target
-    from pipelines.runs import folder
-
     root = folder.root(runs)
     found = submitted.find(root, which)
     if not found:

@@ -3,10 +3,14 @@
 import os
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from components.core.errors import StepError
+from pipelines.runs import folder
 
 
 def tensorboard(
@@ -15,11 +19,6 @@ def tensorboard(
     port: Annotated[int, typer.Option(help="The port to serve on.")] = 6006,
 ) -> None:
     """Show runs in TensorBoard, those in progress included."""
-    from importlib.util import find_spec
-
-    from components.core.errors import StepError
-    from pipelines.runs import folder
-
     root = folder.root(runs)
     chosen = [folder.find(root, which) for which in run or []] or folder.every(root)
     if find_spec("tensorboard") is None:

@@ -1,7 +1,4 @@
 import json
-import subprocess
-import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -52,26 +49,6 @@ def test_models_and_tasks_tell_what_goes_in_and_comes_out(capsys: pytest.Capture
     assert {model["interface"] for model in models} <= {task["interface"] for task in tasks}
     [line] = [line for line in answer(capsys, "models").splitlines() if line.startswith("cnn ")]
     assert line.split()[1:4] == ["image", "->", "classes"]
-
-
-def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
-    help_ = answer(capsys)
-    assert all(f" {name} " in help_ for name in ("run", "step", "runs", "compile", "doctor", "experiments", "predict"))
-    assert answer(capsys, "--version") == f"suanli {version('suanli')}\n"
-    module = subprocess.run(
-        [sys.executable, "-m", "pipelines", "--version"], capture_output=True, text=True, check=True
-    )
-    assert module.stdout == f"suanli {version('suanli')}\n"
-
-
-def test_listing_imports_neither_kfp_nor_tensorflow() -> None:
-    script = (
-        "import sys; from pipelines.cli.main import main\n"
-        "for arguments in (['--help'], ['experiments'], ['models', '--json'], ['runs', 'list']): main(arguments)\n"
-        "print([name for name in ('kfp', 'tensorflow', 'keras', 'numpy', 'sklearn') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_compile_writes_the_settings_and_the_target(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
