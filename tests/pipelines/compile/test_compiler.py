@@ -15,6 +15,7 @@ from components.core.errors import StepError
 from pipelines import experiment
 from pipelines.compile import compiler
 from pipelines.compile.targets import Target
+from pipelines.hardware.pods import Loader
 
 TARGET = Target(
     name="golden",
@@ -30,13 +31,57 @@ def compiled(name: str) -> str:
 
 
 def pipeline(name: str) -> dict[str, Any]:
-    document: dict[str, Any] = next(yaml.safe_load_all(compiled(name)))
-    return document
+    return documents(name)[0]
 
 
-@pytest.mark.parametrize("name", experiment.names())
-def test_a_compiled_experiment_equals_its_golden_file(name: str, golden: Callable[[str, str], None]) -> None:
-    golden(f"{name}.yaml", compiled(name))
+def documents(name: str) -> list[dict[str, Any]]:
+    return list(yaml.load_all(compiled(name), Loader))
+
+
+def difference(base: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """The JSON merge patch (RFC 7386) that makes the other of the base: null removes a key."""
+    patch: dict[str, Any] = dict.fromkeys(base.keys() - other.keys())
+    for key, value in other.items():
+        assert value is not None, f"a patch cannot say that {key} is null"
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            if inner := difference(base[key], value):
+                patch[key] = inner
+        elif key not in base or base[key] != value:
+            patch[key] = value
+    return patch
+
+
+def merged(base: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    whole = {key: value for key, value in base.items() if key not in patch}
+    for key, value in patch.items():
+        if value is not None:
+            both = isinstance(value, dict) and isinstance(base.get(key), dict)
+            whole[key] = merged(base[key], value) if both else value
+    return whole
+
+
+# Experiment -> its pipeline; and pipeline -> the experiment whose compiled file is golden as a whole.
+PIPELINES = {name: experiment.load(name).experiment.pipeline for name in ["digits", *experiment.names()]}
+WHOLE = {pipeline: name for name, pipeline in reversed(PIPELINES.items())}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_compiled_pipeline_equals_its_golden_file(name: str, golden: Callable[[str, str], None]) -> None:
+    golden(f"{name}.yaml", compiled(WHOLE[name]))
+
+
+@pytest.mark.parametrize("name", sorted(PIPELINES.keys() - WHOLE.values()))
+def test_an_experiment_differs_from_the_golden_pipeline_in_its_golden_parameters(
+    name: str, golden: Callable[[str, str], None]
+) -> None:
+    (base, *base_platform), (document, *platform) = documents(WHOLE[PIPELINES[name]]), documents(name)
+    patch = difference(base, document)
+    golden(f"experiments/{name}.yaml", yaml.safe_dump(patch, default_flow_style=None, width=120))
+    # Nothing else differs, so the two files say all of the compiled one.
+    assert merged(base, patch) == document and platform == base_platform
+    parameters = patch["root"].pop("inputDefinitions")["parameters"]
+    assert patch == {"pipelineInfo": {"name": f"{PIPELINES[name]}-{name}".replace("_", "-")}, "root": {}}
+    assert {key for values in parameters.values() for key in values} == {"defaultValue"}
 
 
 def test_compiling_gives_the_same_bytes_in_every_process() -> None:

@@ -1,6 +1,5 @@
 """The pods that come out of a compiled file, for every row, inside every kind of control flow."""
 
-import json
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -54,7 +53,7 @@ def test_the_pod_of_every_row_equals_its_golden_value(golden: Callable[[str, str
             "on demand": fields(placed(name)["train"]),
             "spot": fields(placed(f"{name}:spot")["train"]),
         }
-    golden("placement.json", json.dumps(rows, indent=1) + "\n")
+    golden("placement.yaml", yaml.safe_dump(rows, default_flow_style=None, sort_keys=False, width=120))
 
 
 @pytest.mark.parametrize("name", SINGLE)
