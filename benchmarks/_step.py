@@ -14,7 +14,7 @@ def main() -> None:
         side: {name: SimpleNamespace(path=path, uri="", metadata={}) for name, path in request[side].items()}
         for side in ("inputs", "outputs")
     }
-    step.run("train", "components.train.logic:train", parameters=request["parameters"], **places)
+    step.run("train", parameters=request["parameters"], **places)
 
 
 if __name__ == "__main__":

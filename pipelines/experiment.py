@@ -1,5 +1,6 @@
 """An experiment: the five sections in one frozen object, checked together before anything runs."""
 
+import ast
 import importlib
 import importlib.util
 import json
@@ -18,6 +19,7 @@ from components.core.errors import StepError
 from components.data import DataSettings
 from components.export.settings import ExportSettings
 from components.models import ModelSettings
+from components.steps import STEPS
 from components.tasks import EvaluationSettings, misfit
 from components.train.settings import TrainingSettings
 
@@ -137,6 +139,14 @@ def _laid(values: Mapping[str, Any], path: list[str], value: Any) -> dict[str, A
 def pipelines() -> list[str]:
     """The pipelines there are: the files beside this one that define one, sorted."""
     return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if DEFINED.search(path.read_text("utf-8")))
+
+
+def steps_of(pipeline: str) -> list[str]:
+    """The steps of a pipeline, in the table's order: those whose image it takes as a parameter."""
+    text = (Path(__file__).parent / f"{pipeline}.py").read_text("utf-8")
+    defined = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    taken = {argument.arg for function in defined for argument in (*function.args.args, *function.args.kwonlyargs)}
+    return [name for name in STEPS if f"{name}_image" in taken]
 
 
 def names() -> list[str]:

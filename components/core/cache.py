@@ -61,12 +61,12 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def place(run_folder: Path, scope: str) -> Path | None:
+def place(run_folder: Path, *, shared: bool) -> Path | None:
     """The folder to look in: everybody's, or the run's own for what must be decided anew by every run."""
-    if scope == "run":
+    if not shared:
         return run_folder / "finished"
-    shared = os.environ.get("SUANLI_CACHE", "")
-    return Path(shared) if shared else None
+    folder = os.environ.get("SUANLI_CACHE", "")
+    return Path(folder) if folder else None
 
 
 def taken(

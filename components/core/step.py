@@ -17,40 +17,33 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from components.core import cache, failure, progress, secrets
 from components.core.artifacts import Artifact
 from components.core.errors import BUG, StepError
 from components.core.failure import Failure, RepeatedError, TerminatedError
 from components.core.files import digest_of, write_atomically
+from components.steps import PLACES, STEPS
 
-PLACES = ("data_root", "checkpoint_root", "registry")
 # How long a step that was asked to end may take to come to its end; a node that goes away leaves 15 s in all.
 LOST_S = 5.0
 
 
 def run(
     step: str,
-    logic: str,
     *,
     parameters: Mapping[str, Any],
     inputs: Mapping[str, Artifact] | None = None,
     outputs: Mapping[str, Artifact],
-    scope: Literal["shared", "run"] = "shared",
-    state: str = "",
 ) -> Any:
-    """Run a step's logic, or take its result from the cache.
+    """Run a step's logic, or take its result from the cache, as its row in ``components.steps`` says.
 
     Args:
-        step: the step's name, which is its folder's.
-        logic: the function, ``module:function``, imported only when it has to run.
-        parameters: its keyword arguments that are not artifacts.
+        step: the step's name.
+        parameters: the logic's keyword arguments that are not artifacts.
         inputs: its artifacts to read.
         outputs: its artifacts to fill.
-        scope: ``shared`` results serve every run on this machine; ``run`` results only a resumed run.
-        state: a function, ``module:function``, of the parameters, whose answer (a string) joins the key: what the
-            step will read from outside, such as the present champion.
 
     Returns:
         What the logic returned, then or now.
@@ -59,11 +52,11 @@ def run(
         SystemExit: the code of the failure's kind (``errors.EXIT_CODES``), after it was told (``failure.tell``).
     """
     folder = os.environ.get("SUANLI_RUN", "")
-    inputs = inputs or {}
+    row, inputs = STEPS[step], inputs or {}
 
     def compute() -> Any:
         _check_places(parameters)
-        result = _function(logic)(**parameters, **inputs, **outputs)
+        result = _function(row.logic)(**parameters, **inputs, **outputs)
         for artifact in outputs.values():
             _write_if_missing(artifact)
         return result
@@ -75,9 +68,9 @@ def run(
             return compute()
     record = Record(Path(folder), step)
     with _failures_told(Ending(step, record=record)):
-        record.asked(logic, parameters, inputs, outputs)
-        key = cache.key_of(step, parameters, inputs, _function(state)(**parameters) if state else "")
-        place = cache.place(Path(folder), scope)
+        record.asked(row.logic, parameters, inputs, outputs)
+        key = cache.key_of(step, parameters, inputs, _function(row.state)(**parameters) if row.state else "")
+        place = cache.place(Path(folder), shared=row.shared)
         run_id = record.folder.name
         result = cache.taken(place, key, run_id, record.values, outputs, compute) if place else compute()
         record.finish(key, outputs)

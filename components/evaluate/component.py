@@ -35,10 +35,7 @@ def evaluate(
 
     return step.run(
         "evaluate",
-        "components.evaluate.logic:evaluate",
         parameters={"evaluation": evaluation, "registry": registry},
         inputs={"examples": examples, "trained": trained},
         outputs={"metrics": metrics, "classes": classes, "report": report, "reasons": reasons, "verdict": verdict},
-        scope="run",
-        state="components.registry:state",
     )

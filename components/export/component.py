@@ -32,10 +32,7 @@ def export(
 
     step.run(
         "export",
-        "components.export.logic:export",
         parameters={"export": export, "registry": registry},
         inputs={"examples": examples, "trained": trained, "verdict": verdict},
         outputs={"exported": exported, "card": card, "card_page": card_page, "benchmark": benchmark},
-        scope="run",
-        state="components.registry:state",
     )

@@ -18,7 +18,6 @@ def prepare(data: dict, data_root: str, freshness: str, examples: Output[Dataset
 
     step.run(
         "prepare",
-        "components.prepare.logic:prepare",
         parameters={"data": data, "data_root": data_root, "freshness": freshness},
         outputs={"examples": examples, "report": report},
     )

@@ -34,7 +34,6 @@ def train(
 
     step.run(
         "train",
-        "components.train.logic:train",
         parameters={
             "model": model,
             "training": training,

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from components.steps import ACCELERATED
 from pipelines.cli import asked, output
 from pipelines.cli.asked import (
     Accelerator,
@@ -73,11 +74,11 @@ def document(submission: Submission) -> dict[str, Any]:
 
 
 def show(submission: Submission, *, whole: bool = True) -> None:
-    """Print a submission's pods for people; train's alone where not the whole is asked for."""
+    """Print a submission's pods for people; unless the whole is asked for, those on the accelerator alone."""
     prices = submission.prices(asked.catalog())
     print(f"{submission.pipeline}, version {submission.digest}, on {', then '.join(map(str, submission.rungs))}")
     for pod in submission.pods:
-        if not whole and pod.step != "train":
+        if not whole and pod.step not in ACCELERATED:
             continue
         print(f"\n{pod.step}")
         for name, value in _lines(pod, prices[pod.step]):

@@ -11,13 +11,14 @@ import typer
 from components.core.choices import nearest
 from components.core.errors import StepError
 from components.core.step import run as run_step
+from components.steps import PLACES, STEPS
 from pipelines.runs import folder
 
 AGAIN = "again"
 
 
 def step(
-    step: Annotated[str, typer.Argument(help="prepare, train, evaluate or export.")],
+    step: Annotated[str, typer.Argument(help=f"{', '.join(STEPS)}.")],
     run: Annotated[str, typer.Option("--run", metavar="ID", help="Whose inputs and settings to take.")] = "latest",
     runs: Annotated[Path | None, typer.Option(help="The folder of runs; also SUANLI_RUNS.")] = None,
 ) -> None:
@@ -39,7 +40,6 @@ def step(
     os.environ["SUANLI_DEBUG"] = "1"
     result = run_step(
         step,
-        record["logic"],
         parameters=_elsewhere(record["parameters"], scratch),
         inputs={
             name: _artifact(given["type"], found.folder / given["path"], given["metadata"])
@@ -54,9 +54,7 @@ def step(
 def _elsewhere(parameters: dict[str, Any], scratch: Path) -> dict[str, Any]:
     """The parameters with every place to write to below the scratch folder; the registry is a copy."""
     moved = dict(parameters)
-    for place in ("data_root", "checkpoint_root", "registry"):
-        if place in moved:
-            moved[place] = str(scratch / place)
+    moved |= {place: str(scratch / place) for place in PLACES if place in moved}
     if "registry" in moved and Path(parameters["registry"]).is_dir():
         shutil.copytree(parameters["registry"], moved["registry"])
     return moved

@@ -12,7 +12,7 @@ from components import storage
 from components.core import failure
 from components.core.errors import StepError
 from components.core.failure import Failure
-from pipelines.compile import compiler
+from components.steps import STEPS
 
 VERDICT = "verdict.json"
 
@@ -24,7 +24,8 @@ def read(root: str, pipeline: str, run_id: str) -> dict[str, Any]:
     Args:
         root: the pipeline root: ``gs://``, or a path where it is mounted.
     """
-    nothing: dict[str, Any] = {"metrics": {}, "training": {}, "accepted": None, "reasons": [], "failures": {}}
+    measured = {step.metrics: step.name for step in STEPS.values() if step.metrics}
+    nothing: dict[str, Any] = {key: {} for key in measured} | {"accepted": None, "reasons": [], "failures": {}}
     if not root.startswith(("gs://", "/")):
         return nothing
     place = storage.join(root, pipeline, run_id)
@@ -34,11 +35,10 @@ def read(root: str, pipeline: str, run_id: str) -> dict[str, Any]:
         return nothing
     verdict = _json(place, names, "evaluate", VERDICT)
     return {
-        "metrics": _json(place, names, "evaluate", "metrics"),
-        "training": _json(place, names, "train", "metrics"),
+        **{key: _json(place, names, step, "metrics") for key, step in measured.items()},
         "accepted": verdict.get("accepted"),
         "reasons": verdict.get("reasons", []),
-        "failures": {step: told for step in compiler.STEPS if (told := _failure(place, names, step))},
+        "failures": {step: told for step in STEPS if (told := _failure(place, names, step))},
     }
 
 

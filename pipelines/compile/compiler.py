@@ -13,6 +13,7 @@ import yaml
 from components.core import sources
 from components.core.errors import StepError
 from components.core.files import digest_of
+from components.steps import ACCELERATED, STEPS
 from pipelines.compile.targets import LOCAL_PREFIX, Target
 from pipelines.experiment import NamedExperiment
 from pipelines.hardware.pods import PLACEHOLDER, Loader
@@ -20,8 +21,6 @@ from pipelines.hardware.pods import PLACEHOLDER, Loader
 if TYPE_CHECKING:
     from pipelines.hardware.variant import Variant
 
-STEPS = ("prepare", "train", "evaluate", "export")
-# Only train asks for an accelerator; the other steps run the CPU image wherever they are.
 CPU = "cpu"
 # What an image is built by, besides its lock file and the sources.
 RECIPE = ("images/Dockerfile", "images/install")
@@ -91,7 +90,7 @@ def parameters(named: NamedExperiment, target: Target | None, tag: Tags, image: 
     """The pipeline's parameters for an experiment on a target, placement aside.
 
     Args:
-        image: which image train runs: ``cpu``, ``gpu`` or ``tpu``.
+        image: which image the accelerator's steps run: ``cpu``, ``gpu`` or ``tpu``; the others run the CPU's anywhere.
     """
     places = {"data_root": "", "checkpoint_root": "", "registry": ""}
     if target:
@@ -101,7 +100,7 @@ def parameters(named: NamedExperiment, target: Target | None, tag: Tags, image: 
             "registry": f"{target.registry}/{named.name}",
         }
     prefix = target.image_prefix if target else LOCAL_PREFIX
-    kinds = {step: image if step == "train" else CPU for step in STEPS}
+    kinds = {step: image if step in ACCELERATED else CPU for step in STEPS}
     images = {f"{step}_image": image_name(prefix, kind, tag(step, kind)) for step, kind in kinds.items()}
     return {**named.experiment.sections(), **places, **images}
 

@@ -1,8 +1,13 @@
-"""The steps by name: pipelines call ``steps.export(...)``, because their parameters are named like the steps."""
+"""The steps' components by name: pipelines call ``steps.export(...)``, as their parameters are named like the steps."""
 
-from components.evaluate.component import evaluate
-from components.export.component import export
-from components.prepare.component import prepare
-from components.train.component import train
+import importlib
+from typing import Any
 
-__all__ = ["evaluate", "export", "prepare", "train"]
+from components.steps import STEPS
+
+
+def __getattr__(name: str) -> Any:
+    """The component of a step in ``components.steps.STEPS``."""
+    if name not in STEPS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}: the steps are {', '.join(STEPS)}")
+    return getattr(importlib.import_module(f"components.{name}.component"), name)

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from components.data import freshness
+from components.steps import ACCELERATED
 from pipelines.compile import compiler
 from pipelines.compile.targets import Target
 from pipelines.experiment import NamedExperiment
@@ -56,13 +57,16 @@ class Submission:
         return next((pod.labels[pods.QUEUE_LABEL] for pod in self.pods if pods.QUEUE_LABEL in pod.labels), "")
 
     def prices(self, catalog: Catalog) -> dict[str, float | None]:
-        """Step -> USD an hour of its pod: the whole machine for train, a CPU machine's share for the others."""
+        """Step -> USD an hour of its pod: the whole accelerator machine, or its share of a CPU machine."""
         machine = catalog[CPU_ROW]
         each = None if machine.on_demand is None else machine.on_demand / machine.vcpus
-        found = {
-            pod.step: None if each is None else each * pods.cores(pod.requests.get("cpu", "1")) for pod in self.pods
-        }
-        return found | ({"train": self.rungs[0].price} if self.rungs else {})
+
+        def price(pod: pods.Pod) -> float | None:
+            if self.rungs and pod.step in ACCELERATED:
+                return self.rungs[0].price
+            return None if each is None else each * pods.cores(pod.requests.get("cpu", "1"))
+
+        return {pod.step: price(pod) for pod in self.pods}
 
 
 def build(

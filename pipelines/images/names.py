@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from components.core import sources
 from components.core.choices import nearest
 from components.core.errors import StepError
+from components.steps import ACCELERATED, STEPS
 from pipelines.compile import compiler
 from pipelines.compile.targets import LOCAL_PREFIX
 
@@ -31,8 +32,8 @@ def chosen(kinds: Sequence[str]) -> list[str]:
 
 
 def steps(kind: str) -> tuple[str, ...]:
-    """The steps that run in a kind's image: only train leaves the CPU's."""
-    return compiler.STEPS if kind == compiler.CPU else ("train",)
+    """The steps that run in a kind's image: all of them in the CPU's, and on an accelerator those that use it."""
+    return tuple(step for step in STEPS if kind == compiler.CPU or step in ACCELERATED)
 
 
 def tags(kind: str) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components import data as data_sources
+from components.steps import STEPS
 from components.storage import is_remote
 from pipelines.local import container_engine
 from pipelines.runs import failure
@@ -147,17 +148,18 @@ def access(step: str, run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
     import docker
 
     data = record["parameters"]["data"]
-    online = step == "prepare" and downloads(data)
+    row = STEPS[step]
+    online = row.downloads and downloads(data)
     variables = _variables(online)
     mounted = folders(step, run, record)
-    if step == "prepare" and data_sources.downloads(data["name"]):
+    if row.downloads and data_sources.downloads(data["name"]):
         kept = os.environ.get("TFDS_DATA_DIR") or str(Path.home() / "tensorflow_datasets")
         mounted.append((kept, kept, False))
         variables["TFDS_DATA_DIR"] = kept
     for source, _, _ in mounted:
         # What the engine makes belongs to root.
         Path(source).mkdir(parents=True, exist_ok=True)
-    if step == "prepare":
+    if "data" in row.rooms:
         mounted += [(source, inside, True) for source, inside in places(data).items()]
     mounts = [
         docker.types.Mount(target, source, type="bind", read_only=read_only) for source, target, read_only in mounted
@@ -172,15 +174,10 @@ def access(step: str, run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
 
 def folders(step: str, run: Run, record: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
     """The run's own and the shared folders that a step needs: on this machine, inside, and whether only to be read."""
-    target = record["target"]
-    registry = f"{target['registry']}/{record['experiment']}"
-    needed = {
-        "prepare": {target["data_root"]: False},
-        "train": {target["data_root"]: True, target["checkpoint_root"]: False},
-        "evaluate": {target["data_root"]: True, registry: True},
-        "export": {target["data_root"]: True, registry: False},
-    }[step]
-    if step in {"prepare", "train"} and record["cache"]:
+    row, target = STEPS[step], record["target"]
+    paths = target | {"registry": f"{target['registry']}/{record['experiment']}"}
+    needed = {paths[place]: use == "read" for place, use in row.places.items()}
+    if row.shared and record["cache"]:
         needed[os.environ["SUANLI_CACHE"]] = False
     own = [(str(run.folder), str(run.folder), False)]
     shared = [

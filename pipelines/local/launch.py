@@ -55,7 +55,7 @@ def follow(
         (run.folder / "log").mkdir(exist_ok=True)
         shutil.rmtree(run.folder / TEMPORARY, ignore_errors=True)
         (run.folder / TEMPORARY).mkdir()
-        watch = Watch(run.folder)
+        watch = Watch(run.folder, run.read()["images"])
         if engine:
             engine.watch(run.folder)
         child, lifeline = _start(run, locks, _environment(run, engine, cache, debug))

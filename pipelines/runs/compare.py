@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from components.steps import STEPS
 from pipelines.runs.folder import Run
 
 # What a clock measured is never the same twice.
 TIMED = ("seconds", "latency", "per_second", "_ms", "_us", "rate")
-# Made of the inputs and the seed alone: equal bytes on equal machines.
-REPRODUCED = {"prepare": ("examples", "report"), "train": ("trained",), "evaluate": ("classes", "reasons", "verdict")}
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -45,8 +44,8 @@ def reproduction(first: Run, second: Run) -> list[dict[str, Any]]:
     """What a run and its reproduction made, piece by piece: metrics and digests of artifacts, with ``equal``."""
     rows = []
     before, after = first.steps(), second.steps()
-    for step, outputs in REPRODUCED.items():
-        for output in outputs:
+    for step in (name for name in STEPS if name in before or name in after):
+        for output in STEPS[step].reproduced:
             digests = [records.get(step, {}).get("outputs", {}).get(output, {}) for records in (before, after)]
             values = [made.get("digest", "absent") for made in digests]
             rows.append({"what": f"{step} {output}", "values": values, "equal": values[0] == values[1]})
@@ -70,8 +69,8 @@ def why(run: Run) -> list[dict[str, Any]]:
             reason = f"taken from run {record['from']}: nothing in its key has changed"
         elif changed:
             reason = "computed: something has changed"
-        elif step in {"evaluate", "export"}:
-            reason = "computed: it reads the registry, so every run decides anew"
+        elif step in STEPS and not STEPS[step].shared:
+            reason = "computed: every run decides this step anew"
         elif not cache:
             reason = "computed: the run took nothing from others (--no-cache)"
         else:

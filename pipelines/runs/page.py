@@ -8,20 +8,12 @@ from markupsafe import Markup
 
 from components.core import reports
 from components.core.files import write_atomically
+from components.steps import STEPS
 from pipelines.runs import failure
 from pipelines.runs.display import headline, seconds
 from pipelines.runs.folder import Run
 
 FILE = "index.html"
-# (step, output) -> the copy's name and what a reader calls it. KFP gives these files no ending.
-REPORTS = {
-    ("prepare", "report"): ("data.html", "Data report"),
-    ("train", "curves"): ("learning-curves.html", "Learning curves"),
-    ("evaluate", "report"): ("evaluation.html", "Evaluation report"),
-    ("evaluate", "reasons"): ("decision.md", "The decision's reasons"),
-    ("export", "card_page"): ("model-card.html", "Model card"),
-    ("export", "card"): ("model-card.md", "Model card (Markdown)"),
-}
 
 
 def write(run: Run, values: dict[str, Any]) -> None:
@@ -60,12 +52,13 @@ def _decision(values: dict[str, Any]) -> Markup | str:
 def _reports(run: Run) -> list[tuple[str, str]]:
     """Copies under plain names, so that a browser knows what they are and the folder can be moved."""
     found = []
-    for (step, output), (name, label) in REPORTS.items():
-        if source := run.output(step, output):
-            target = run.folder / "reports" / name
-            target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(source, target)
-            found.append((f"reports/{name}", label))
+    for step in STEPS.values():
+        for output, report in step.reports.items():
+            if source := run.output(step.name, output):
+                target = run.folder / "reports" / report.file
+                target.parent.mkdir(exist_ok=True)
+                shutil.copyfile(source, target)
+                found.append((f"reports/{report.file}", report.label))
     return found
 
 

@@ -2,11 +2,10 @@
 
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from pipelines.compile.compiler import STEPS
 
 
 @dataclass
@@ -60,13 +59,17 @@ def _of(noun: str, said: dict[str, Any], now: str, all_: str) -> str:
 
 
 class Watch:
-    """A run's progress, read from its ``progress.jsonl`` as it grows."""
+    """A run's progress, read from its ``progress.jsonl`` as it grows.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        steps: its pipeline's, in order.
+    """
+
+    def __init__(self, folder: Path, steps: Iterable[str]) -> None:
         self.path = folder / "progress.jsonl"
         # A resumed run's earlier lines are history.
         self.offset = self.path.stat().st_size if self.path.exists() else 0
-        self.steps = {name: StepProgress(name) for name in STEPS}
+        self.steps = {name: StepProgress(name) for name in steps}
 
     def read(self) -> list[StepProgress]:
         """Take in what is new; the steps that spoke, in that order."""

@@ -14,8 +14,9 @@ from components.core.errors import StepError
 from components.core.secrets import masked
 from components.core.sources import ROOT
 from components.data import freshness
+from components.steps import STEPS
 from pipelines.compile import compiler, targets
-from pipelines.experiment import NamedExperiment
+from pipelines.experiment import NamedExperiment, steps_of
 from pipelines.runs import folder
 from pipelines.runs.folder import Run
 
@@ -43,7 +44,7 @@ def initial(named: NamedExperiment, target: targets.Target, source: str, cache: 
         "target": target.model_dump(),
         "cache": cache,
         "freshness": freshness(named.experiment.data),
-        "images": {step: compiler.image_tag(step) for step in compiler.STEPS},
+        "images": {step: compiler.image_tag(step) for step in steps_of(named.experiment.pipeline)},
         "versions": versions(),
         "commit": _commit(),
         "threads": sections["training"]["threads"] or cores(),
@@ -90,7 +91,7 @@ def concluded(run: Run, values: dict[str, Any], status: str) -> dict[str, Any]:
     """The record of a run that has ended, with what its steps left."""
     records = run.steps()
     steps = {step: _step(record, _image(step, values)) for step, record in records.items()}
-    for step in compiler.STEPS:
+    for step in values["images"]:
         steps.setdefault(step, {"state": "skipped" if status == "succeeded" else "waiting", "image": ""})
     finished = time.time()
     began = values.get("resumed", values["started"])
@@ -100,8 +101,7 @@ def concluded(run: Run, values: dict[str, Any], status: str) -> dict[str, Any]:
         "finished": finished,
         "seconds": round(values.get("seconds", 0) + finished - began, 1),
         "steps": steps,
-        "metrics": _json(run.output("evaluate", "metrics")),
-        "training": _json(run.output("train", "metrics")),
+        **{step.metrics: _json(run.output(step.name, "metrics")) for step in STEPS.values() if step.metrics},
         **_decision(run),
     }
 

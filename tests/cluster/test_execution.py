@@ -19,8 +19,8 @@ from node_agent import Agent
 from steps import CATALOG
 
 from components.core.errors import EXIT_CODES
+from components.steps import STEPS
 from pipelines.cluster.kube import pod_failure
-from pipelines.compile import compiler
 from pipelines.hardware.catalog.row import SPOT_LABEL
 from pipelines.hardware.catalog.shapes import GPU_LABEL, TPU_LABEL
 from pipelines.hardware.ladder import Rung
@@ -68,7 +68,7 @@ def test_each_step_runs_where_the_scheduler_put_it_and_the_metrics_are_those_of_
     run = Run(cluster, empty, tmp_path / "cluster", SPOT, SETTINGS)
     nodes = {each["metadata"]["name"]: each for each in cluster.nodes()}
     on = {}
-    for step in compiler.STEPS:
+    for step in STEPS:
         pod = run.step(step)
         assert (step, pod["status"]["phase"]) == (step, "Succeeded"), terminated(pod)["message"]
         on[step] = pod["spec"]["nodeName"]

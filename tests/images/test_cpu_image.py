@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.core import sources
+from components.steps import STEPS
 from pipelines.compile import compiler
 from pipelines.images import build, names
 
@@ -65,7 +66,7 @@ def test_it_holds_no_compiler_no_cache_and_no_secret(run: Run) -> None:
     assert done.returncode == 0 and done.stdout == "", done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("step", compiler.STEPS)
+@pytest.mark.parametrize("step", STEPS)
 def test_every_module_that_a_step_imports_is_there(step: str, run: Run) -> None:
     script = f"import importlib; [importlib.import_module(name) for name in {sorted(imports(step))!r}]"
     done = run("python3", "-W", "ignore", "-c", script)
@@ -84,7 +85,7 @@ def test_its_labels_say_what_it_is_made_of(program: str, image: str) -> None:
 
 
 def test_all_names_that_compile_writes_are_this_image(program: str, image: str) -> None:
-    written = {f"suanli-python-cpu:{compiler.image_tag(step)}" for step in compiler.STEPS}
+    written = {f"suanli-python-cpu:{compiler.image_tag(step)}" for step in STEPS}
     assert written == set(names.local("cpu"))
     assert len({str(inspected(program, name)["Id"]) for name in written}) == 1
 

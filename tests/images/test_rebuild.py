@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.core import sources
+from components.steps import STEPS
 from pipelines.compile import compiler
 
 PARTS = ("components", "images", "pipelines", "requirements", "pyproject.toml", ".dockerignore")
@@ -26,7 +27,7 @@ def elsewhere(program: str, image: str, tmp_path: Path) -> Iterator[Path]:
         else:
             shutil.copyfile(path, here / part)
     yield here
-    ours = {f"suanli-python-cpu:{compiler.image_tag(step)}" for step in compiler.STEPS}
+    ours = {f"suanli-python-cpu:{compiler.image_tag(step)}" for step in STEPS}
     if made := [name for name in names(here) if name not in ours]:
         subprocess.run([program, "rmi", *made], capture_output=True, check=False)
 
@@ -55,7 +56,7 @@ def layers(program: str, image: str) -> str:
 
 
 def test_equal_sources_on_another_path_have_equal_tags_and_are_not_built_again(elsewhere: Path) -> None:
-    assert names(elsewhere) == [f"suanli-python-cpu:{compiler.image_tag(step)}" for step in compiler.STEPS]
+    assert names(elsewhere) == [f"suanli-python-cpu:{compiler.image_tag(step)}" for step in STEPS]
     assert "there already" in asked(elsewhere, "build")
 
 

@@ -19,8 +19,9 @@ import pytest
 from kfp import dsl
 
 from components.core.errors import StepError
+from components.steps import STEPS
 from pipelines.compile import targets
-from pipelines.compile.compiler import STEPS, image_tag
+from pipelines.compile.compiler import image_tag
 from pipelines.local import container_engine
 from pipelines.runs import compare, folder
 from pipelines.runs.folder import Run

@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from components.steps import STEPS
 from pipelines import experiment
 from pipelines.compile import compiler, targets
 from pipelines.hardware import pods
@@ -18,9 +19,7 @@ def compiled() -> str:
 
 
 def test_every_step_runs_as_a_numeric_user_that_is_not_root(compiled: str) -> None:
-    assert USER > 0 and {pod.step: pod.user for pod in pods.from_compiled(compiled, {})} == dict.fromkeys(
-        compiler.STEPS, USER
-    )
+    assert USER > 0 and {pod.step: pod.user for pod in pods.from_compiled(compiled, {})} == dict.fromkeys(STEPS, USER)
     platform = list(yaml.safe_load_all(compiled))[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     for executor in platform.values():
         assert executor["securityContext"] == {

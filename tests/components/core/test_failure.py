@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,22 +14,27 @@ import pytest
 from components.core import failure
 from components.core.errors import EXIT_CODES, StepError
 from components.core.failure import Failure
+from components.steps import STEPS
 
 # As Kubeflow 2.17's workflow controller has it.
 PATTERN = re.compile("(?i)(imminent node shutdown|node is shutting down|preempt|evict|spot|pod deleted)")
 # A step in a process of its own; its argument is the body of its logic.
 STEP = """
 import os, signal, sys, threading, time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from components.core import step
 from components.core.errors import StepError
+from components.steps import STEPS
 
 def logic(out):
     exec(sys.argv[1], globals())
 
+STEPS["train"] = replace(STEPS["train"], logic="__main__:logic", state="")
+
 out = SimpleNamespace(path=sys.argv[2] + "/out", uri=sys.argv[2] + "/out", metadata={})
-step.run("train", "__main__:logic", parameters={}, outputs={"out": out})
+step.run("train", parameters={}, outputs={"out": out})
 """
 
 
@@ -178,12 +184,13 @@ def test_storage_that_does_not_answer_holds_no_process_back(
     (place / "hangs").read_text()
 
 
-def test_signals_are_as_before_after_a_step_has_run(tmp_path: Path) -> None:
+def test_signals_are_as_before_after_a_step_has_run(monkeypatch: pytest.MonkeyPatch) -> None:
     from components.core import step
 
+    monkeypatch.setitem(STEPS, "prepare", replace(STEPS["prepare"], logic=f"{__name__}:fails"))
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit):
-        step.run("prepare", f"{__name__}:fails", parameters={}, outputs={})
+        step.run("prepare", parameters={}, outputs={})
     assert signal.getsignal(signal.SIGTERM) == before
 
 

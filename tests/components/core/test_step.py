@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from places import Place
 from components import storage
 from components.core import cache, sources, step
 from components.core.errors import StepError
+from components.steps import STEPS
 
 CALLS: list[dict[str, Any]] = []
 CHAMPION: list[str] = []
@@ -57,12 +59,16 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     RELEASE.clear()
     monkeypatch.setenv("SUANLI_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("SUANLI_DEBUG", raising=False)
+    set_row(monkeypatch)
     return tmp_path
 
 
-def run(
-    root: Path, name: str = "one", *, source: str = "", scope: Any = "shared", state: str = "", **data: Any
-) -> Place:
+def set_row(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """Let prepare run the logic of this file."""
+    monkeypatch.setitem(STEPS, "prepare", replace(STEPS["prepare"], logic=f"{__name__}:logic", **changes))
+
+
+def run(root: Path, name: str = "one", *, source: str = "", **data: Any) -> Place:
     """One step of one run; its output."""
     folder = root / name
     folder.mkdir(exist_ok=True)
@@ -76,12 +82,9 @@ def run(
     try:
         step.run(
             "prepare",
-            f"{__name__}:logic",
             parameters={"data": values, "data_root": "/data"},
             inputs=inputs,
             outputs={"out": out},
-            scope=scope,
-            state=state,
         )
     finally:
         del os.environ["SUANLI_RUN"]
@@ -123,10 +126,11 @@ def test_a_change_computes_anew_and_is_named(
     assert changed == said if said else [line.partition(":")[0] for line in changed] == ["inputs source"]
 
 
-def test_what_lies_outside_joins_the_key(machine: Path) -> None:
+def test_what_lies_outside_joins_the_key(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_row(monkeypatch, state=f"{__name__}:champion")
     for name, present, calls in (("one", "v1", 1), ("two", "v1", 1), ("three", "v2", 2)):
         CHAMPION[:] = [present]
-        run(machine, name, state=f"{__name__}:champion")
+        run(machine, name)
         assert len(CALLS) == calls
     assert record(machine, "three")["changed"] == ["state: v1 -> v2"]
 
@@ -197,10 +201,11 @@ def test_a_damaged_cache_entry_is_not_taken(damage: str, machine: Path) -> None:
     assert len(CALLS) == 2
 
 
-def test_a_result_of_scope_run_serves_that_run_alone(machine: Path) -> None:
-    run(machine, "one", scope="run")
-    run(machine, "two", scope="run")
-    run(machine, "one", scope="run")
+def test_a_result_that_is_not_shared_serves_its_run_alone(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_row(monkeypatch, shared=False)
+    run(machine, "one")
+    run(machine, "two")
+    run(machine, "one")
     assert len(CALLS) == 2
     assert record(machine, "one")["from"] == "one"
 
@@ -262,14 +267,14 @@ def test_the_record_holds_the_call(machine: Path) -> None:
 def test_a_file_compiled_without_a_target_is_refused(machine: Path, capfd: pytest.CaptureFixture[str]) -> None:
     out = Place(str(machine / "out"))
     with pytest.raises(SystemExit):
-        step.run("prepare", f"{__name__}:logic", parameters={"data": {}, "data_root": ""}, outputs={"out": out})
+        step.run("prepare", parameters={"data": {}, "data_root": ""}, outputs={"out": out})
     assert "data_root is '', not gs:// or an absolute path; compile with --target" in capfd.readouterr().err
     assert not CALLS
 
 
 def test_outside_a_run_a_step_is_a_plain_call(machine: Path) -> None:
     out = Place(str(machine / "out"))
-    assert step.run("prepare", f"{__name__}:logic", parameters={"data": {}, "data_root": "/d"}, outputs={"out": out})
+    assert step.run("prepare", parameters={"data": {}, "data_root": "/d"}, outputs={"out": out})
     assert not (machine / "cache").exists() and (machine / "out" / "file").is_file()
 
 

@@ -60,7 +60,9 @@ def test_without_seconds_nothing_is_watched(ended: list[StepError]) -> None:
 
 STALLED = """
 import sys
+from dataclasses import replace
 from components.core import step
+from components.steps import STEPS
 from types import SimpleNamespace
 
 def logic(out):
@@ -80,7 +82,8 @@ def logic(out):
             print(int(number), flush=True)
 
 out = SimpleNamespace(path=sys.argv[1] + "/out", uri="", metadata={})
-step.run("train", "__main__:logic", parameters={}, outputs={"out": out})
+STEPS["train"] = replace(STEPS["train"], logic="__main__:logic", state="")
+step.run("train", parameters={}, outputs={"out": out})
 """
 
 

@@ -27,5 +27,5 @@ if os.environ.get("STREAMED"):
 examples = {"examples": places.pop("examples")}
 seen = os.environ.get("SEEN", "")
 with recorded(Path(seen)) if seen else nullcontext():
-    step.run("train", "components.train.logic:train", parameters=parameters, inputs=examples, outputs=places)
+    step.run("train", parameters=parameters, inputs=examples, outputs=places)
 print("done", flush=True)

@@ -12,6 +12,7 @@ from kfp import dsl
 
 from components.core import sources
 from components.core.errors import StepError
+from components.steps import STEPS
 from pipelines import experiment
 from pipelines.compile import compiler
 from pipelines.compile.targets import Target
@@ -174,11 +175,11 @@ def test_an_edit_changes_the_tags_of_the_steps_that_import_the_file(
 ) -> None:
     copy_checkout(tmp_path)
     monkeypatch.setattr(sources, "ROOT", tmp_path)
-    before = {step: compiler.image_tag(step) for step in compiler.STEPS}
+    before = {step: compiler.image_tag(step) for step in STEPS}
     with (tmp_path / edited).open("a") as stream:
         stream.write("\n# an edit\n")
-    after = {step: compiler.image_tag(step) for step in compiler.STEPS}
-    assert {step for step in compiler.STEPS if before[step] != after[step]} == changed
+    after = {step: compiler.image_tag(step) for step in STEPS}
+    assert {step for step in STEPS if before[step] != after[step]} == changed
 
 
 def test_the_same_sources_give_the_same_tag_on_another_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

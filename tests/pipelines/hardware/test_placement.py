@@ -12,6 +12,7 @@ from kfp import dsl
 from kfp.compiler import Compiler
 
 from components.core.errors import StepError
+from components.steps import STEPS
 from pipelines import experiment
 from pipelines.compile import compiler
 from pipelines.compile.targets import Target
@@ -139,7 +140,7 @@ def policies(variant: Variant) -> dict[str, dict[str, Any]]:
 
 def test_every_step_is_retried_with_a_back_off_even_after_days() -> None:
     found = policies(Variant(retries=3))
-    assert set(found) == set(compiler.STEPS)
+    assert set(found) == set(STEPS)
     assert {name: policy["maxRetryCount"] for name, policy in found.items()} == dict.fromkeys(found, 2) | {"train": 3}
     for policy in found.values():
         assert policy["backoffMaxDuration"] == "604800s" and policy["backoffDuration"] == "60s"
