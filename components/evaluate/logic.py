@@ -19,7 +19,7 @@ from components.core.files import write_atomically
 from components.evaluate import gate, inference, statistics
 from components.evaluate import report as page
 from components.evaluate import verdict as files
-from components.metrics.classification import condensed
+from components.metrics.classification import fold_confusion
 from components.tasks import EvaluationSettings, contract
 from components.tasks.contract import Evaluation, Task
 
@@ -212,7 +212,7 @@ def _show_classes(classes: Any, task: Task, test: inference.TestSplit) -> None:
     """Fill KFP's ClassificationMetrics, which Kubeflow draws, if the task has classes to confuse."""
     if found := task.report.class_figures(test.predicted[0], test.truth):
         names, matrix, curve = found
-        matrix, names = condensed(matrix, names, MOST_CLASSES)
+        matrix, names = fold_confusion(matrix, names, MOST_CLASSES)
         classes.log_confusion_matrix(names, matrix.tolist())
         classes.log_roc_curve(*curve)
     # A file beside the metadata, which has no other place: the local cache copies files.

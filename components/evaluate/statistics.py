@@ -223,7 +223,7 @@ def _studentized_low(values: "np.ndarray", error_rate: float, resamples: int, se
 
     n, centred = len(values), values - values.mean()
     columns = np.column_stack([centred, centred**2]).astype(np.float32)
-    moments = np.concatenate([counts @ columns for counts in bootstrap.counts(n, resamples, seed)]) / n
+    moments = np.concatenate([counts @ columns for counts in bootstrap.resample_counts(n, resamples, seed)]) / n
     spread = np.sqrt(np.maximum(moments[:, 1] - moments[:, 0] ** 2, 0))
     ratios = np.divide(moments[:, 0], spread, out=np.zeros(resamples), where=spread > 0)
     return float(values.mean() - np.quantile(ratios, 1 - error_rate) * values.std())

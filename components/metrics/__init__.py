@@ -1,1 +1,1 @@
-"""Metrics with their intervals, one field a file, and what they share."""
+"""Metrics and their confidence intervals, one file per field, and what the fields share."""

@@ -1,4 +1,4 @@
-"""Metrics of classifiers that give one label to one example, whatever the example is."""
+"""Metrics of classifiers with one label per example."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,18 @@ import numpy as np
 from components.metrics import bootstrap
 
 CALIBRATION_BINS = 15
-# Beyond this many outputs the interval of the ROC AUC would take longer than all the rest, and is left out.
-ROC_CELLS = 5_000_000
+# With more outputs the interval of the ROC AUC would take longer than all other metrics; it is left out.
+MAX_ROC_CELLS = 5_000_000
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Logits against true labels, with what follows from them.
+class Predictions:
+    """Logits with the true labels.
 
     Attributes:
         logits: float [n, classes].
         labels: the true labels, integers [n].
-        top_k: how many of the best labels may hold the true one.
+        top_k: the number of best labels that may include the true one, for ``top_k``.
     """
 
     logits: np.ndarray
@@ -27,30 +27,29 @@ class Judged:
 
     @property
     def classes(self) -> int:
-        """The number of classes."""
         return int(self.logits.shape[1])
 
     @property
     def predicted(self) -> np.ndarray:
-        """The best label of every example, integers [n]; the first of equally good ones."""
+        """The label with the largest logit, integers [n]; ties go to the lower label."""
         result: np.ndarray = self.logits.argmax(axis=1)
         return result
 
     @property
-    def right(self) -> np.ndarray:
-        """Whether the best label is the true one, bool [n]."""
+    def correct(self) -> np.ndarray:
+        """Whether the predicted label is the true one, bool [n]."""
         result: np.ndarray = self.predicted == self.labels
         return result
 
     def values(self) -> dict[str, np.ndarray]:
-        """The metrics that are means over examples: metric -> float64 [n]."""
+        """Per-example values of the metrics that are means over examples: metric -> float64 [n]."""
         shifted = _shifted(self.logits)
         own = np.take_along_axis(shifted, self.labels[:, None], axis=1)
         loss = np.log(np.exp(shifted).sum(axis=1)) - own[:, 0]
-        # Of equal logits the earlier label comes first, as in ``ranked``.
+        # Ties go to the lower label, as in ``top_labels``.
         before = (shifted > own) | ((shifted == own) & (np.arange(self.classes) < self.labels[:, None]))
         return {
-            "accuracy": self.right.astype(np.float64),
+            "accuracy": self.correct.astype(np.float64),
             "top_k": (before.sum(axis=1) < self.top_k).astype(np.float64),
             "loss": loss,
         }
@@ -69,43 +68,45 @@ def _shifted(logits: np.ndarray) -> np.ndarray:
     return result
 
 
-def ranked(logits: np.ndarray, count: int) -> np.ndarray:
+def top_labels(logits: np.ndarray, count: int) -> np.ndarray:
     """The labels of the ``count`` largest logits, best first, integers [n, count]."""
     result: np.ndarray = np.argsort(-logits, axis=1, kind="stable")[:, :count]
     return result
 
 
-def scores(judged: Judged) -> dict[str, float]:
-    """Metrics of the whole: means over examples, averages over classes, ROC AUC and calibration.
+def scores(predictions: Predictions) -> dict[str, float]:
+    """Means over examples, averages over classes, ROC AUC and calibration error.
 
-    Averages over classes take the classes that have examples. The ROC AUC is one-vs-rest, macro-averaged, and absent
-    where no class has both examples and counterexamples.
+    Averages are over the classes that have examples. The ROC AUC is one-vs-rest, macro-averaged, and absent if no class
+    has both examples and counterexamples.
     """
     from sklearn import metrics
 
-    found = {name: float(values.mean()) for name, values in judged.values().items()}
-    present = np.unique(judged.labels)
+    result = {name: float(values.mean()) for name, values in predictions.values().items()}
+    present = np.unique(predictions.labels)
     for average in ("macro", "weighted"):
         parts = metrics.precision_recall_fscore_support(
-            judged.labels, judged.predicted, labels=present, average=average, zero_division=0
+            predictions.labels, predictions.predicted, labels=present, average=average, zero_division=0
         )
-        found |= {f"{average}_{name}": float(v) for name, v in zip(("precision", "recall", "f1"), parts, strict=False)}
+        result |= {f"{average}_{name}": float(v) for name, v in zip(("precision", "recall", "f1"), parts, strict=False)}
     if len(present) > 1:
-        truth = judged.labels[:, None] == present
-        found["roc_auc"] = float(metrics.roc_auc_score(truth, probabilities(judged.logits)[:, present]))
-    found["calibration_error"] = float(np.abs(_calibration_gaps(judged).sum(axis=0)).sum() / len(judged.labels))
-    return found
+        truth = predictions.labels[:, None] == present
+        result["roc_auc"] = float(metrics.roc_auc_score(truth, probabilities(predictions.logits)[:, present]))
+    result["calibration_error"] = float(
+        np.abs(_calibration_gaps(predictions).sum(axis=0)).sum() / len(predictions.labels)
+    )
+    return result
 
 
-def confusion(judged: Judged) -> np.ndarray:
-    """How often each class (row) was given each label (column), integers [classes, classes]."""
-    cells = judged.labels * judged.classes + judged.predicted
-    return np.bincount(cells, minlength=judged.classes**2).reshape(judged.classes, judged.classes)
+def confusion(predictions: Predictions) -> np.ndarray:
+    """The confusion matrix: examples of each class (row) by predicted label (column), integers [classes, classes]."""
+    cells = predictions.labels * predictions.classes + predictions.predicted
+    return np.bincount(cells, minlength=predictions.classes**2).reshape(predictions.classes, predictions.classes)
 
 
 @dataclass(frozen=True)
 class ByClass:
-    """One class's examples, precision, recall and F1, with 95% intervals of the last three."""
+    """Precision, recall and F1 of one class, with their 95% intervals and its number of examples."""
 
     label: int
     examples: int
@@ -115,73 +116,75 @@ class ByClass:
     intervals: dict[str, tuple[float, float]]
 
 
-def per_class(judged: Judged, resampled: "Resampled") -> list[ByClass]:
-    """Precision, recall and F1 of every class that has examples."""
+def per_class(predictions: Predictions, intervals: "ClassifierIntervals") -> list[ByClass]:
+    """Precision, recall and F1 of each class that has examples."""
     from sklearn import metrics
 
-    present = np.unique(judged.labels)
-    parts = metrics.precision_recall_fscore_support(judged.labels, judged.predicted, labels=present, zero_division=0)
+    present = np.unique(predictions.labels)
+    parts = metrics.precision_recall_fscore_support(
+        predictions.labels, predictions.predicted, labels=present, zero_division=0
+    )
     columns = zip(present, *parts, strict=True)
     return [
-        ByClass(int(label), int(support), float(precision), float(recall), float(f1), resampled.classes[int(label)])
+        ByClass(int(label), int(support), float(precision), float(recall), float(f1), intervals.classes[int(label)])
         for label, precision, recall, f1, support in columns
     ]
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """A reliability diagram's bins that hold examples: mean confidence, share of right ones, and how many."""
+    """The non-empty bins of a reliability diagram: mean confidence, accuracy, and number of examples."""
 
     confidence: np.ndarray
     accuracy: np.ndarray
     examples: np.ndarray
 
 
-def reliability(judged: Judged) -> Reliability:
-    """How often the model is right where it says it is so sure, in 15 bins of equal width."""
-    confidence = probabilities(judged.logits).max(axis=1)
+def reliability(predictions: Predictions) -> Reliability:
+    """Accuracy by confidence, in 15 bins of equal width."""
+    confidence = probabilities(predictions.logits).max(axis=1)
     bins = _bins(confidence)
     sizes = np.bincount(bins, minlength=CALIBRATION_BINS)
-    kept = sizes > 0
-    sums = [np.bincount(bins, values, CALIBRATION_BINS)[kept] for values in (confidence, judged.right)]
-    return Reliability(sums[0] / sizes[kept], sums[1] / sizes[kept], sizes[kept])
+    filled = sizes > 0
+    sums = [np.bincount(bins, values, CALIBRATION_BINS)[filled] for values in (confidence, predictions.correct)]
+    return Reliability(sums[0] / sizes[filled], sums[1] / sizes[filled], sizes[filled])
 
 
 def _bins(confidence: np.ndarray) -> np.ndarray:
     return np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
 
 
-def _calibration_gaps(judged: Judged) -> np.ndarray:
-    """Right (1 or 0) minus confidence of each example in its bin's column, float64 [n, bins].
+def _calibration_gaps(predictions: Predictions) -> np.ndarray:
+    """Correctness (1 or 0) minus confidence of each example, in the column of its bin, float64 [n, bins].
 
     The expected calibration error is the sum over bins of |column's sum| / n (M. Naeini et al., AAAI 2015; C. Guo et
     al., ICML 2017, arXiv:1706.04599, whose 15 bins these are).
     """
-    confidence = probabilities(judged.logits).max(axis=1)
+    confidence = probabilities(predictions.logits).max(axis=1)
     bins = _bins(confidence)
     gaps = np.zeros((len(bins), CALIBRATION_BINS))
-    gaps[np.arange(len(bins)), bins] = judged.right - confidence
+    gaps[np.arange(len(bins)), bins] = predictions.correct - confidence
     return gaps
 
 
-def _roc_influence(judged: Judged) -> np.ndarray | None:
-    """Each example's part in the macro-averaged AUC, centred, float64 [n]; None where it is undefined or too costly.
+def _roc_influence(predictions: Predictions) -> np.ndarray | None:
+    """Each example's centred influence on the macro-averaged AUC, float64 [n]; None if undefined or too costly.
 
     These are the placements of E. DeLong, D. DeLong and D. Clarke-Pearson, Biometrics 44 (1988) 837-845, by ranks (X.
-    Sun and W. Xu, IEEE Signal Processing Letters 21 (2014) 1389-1393). Resampling them instead of the AUC itself drops
-    terms of order 1/n and a sort for each resample.
+    Sun and W. Xu, IEEE Signal Processing Letters 21 (2014) 1389-1393). Resampling them instead of the AUC itself leaves
+    out terms of order 1/n and saves a sort for each resample.
     """
     from scipy.stats import rankdata
 
-    present = np.unique(judged.labels)
-    n = len(judged.labels)
-    if len(present) < 2 or judged.logits.size > ROC_CELLS:
+    present = np.unique(predictions.labels)
+    n = len(predictions.labels)
+    if len(present) < 2 or predictions.logits.size > MAX_ROC_CELLS:
         return None
-    chances, total = probabilities(judged.logits), np.zeros(n)
+    shares, total = probabilities(predictions.logits), np.zeros(n)
     for label in present:
-        own, among_all = judged.labels == label, rankdata(chances[:, label])
-        below = among_all[own] - rankdata(chances[own, label])  # counterexamples below each example
-        above = own.sum() - (among_all[~own] - rankdata(chances[~own, label]))  # examples above each counterexample
+        own, among_all = predictions.labels == label, rankdata(shares[:, label])
+        below = among_all[own] - rankdata(shares[own, label])  # counterexamples below each example
+        above = own.sum() - (among_all[~own] - rankdata(shares[~own, label]))  # examples above each counterexample
         for part, others, mask in ((below, (~own).sum(), own), (above, own.sum(), ~own)):
             placement = part / others
             total[mask] += (placement - placement.mean()) * n / mask.sum()
@@ -190,44 +193,47 @@ def _roc_influence(judged: Judged) -> np.ndarray | None:
 
 
 @dataclass(frozen=True)
-class Resampled:
-    """95% bootstrap intervals: of the metrics, and of each present class's precision, recall and F1."""
+class ClassifierIntervals(bootstrap.Intervals):
+    """95% bootstrap intervals of the metrics, and of precision, recall and F1 of each class that has examples."""
 
-    metrics: dict[str, tuple[float, float]]
     classes: dict[int, dict[str, tuple[float, float]]]
 
 
-def resampled(judged: Judged, found: dict[str, float], resamples: int, seed: int) -> Resampled:
-    """Percentile bootstrap intervals, all from the same resamples of examples (percentiles of ``resamples`` values).
+def confidence_intervals(
+    predictions: Predictions, values: dict[str, float], resamples: int, seed: int
+) -> ClassifierIntervals:
+    """Percentile bootstrap intervals, all from the same resamples of examples.
 
     Args:
-        found: what ``scores`` gave.
+        values: of ``scores``.
     """
-    # Examples of one cell of the confusion matrix side by side: its count is then one sum over neighbours.
-    cells = judged.labels * judged.classes + judged.predicted
+    # Sorted by cell of the confusion matrix, so that the count of a cell is one sum over neighbours.
+    cells = predictions.labels * predictions.classes + predictions.predicted
     order = np.argsort(cells, kind="stable")
     names, starts = np.unique(cells[order], return_index=True)
-    means = judged.values()
-    influence = _roc_influence(judged)
+    means = predictions.values()
+    influence = _roc_influence(predictions)
     ranks = [] if influence is None else [influence]
-    columns = np.column_stack([*means.values(), *ranks, _calibration_gaps(judged)])[order].astype(np.float32)
+    columns = np.column_stack([*means.values(), *ranks, _calibration_gaps(predictions)])[order].astype(np.float32)
 
     sums, tables = [], []
-    for counts in bootstrap.counts(len(cells), resamples, seed):
+    for counts in bootstrap.resample_counts(len(cells), resamples, seed):
         sums.append(counts @ columns)
         tables.append(np.add.reduceat(counts, starts, axis=1))
     drawn = np.concatenate(sums).astype(np.float64) / len(cells)
-    by_class = _class_rates(np.concatenate(tables), names // judged.classes, names % judged.classes, judged.labels)
+    by_class = _class_rates(
+        np.concatenate(tables), names // predictions.classes, names % predictions.classes, predictions.labels
+    )
 
-    values = {name: drawn[:, index] for index, name in enumerate(means)}
+    resampled = {name: drawn[:, index] for index, name in enumerate(means)}
     if influence is not None:
-        values["roc_auc"] = np.minimum(1.0, found["roc_auc"] + drawn[:, len(means)])
-    values["calibration_error"] = np.abs(drawn[:, -CALIBRATION_BINS:]).sum(axis=1)
+        resampled["roc_auc"] = np.minimum(1.0, values["roc_auc"] + drawn[:, len(means)])
+    resampled["calibration_error"] = np.abs(drawn[:, -CALIBRATION_BINS:]).sum(axis=1)
     with np.errstate(invalid="ignore"):
-        values |= {f"macro_{name}": _row_means(rates) for name, rates in by_class.items()}
-    present = np.unique(judged.labels)
-    return Resampled(
-        {name: bootstrap.interval(column) for name, column in values.items()},
+        resampled |= {f"macro_{name}": _row_means(rates) for name, rates in by_class.items()}
+    present = np.unique(predictions.labels)
+    return ClassifierIntervals(
+        {name: bootstrap.interval(column) for name, column in resampled.items()},
         {
             int(label): {name: bootstrap.interval(rates[:, index]) for name, rates in by_class.items()}
             for index, label in enumerate(present)
@@ -235,49 +241,51 @@ def resampled(judged: Judged, found: dict[str, float], resamples: int, seed: int
     )
 
 
-def _class_rates(tables: np.ndarray, truth: np.ndarray, given: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """Precision, recall and F1 of each present class in each resample, float [resamples, classes]; NaN where absent."""
+def _class_rates(
+    tables: np.ndarray, truth: np.ndarray, predicted: np.ndarray, labels: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Precision, recall and F1 of each present class in each resample, float [resamples, classes]; NaN if undefined."""
     present = np.unique(labels)
     is_true = (truth[:, None] == present).astype(np.float32)
-    is_given = (given[:, None] == present).astype(np.float32)
-    right, examples, said = tables @ (is_true * is_given), tables @ is_true, tables @ is_given
+    is_predicted = (predicted[:, None] == present).astype(np.float32)
+    correct, examples, positives = tables @ (is_true * is_predicted), tables @ is_true, tables @ is_predicted
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
-            "precision": np.where(said > 0, right / said, np.where(examples > 0, 0.0, np.nan)),
-            "recall": right / examples,
-            "f1": 2 * right / (examples + said),
+            "precision": np.where(positives > 0, correct / positives, np.where(examples > 0, 0.0, np.nan)),
+            "recall": correct / examples,
+            "f1": 2 * correct / (examples + positives),
         }
 
 
 def _row_means(rates: np.ndarray) -> np.ndarray:
-    known = np.isfinite(rates)
-    result: np.ndarray = np.where(known, rates, 0).sum(axis=1) / known.sum(axis=1)
+    finite = np.isfinite(rates)
+    result: np.ndarray = np.where(finite, rates, 0).sum(axis=1) / finite.sum(axis=1)
     return result
 
 
-def roc_points(judged: Judged, points: int = 100) -> tuple[list[float], list[float], list[float]]:
+def roc_points(predictions: Predictions, points: int = 100) -> tuple[list[float], list[float], list[float]]:
     """False positive rates, true positive rates and thresholds, each [points + 1], thresholds falling from 1 to 0.
 
-    Every pair of an example and a class counts once (the micro average), which needs no class to have examples.
+    The micro average: every pair of an example and a class counts once, so classes without examples do not matter.
     """
-    chances = probabilities(judged.logits)
-    own = np.zeros(chances.shape, bool)
-    own[np.arange(len(own)), judged.labels] = True
+    shares = probabilities(predictions.logits)
+    own = np.zeros(shares.shape, bool)
+    own[np.arange(len(own)), predictions.labels] = True
     edges = np.linspace(0, 1, points + 1)
-    # A pair counts at a threshold when its probability is at least that.
-    above = [np.histogram(chances[mask], edges)[0][::-1].cumsum() for mask in (own, ~own)]
+    # A pair is positive at a threshold if its probability is at least the threshold.
+    above = [np.histogram(shares[mask], edges)[0][::-1].cumsum() for mask in (own, ~own)]
     true, false = (np.concatenate([[0], part]) / max(1, part[-1]) for part in above)
     return false.tolist(), true.tolist(), edges[::-1].tolist()
 
 
-def condensed(matrix: np.ndarray, names: list[str], most: int) -> tuple[np.ndarray, list[str]]:
-    """A confusion matrix of at most ``most`` rows: the classes with most errors, then all others together."""
-    if len(names) <= most:
+def fold_confusion(matrix: np.ndarray, names: list[str], limit: int) -> tuple[np.ndarray, list[str]]:
+    """A confusion matrix of at most ``limit`` rows: the classes with most errors, then all others together."""
+    if len(names) <= limit:
         return matrix, names
     errors = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * matrix.diagonal()
-    kept = np.sort(np.argsort(-errors, kind="stable")[: most - 1])
-    group = np.full(len(names), most - 1)
-    group[kept] = np.arange(most - 1)
-    folded = np.zeros((most, most), matrix.dtype)
+    own = np.sort(np.argsort(-errors, kind="stable")[: limit - 1])
+    group = np.full(len(names), limit - 1)
+    group[own] = np.arange(limit - 1)
+    folded = np.zeros((limit, limit), matrix.dtype)
     np.add.at(folded, (group[:, None], group[None, :]), matrix)
-    return folded, [*(names[index] for index in kept), f"{len(names) - most + 1} others"]
+    return folded, [*(names[index] for index in own), f"{len(names) - limit + 1} others"]

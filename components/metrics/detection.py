@@ -1,8 +1,8 @@
-"""How good a detector is: COCO's metrics by pycocotools, their bootstrap intervals, and how each picture came out.
+"""Metrics of detectors: COCO's by pycocotools, their bootstrap intervals, and the outcome of each image.
 
-``found`` has ``boxes`` [n, k, 4], ``scores`` and ``labels`` [n, k] and ``sure`` [n, k] (bool: shown to people), best
-first; ``truth`` has ``boxes`` [n, m, 4], ``labels`` [n, m], and the pictures' ``height`` and ``width`` [n] in pixels.
-Boxes are left, top, right, bottom as fractions of the sides; a label of NONE is padding.
+``detections`` has ``boxes`` [n, k, 4], ``scores`` and ``labels`` [n, k] and ``sure`` [n, k] (bool: confident enough to
+be shown), best first; ``truth`` has ``boxes`` [n, m, 4], ``labels`` [n, m], and the images' ``height`` and ``width``
+[n] in pixels. Boxes are left, top, right, bottom as fractions of the sides; a label of NONE is padding.
 """
 
 import contextlib
@@ -17,105 +17,104 @@ from components.metrics import bootstrap
 from components.vision.boxes import MOST_FOUND, NONE, overlaps, to_corner_and_size
 
 Arrays = dict[str, np.ndarray]
-# What two boxes must share to be taken for the same object, where one bound is asked for (PASCAL VOC, COCO's AP50).
-SAME = 0.5
-# COCO's names for sizes and the areas in square pixels that bound them (cocodataset.org/#detection-eval).
+# The intersection over union of a match, for metrics at one threshold (PASCAL VOC, COCO's AP50).
+MATCH_IOU = 0.5
+# COCO's object sizes, by area in square pixels (cocodataset.org/#detection-eval).
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e5**2)}
-# Matches weighed in all bootstrap resamples together; about 4 seconds.
-MOST_WEIGHED = 2e8
-LEAST_RESAMPLES = 100
+# Matches to weigh in all bootstrap resamples together; about 4 seconds.
+MAX_WEIGHED_MATCHES = 2e8
+MIN_RESAMPLES = 100
 
 
 @dataclass(frozen=True)
-class Class:
-    """What was found of one class, best first: the score and picture of each box, [k]; whether it is an object at each
-    of COCO's ten overlaps, bool [10, k]; and how many objects each picture has, [n]."""
+class ClassMatches:
+    """The detections of one class, best first: score and image of each, [k]; whether it matches an object at each of
+    COCO's ten IoU thresholds, bool [10, k]; and the number of objects in each image, [n]."""
 
     scores: np.ndarray
-    pictures: np.ndarray
-    right: np.ndarray
+    images: np.ndarray
+    correct: np.ndarray
     objects: np.ndarray
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A detector's answers with the truth."""
+class Predictions:
+    """Detections with the ground truth."""
 
-    found: Arrays
+    detections: Arrays
     truth: Arrays
     classes: int
 
     @cached_property
     def evaluation(self) -> Any:
-        """COCOeval, run."""
+        """COCOeval's result."""
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
 
-        # pycocotools tells what it does by print.
+        # pycocotools logs by print.
         with contextlib.redirect_stdout(io.StringIO()):
-            truth, found = COCO(), COCO()
-            for side, arrays in ((truth, self.truth), (found, self.found)):
+            truth, detections = COCO(), COCO()
+            for side, arrays in ((truth, self.truth), (detections, self.detections)):
                 side.dataset = self._dataset(arrays)
                 side.createIndex()
-            run = COCOeval(truth, found, "bbox")
+            run = COCOeval(truth, detections, "bbox")
             run.params.maxDets = [1, 10, MOST_FOUND]
             run.evaluate()
             run.accumulate()
         return run
 
     def _dataset(self, arrays: Arrays) -> dict[str, Any]:
-        """Boxes in COCO's format: in pixels, and numbered from 1, for 0 is COCOeval's word for no match."""
-        pictures, places = np.nonzero(arrays["labels"] != NONE)
+        """Boxes in COCO's format: in pixels, with ids from 1, since COCOeval uses 0 for no match."""
+        images, columns = np.nonzero(arrays["labels"] != NONE)
         sides = np.stack([self.truth["width"], self.truth["height"]] * 2, axis=1).astype(np.float64)
-        pixels = to_corner_and_size(arrays["boxes"][pictures, places] * sides[pictures])
-        columns = {
+        pixels = to_corner_and_size(arrays["boxes"][images, columns] * sides[images])
+        fields = {
             "id": range(1, len(pixels) + 1),
-            "image_id": pictures.tolist(),
-            "category_id": arrays["labels"][pictures, places].tolist(),
+            "image_id": images.tolist(),
+            "category_id": arrays["labels"][images, columns].tolist(),
             "bbox": pixels.tolist(),
             "area": (pixels[:, 2] * pixels[:, 3]).tolist(),
             "iscrowd": [0] * len(pixels),
         }
         if "scores" in arrays:
-            columns["score"] = arrays["scores"][pictures, places].tolist()
+            fields["score"] = arrays["scores"][images, columns].tolist()
         return {
             "images": [{"id": number} for number in range(len(arrays["labels"]))],
             "categories": [{"id": number} for number in range(self.classes)],
-            "annotations": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
+            "annotations": [dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)],
         }
 
     @cached_property
-    def by_class(self) -> list[Class]:
-        """Every class that has objects or was found."""
+    def by_class(self) -> list[ClassMatches]:
+        """The matches of each class that has objects or detections."""
         run = self.evaluation
         n, areas = len(self.truth["labels"]), len(run.params.areaRng)
-        made = []
+        matches = []
         for label in range(self.classes):
-            start = label * areas * n  # the first of the areas is all
-            parts = [(place, part) for place, part in enumerate(run.evalImgs[start : start + n]) if part]
+            start = label * areas * n  # the first of the areas is "all"
+            parts = [(image, part) for image, part in enumerate(run.evalImgs[start : start + n]) if part]
             if not parts:
                 continue
             objects = np.zeros(n)
-            for place, part in parts:
-                objects[place] = len(part["gtIds"])
+            for image, part in parts:
+                objects[image] = len(part["gtIds"])
             scores = np.concatenate([part["dtScores"] for _, part in parts])
             order = np.argsort(-scores, kind="mergesort")
-            pictures = np.repeat([place for place, _ in parts], [len(part["dtScores"]) for _, part in parts])
-            right = np.concatenate([part["dtMatches"] for _, part in parts], axis=1) > 0
-            made.append(Class(scores[order], pictures[order], right[:, order], objects))
-        return made
+            images = np.repeat([image for image, _ in parts], [len(part["dtScores"]) for _, part in parts])
+            correct = np.concatenate([part["dtMatches"] for _, part in parts], axis=1) > 0
+            matches.append(ClassMatches(scores[order], images[order], correct[:, order], objects))
+        return matches
 
     @cached_property
     def outcome(self) -> "Outcome":
-        """What the boxes shown to people come to."""
-        return outcome(self.found, self.truth)
+        return outcome(self.detections, self.truth)
 
 
-def scores(judged: Judged) -> dict[str, float]:
-    """``map`` (mean over classes and overlaps of 0.50 to 0.95), ``map50``, ``map75``, ``ar`` (the share of objects
-    found, at most MOST_FOUND a picture, over the same overlaps), each also by size where there are such objects; and
-    ``f1`` (the mean over pictures), ``precision`` and ``recall`` of what is shown to people."""
-    precision, recall = judged.evaluation.eval["precision"], judged.evaluation.eval["recall"]
+def scores(predictions: Predictions) -> dict[str, float]:
+    """``map`` (mean over classes and IoU thresholds of 0.50 to 0.95), ``map50``, ``map75``, ``ar`` (mean recall over
+    the same thresholds, at most MAX_DETECTIONS an image), each also by object size if there are such objects; and
+    ``f1`` (mean over images), ``precision`` and ``recall`` of the detections that are shown."""
+    precision, recall = predictions.evaluation.eval["precision"], predictions.evaluation.eval["recall"]
     result = {
         "map": _mean(precision[..., 0, -1]),
         "map50": _mean(precision[0, ..., 0, -1]),
@@ -124,10 +123,10 @@ def scores(judged: Judged) -> dict[str, float]:
     }
     for number, size in enumerate(SIZES, 1):
         result |= {f"map_{size}": _mean(precision[..., number, -1]), f"ar_{size}": _mean(recall[..., number, -1])}
-    told = judged.outcome
-    right, wrong, missed = (float(part.sum()) for part in (told.right, told.wrong, told.missed))
+    shown = predictions.outcome
+    right, wrong, missed = (float(part.sum()) for part in (shown.right, shown.wrong, shown.missed))
     result |= {
-        "f1": float(told.f1.mean()),
+        "f1": float(shown.f1.mean()),
         "precision": right / (right + wrong) if right + wrong else float("nan"),
         "recall": right / (right + missed) if right + missed else float("nan"),
     }
@@ -135,15 +134,17 @@ def scores(judged: Judged) -> dict[str, float]:
 
 
 def _mean(values: np.ndarray) -> float:
-    """The mean of what is known; COCOeval marks the rest by -1."""
-    known = values[values > -1]
-    return float(known.mean()) if known.size else float("nan")
+    """The mean of the defined values; COCOeval marks the others by -1."""
+    defined = values[values > -1]
+    return float(defined.mean()) if defined.size else float("nan")
 
 
-def class_scores(judged: Judged) -> dict[int, tuple[int, float, float]]:
-    """Class -> objects, average precision, and that at an overlap of 0.5, of the classes with objects."""
-    precision = judged.evaluation.eval["precision"]
-    counts = np.bincount(judged.truth["labels"][judged.truth["labels"] != NONE], minlength=judged.classes)
+def class_scores(predictions: Predictions) -> dict[int, tuple[int, float, float]]:
+    """Class -> objects, average precision, and average precision at an IoU of 0.5, for classes with objects."""
+    precision = predictions.evaluation.eval["precision"]
+    counts = np.bincount(
+        predictions.truth["labels"][predictions.truth["labels"] != NONE], minlength=predictions.classes
+    )
     return {
         int(label): (int(counts[label]), _mean(precision[:, :, label, 0, -1]), _mean(precision[0, :, label, 0, -1]))
         for label in np.flatnonzero(counts)
@@ -151,51 +152,49 @@ def class_scores(judged: Judged) -> dict[int, tuple[int, float, float]]:
 
 
 @dataclass(frozen=True)
-class Resampled:
-    """95% bootstrap intervals of the metrics, the resamples they come from, and what was judged, matches included."""
+class DetectionIntervals(bootstrap.Intervals):
+    """95% bootstrap intervals of the metrics, the number of resamples, and the predictions with their matches."""
 
-    metrics: dict[str, tuple[float, float]]
     resamples: int
-    judged: Judged = field(compare=False, repr=False)
+    predictions: Predictions = field(compare=False, repr=False)
 
 
-def resampled(judged: Judged, resamples: int, seed: int) -> Resampled:
-    """Percentile bootstrap intervals over pictures of map, map50, ar and f1; fewer resamples where they take long."""
-    found = sum(one.right.size for one in judged.by_class)
-    count = int(min(resamples, max(LEAST_RESAMPLES, MOST_WEIGHED / max(found, 1))))
-    f1, drawn = judged.outcome.f1, []
-    for counts in bootstrap.counts(len(f1), count, seed):
+def confidence_intervals(predictions: Predictions, resamples: int, seed: int) -> DetectionIntervals:
+    """Percentile bootstrap intervals over images of map, map50, ar and f1; many matches mean fewer resamples."""
+    matches = sum(one.correct.size for one in predictions.by_class)
+    count = int(min(resamples, max(MIN_RESAMPLES, MAX_WEIGHED_MATCHES / max(matches, 1))))
+    f1, drawn = predictions.outcome.f1, []
+    for counts in bootstrap.resample_counts(len(f1), count, seed):
         means = counts.astype(np.float64) @ f1 / len(f1)
-        drawn += [(*weighted(judged.by_class, row), mean) for row, mean in zip(counts, means, strict=True)]
+        drawn += [(*weighted_scores(predictions.by_class, row), mean) for row, mean in zip(counts, means, strict=True)]
     columns = np.array(drawn).T
     names = ("map", "map50", "ar", "f1")
     intervals = {name: bootstrap.interval(column) for name, column in zip(names, columns, strict=True)}
-    return Resampled(intervals, count, judged)
+    return DetectionIntervals(intervals, count, predictions)
 
 
-def weighted(classes: list[Class], counts: np.ndarray) -> tuple[float, float, float]:
-    """map, map50 and ar where each picture is there so many times: what COCOeval would give for the repeated pictures
-    (``accumulate`` of pycocotools, whose steps these are), from the same matches."""
-    wanted = np.linspace(0, 1, 101)
+def weighted_scores(classes: list[ClassMatches], counts: np.ndarray) -> tuple[float, float, float]:
+    """map, map50 and ar with each image counted so many times: what COCOeval gives for the repeated images, from the
+    same matches by the steps of pycocotools' ``accumulate``."""
+    thresholds = np.linspace(0, 1, 101)
     precisions, recalls = [], []
     for one in classes:
         objects = float(counts @ one.objects)
         if not objects:
             continue
-        weights = counts[one.pictures].astype(np.float64)
-        right, every = np.cumsum(one.right * weights, axis=1), np.cumsum(weights)
-        if not every.size:
-            precisions.append(np.zeros(one.right.shape[0]))
-            recalls.append(np.zeros(one.right.shape[0]))
+        weights = counts[one.images].astype(np.float64)
+        correct, total = np.cumsum(one.correct * weights, axis=1), np.cumsum(weights)
+        if not total.size:
+            precisions.append(np.zeros(one.correct.shape[0]))
+            recalls.append(np.zeros(one.correct.shape[0]))
             continue
-        precision = right / np.maximum(every, np.spacing(1))
+        precision = correct / np.maximum(total, np.spacing(1))
         # The best precision at this recall or any higher one.
         precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        recall = right / objects
-        places = np.stack([np.searchsorted(row, wanted, side="left") for row in recall])
-        there = places < every.size
-        reached = np.take_along_axis(precision, np.minimum(places, every.size - 1), axis=1) * there
-        precisions.append(reached.mean(axis=1))
+        recall = correct / objects
+        ranks = np.stack([np.searchsorted(row, thresholds, side="left") for row in recall])
+        interpolated = np.take_along_axis(precision, np.minimum(ranks, total.size - 1), axis=1) * (ranks < total.size)
+        precisions.append(interpolated.mean(axis=1))
         recalls.append(recall[:, -1])
     if not precisions:
         return float("nan"), float("nan"), float("nan")
@@ -205,11 +204,12 @@ def weighted(classes: list[Class], counts: np.ndarray) -> tuple[float, float, fl
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the boxes shown to people come to, picture by picture.
+    """The outcome of the detections that are shown, image by image.
 
     Attributes:
-        is_right: of each box found, whether it is shown and an object of its class that no better box is, [n, k].
-        is_missed: of each object, whether no box shown is it, [n, m].
+        is_right: whether a detection is shown and the best match of an object of its class, bool [n, k].
+        is_missed: whether an object is matched by no detection, bool [n, m].
+        sure: whether a detection is shown, bool [n, k].
     """
 
     is_right: np.ndarray
@@ -224,7 +224,7 @@ class Outcome:
 
     @cached_property
     def wrong(self) -> np.ndarray:
-        """Boxes shown that are no object, [n]."""
+        """Detections shown that match no object, [n]."""
         result: np.ndarray = self.sure.sum(axis=1) - self.right
         return result
 
@@ -236,23 +236,23 @@ class Outcome:
 
     @cached_property
     def f1(self) -> np.ndarray:
-        """2 right / (2 right + wrong + missed), float64 [n]; 1 where there is nothing and nothing was found."""
-        every = 2 * self.right + self.wrong + self.missed
-        result: np.ndarray = np.divide(2.0 * self.right, every, out=np.ones(len(every)), where=every > 0)
+        """2 right / (2 right + wrong + missed), float64 [n]; 1 for an image without objects and detections."""
+        total = 2 * self.right + self.wrong + self.missed
+        result: np.ndarray = np.divide(2.0 * self.right, total, out=np.ones(len(total)), where=total > 0)
         return result
 
 
-def outcome(found: Arrays, truth: Arrays) -> Outcome:
-    """Match the boxes shown with objects of their class, the best first, where they share at least SAME."""
-    sure = found["sure"] & (found["labels"] != NONE)
+def outcome(detections: Arrays, truth: Arrays) -> Outcome:
+    """Match the detections shown, best first, with objects of their class by an IoU of at least MATCH_IOU."""
+    sure = detections["sure"] & (detections["labels"] != NONE)
     is_right = np.zeros(sure.shape, bool)
     is_missed = truth["labels"] != NONE
     for number in range(len(sure)):
-        shared = overlaps(found["boxes"][number].astype(np.float64), truth["boxes"][number].astype(np.float64))
-        shared *= found["labels"][number][:, None] == truth["labels"][number][None]
-        for place in np.flatnonzero(sure[number]).tolist():
-            free = shared[place] * is_missed[number]
+        iou = overlaps(detections["boxes"][number].astype(np.float64), truth["boxes"][number].astype(np.float64))
+        iou *= detections["labels"][number][:, None] == truth["labels"][number][None]
+        for rank in np.flatnonzero(sure[number]).tolist():
+            free = iou[rank] * is_missed[number]
             best = int(np.argmax(free))
-            if free[best] >= SAME:
-                is_right[number, place], is_missed[number, best] = True, False
+            if free[best] >= MATCH_IOU:
+                is_right[number, rank], is_missed[number, best] = True, False
     return Outcome(is_right, is_missed, sure)

@@ -1,18 +1,18 @@
-"""Slices of the test split by a number that each example has."""
+"""Slices of the test split by a numeric attribute of the examples."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 
-def quarters(what: str, values: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """The quarters of some examples by a number of each, [n]: "WHAT NAME quarter" -> bool [n]. The bounds are their own
-    quartiles; where all are alike there are no quarters.
+def quarters(attribute: str, values: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Masks of the quarters of examples by their values [n]: "ATTRIBUTE NAME quarter" -> bool [n]. The bounds are the
+    quartiles; if all values are equal there are no quarters.
 
     Args:
-        names: of the four quarters, the lowest first.
+        names: of the four quarters, lowest first.
     """
     if values.min() == values.max():
         return {}
     which = np.searchsorted(np.quantile(values, [0.25, 0.5, 0.75]), values, side="left")
-    return {f"{what} {name} quarter": which == number for number, name in enumerate(names)}
+    return {f"{attribute} {name} quarter": which == number for number, name in enumerate(names)}

@@ -220,7 +220,7 @@ class Evaluation(Generic[InfoType, SettingsType]):
         """95% intervals: ``metrics`` maps a metric to both ends; by default a bootstrap of ``example_scores``."""
         scores_by_name = self.example_scores(predicted, truth)
         columns = np.stack(list(scores_by_name.values()), axis=1)
-        draws = bootstrap.counts(len(columns), self.settings.resamples, self.settings.seed)
+        draws = bootstrap.resample_counts(len(columns), self.settings.resamples, self.settings.seed)
         means = np.concatenate([counts.astype(np.float64) @ columns for counts in draws]) / len(columns)
         return bootstrap.Intervals(
             {name: bootstrap.interval(values) for name, values in zip(scores_by_name, means.T, strict=True)}

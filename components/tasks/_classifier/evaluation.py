@@ -6,7 +6,7 @@ import numpy as np
 
 from components.core.inference import Predictor
 from components.metrics import classification, slicing
-from components.metrics.classification import Judged, Resampled
+from components.metrics.classification import ClassifierIntervals, Predictions
 from components.tasks import contract
 from components.tasks._classifier import ClassifierSettings
 from components.tasks.contract import Arrays, InfoType
@@ -18,8 +18,8 @@ QUARTERS = ("lowest", "lower middle", "upper middle", "highest")
 MISTAKES = "Most confident mistakes"
 
 
-def judged(predicted: Arrays, truth: Arrays, settings: ClassifierSettings) -> Judged:
-    return Judged(predicted["logits"], truth["label"], min(settings.top_k, predicted["logits"].shape[1]))
+def judged(predicted: Arrays, truth: Arrays, settings: ClassifierSettings) -> Predictions:
+    return Predictions(predicted["logits"], truth["label"], min(settings.top_k, predicted["logits"].shape[1]))
 
 
 def postprocess(logits: np.ndarray, top_k: int, abstain_below: float, names: list[str]) -> list[dict[str, Any]]:
@@ -30,7 +30,7 @@ def postprocess(logits: np.ndarray, top_k: int, abstain_below: float, names: lis
         ``probability``, and ``top``: the ``top_k`` best labels with their probabilities, best first.
     """
     probabilities = classification.probabilities(logits)
-    best = classification.ranked(logits, min(top_k, logits.shape[1]))
+    best = classification.top_labels(logits, min(top_k, logits.shape[1]))
     answers = []
     for labels, values in zip(best.tolist(), np.take_along_axis(probabilities, best, axis=1).tolist(), strict=True):
         top = [{"label": names[label], "probability": value} for label, value in zip(labels, values, strict=True)]
@@ -60,12 +60,12 @@ class ClassifierEvaluation(contract.Evaluation[InfoType, ClassifierSettings]):
             answered = classification.probabilities(found.logits).max(axis=1) >= self.settings.abstain_below
             scores["answered"] = float(answered.mean())
             if answered.any():
-                scores["answered_accuracy"] = float(found.right[answered].mean())
+                scores["answered_accuracy"] = float(found.correct[answered].mean())
         return scores
 
-    def confidence_intervals(self, predicted: Arrays, truth: Arrays, scores: dict[str, float]) -> Resampled:
+    def confidence_intervals(self, predicted: Arrays, truth: Arrays, scores: dict[str, float]) -> ClassifierIntervals:
         found = judged(predicted, truth, self.settings)
-        return classification.resampled(found, scores, self.settings.resamples, self.settings.seed)
+        return classification.confidence_intervals(found, scores, self.settings.resamples, self.settings.seed)
 
     def example_scores(self, predicted: Arrays, truth: Arrays) -> Arrays:
         return judged(predicted, truth, self.settings).values()

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from components.core import reports
 from components.metrics import classification
-from components.metrics.classification import ByClass, Judged
+from components.metrics.classification import ByClass, Predictions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST_CLASSES = 20
 
 
-def parts(judged: Judged, names: Sequence[str], resampled: classification.Resampled) -> list[Markup]:
+def parts(judged: Predictions, names: Sequence[str], resampled: classification.ClassifierIntervals) -> list[Markup]:
     """The sections: by class, confusion matrix, reliability diagram."""
     found = classification.per_class(judged, resampled)
     matrix = classification.confusion(judged)
@@ -50,7 +50,7 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Markup:
     """The confusion matrix, coloured by the share of each row; of many classes the most confused ones."""
     from matplotlib.figure import Figure
 
-    matrix, shown = classification.condensed(matrix, list(names), MOST_CLASSES)
+    matrix, shown = classification.fold_confusion(matrix, list(names), MOST_CLASSES)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = 1.6 + 0.42 * len(shown)
     figure = Figure(figsize=(side, side))
@@ -72,7 +72,7 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Markup:
     return reports.figure(figure, "Confusion matrix", caption)
 
 
-def reliability(judged: Judged) -> Markup:
+def reliability(judged: Predictions) -> Markup:
     """The reliability diagram, above a histogram of the confidence."""
     from matplotlib.figure import Figure
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from components.core.inference import Predictor
 from components.metrics import detection
-from components.metrics.detection import Resampled
+from components.metrics.detection import DetectionIntervals
 from components.tasks import _images, contract
 from components.tasks.contract import Arrays
 from components.tasks.object_detection import Info, Settings
@@ -40,13 +40,13 @@ class Evaluation(contract.Evaluation[Info, Settings]):
 
     def score(self, predicted: Arrays, truth: Arrays) -> dict[str, float]:
         """The metrics; those of object sizes only if there are objects of that size."""
-        return detection.scores(detection.Judged(predicted, truth, len(self.info["classes"])))
+        return detection.scores(detection.Predictions(predicted, truth, len(self.info["classes"])))
 
-    def confidence_intervals(self, predicted: Arrays, truth: Arrays, scores: dict[str, float]) -> Resampled:
+    def confidence_intervals(self, predicted: Arrays, truth: Arrays, scores: dict[str, float]) -> DetectionIntervals:
         """Bootstrap intervals of map, map50, ar and f1."""
         classes = 1 + int(max(predicted["labels"].max(), truth["labels"].max(), 0))
-        found = detection.Judged(predicted, truth, classes)
-        return detection.resampled(found, self.settings.resamples, self.settings.seed)
+        found = detection.Predictions(predicted, truth, classes)
+        return detection.confidence_intervals(found, self.settings.resamples, self.settings.seed)
 
     def example_scores(self, predicted: Arrays, truth: Arrays) -> Arrays:
         """F1 of each image's shown boxes at an overlap of 0.5; 1 if there is no object and none is shown."""

@@ -19,7 +19,7 @@ SHOWN_SIDE = 256
 
 
 def parts(
-    judged: detection.Judged,
+    judged: detection.Predictions,
     names: Sequence[str],
     shown: Mapping[str, Sequence[tuple[int, np.ndarray]]],
 ) -> list[Markup]:
@@ -47,13 +47,13 @@ def parts(
     ]
 
 
-def _by_class(judged: detection.Judged, names: Sequence[str]) -> Markup:
+def _by_class(judged: detection.Predictions, names: Sequence[str]) -> Markup:
     found = sorted(detection.class_scores(judged).items(), key=lambda item: item[1][1])
     rows = [[names[label], *values] for label, values in found[:CLASSES_SHOWN]]
     return reports.table(["class", "objects", "average precision", "at overlap 0.5"], rows, "the worst first")
 
 
-def _curves(judged: detection.Judged, names: Sequence[str]) -> "Figure":
+def _curves(judged: detection.Predictions, names: Sequence[str]) -> "Figure":
     from matplotlib.figure import Figure
 
     precision, grid = judged.evaluation.eval["precision"][0, :, :, 0, -1], judged.evaluation.params.recThrs
@@ -69,8 +69,10 @@ def _curves(judged: detection.Judged, names: Sequence[str]) -> "Figure":
     return drawing
 
 
-def _picture(judged: detection.Judged, names: Sequence[str], number: int, pixels: np.ndarray) -> tuple[np.ndarray, str]:
+def _picture(
+    judged: detection.Predictions, names: Sequence[str], number: int, pixels: np.ndarray
+) -> tuple[np.ndarray, str]:
     told = judged.outcome
-    boxes = box_drawing.judged(number, judged.found, judged.truth, told, names)
+    boxes = box_drawing.judged(number, judged.detections, judged.truth, told, names)
     caption = f"{told.right[number]} right, {told.wrong[number]} wrong, {told.missed[number]} missed"
     return box_drawing.drawn(pixels, boxes, SHOWN_SIDE), caption

@@ -13,7 +13,7 @@ from components.vision import boxes
 class Report(contract.Report[Info, Settings]):
     def figures(self, predicted: Arrays, truth: Arrays, intervals: Any, shown: Shown) -> list[Markup]:
         # Matching all boxes anew would take as long as all the rest.
-        return figures.parts(intervals.judged, self.info["classes"], shown)
+        return figures.parts(intervals.predictions, self.info["classes"], shown)
 
     def description(self) -> dict[str, Any]:
         return _images.description(self.info)

@@ -55,7 +55,7 @@ class Evaluation(contract.Evaluation[Info, Settings]):
             return {"continuation": self._continuations(predictor, texts, tokenizer, assets["length"])}
         nats = np.zeros(len(texts))
         for numbers, inputs, targets in windows(texts, tokenizer.bos, assets["length"], self.settings.stride):
-            losses = likelihood.nats(np.asarray(predictor.run(inputs), np.float32), np.maximum(targets, 0))
+            losses = likelihood.nll(np.asarray(predictor.run(inputs), np.float32), np.maximum(targets, 0))
             np.add.at(nats, numbers, np.where(targets >= 0, losses, 0).sum(axis=1, dtype=np.float64))
         return {"nats": nats, "tokens": np.array([len(text) for text in texts], np.int64)}
 
@@ -85,7 +85,7 @@ class Evaluation(contract.Evaluation[Info, Settings]):
         """By a bootstrap over texts."""
         each = self.example_metric(predicted, truth)
         columns = np.stack([predicted["nats"], predicted["tokens"], truth["characters"], each], axis=1)
-        draws = bootstrap.counts(len(columns), self.settings.resamples, self.settings.seed)
+        draws = bootstrap.resample_counts(len(columns), self.settings.resamples, self.settings.seed)
         sums = np.concatenate([counts.astype(np.float64) @ columns for counts in draws]).T
         totals = _totals(sums[0], sums[1], sums[2], sums[3] / len(columns))
         return bootstrap.Intervals({name: bootstrap.interval(values) for name, values in totals.items()})

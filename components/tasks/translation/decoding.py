@@ -147,7 +147,7 @@ def predicted(
         ids = tokens.encode(targets[chunk], assets["target_length"])
         logits = predictor.run(packed(sources[chunk], targets[chunk], assets)).astype(np.float32)
         counted = ids != PAD
-        parts["loss"].append(np.where(counted, likelihood.nats(logits, ids), 0).sum(axis=1, dtype=np.float64))
+        parts["loss"].append(np.where(counted, likelihood.nll(logits, ids), 0).sum(axis=1, dtype=np.float64))
         parts["right"].append(((logits.argmax(axis=-1) == ids) & counted).sum(axis=1))
         parts["tokens"].append(counted.sum(axis=1))
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}

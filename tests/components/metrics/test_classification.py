@@ -8,21 +8,21 @@ import pytest
 from sklearn import metrics
 
 from components.metrics import bootstrap, classification
-from components.metrics.classification import Judged
+from components.metrics.classification import Predictions
 
 
-def judged(n: int = 600, classes: int = 4, skill: float = 2.0, seed: int = 0, top_k: int = 2) -> Judged:
+def predictions(n: int = 600, classes: int = 4, skill: float = 2.0, seed: int = 0, top_k: int = 2) -> Predictions:
     """Logits that know the label more or less, a tenth of the examples in class 0, few in the last."""
     generator = np.random.default_rng(seed)
     shares = np.arange(classes, 0, -1) / (classes * (classes + 1) / 2)
     labels = generator.choice(classes, n, p=shares)
     logits = generator.normal(size=(n, classes)).astype(np.float32)
     logits[np.arange(n), labels] += skill
-    return Judged(logits, labels, top_k)
+    return Predictions(logits, labels, top_k)
 
 
 def test_the_metrics_are_scikit_learns() -> None:
-    one = judged()
+    one = predictions()
     found, chances = classification.scores(one), classification.probabilities(one.logits)
     assert found["accuracy"] == pytest.approx(metrics.accuracy_score(one.labels, one.predicted))
     assert found["loss"] == pytest.approx(metrics.log_loss(one.labels, chances))
@@ -35,7 +35,7 @@ def test_the_metrics_are_scikit_learns() -> None:
 def test_the_calibration_error_by_hand() -> None:
     # Two examples said with 0.9 (bin 13), one right; one said with 0.6 (bin 9), right.
     chances = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6]])
-    one = Judged(np.log(chances), np.array([0, 1, 1]), 1)
+    one = Predictions(np.log(chances), np.array([0, 1, 1]), 1)
     assert classification.scores(one)["calibration_error"] == pytest.approx((2 * (0.9 - 0.5) + (1 - 0.6)) / 3)
     found = classification.reliability(one)
     assert found.accuracy.tolist() == [1.0, 0.5]
@@ -43,14 +43,14 @@ def test_the_calibration_error_by_hand() -> None:
 
 
 def test_equal_logits_rank_the_earlier_label_first_everywhere() -> None:
-    one = Judged(np.zeros((3, 3), np.float32), np.array([0, 1, 2]), 2)
+    one = Predictions(np.zeros((3, 3), np.float32), np.array([0, 1, 2]), 2)
     assert one.predicted.tolist() == [0, 0, 0]
-    assert classification.ranked(one.logits, 2).tolist() == [[0, 1]] * 3
+    assert classification.top_labels(one.logits, 2).tolist() == [[0, 1]] * 3
     assert one.values()["top_k"].tolist() == [1, 1, 0]
 
 
 def test_huge_logits_neither_overflow_nor_lose_the_loss() -> None:
-    one = Judged(np.array([[1e30, 0], [0, 5000.0]], np.float32), np.array([0, 0]), 1)
+    one = Predictions(np.array([[1e30, 0], [0, 5000.0]], np.float32), np.array([0, 0]), 1)
     found = classification.scores(one)
     assert found["loss"] == pytest.approx(2500)
     assert all(math.isfinite(value) for value in found.values())
@@ -58,31 +58,31 @@ def test_huge_logits_neither_overflow_nor_lose_the_loss() -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_classes_without_examples_are_left_out_of_averages() -> None:
-    one = Judged(np.eye(4, dtype=np.float32)[[0, 0, 1, 3]] * 5, np.array([0, 0, 1, 1]), 1)
+    one = Predictions(np.eye(4, dtype=np.float32)[[0, 0, 1, 3]] * 5, np.array([0, 0, 1, 1]), 1)
     found = classification.scores(one)
     assert found["macro_recall"] == pytest.approx((1 + 0.5) / 2)
-    resampled = classification.resampled(one, found, 200, 0)
+    resampled = classification.confidence_intervals(one, found, 200, 0)
     assert sorted(resampled.classes) == [0, 1]
     assert [row.label for row in classification.per_class(one, resampled)] == [0, 1]
 
 
 @pytest.mark.filterwarnings("error")
 def test_one_class_alone_has_no_roc_curve_and_no_auc() -> None:
-    one = Judged(judged().logits, np.zeros(600, np.int64), 2)
+    one = Predictions(predictions().logits, np.zeros(600, np.int64), 2)
     found = classification.scores(one)
     assert "roc_auc" not in found
-    assert "roc_auc" not in classification.resampled(one, found, 100, 0).metrics
+    assert "roc_auc" not in classification.confidence_intervals(one, found, 100, 0).metrics
     assert all(math.isfinite(value) for points in classification.roc_points(one) for value in points)
 
 
 def test_bootstrap_intervals_are_those_of_resampling_and_scoring_again() -> None:
-    one = judged(300)
+    one = predictions(300)
     found = classification.scores(one)
-    fast = classification.resampled(one, found, 1500, 0).metrics
+    fast = classification.confidence_intervals(one, found, 1500, 0).metrics
     slow: dict[str, list[float]] = {name: [] for name in fast}
-    for row in next(bootstrap.counts(300, 120, 9)):
+    for row in next(bootstrap.resample_counts(300, 120, 9)):
         drawn = np.repeat(np.arange(300), row.astype(int))
-        again = classification.scores(Judged(one.logits[drawn], one.labels[drawn], one.top_k))
+        again = classification.scores(Predictions(one.logits[drawn], one.labels[drawn], one.top_k))
         for name, values in slow.items():
             values.append(again[name])
     for name, values in slow.items():
@@ -92,23 +92,23 @@ def test_bootstrap_intervals_are_those_of_resampling_and_scoring_again() -> None
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
-    truth, inside = float(judged(200_000, seed=99).right.mean()), 0
+    truth, inside = float(predictions(200_000, seed=99).correct.mean()), 0
     for seed in range(40):
-        one = judged(300, seed=seed)
-        low, high = classification.resampled(one, {"roc_auc": 1.0}, 200, 0).metrics["accuracy"]
+        one = predictions(300, seed=seed)
+        low, high = classification.confidence_intervals(one, {"roc_auc": 1.0}, 200, 0).metrics["accuracy"]
         inside += low <= truth <= high
     assert inside >= 33
 
 
 def test_the_same_seed_draws_the_same_resamples_in_any_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = np.concatenate(list(bootstrap.counts(50, 20, 3)))
+    whole = np.concatenate(list(bootstrap.resample_counts(50, 20, 3)))
     assert (whole.sum(axis=1) == 50).all()
-    monkeypatch.setattr(bootstrap, "CELLS", 150)
-    assert (np.concatenate(list(bootstrap.counts(50, 20, 3))) == whole).all()
+    monkeypatch.setattr(bootstrap, "MAX_CELLS", 150)
+    assert (np.concatenate(list(bootstrap.resample_counts(50, 20, 3))) == whole).all()
 
 
 def test_the_roc_curve_is_that_of_all_classes_together() -> None:
-    one = judged()
+    one = predictions()
     false, true, thresholds = classification.roc_points(one)
     own = np.eye(one.classes, dtype=bool)[one.labels]
     chances = classification.probabilities(one.logits)
@@ -123,7 +123,7 @@ def test_the_roc_curve_is_that_of_all_classes_together() -> None:
 @pytest.mark.parametrize(("most", "names"), [(4, ["a", "b", "c", "d"]), (3, ["b", "c", "2 others"])])
 def test_many_classes_fold_into_the_most_confused_and_the_rest(most: int, names: list[str]) -> None:
     matrix = np.array([[9, 0, 0, 1], [0, 5, 4, 0], [0, 3, 6, 0], [0, 0, 0, 8]])
-    folded, shown = classification.condensed(matrix, ["a", "b", "c", "d"], most)
+    folded, shown = classification.fold_confusion(matrix, ["a", "b", "c", "d"], most)
     assert shown == names
     assert folded.sum() == matrix.sum()
     if most == 3:
@@ -133,9 +133,11 @@ def test_many_classes_fold_into_the_most_confused_and_the_rest(most: int, names:
 def test_a_figure_of_many_classes_and_odd_names_can_be_drawn() -> None:
     from components.tasks._classifier import figures
 
-    one = judged(300, 30)
+    one = predictions(300, 30)
     names = [f"<b>class & {number}</b> with a long name" for number in range(30)]
-    parts: list[Any] = figures.parts(one, names, classification.resampled(one, classification.scores(one), 100, 0))
+    parts: list[Any] = figures.parts(
+        one, names, classification.confidence_intervals(one, classification.scores(one), 100, 0)
+    )
     html = "".join(parts)
     assert "11 others" in html
     assert "<b>class" not in html

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from components.metrics import detection
-from components.metrics.detection import Arrays, Judged
+from components.metrics.detection import Arrays, Predictions
 from components.vision.boxes import MOST_FOUND, NONE
 
 CLASSES, N, MOST = 3, 40, 5
@@ -54,7 +54,7 @@ def repeated(arrays: Arrays, counts: np.ndarray) -> Arrays:
 def test_a_perfect_detector_scores_1_at_every_size_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
     objects = truth()
     found = answers(objects, shift=0, wrong=0) | {"sure": np.ones((N, MOST_FOUND), bool)}
-    scores = detection.scores(Judged(found, objects, CLASSES))
+    scores = detection.scores(Predictions(found, objects, CLASSES))
     assert scores == pytest.approx(dict.fromkeys(scores, 1.0))
     assert {"map", "map50", "map_small", "map_medium", "map_large", "ar_large", "f1", "precision"} <= set(scores)
     assert capfd.readouterr().out == ""
@@ -63,7 +63,7 @@ def test_a_perfect_detector_scores_1_at_every_size_without_a_word(capfd: pytest.
 def test_a_size_without_objects_has_no_metric() -> None:
     objects = truth()
     objects["boxes"] /= 20
-    scores = detection.scores(Judged(answers(objects), objects, CLASSES))
+    scores = detection.scores(Predictions(answers(objects), objects, CLASSES))
     assert "map_small" in scores and "map_large" not in scores
 
 
@@ -71,34 +71,34 @@ def test_nothing_found_scores_0_and_pictures_without_objects_are_right() -> None
     objects = truth()
     found = answers(objects)
     found["labels"][:], found["sure"][:] = NONE, False
-    judged = Judged(found, objects, CLASSES)
-    scores = detection.scores(judged)
+    predictions = Predictions(found, objects, CLASSES)
+    scores = detection.scores(predictions)
     assert (scores["map"], scores["ar"], scores["recall"]) == (0, 0, 0)
     assert scores["f1"] == pytest.approx((objects["count"] == 0).mean())
-    assert detection.resampled(judged, 100, 0).metrics["map"] == (0, 0)
+    assert detection.confidence_intervals(predictions, 100, 0).metrics["map"] == (0, 0)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_weighed_pictures_score_as_if_they_were_repeated(seed: int) -> None:
     objects = truth(seed)
     found = answers(objects, seed)
-    judged = Judged(found, objects, CLASSES)
+    predictions = Predictions(found, objects, CLASSES)
     counts = np.random.default_rng(seed).multinomial(N, np.full(N, 1 / N))
-    again = detection.scores(Judged(repeated(found, counts), repeated(objects, counts), CLASSES))
+    again = detection.scores(Predictions(repeated(found, counts), repeated(objects, counts), CLASSES))
     expected = [again[name] for name in ("map", "map50", "ar")]
-    assert detection.weighted(judged.by_class, counts) == pytest.approx(expected)
-    plain = detection.scores(judged)
+    assert detection.weighted_scores(predictions.by_class, counts) == pytest.approx(expected)
+    plain = detection.scores(predictions)
     expected = [plain[name] for name in ("map", "map50", "ar")]
-    assert detection.weighted(judged.by_class, np.ones(N)) == pytest.approx(expected)
+    assert detection.weighted_scores(predictions.by_class, np.ones(N)) == pytest.approx(expected)
 
 
 def test_an_interval_holds_the_metric_and_the_same_seed_gives_it_again() -> None:
     objects = truth()
-    judged = Judged(answers(objects), objects, CLASSES)
-    scores, found = detection.scores(judged), detection.resampled(judged, 200, 3)
+    predictions = Predictions(answers(objects), objects, CLASSES)
+    scores, found = detection.scores(predictions), detection.confidence_intervals(predictions, 200, 3)
     for name, (low, high) in found.metrics.items():
         assert low < scores[name] < high
-    assert detection.resampled(judged, 200, 3) == found
+    assert detection.confidence_intervals(predictions, 200, 3) == found
 
 
 def test_the_best_box_of_the_class_that_overlaps_by_half_is_right() -> None:
