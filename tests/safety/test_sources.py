@@ -59,9 +59,9 @@ def faults(text: str, path: str) -> Iterator[str]:
         yield from (f"{path}:{node.lineno} {one}" for one in found)
 
 
-@pytest.mark.parametrize("path", FILES, ids=str)
-def test_no_source_runs_what_a_file_says(path: Path) -> None:
-    assert list(faults((ROOT / path).read_text(), path.as_posix())) == []
+def test_no_source_runs_what_a_file_says() -> None:
+    assert {path for path, _ in EXCEPT} <= {path.as_posix() for path in FILES}
+    assert [fault for path in FILES for fault in faults((ROOT / path).read_text(), path.as_posix())] == []
 
 
 @pytest.mark.parametrize(
