@@ -19,7 +19,7 @@ from benchmarks._rows import row
 from components.core import devices
 from components.data import fashion_mnist
 from components.models import cnn
-from components.train.settings import TrainingSettings
+from components.train.settings import TrainingSettings, count_steps
 
 ROUNDS = 5
 STOPS = 20
@@ -86,7 +86,7 @@ def epochs(root: Path, examples: str, stack: ExitStack) -> Callable[[bool], tupl
 
     data = PreparedData.read(examples)
     split = inputs.opened(data, "train", task.feeding({}, data.info))
-    steps = inputs.steps_of(split.count, TRAINING.batch_size, TRAINING.steps_per_epoch, whole_batches=True)
+    steps = count_steps(split.count, TRAINING.batch_size, TRAINING.steps_per_epoch, whole_batches=True)
     device = stack.enter_context(devices.opened())
     model = cnn.build(MODEL, **task.arguments(MODEL, data))
     compiling.make_ready(model, task.compile_arguments(model, data.info), split.any_targets(), TRAINING, steps, device)

@@ -1,10 +1,9 @@
 """What looks on while ``model.fit`` works: small parts, each with one purpose, behind one Keras callback."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import keras
+import keras
 
 
 class Part:
@@ -30,7 +29,7 @@ class Part:
         """After validation, with all means of the epoch."""
 
 
-def callback(parts: Sequence[Part], epoch: int, first: int, steps: int) -> "keras.callbacks.Callback":
+class Watch(keras.callbacks.Callback):
     """The parts as a Keras callback.
 
     Args:
@@ -38,21 +37,21 @@ def callback(parts: Sequence[Part], epoch: int, first: int, steps: int) -> "kera
         first: steps of it that were done before an interruption; Keras counts from there.
         steps: all its steps.
     """
-    import keras
 
-    class Watch(keras.callbacks.Callback):
-        def on_epoch_begin(self, _epoch: int, logs: Any = None) -> None:
-            for part in parts:
-                part.epoch_begins(epoch, first)
+    def __init__(self, parts: Sequence[Part], epoch: int, first: int, steps: int) -> None:
+        super().__init__()
+        self.parts, self.epoch, self.first, self.steps = parts, epoch, first, steps
 
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            # The last call may make fewer steps than Keras counts.
-            done = min(first + batch + 1, steps)
-            for part in parts:
-                part.call_ends(done, logs)
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        for part in self.parts:
+            part.epoch_begins(self.epoch, self.first)
 
-        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-            for part in parts:
-                part.validation_call_ends()
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        # The last call may make fewer steps than Keras counts.
+        done = min(self.first + batch + 1, self.steps)
+        for part in self.parts:
+            part.call_ends(done, logs)
 
-    return Watch()
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        for part in self.parts:
+            part.validation_call_ends()

@@ -1,7 +1,9 @@
 """Writes checkpoints inside an epoch and after it, when they are due and when the machine is about to be taken away."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
 
 from components.train.callbacks import Part
 from components.train.checkpoint_file import Progress
@@ -10,9 +12,6 @@ from components.train.checkpoint_timer import Rhythm
 from components.train.epoch_callbacks import Clock
 from components.train.goodput import Ledger
 from components.train.preemption import Stop
-
-if TYPE_CHECKING:
-    import keras
 
 
 class Saver(Part):
@@ -24,7 +23,7 @@ class Saver(Part):
 
     def __init__(
         self,
-        model: "keras.Model",
+        model: keras.Model,
         kept: Checkpoints,
         done: Progress,
         rhythm: Rhythm,
@@ -83,8 +82,6 @@ class Saver(Part):
         self.clock.pause(took)
 
     def _sums_now(self) -> list[Any]:
-        import keras
-
         return [keras.ops.convert_to_numpy(variable).copy() for variable in self.model.metrics_variables]
 
     def _lay_back(self) -> None:

@@ -4,13 +4,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
+import numpy as np
 
 from components.core import archives
-
-if TYPE_CHECKING:
-    import keras
-    import numpy as np
 
 FILE = "checkpoint.npz"
 STATE = "state"
@@ -69,7 +68,7 @@ class UnusableError(Exception):
     """A checkpoint that cannot be read, or that the model's present code does not fit."""
 
 
-def state_variables(model: "keras.Model") -> "list[keras.Variable]":
+def state_variables(model: keras.Model) -> "list[keras.Variable]":
     """Everything that changes in training: weights, seed generators, optimizer and metric accumulators.
 
     A ``.keras`` file leaves the seed generators out (keras-team/keras#19796), so Dropout would go on differently.
@@ -78,15 +77,12 @@ def state_variables(model: "keras.Model") -> "list[keras.Variable]":
     return list({id(variable): variable for variable in every}.values())
 
 
-def pack(path: Path, model: "keras.Model", done: Progress, origin: Origin) -> None:
+def pack(path: Path, model: keras.Model, done: Progress, origin: Origin) -> None:
     """Write a checkpoint: a zip of arrays, each with its checksum, and of the rest as JSON.
 
     Raises:
         OSError: it could not be written.
     """
-    import keras
-    import numpy as np
-
     variables = state_variables(model)
     state = {
         "origin": asdict(origin),
@@ -100,7 +96,7 @@ def pack(path: Path, model: "keras.Model", done: Progress, origin: Origin) -> No
     np.savez(path, allow_pickle=False, **arrays)
 
 
-def unpack(path: Path, model: "keras.Model", origin: Origin) -> tuple[Progress, Origin]:
+def unpack(path: Path, model: keras.Model, origin: Origin) -> tuple[Progress, Origin]:
     """Bring a built and compiled model to where a checkpoint left it.
 
     Everything is read and checked before the model is touched.

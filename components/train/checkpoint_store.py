@@ -8,16 +8,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
 
 from components import storage
 from components.core.errors import StepError
 from components.train import lease
 from components.train.checkpoint_file import FILE, ForeignError, Origin, Progress, UnusableError, pack, unpack
 from components.train.telling import say
-
-if TYPE_CHECKING:
-    import keras
 
 # Names sort as training goes: 2 epochs done, then 120 steps of the third, then 3 epochs done.
 NAME = re.compile(rf"(epoch-\d{{5}}(?:-step-\d{{8}})?)/{re.escape(FILE)}$")
@@ -49,7 +48,7 @@ class Checkpoints:
         found = (NAME.match(path) for path in storage.listing(self.place))
         return sorted(match[1] for match in found if match)
 
-    def save(self, model: "keras.Model", done: Progress) -> None:
+    def save(self, model: keras.Model, done: Progress) -> None:
         """Publish a checkpoint, then remove those that are too many.
 
         It is written aside and appears whole: a kill at any moment leaves the ones before.
@@ -66,7 +65,7 @@ class Checkpoints:
         for old in self.names()[: -self.count]:
             storage.remove(storage.join(self.place, old))
 
-    def restore(self, model: "keras.Model") -> Progress:
+    def restore(self, model: keras.Model) -> Progress:
         """Bring a built and compiled model to where the newest usable checkpoint left it.
 
         One that is damaged, or whose variables are not the model's, is removed with a line that says why, and the one

@@ -1,21 +1,18 @@
 """How a model is made ready for training: its optimizer and schedule, and the steps that one call makes."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
 
 from components.core.devices import Device
 from components.train.settings import CALL_FLOP, MOST_STEPS_A_CALL, TrainingSettings
 
-if TYPE_CHECKING:
-    import keras
-
 MOMENTUM = 0.9
 
 
-def optimizer(settings: TrainingSettings, steps: int) -> "keras.optimizers.Optimizer":
+def optimizer(settings: TrainingSettings, steps: int) -> keras.optimizers.Optimizer:
     """The optimizer with its schedule, for ``steps`` steps in all."""
-    import keras
-
     common: dict[str, Any] = {
         "learning_rate": _schedule(settings, steps),
         "weight_decay": settings.weight_decay or None,
@@ -40,8 +37,6 @@ def learning_rate(settings: TrainingSettings, steps: int, step: int) -> float:
 
 
 def _schedule(settings: TrainingSettings, steps: int) -> Any:
-    import keras
-
     peak, warmup = settings.learning_rate, settings.warmup_steps
     if settings.schedule == "cosine":
         if not warmup:
@@ -50,7 +45,7 @@ def _schedule(settings: TrainingSettings, steps: int) -> Any:
     return keras.optimizers.schedules.PolynomialDecay(0.0, warmup, peak) if warmup else peak
 
 
-def steps_a_call(model: "keras.Model", batch_size: int, steps: int, device: Device) -> int:
+def steps_a_call(model: keras.Model, batch_size: int, steps: int, device: Device) -> int:
     """How many training steps one call into TensorFlow's graph makes: many for a small model, one for a large one.
 
     It follows from the model, the data's size and the kind of device, never from a stopwatch, so that runs repeat. An
@@ -62,7 +57,7 @@ def steps_a_call(model: "keras.Model", batch_size: int, steps: int, device: Devi
     return max(1, min(MOST_STEPS_A_CALL, steps // 4, int(CALL_FLOP[device.kind] / max(flop, 1))))
 
 
-def multiply_adds(model: "keras.Model") -> int:
+def multiply_adds(model: keras.Model) -> int:
     """Multiplications with weights for one example, from each layer's kernel and the places it is applied at. What lies
     inside a layer, such as a Transformer's block, is applied at the places of that layer's input or output."""
     total = 0
@@ -81,13 +76,11 @@ def multiply_adds(model: "keras.Model") -> int:
 
 def _places(tensors: Any) -> int:
     """At how many places of one example there are values, which lie along the last axis."""
-    import keras
-
     return max(int(math.prod(side or 1 for side in tensor.shape[1:-1])) for tensor in keras.tree.flatten(tensors))
 
 
 def make_ready(
-    model: "keras.Model",
+    model: keras.Model,
     arguments: dict[str, Any],
     targets: Any,
     settings: TrainingSettings,
@@ -101,8 +94,6 @@ def make_ready(
         targets: one example's targets with a batch axis; their values do not matter.
         steps: steps an epoch.
     """
-    import keras
-
     model.compile(
         optimizer=optimizer(settings, steps * settings.epochs),
         steps_per_execution=steps_a_call(model, settings.batch_size, steps, device),

@@ -17,15 +17,13 @@ Usage in the loop::
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import keras
 
 from components.core import memory
 from components.core.devices import Device
 from components.core.errors import StepError, out_of_memory
 from components.train.settings import TrainingSettings
-
-if TYPE_CHECKING:
-    import keras
 
 # What TensorFlow, JAX (XLA) and PyTorch hand on of a device that is not there any more: CUDA's words (CUresult and
 # cudaError), NVIDIA's driver's (Xid 79), the TPU runtime's. An illegal address or a failed launch may be a bug.
@@ -135,7 +133,7 @@ class Need:
         return self.devices * 2 ** (most.bit_length() - 1) if most >= 1 else 0
 
 
-def need(model: "keras.Model", batch_size: int, device: Device) -> Need:
+def need(model: keras.Model, batch_size: int, device: Device) -> Need:
     """What a model asks of a device's memory.
 
     The outputs of all layers are counted once forward and once backward, in the model's number format; what a backend
@@ -145,8 +143,6 @@ def need(model: "keras.Model", batch_size: int, device: Device) -> Need:
         model: built and compiled.
         batch_size: examples a step, over all devices together.
     """
-    import keras
-
     trained = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     kept = sum(math.prod(variable.shape) for variable in (*model.variables, *model.optimizer.variables))
     bits = 16 if device.precision.endswith("16") else 32

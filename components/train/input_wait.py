@@ -7,10 +7,10 @@ split that is held in memory does. So only the former is to be timed.
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import tensorflow as tf
+import numpy as np
+import tensorflow as tf
 
 # A prime, so that no rhythm of shards and buffers is in step with it.
 SAMPLED = 17
@@ -20,15 +20,13 @@ FIRST = SAMPLED // 2
 COST_S = 0.0002
 
 
-def timed(data: "tf.data.Dataset", waited: Callable[[float], None]) -> "tf.data.Dataset":
+def timed(data: tf.data.Dataset, waited: Callable[[float], None]) -> tf.data.Dataset:
     """The same batches in the same order, with their waiting times told.
 
     Args:
         data: batches, prefetched; its cardinality stays.
         waited: called from a thread of TensorFlow's with the seconds that ``SAMPLED`` batches took.
     """
-    import numpy as np
-    import tensorflow as tf
 
     def asked() -> Any:
         return np.float64(time.monotonic())
@@ -37,7 +35,7 @@ def timed(data: "tf.data.Dataset", waited: Callable[[float], None]) -> "tf.data.
         waited(max(0.0, time.monotonic() - float(since) - COST_S) * SAMPLED)
         return np.float64(0.0)
 
-    def clock(number: "tf.Tensor") -> "tf.Tensor":
+    def clock(number: tf.Tensor) -> tf.Tensor:
         # tf.timestamp is forbidden where operations are to be deterministic.
         now = tf.cond(
             number % SAMPLED == FIRST,
@@ -46,7 +44,7 @@ def timed(data: "tf.data.Dataset", waited: Callable[[float], None]) -> "tf.data.
         )
         return tf.ensure_shape(now, ())
 
-    def note(since: "tf.Tensor", *batch: Any) -> Any:
+    def note(since: tf.Tensor, *batch: Any) -> Any:
         with tf.control_dependencies(tf.nest.flatten(batch)):
             noted = tf.cond(
                 since > 0,

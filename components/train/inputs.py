@@ -3,14 +3,14 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
 
 from components.core.devices import cpu_count
 from components.core.examples import PreparedData
 from components.train.settings import HELD_BYTES
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 READ = 1024
 
@@ -37,9 +37,6 @@ class Split:
 
     def any_targets(self) -> Any:
         """Targets of one example, with a batch axis, of no particular value."""
-        import numpy as np
-        import tensorflow as tf
-
         return tf.nest.map_structure(
             lambda spec: np.zeros((1, *spec.shape[1:]), spec.dtype.as_numpy_dtype), self.spec[1]
         )
@@ -61,8 +58,6 @@ def opened(
     Raises:
         StepError: the data have no such split.
     """
-    import tensorflow as tf
-
     count = examples.require(name)
     pairs = examples.batches(name, min(READ, count)).map(input_fn)
     size = count * sum(_bytes(spec) for spec in tf.nest.flatten(pairs.element_spec))
@@ -89,7 +84,7 @@ def shuffled(
     epoch: int,
     kinds: tuple[str, ...] = (),
     done: int = 0,
-) -> "tf.data.Dataset":
+) -> tf.data.Dataset:
     """One epoch: the first ``steps`` whole batches of a fresh shuffle, augmented.
 
     Nothing carries over from epoch to epoch, and what is random in a batch follows from its number in the epoch: a
@@ -100,9 +95,6 @@ def shuffled(
         kinds: the augmentations.
         done: leave out so many batches at the start, which an interrupted run has trained on.
     """
-    import numpy as np
-    import tensorflow as tf
-
     if split.held is None:
         batches = split.examples.batches(
             split.name, batch_size, shuffle_seed=mixed(seed, epoch), drop_remainder=True, skip=done
@@ -116,7 +108,7 @@ def shuffled(
     if kinds and split.augment:
         start, augment = mixed(seed, epoch, 1), split.augment
 
-        def changed(step: "tf.Tensor", pair: Any) -> Any:
+        def changed(step: tf.Tensor, pair: Any) -> Any:
             # Stateless: what changes follows from seed, epoch and step, whichever thread does it.
             return augment(*pair, kinds, tf.stack([tf.constant(start, tf.int64), step]))
 
@@ -124,10 +116,8 @@ def shuffled(
     return _finished(data, steps - done, split)
 
 
-def in_order(split: Split, batch_size: int, steps: int) -> "tf.data.Dataset":
+def in_order(split: Split, batch_size: int, steps: int) -> tf.data.Dataset:
     """The first ``steps`` batches of the split, the last one with what is left."""
-    import tensorflow as tf
-
     if split.held is None:
         data = split.examples.batches(split.name, batch_size).take(steps).map(split.input_fn)
     else:
@@ -137,9 +127,7 @@ def in_order(split: Split, batch_size: int, steps: int) -> "tf.data.Dataset":
     return _finished(data, steps, split)
 
 
-def _finished(data: "tf.data.Dataset", steps: int, split: Split) -> "tf.data.Dataset":
-    import tensorflow as tf
-
+def _finished(data: tf.data.Dataset, steps: int, split: Split) -> tf.data.Dataset:
     data = data.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
     if split.held is not None:
         # Rows of an array need no tuning, and on two busy cores autotune made an epoch up to 1.5 times as long
@@ -152,12 +140,4 @@ def _finished(data: "tf.data.Dataset", steps: int, split: Split) -> "tf.data.Dat
 
 def mixed(*numbers: int) -> int:
     """One seed of 31 bits out of several numbers."""
-    import numpy as np
-
     return int(np.random.SeedSequence(numbers).generate_state(1)[0] >> 1)
-
-
-def steps_of(count: int, batch_size: int, most: int, *, whole_batches: bool) -> int:
-    """How many steps a split gives, ``most`` at most (0: no limit)."""
-    steps = count // batch_size if whole_batches else -(-count // batch_size)
-    return min(steps, most) if most else steps

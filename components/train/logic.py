@@ -1,9 +1,7 @@
 """Train a Keras model on prepared data, from the newest checkpoint if there is one."""
 
-import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.core import devices
@@ -12,17 +10,15 @@ from components.core.choices import load
 from components.core.config import fingerprint, validated
 from components.core.errors import StepError
 from components.core.examples import PreparedData
-from components.core.files import write_atomically
 from components.models import ModelSettings
 from components.tasks import contract, misfit
 from components.tasks.contract import Training
-from components.train import compiling, inputs, loop, results
-from components.train.checkpoint_file import Origin, Progress
-from components.train.checkpoint_store import Checkpoints
-from components.train.settings import TrainingSettings
+from components.train.settings import TrainingSettings, count_steps
 
 if TYPE_CHECKING:
     import keras
+
+    from components.train.checkpoint_file import Progress
 
 # Examples that a task may show after each epoch what has become of.
 SAMPLES = 6
@@ -73,6 +69,11 @@ def train(
         accelerator_type=accelerator_type,
         accelerator_count=accelerator_count,
     ) as device:
+        # TensorFlow and Keras come with these, and Keras reads its backend from the environment as it is imported.
+        from components.train import compiling, inputs, loop, results
+        from components.train.checkpoint_file import Origin
+        from components.train.checkpoint_store import Checkpoints
+
         check_devices(settings, device)
         role = contract.Task(data.task, data.info).training
         network = _network(data, architecture, settings, role, device)
@@ -87,9 +88,8 @@ def train(
         kept = Checkpoints.under(checkpoint_root, origin, settings.checkpoint_kept)
         with kept.lease():
             board = results.Board(logs.path)
-            announce = _announcer(settings, steps, board)
-            show = _sampler(network, role, data, assets, settings)
-            done, clock, ledger = loop.fit(network, split, validation, settings, device, kept, announce, show)
+            show = _sampler(network, role, data, assets)
+            done, clock, ledger = loop.fit(network, split, validation, settings, device, kept, board.write, show)
             board.write(done, {})
             board.close()
             record = _record(network, done, data, architecture, settings, device) | {"fingerprints": prints}
@@ -98,13 +98,13 @@ def train(
                 "seconds": round(time.perf_counter() - began, 3),
                 "device": str(device),
             } | ledger.metrics()
-            _write(network, done, settings, record, speed, trained, metrics, curves)
+            results.write(network, done, settings, record, speed, trained, metrics, curves)
             kept.remove()
 
 
 def _record(
     network: "keras.Model",
-    done: Progress,
+    done: "Progress",
     data: PreparedData,
     architecture: ModelSettings,
     settings: TrainingSettings,
@@ -148,7 +148,7 @@ def check(data: PreparedData, architecture: ModelSettings, settings: TrainingSet
         )
     if problem := misfit(data.task, architecture, settings.augmentation):
         raise StepError(problem, kind="settings")
-    steps = inputs.steps_of(count, settings.batch_size, settings.steps_per_epoch, whole_batches=True)
+    steps = count_steps(count, settings.batch_size, settings.steps_per_epoch, whole_batches=True)
     if settings.warmup_steps and settings.warmup_steps >= steps * settings.epochs:
         raise StepError(
             f"training.warmup_steps: {settings.warmup_steps} leave nothing of {steps * settings.epochs} steps",
@@ -192,56 +192,11 @@ def _network(
 
 
 def _sampler(
-    network: "keras.Model", role: Training[Any], data: PreparedData, assets: dict[str, Any], settings: TrainingSettings
+    network: "keras.Model", role: Training[Any], data: PreparedData, assets: dict[str, Any]
 ) -> Callable[[int], list[str]] | None:
-    """What the task shows after each epoch, if it shows anything; the epoch and the seed decide about its draws."""
+    """What the task shows after each epoch, if it shows anything; a seed decides about its draws."""
     if not contract.overrides(role, "epoch_samples"):
         return None
     tensors = next(iter(data.batches("validation" if data.splits.get("validation") else "train", SAMPLES)))
     batch = {name: tensor.numpy() for name, tensor in tensors.items()}
-
-    def after(epoch: int) -> list[str]:
-        return role.epoch_samples(network, assets, batch, inputs.mixed(settings.seed, epoch, 2))
-
-    return after
-
-
-def _announcer(settings: TrainingSettings, steps: int, board: results.Board) -> Any:
-    def after_epoch(done: Progress, rate: float) -> None:
-        values = ", ".join(f"{name} {values[-1]:.4f}" for name, values in done.history.items())
-        print(f"epoch {done.epochs}/{settings.epochs}: {values}, {rate:,.0f} examples/s", flush=True)
-        learning_rate = compiling.learning_rate(settings, steps * settings.epochs, done.epochs * steps - 1)
-        board.write(done, {"learning_rate": learning_rate, "examples_per_second": rate})
-
-    return after_epoch
-
-
-def _write(
-    network: "keras.Model",
-    done: Progress,
-    settings: TrainingSettings,
-    record: dict[str, Any],
-    speed: dict[str, Any],
-    trained: Artifact,
-    metrics: Artifact,
-    curves: Artifact,
-) -> None:
-    folder = Path(trained.path)
-    folder.mkdir(parents=True, exist_ok=True)
-    results.write_model(network, folder / "model.keras")
-    write_atomically(folder / "history.json", json.dumps(done.history, indent=1))
-    write_atomically(folder / "training.json", json.dumps(record, indent=1, sort_keys=True))
-    restored = bool(settings.patience)
-    final = results.final_values(done, restored)
-    named = ("epochs", "best_epoch", "parameters", "precision", "backend", "threads")
-    metrics.metadata.update(final | {name: record[name] for name in named} | speed)
-    facts = {
-        "model": f"{record['name']}, {record['parameters']:,} parameters",
-        "device": speed["device"],
-        "precision": record["precision"],
-        "examples a second": round(speed["examples_per_second"]),
-        "epochs": done.epochs,
-        **{name: value for name, value in final.items() if name.startswith("val_")},
-    }
-    Path(curves.path).parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(Path(curves.path), results.curves(done, restored, facts))
+    return lambda seed: role.epoch_samples(network, assets, batch, seed)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import keras
 
 from components.core.devices import Device
 from components.core.errors import StepError
-from components.train import failures, inputs, watchdog
-from components.train.callbacks import Part, callback
+from components.train import compiling, failures, inputs, watchdog
+from components.train.callbacks import Part, Watch
 from components.train.checkpoint_callback import Saver
 from components.train.checkpoint_file import Progress
 from components.train.checkpoint_store import Checkpoints
@@ -16,11 +18,8 @@ from components.train.epoch_callbacks import Account, Clock, Heart, Report
 from components.train.goodput import Ledger
 from components.train.input_wait import timed
 from components.train.preemption import held
-from components.train.settings import TrainingSettings
+from components.train.settings import TrainingSettings, count_steps
 from components.train.telling import say
-
-if TYPE_CHECKING:
-    import keras
 
 
 class Fitted(NamedTuple):
@@ -38,14 +37,14 @@ class Fitted(NamedTuple):
 
 
 def fit(
-    model: "keras.Model",
+    model: keras.Model,
     train: inputs.Split,
     validation: inputs.Split | None,
     settings: TrainingSettings,
     device: Device,
     kept: Checkpoints,
-    after_epoch: "Callable[[Progress, float], None]",
-    samples: "Callable[[int], list[str]] | None" = None,
+    after_epoch: Callable[[Progress, dict[str, float]], None],
+    samples: Callable[[int], list[str]] | None = None,
 ) -> Fitted:
     """Train from where the checkpoints left off until the epochs or the patience are used up.
 
@@ -54,18 +53,18 @@ def fit(
     Args:
         model: built, compiled.
         kept: its checkpoints, whose lease is held.
-        after_epoch: called with the progress and the rate (examples a second) after each epoch.
-        samples: what the task shows after an epoch (1, 2, ...); it leaves the model as it is.
+        after_epoch: called after each epoch with the progress, and the epoch's learning rate and examples a second.
+        samples: what the task shows after an epoch, given a seed; it leaves the model as it is.
 
     Raises:
         StepError: the loss is not finite, memory ran out, a device was lost, a checkpoint is of another configuration,
             or (kind ``preempted``) SIGTERM has come.
     """
-    steps = inputs.steps_of(train.count, settings.batch_size, settings.steps_per_epoch, whole_batches=True)
+    steps = count_steps(train.count, settings.batch_size, settings.steps_per_epoch, whole_batches=True)
     held_out = None
     if validation:
         most = settings.validation_steps
-        checks = inputs.steps_of(validation.count, settings.batch_size, most, whole_batches=False)
+        checks = count_steps(validation.count, settings.batch_size, most, whole_batches=False)
         held_out = inputs.in_order(validation, settings.batch_size, checks)
     done = kept.restore(model)
     if done.step or done.epochs:
@@ -93,9 +92,12 @@ def fit(
                 logs = one_epoch(model, data, held_out, done.epochs, parts, steps=steps, done=done.step)
             _advance(done, logs, model, settings)
             if samples:
-                done.samples.append(samples(done.epochs))
+                done.samples.append(samples(inputs.mixed(settings.seed, done.epochs, 2)))
             saver.epoch_over()
-            after_epoch(done, clock.epoch_rate)
+            values = ", ".join(f"{name} {values[-1]:.4f}" for name, values in done.history.items())
+            print(f"epoch {done.epochs}/{settings.epochs}: {values}, {clock.epoch_rate:,.0f} examples/s", flush=True)
+            learning_rate = compiling.learning_rate(settings, steps * settings.epochs, done.epochs * steps - 1)
+            after_epoch(done, {"learning_rate": learning_rate, "examples_per_second": clock.epoch_rate})
     if done.best_weights is not None:
         model.set_weights(done.best_weights)
     return Fitted(done, clock, ledger)
@@ -115,7 +117,7 @@ def _named(need: failures.Need, epoch: int) -> Iterator[None]:
 
 
 def one_epoch(
-    model: "keras.Model",
+    model: keras.Model,
     data: Any,
     held_out: Any,
     epoch: int,
@@ -140,7 +142,7 @@ def one_epoch(
     Raises:
         StepError: what a part raises.
     """
-    watch = callback(parts, epoch, done, steps)
+    watch = Watch(parts, epoch, done, steps)
     if done < steps:
         model.fit(data, epochs=epoch + 1, initial_epoch=epoch, callbacks=[watch], shuffle=False, verbose=0)
     else:  # interrupted after the last step
@@ -156,7 +158,7 @@ def one_epoch(
     return logs
 
 
-def _advance(done: Progress, logs: dict[str, float], model: "keras.Model", settings: TrainingSettings) -> None:
+def _advance(done: Progress, logs: dict[str, float], model: keras.Model, settings: TrainingSettings) -> None:
     """Lay an epoch's values over the progress, and keep the weights if they are the best so far."""
     done.epochs, done.step = done.epochs + 1, 0
     for name, value in logs.items():

@@ -5,27 +5,66 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
+import tensorflow as tf
 from markupsafe import Markup
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from components.core import reports
+from components.core.artifacts import Artifact
+from components.core.files import write_atomically
 from components.train.checkpoint_file import Progress
-
-if TYPE_CHECKING:
-    import keras
+from components.train.settings import TrainingSettings
 
 # Zip's earliest date.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def write_model(model: "keras.Model", path: Path) -> None:
+def write(
+    network: keras.Model,
+    done: Progress,
+    settings: TrainingSettings,
+    record: dict[str, Any],
+    speed: dict[str, Any],
+    trained: Artifact,
+    metrics: Artifact,
+    curves: Artifact,
+) -> None:
+    """Write the trained model with its record, its metrics and the page of its learning curves.
+
+    Args:
+        record: of the model, for later steps.
+        speed: the rate, seconds, device and goodput, for the metrics.
+    """
+    folder = Path(trained.path)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_model(network, folder / "model.keras")
+    write_atomically(folder / "history.json", json.dumps(done.history, indent=1))
+    write_atomically(folder / "training.json", json.dumps(record, indent=1, sort_keys=True))
+    restored = bool(settings.patience)
+    final = final_values(done, restored)
+    named = ("epochs", "best_epoch", "parameters", "precision", "backend", "threads")
+    metrics.metadata.update(final | {name: record[name] for name in named} | speed)
+    facts = {
+        "model": f"{record['name']}, {record['parameters']:,} parameters",
+        "device": speed["device"],
+        "precision": record["precision"],
+        "examples a second": round(speed["examples_per_second"]),
+        "epochs": done.epochs,
+        **{name: value for name, value in final.items() if name.startswith("val_")},
+    }
+    Path(curves.path).parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(Path(curves.path), curves_page(done, restored, facts))
+
+
+def write_model(model: keras.Model, path: Path) -> None:
     """Save a model without its optimizer, so that equal weights give equal bytes.
 
     Keras writes the date and the addresses of shared objects into the archive; they are taken out and numbered.
     """
-    import keras
-
     bare = keras.Model(model.inputs, model.outputs, name=model.name)
     aside = path.with_suffix(".aside.keras")
     keras.saving.save_model(bare, aside)
@@ -65,8 +104,6 @@ class Board:
 
     def write(self, done: Progress, rates: Mapping[str, float]) -> None:
         """Write the epochs that are not written yet; ``rates`` (such as the learning rate) belong to the last one."""
-        import tensorflow as tf
-
         for epoch in range(self.written, done.epochs):
             for name, values in done.history.items():
                 part, tag = ("validation", name.removeprefix("val_")) if name.startswith("val_") else ("train", name)
@@ -81,8 +118,6 @@ class Board:
             writer.flush()
 
     def _writer(self, part: str) -> Any:
-        import tensorflow as tf
-
         if part not in self.writers:
             self.writers[part] = tf.summary.create_file_writer(str(self.folder / part))
         return self.writers[part]
@@ -93,7 +128,7 @@ class Board:
             writer.close()
 
 
-def curves(done: Progress, restored: bool, facts: Mapping[str, Any]) -> str:
+def curves_page(done: Progress, restored: bool, facts: Mapping[str, Any]) -> str:
     """The learning curves as a page.
 
     Args:
@@ -124,9 +159,6 @@ def _samples(done: Progress) -> list[Markup]:
 
 
 def _curve(name: str, done: Progress, restored: bool) -> Any:
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
     drawing = Figure(figsize=(6, 3.2))
     axes = drawing.add_subplot()
     epochs = range(1, done.epochs + 1)

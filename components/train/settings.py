@@ -57,3 +57,9 @@ class TrainingSettings(Section):
     checkpoint_preemptions: Annotated[float, Field(ge=0)] = 0.0
     checkpoint_kept: Positive = 2
     stall_seconds: Annotated[float, Field(ge=0)] = 600.0
+
+
+def count_steps(count: int, batch_size: int, most: int, *, whole_batches: bool) -> int:
+    """How many steps a split gives, ``most`` at most (0: no limit)."""
+    steps = count // batch_size if whole_batches else -(-count // batch_size)
+    return min(steps, most) if most else steps

@@ -20,7 +20,7 @@ from places import Place
 from components.core.examples import PreparedData
 from components.data import digits
 from components.models import cnn
-from components.train import inputs, logic
+from components.train import inputs
 from components.train.epoch_callbacks import Clock
 from components.train.settings import TrainingSettings
 
@@ -171,7 +171,7 @@ def sigterm_at(outer_handler: None, monkeypatch: pytest.MonkeyPatch) -> Callable
 def residence(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Whether the splits are held in memory."""
     if request.param == "streamed":
-        monkeypatch.setattr(logic.inputs, "opened", partial(inputs.opened, held_bytes=0))
+        monkeypatch.setattr(inputs, "opened", partial(inputs.opened, held_bytes=0))
     return str(request.param)
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from components.tasks import image_classification as task
 from components.train import inputs
+from components.train.settings import count_steps
 
 HELD, STREAMED = 2**30, 0
 FEEDING = task.feeding({}, {})
@@ -38,23 +39,9 @@ def test_an_epoch_has_its_steps_in_whole_batches_without_repeats(split) -> None:
 
 
 def test_validation_reads_every_example_once_and_in_order(split) -> None:
-    steps = inputs.steps_of(split.count, 100, 0, whole_batches=False)
+    steps = count_steps(split.count, 100, 0, whole_batches=False)
     assert labels(inputs.in_order(split, 100, steps)) == labels(split.examples.batches("train", 64).map(FEEDING))
     assert len(labels(inputs.in_order(split, 100, 2))) == 200
-
-
-@pytest.mark.parametrize(
-    ("count", "batch", "most", "whole", "steps"),
-    [
-        (100, 30, 0, True, 3),
-        (100, 30, 0, False, 4),
-        (100, 30, 2, True, 2),
-        (100, 30, 99, True, 3),
-        (100, 100, 1000, False, 1),
-    ],
-)
-def test_steps_are_the_split_or_the_limit(count: int, batch: int, most: int, whole: bool, steps: int) -> None:
-    assert inputs.steps_of(count, batch, most, whole_batches=whole) == steps
 
 
 # --- augmentation ----------------------------------------------------------------------------------------------------

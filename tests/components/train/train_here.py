@@ -15,7 +15,6 @@ from types import SimpleNamespace
 from seen import recorded
 
 from components.core import step
-from components.train import inputs
 
 parameters = json.loads(Path(sys.argv[1]).read_text())
 places = {
@@ -23,6 +22,8 @@ places = {
     for name in ("examples", "trained", "metrics", "curves", "logs")
 }
 if os.environ.get("STREAMED"):
+    from components.train import inputs  # imports TensorFlow and with it Keras, for which the step chooses a backend
+
     inputs.opened = partial(inputs.opened, held_bytes=0)
 examples = {"examples": places.pop("examples")}
 seen = os.environ.get("SEEN", "")
