@@ -258,7 +258,7 @@ def _size(entry: dict[str, Any], image: bytes) -> tuple[int, int]:
     try:
         height, width = images.size(image)
     except ValueError as error:
-        raise ValueError(f"cannot be read as a picture: {error}") from None
+        raise ValueError(f"cannot be read as an image: {error}") from None
     told = entry.get("height", height), entry.get("width", width)
     if told != (height, width):
         raise ValueError(f"the picture is {width} x {height} pixels, the annotations say {told[1]} x {told[0]}")

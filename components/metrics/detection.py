@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from components.metrics import bootstrap
-from components.vision.boxes import MOST_FOUND, NONE, overlaps, to_corner_and_size
+from components.vision.boxes import MAX_DETECTIONS, NONE, iou, to_corner_and_size
 
 Arrays = dict[str, np.ndarray]
 # The intersection over union of a match, for metrics at one threshold (PASCAL VOC, COCO's AP50).
@@ -58,7 +58,7 @@ class Predictions:
                 side.dataset = self._dataset(arrays)
                 side.createIndex()
             run = COCOeval(truth, detections, "bbox")
-            run.params.maxDets = [1, 10, MOST_FOUND]
+            run.params.maxDets = [1, 10, MAX_DETECTIONS]
             run.evaluate()
             run.accumulate()
         return run
@@ -248,10 +248,10 @@ def outcome(detections: Arrays, truth: Arrays) -> Outcome:
     is_right = np.zeros(sure.shape, bool)
     is_missed = truth["labels"] != NONE
     for number in range(len(sure)):
-        iou = overlaps(detections["boxes"][number].astype(np.float64), truth["boxes"][number].astype(np.float64))
-        iou *= detections["labels"][number][:, None] == truth["labels"][number][None]
+        overlaps = iou(detections["boxes"][number].astype(np.float64), truth["boxes"][number].astype(np.float64))
+        overlaps *= detections["labels"][number][:, None] == truth["labels"][number][None]
         for rank in np.flatnonzero(sure[number]).tolist():
-            free = iou[rank] * is_missed[number]
+            free = overlaps[rank] * is_missed[number]
             best = int(np.argmax(free))
             if free[best] >= MATCH_IOU:
                 is_right[number, rank], is_missed[number, best] = True, False

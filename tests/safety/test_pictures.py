@@ -47,7 +47,7 @@ def test_a_picture_that_claims_too_much_is_refused_by_its_header(name: str, chan
     tracemalloc.start()
     try:
         with pytest.raises(ValueError, match=r"at most 200,000,000 pixels are decoded$"):
-            images.decoded(BOMBS[name], channels)
+            images.decode(BOMBS[name], channels)
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
@@ -57,12 +57,12 @@ def test_a_large_honest_picture_is_decoded_without_a_warning() -> None:
     stream = io.BytesIO()
     # Above the size at which Pillow warns.
     Image.new("L", (10_000, 9_000)).save(stream, "PNG", compress_level=1)
-    assert images.decoded(stream.getvalue(), 1).shape == (9_000, 10_000, 1)
+    assert images.decode(stream.getvalue(), 1).shape == (9_000, 10_000, 1)
 
 
 def test_predict_refuses_it_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(BOMBS["png"])
-    with pytest.raises(StepError, match=r"bomb\.png cannot be read as a picture: 100,000 x 100,000 pixels"):
+    with pytest.raises(StepError, match=r"bomb\.png cannot be read as an image: 100,000 x 100,000 pixels"):
         images.read(tmp_path, (8, 8, 1))
 
 
@@ -84,7 +84,7 @@ def test_the_header_gives_the_size_that_is_decoded(kind: str, mode: str) -> None
     stream = io.BytesIO()
     Image.new(mode, (31, 17)).save(stream, kind, progressive=True)
     assert images.size(stream.getvalue()) == (17, 31)
-    assert images.decoded(stream.getvalue(), 3).shape == (17, 31, 3)
+    assert images.decode(stream.getvalue(), 3).shape == (17, 31, 3)
 
 
 @pytest.mark.parametrize(

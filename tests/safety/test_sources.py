@@ -28,7 +28,7 @@ METHODS = {
     "keras.saving.load_model": "components.core.saved_model.load",
     "keras.config.enable_unsafe_deserialization": "nothing",
     "shutil.unpack_archive": "components.core.archives",
-    "Image.open": "components.vision.images.decoded",
+    "Image.open": "components.vision.images.decode",
 }
 FORBIDDEN = {("shell", True), ("allow_pickle", True), ("safe_mode", False), ("verify", False)}
 # The one place for each.

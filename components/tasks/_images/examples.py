@@ -30,9 +30,9 @@ def pixels(image: bytes, info: Any) -> np.ndarray:
     if info["encoding"] == "raw":
         return np.frombuffer(image, np.uint8).reshape(shape)
     try:
-        return images.decoded(image, shape[-1])
+        return images.decode(image, shape[-1])
     except ValueError as error:
-        raise ValueError(f"cannot be read as a picture: {error}") from None
+        raise ValueError(f"cannot be read as an image: {error}") from None
 
 
 def array_faults(arrays: list[np.ndarray], info: Any) -> dict[int, str]:

@@ -44,7 +44,7 @@ class ImageSummary(LabelledSummary):
         """The page's sections."""
         found = self.pictures()
         shown = [
-            (images.small(picture, SIDE_SHOWN), self.names[label])
+            (images.thumbnail(picture, SIDE_SHOWN), self.names[label])
             for label, row in enumerate(found[:CLASSES_SHOWN])
             for picture in row[:PICTURES_SHOWN]
         ]

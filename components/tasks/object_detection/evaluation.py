@@ -34,8 +34,8 @@ class Evaluation(contract.Evaluation[Info, Settings]):
         return f"has {outputs} outputs a location, the data need {needed}: 4 edges and a logit a class"
 
     def predict(self, predictor: Predictor, batch: Arrays, assets: dict[str, Any]) -> Arrays:
-        """Boxes after post-processing (``components.vision.boxes.found``), with ``sure``: whether a box is shown."""
-        result = boxes.found(predictor.run(self.encode(batch["image"], assets)))
+        """Boxes after post-processing (``components.vision.boxes.decode``), with ``sure``: whether a box is shown."""
+        result = boxes.decode(predictor.run(self.encode(batch["image"], assets)))
         return result | {"sure": result["scores"] >= self.settings.confidence}
 
     def score(self, predicted: Arrays, truth: Arrays) -> dict[str, float]:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from components.core import reports
 from components.metrics import detection
 from components.vision import box_drawing
+from components.vision.box_drawing import Box
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,7 +73,23 @@ def _curves(judged: detection.Predictions, names: Sequence[str]) -> "Figure":
 def _picture(
     judged: detection.Predictions, names: Sequence[str], number: int, pixels: np.ndarray
 ) -> tuple[np.ndarray, str]:
-    told = judged.outcome
-    boxes = box_drawing.judged(number, judged.detections, judged.truth, told, names)
-    caption = f"{told.right[number]} right, {told.wrong[number]} wrong, {told.missed[number]} missed"
-    return box_drawing.drawn(pixels, boxes, SHOWN_SIDE), caption
+    """An image with its detections, green if right and orange if wrong, and the missed objects in yellow; a caption."""
+    detections, truth, outcome = judged.detections, judged.truth, judged.outcome
+    boxes = [
+        Box(
+            detections["boxes"][number, rank].tolist(),
+            f"{names[detections['labels'][number, rank]]} {detections['scores'][number, rank]:.2f}",
+            box_drawing.GREEN if outcome.is_right[number, rank] else box_drawing.ORANGE,
+        )
+        for rank in np.flatnonzero(outcome.sure[number]).tolist()
+    ]
+    boxes += [
+        Box(
+            truth["boxes"][number, index].tolist(),
+            f"missed: {names[truth['labels'][number, index]]}",
+            box_drawing.YELLOW,
+        )
+        for index in np.flatnonzero(outcome.is_missed[number]).tolist()
+    ]
+    caption = f"{outcome.right[number]} right, {outcome.wrong[number]} wrong, {outcome.missed[number]} missed"
+    return box_drawing.draw(pixels, boxes, SHOWN_SIDE), caption

@@ -21,7 +21,7 @@ class Report(contract.Report[Info, Settings]):
     def limits(self) -> list[str]:
         return [
             "It finds only its classes, and may take something else for one of them.",
-            f"At most {boxes.MOST_FOUND} objects of a picture are found.",
-            f"Objects of a class whose boxes overlap by more than {boxes.MOST_OVERLAP:g} may be taken for one.",
+            f"At most {boxes.MAX_DETECTIONS} objects of a picture are found.",
+            f"Objects of a class whose boxes overlap by more than {boxes.MAX_IOU:g} may be taken for one.",
             f"Boxes that score under {self.settings.confidence:g} are not shown.",
         ]

@@ -26,7 +26,7 @@ class Serving(contract.Serving[Info, Settings]):
 
         def answer(contents: "tf.Tensor") -> "dict[str, tf.Tensor]":
             outputs = network_outputs(contents)
-            return outputs | boxes.found_in_graph(outputs["outputs"])
+            return outputs | boxes.decode_in_graph(outputs["outputs"])
 
         return spec, answer
 
@@ -44,7 +44,7 @@ class Serving(contract.Serving[Info, Settings]):
             for one in prediction["objects"]
         ]
         stream = io.BytesIO()
-        Image.fromarray(box_drawing.drawn(content, drawn)).save(stream, format="PNG")
+        Image.fromarray(box_drawing.draw(content, drawn)).save(stream, format="PNG")
         return stream.getvalue()
 
     def row(self, prediction: Mapping[str, Any]) -> dict[str, str]:

@@ -86,8 +86,8 @@ class BoxSummary(Summary):
             (count,) = HEAD.unpack_from(packed)
             boxes = np.frombuffer(packed, "<f4", 4 * count, HEAD.size).reshape(-1, 4)
             labels = np.frombuffer(packed, "<i8", count, HEAD.size + 16 * count)
-            pixels = images.small(self._pixels(packed[HEAD.size + 24 * count :]), SIDE_SHOWN)
-            picture = box_drawing.drawn(pixels, box_drawing.labelled(boxes, labels, self.names), SIDE_SHOWN)
+            pixels = images.thumbnail(self._pixels(packed[HEAD.size + 24 * count :]), SIDE_SHOWN)
+            picture = box_drawing.draw(pixels, box_drawing.labelled_boxes(boxes, labels, self.names), SIDE_SHOWN)
             yield picture, f"{count} objects" if count != 1 else "1 object"
 
     def _figure(self) -> "Figure":

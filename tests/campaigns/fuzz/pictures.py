@@ -32,7 +32,7 @@ def _originals() -> list[bytes]:
 def images(folder: Path) -> Case:
     """JPEG and PNG files, by every way that leads to them."""
     originals = _originals()
-    known = {(data, channels): image_files.decoded(data, channels) for data in originals for channels in (1, 3)}
+    known = {(data, channels): image_files.decode(data, channels) for data in originals for channels in (1, 3)}
     info = {"classes": ["a"], "image_shape": [8, 8, 3], "encoding": "encoded"}
     path = folder / "picture.png"
 
@@ -40,7 +40,7 @@ def images(folder: Path) -> Case:
         data, channels = draw.choice(originals), draw.choice([1, 3])
         cut = draw.random() < 0.3
         broken = data[: draw.randrange(len(data))] if cut else mutation.bytes_of(data, draw)
-        word, pixels = refused(lambda: image_files.decoded(broken, channels), ValueError)
+        word, pixels = refused(lambda: image_files.decode(broken, channels), ValueError)
         if pixels is not None:
             if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != channels:
                 raise Wrong(f"decoded to {pixels.dtype} {pixels.shape}")

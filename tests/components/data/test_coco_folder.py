@@ -101,7 +101,7 @@ def test_folders_of_splits_are_the_official_splits(tmp_path: Path) -> None:
         (("images", 0, "file_name"), "gone.png", "the file cannot be read: No such file"),
         (("images", 0, "file_name"), "../../secret.png", "outside the annotations' folder"),
         (("images", 0, "height"), 41, "the picture is 60 x 40 pixels, the annotations say 60 x 41"),
-        (("images", 0, "file_name"), coco_folder.FILE, "cannot be read as a picture"),
+        (("images", 0, "file_name"), coco_folder.FILE, "cannot be read as an image"),
     ],
     ids=lambda value: str(value)[:30],
 )

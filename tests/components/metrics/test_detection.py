@@ -5,7 +5,7 @@ import pytest
 
 from components.metrics import detection
 from components.metrics.detection import Arrays, Predictions
-from components.vision.boxes import MOST_FOUND, NONE
+from components.vision.boxes import MAX_DETECTIONS, NONE
 
 CLASSES, N, MOST = 3, 40, 5
 
@@ -33,9 +33,9 @@ def answers(objects: Arrays, seed: int = 1, shift: float = 0.03, wrong: float = 
     others = random.integers(0, CLASSES, there.shape)
     labels = np.where(random.random(there.shape) < wrong, others, objects["labels"])
     found = {
-        "boxes": np.zeros((N, MOST_FOUND, 4), np.float32),
-        "scores": np.zeros((N, MOST_FOUND), np.float32),
-        "labels": np.full((N, MOST_FOUND), NONE, np.int64),
+        "boxes": np.zeros((N, MAX_DETECTIONS, 4), np.float32),
+        "scores": np.zeros((N, MAX_DETECTIONS), np.float32),
+        "labels": np.full((N, MAX_DETECTIONS), NONE, np.int64),
     }
     moved = objects["boxes"] + random.normal(0, shift, objects["boxes"].shape)
     moved = np.concatenate([np.minimum(moved[..., :2], moved[..., 2:]), np.maximum(moved[..., :2], moved[..., 2:])], -1)
@@ -53,7 +53,7 @@ def repeated(arrays: Arrays, counts: np.ndarray) -> Arrays:
 
 def test_a_perfect_detector_scores_1_at_every_size_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
     objects = truth()
-    found = answers(objects, shift=0, wrong=0) | {"sure": np.ones((N, MOST_FOUND), bool)}
+    found = answers(objects, shift=0, wrong=0) | {"sure": np.ones((N, MAX_DETECTIONS), bool)}
     scores = detection.scores(Predictions(found, objects, CLASSES))
     assert scores == pytest.approx(dict.fromkeys(scores, 1.0))
     assert {"map", "map50", "map_small", "map_medium", "map_large", "ar_large", "f1", "precision"} <= set(scores)

@@ -176,8 +176,8 @@ def test_a_network_learns_where_a_bright_block_lies() -> None:
     made = detector.build(SMALL, (32, 32, 1), 1)
     made.compile(keras.optimizers.Adam(0.02), **task.compile_arguments(made, {}))
     made.fit(images, objects, batch_size=16, epochs=12, verbose=0)
-    found = boxes.found(made.predict(images, verbose=0))
-    shared = boxes.overlaps(found["boxes"][:, :1], objects[..., :4])[:, 0, 0]
+    found = boxes.decode(made.predict(images, verbose=0))
+    shared = boxes.iou(found["boxes"][:, :1], objects[..., :4])[:, 0, 0]
     assert np.median(shared) > 0.6
 
 

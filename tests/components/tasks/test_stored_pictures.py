@@ -76,15 +76,15 @@ def test_files_are_decoded_and_resized_as_prediction_does_it(
 
 PICTURE = smooth(64, 64, 3)
 BROKEN = {
-    "nothing": (b"", "cannot be read as a picture: not a JPEG or PNG"),
-    "a text": (b"<html>not found</html>", "cannot be read as a picture: not a JPEG or PNG"),
-    "another format": (file_of(PICTURE, "GIF"), "cannot be read as a picture: not a JPEG or PNG"),
-    "half a JPEG": (file_of(PICTURE, "JPEG")[:900], "cannot be read as a picture: "),
-    "half a PNG": (file_of(PICTURE, "PNG")[:900], "cannot be read as a picture: "),
-    "a JPEG without its last bytes": (file_of(PICTURE, "JPEG")[:-40], "cannot be read as a picture: "),
+    "nothing": (b"", "cannot be read as an image: not a JPEG or PNG"),
+    "a text": (b"<html>not found</html>", "cannot be read as an image: not a JPEG or PNG"),
+    "another format": (file_of(PICTURE, "GIF"), "cannot be read as an image: not a JPEG or PNG"),
+    "half a JPEG": (file_of(PICTURE, "JPEG")[:900], "cannot be read as an image: "),
+    "half a PNG": (file_of(PICTURE, "PNG")[:900], "cannot be read as an image: "),
+    "a JPEG without its last bytes": (file_of(PICTURE, "JPEG")[:-40], "cannot be read as an image: "),
     "a PNG with a wrong sum": (file_of(PICTURE, "PNG")[:-20] + bytes(20), "wrong checksum"),
     "a PNG with a damaged end": (file_of(PICTURE, "PNG")[:-6] + bytes(6), "wrong checksum"),
-    "a PNG without its end": (file_of(PICTURE, "PNG")[:-12], "without its end"),
+    "a PNG without its end": (file_of(PICTURE, "PNG")[:-12], "without its last chunk"),
 }
 
 

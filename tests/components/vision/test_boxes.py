@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from components.vision import boxes
-from components.vision.boxes import LEAST_SCORE, MOST_FOUND, MOST_OVERLAP, NONE, UNITS
+from components.vision.boxes import MAX_DETECTIONS, MAX_IOU, MIN_SCORE, NONE, UNITS
 
 
 def corners(seed: int, *shape: int) -> np.ndarray:
@@ -26,7 +26,7 @@ def corners(seed: int, *shape: int) -> np.ndarray:
     ids=["same", "a corner", "an edge", "apart", "without area"],
 )
 def test_overlap_is_intersection_over_union(one: list[float], other: list[float], expected: float) -> None:
-    found = boxes.overlaps(np.array([one], float), np.array([other], float))
+    found = boxes.iou(np.array([one], float), np.array([other], float))
     assert found == pytest.approx(np.array([[expected]]))
 
 
@@ -39,12 +39,12 @@ def test_coco_writes_a_corner_and_a_size() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_box_stays_unless_a_better_one_that_stays_overlaps_it_too_much(seed: int) -> None:
     found, scores = corners(seed, 60), np.random.default_rng(seed).permutation(60) / 60
-    stay = boxes.kept(found, scores)
+    stay = boxes.non_maximum_suppression(found, scores)
     assert np.all(np.diff(scores[stay]) < 0)
-    shared = boxes.overlaps(found, found)
+    shared = boxes.iou(found, found)
     for place in range(60):
         better = [other for other in stay if scores[other] > scores[place]]
-        assert (place in stay) == all(shared[place, other] <= MOST_OVERLAP for other in better)
+        assert (place in stay) == all(shared[place, other] <= MAX_IOU for other in better)
 
 
 def outputs(seed: int, n: int = 3, locations: int = 300, classes: int = 4, usual: float = -2.0) -> np.ndarray:
@@ -60,12 +60,12 @@ def test_the_graph_finds_what_numpy_finds(usual: float) -> None:
     import tensorflow as tf
 
     given = outputs(7, usual=usual)
-    ours = boxes.found(given)
-    graph = tf.function(boxes.found_in_graph)(tf.constant(given))
+    ours = boxes.decode(given)
+    graph = tf.function(boxes.decode_in_graph)(tf.constant(given))
     assert np.array_equal(graph["labels"].numpy(), ours["labels"])
     np.testing.assert_allclose(graph["scores"].numpy(), ours["scores"], atol=1e-6)
     np.testing.assert_allclose(graph["boxes"].numpy(), ours["boxes"], atol=1e-6)
-    assert {name: array.shape[1] for name, array in ours.items()} == dict.fromkeys(ours, MOST_FOUND)
+    assert {name: array.shape[1] for name, array in ours.items()} == dict.fromkeys(ours, MAX_DETECTIONS)
 
 
 def test_what_is_found_is_decoded_sorted_and_padded() -> None:
@@ -74,7 +74,7 @@ def test_what_is_found_is_decoded_sorted_and_padded() -> None:
     given[0, 1, :4] = [4, 4, 12, 11]
     given[0, 2, :4] = [-3, 0, 5, 40]
     given[0, 0, 4], given[0, 1, 4], given[0, 1, 5], given[0, 2, 4] = 2, 3, 0, 1
-    found = boxes.found(given)
+    found = boxes.decode(given)
     # The first overlaps the second of its class; the second is found as both classes; the third is cut to the picture.
     assert found["labels"][0, :4].tolist() == [0, 0, 1, NONE]
     np.testing.assert_allclose(found["scores"][0, :3], 1 / (1 + np.exp([-3.0, -1, 0])), rtol=1e-6)
@@ -84,6 +84,6 @@ def test_what_is_found_is_decoded_sorted_and_padded() -> None:
 
 def test_a_picture_in_which_nothing_scores_has_nothing() -> None:
     given = outputs(1, n=2)
-    given[1, :, 4:] = np.log(LEAST_SCORE / (1 - LEAST_SCORE)) - 1e-3
-    found = boxes.found(given)
+    given[1, :, 4:] = np.log(MIN_SCORE / (1 - MIN_SCORE)) - 1e-3
+    found = boxes.decode(given)
     assert (found["labels"][0] != NONE).any() and (found["labels"][1] == NONE).all()

@@ -25,8 +25,8 @@ def test_resizing_is_tensorflows(size: tuple[int, int]) -> None:
     import tensorflow as tf
 
     expected = tf.cast(tf.clip_by_value(tf.round(tf.image.resize(scene(), size)), 0, 255), tf.uint8)
-    assert (images.resized(scene(), *size) == expected.numpy()).mean() > 0.998
-    assert np.abs(images.resized(scene(), *size).astype(int) - expected.numpy()).max() <= 1
+    assert (images.resize(scene(), *size) == expected.numpy()).mean() > 0.998
+    assert np.abs(images.resize(scene(), *size).astype(int) - expected.numpy()).max() <= 1
 
 
 @pytest.mark.parametrize(("suffix", "channels"), [("png", 1), ("png", 3), ("jpg", 1), ("jpg", 3)])
@@ -94,7 +94,7 @@ def cut(path: Path) -> None:
     ("name", "content", "said"),
     [
         ("missing.png", None, "no such file"),
-        ("a.txt", b"hello", "is no picture"),
+        ("a.txt", b"hello", "is not an image"),
         ("a.png", b"hello", "not a JPEG or PNG"),
         ("a.png", b"", "not a JPEG or PNG"),
         ("cut.png", cut, "cannot be read"),

@@ -142,8 +142,8 @@ def test_a_terminal_gets_a_table(
         ([], "Missing argument"),
         (["light", "{pictures}/nothing.png"], "no such file or folder"),
         (["light", "{pictures}/empty"], "no JPEG or PNG files"),
-        (["light", "{pictures}/broken.png"], "cannot be read as a picture"),
-        (["light", "{pictures}/text.txt"], "is no picture"),
+        (["light", "{pictures}/broken.png"], "cannot be read as an image"),
+        (["light", "{pictures}/text.txt"], "is not an image"),
         (["light", "{pictures}/float.npy"], "must hold uint8 pixels"),
     ],
 )
