@@ -31,7 +31,7 @@ def measured(
     from components.core import devices
     from components.core.choices import load
     from components.core.config import checked, section_class
-    from components.tasks import image_classification as task
+    from components.tasks.image_classification.training import Training
     from components.train import compiling, epoch_callbacks, inputs, loop
     from components.train.settings import TrainingSettings
 
@@ -46,9 +46,10 @@ def measured(
         watch_memory = Peak()
         specs = (tf.TensorSpec((None, *shape), tf.uint8), tf.TensorSpec((None,), tf.int64))
         held = (tf.constant(pictures), tf.constant(random.integers(0, units, count)))
-        split = inputs.Split(None, "train", count, specs, task.feeding({}, {}), task.augmented, held)  # type: ignore[arg-type]
+        task = Training({})  # type: ignore[typeddict-item]
+        split = inputs.Split(None, "train", count, specs, task.input_fn({}), task.augment, held)  # type: ignore[arg-type]
         network = load("models", architecture.name).build(architecture, tuple(shape), units)
-        compiling.make_ready(network, task.compile_arguments(network, {}), split.any_targets(), settings, steps, device)
+        compiling.make_ready(network, task.compile_arguments(network), split.any_targets(), settings, steps, device)
         whole = count // batch
         rates, work = [], []
         for epoch in range(4):

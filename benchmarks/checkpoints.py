@@ -75,7 +75,7 @@ def overhead(root: Path, examples: str) -> None:
 def epochs(root: Path, examples: str, stack: ExitStack) -> Callable[[bool], tuple[float, float]]:
     """A function that trains one epoch, with or without checkpoints; seconds in all and for writing them."""
     from components.core.examples import PreparedData
-    from components.tasks import image_classification as task
+    from components.tasks.image_classification.training import Training
     from components.train import compiling, epoch_callbacks, inputs, loop
     from components.train.checkpoint_callback import Saver
     from components.train.checkpoint_file import Origin, Progress
@@ -85,11 +85,12 @@ def epochs(root: Path, examples: str, stack: ExitStack) -> Callable[[bool], tupl
     from components.train.preemption import Stop
 
     data = PreparedData.read(examples)
-    split = inputs.opened(data, "train", task.feeding({}, data.info))
+    task = Training(data.info)
+    split = inputs.opened(data, "train", task.input_fn({}))
     steps = count_steps(split.count, TRAINING.batch_size, TRAINING.steps_per_epoch, whole_batches=True)
     device = stack.enter_context(devices.opened())
     model = cnn.build(MODEL, **task.arguments(MODEL, data))
-    compiling.make_ready(model, task.compile_arguments(model, data.info), split.any_targets(), TRAINING, steps, device)
+    compiling.make_ready(model, task.compile_arguments(model), split.any_targets(), TRAINING, steps, device)
     # Where patience is asked for, as by default, the best weights so far are saved with the last ones.
     done = Progress(best_weights=model.get_weights())
     clock, rhythm = epoch_callbacks.Clock(TRAINING.batch_size, steps), Rhythm(Interval.of(TRAINING))

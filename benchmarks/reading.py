@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def rate(batches: Iterable[Any]) -> float:
-    """PreparedData a second over one pass."""
+    """Examples a second over one pass."""
     began = time.perf_counter()
     count = sum(int(batch["label"].shape[0]) for batch in batches)
     return count / (time.perf_counter() - began)

@@ -9,7 +9,7 @@ from typing import Any
 
 from components.core import devices
 from components.models import cnn
-from components.tasks import image_classification as task
+from components.tasks.image_classification.training import Training
 from components.train import compiling, epoch_callbacks, inputs, loop
 from components.train.settings import TrainingSettings
 
@@ -87,11 +87,12 @@ def ours(images: Any, labels: Any, batch: int, precision: str) -> Epoch:
     steps = EXAMPLES // batch
     specs = (tf.TensorSpec((None, *SHAPE), tf.uint8), tf.TensorSpec((None,), tf.int64))
     held = (tf.constant(images), tf.constant(labels))
+    task = Training({})  # type: ignore[typeddict-item]
     # Held in memory, as every split below inputs.HELD_BYTES is.
-    split = inputs.Split(None, "train", EXAMPLES, specs, task.feeding({}, {}), None, held)  # type: ignore[arg-type]
+    split = inputs.Split(None, "train", EXAMPLES, specs, task.input_fn({}), None, held)  # type: ignore[arg-type]
     with devices.opened(precision=precision) as device:
         model = cnn.build(NETWORK, SHAPE, CLASSES)
-        compiling.make_ready(model, task.compile_arguments(model, {}), split.any_targets(), settings, steps, device)
+        compiling.make_ready(model, task.compile_arguments(model), split.any_targets(), settings, steps, device)
     clock = epoch_callbacks.Clock(batch, steps)
     looking_on = (clock, epoch_callbacks.Report(settings, clock))
 

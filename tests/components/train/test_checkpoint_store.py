@@ -17,12 +17,12 @@ from components.train.settings import TrainingSettings
 @pytest.fixture(scope="module")
 def model():
     from components.models import cnn
-    from components.tasks import image_classification as task
+    from components.tasks.image_classification.training import Training
 
     settings = TrainingSettings(batch_size=8)
     with devices.opened(backend="tensorflow") as device:
         made = cnn.build(cnn.Settings(filters=(4,), dropout=0.5), (8, 8, 1), 3)
-        compiling.make_ready(made, task.compile_arguments(made, {}), np.zeros(1, "int64"), settings, 10, device)
+        compiling.make_ready(made, Training({}).compile_arguments(made), np.zeros(1, "int64"), settings, 10, device)
     return made
 
 
@@ -82,13 +82,13 @@ def test_a_checkpoint_inside_an_epoch_comes_after_its_beginning_and_before_its_e
 
 def test_a_checkpoint_of_a_model_whose_code_has_changed_is_passed_over(model, tmp_path: Path, capsys) -> None:
     from components.models import cnn
-    from components.tasks import image_classification as task
+    from components.tasks.image_classification.training import Training
 
     kept = Checkpoints.under(str(tmp_path), Origin("abc"))
     kept.save(model, Progress(epochs=1))
     with devices.opened(backend="tensorflow") as device:
         other = cnn.build(cnn.Settings(filters=(5,)), (8, 8, 1), 3)
-        arguments = task.compile_arguments(other, {})
+        arguments = Training({}).compile_arguments(other)
         compiling.make_ready(other, arguments, np.zeros(1, "int64"), TrainingSettings(), 10, device)
     before = values(other)
     assert kept.restore(other) == Progress()

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from components.tasks import image_classification as task
+from components.tasks.image_classification.training import Training
 from components.train import inputs
 from components.train.settings import count_steps
 
 HELD, STREAMED = 2**30, 0
-FEEDING = task.feeding({}, {})
+TASK = Training({})
+INPUT_FN = TASK.input_fn({})
 
 
 def labels(data) -> list[int]:
@@ -17,7 +18,7 @@ def labels(data) -> list[int]:
 
 @pytest.fixture(scope="module", params=[HELD, STREAMED], ids=["held", "streamed"])
 def split(request, examples):
-    return inputs.opened(examples, "train", FEEDING, task.augmented, request.param)
+    return inputs.opened(examples, "train", INPUT_FN, TASK.augment, request.param)
 
 
 def test_the_order_is_new_in_every_epoch_and_the_same_again(split) -> None:
@@ -40,7 +41,7 @@ def test_an_epoch_has_its_steps_in_whole_batches_without_repeats(split) -> None:
 
 def test_validation_reads_every_example_once_and_in_order(split) -> None:
     steps = count_steps(split.count, 100, 0, whole_batches=False)
-    assert labels(inputs.in_order(split, 100, steps)) == labels(split.examples.batches("train", 64).map(FEEDING))
+    assert labels(inputs.in_order(split, 100, steps)) == labels(split.examples.batches("train", 64).map(INPUT_FN))
     assert len(labels(inputs.in_order(split, 100, 2))) == 200
 
 
@@ -51,7 +52,7 @@ def changed(images, kinds: tuple[str, ...], seed: int = 0):
     import tensorflow as tf
 
     labels = tf.zeros([len(images)], tf.int64)
-    return task.augmented(tf.constant(images), labels, kinds, tf.constant([seed, 1], tf.int64))[0].numpy()
+    return TASK.augment(tf.constant(images), labels, kinds, tf.constant([seed, 1], tf.int64))[0].numpy()
 
 
 @pytest.fixture(scope="module")
