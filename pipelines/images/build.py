@@ -13,7 +13,7 @@ from pipelines.compile import compiler
 from pipelines.images import engine, names
 
 DOCKERFILE = "images/Dockerfile"
-# What make base-image makes.
+# What scripts/base-image makes.
 LOCAL_BASE = "localhost/suanli-base:bookworm"
 # Named in the label of versions, where the lock file has them.
 TOLD = ("kfp", "keras", "tensorflow", "tensorflow-cpu", "jax", "numpy")
@@ -24,7 +24,7 @@ def build(kinds: Sequence[str], base: str = "", *, again: bool = False) -> None:
 
     Args:
         kinds: ``cpu``, ``gpu``, ``tpu``; by default ``cpu``.
-        base: the image that they stand on; by default what ``make base-image`` made here, or else the Dockerfile's.
+        base: the image that they stand on; by default what ``scripts/base-image`` made here, or else the Dockerfile's.
         again: whether those that are there are built, too.
 
     Raises:
@@ -55,7 +55,7 @@ def base_image(program: str, given: str) -> str:
     if not engine.has(program, base) and (reason := engine.pull(program, base)):
         raise StepError(
             f"the base image {base} cannot be pulled ({reason})",
-            advice="run make base-image, which makes one from Debian packages, or give BASE=IMAGE",
+            advice="run scripts/base-image, which makes one from Debian packages, or give BASE=IMAGE",
             kind="settings",
         )
     return base

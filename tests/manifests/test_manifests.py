@@ -226,9 +226,9 @@ def test_nothing_comes_in_to_a_step_and_it_reaches_what_it_needs() -> None:
 def test_the_generated_files_are_what_the_catalog_says() -> None:
     wanted = manifests.files(CATALOG)
     for path, text in wanted.items():
-        assert (ROOT / path).read_text() == text, f"{path} differs: run make manifests"
+        assert (ROOT / path).read_text() == text, f"{path} differs: run python -m pipelines.hardware.manifests"
     written = {str(path.relative_to(ROOT)) for path in FILES if path.read_text().startswith(manifests.HEAD)}
-    assert written == set(wanted), "files of rows that are usual no more: run make manifests"
+    assert written == set(wanted), "files of rows that are usual no more: run python -m pipelines.hardware.manifests"
 
 
 def test_writing_removes_what_is_generated_no_more(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_client_without_its_daemon_is_passed_over(install: Callable[..., Log],
         (["push", "--registry", "team/c"], "", 2, "'team/c' names no registry"),
         (["push", "--registry", "a.b/c"], "", 2, "the cpu image of these sources is not built; run make images"),
         (["build"], "info", 2, "no container engine works here: docker, podman or buildah"),
-        (["build"], "pull", 2, "cannot be pulled (no pull today); run make base-image"),
+        (["build"], "pull", 2, "cannot be pulled (no pull today); run scripts/base-image"),
         (["build", "--base", "base:1"], "build", 1, "podman build ended with status 3"),
     ],
 )
