@@ -17,7 +17,8 @@ from tests.campaigns.chaos.plan import Kill, Learned
 from tests.campaigns.chaos.watching import Changes, Watched
 
 ROOT = Path(__file__).resolve().parents[3]
-# How long a run may take to end after a kill, however busy the machine is: python -m benchmarks checkpoints measures what train needs.
+# How long a run may take to end after a kill, however busy the machine is: python -m benchmarks checkpoints measures
+# what train needs.
 AFTER_KILL_S = 120.0
 WHOLE_RUN_S = 900.0
 MOST_RUNS = 20
