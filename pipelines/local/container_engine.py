@@ -1,7 +1,8 @@
-"""A container engine on this machine: which one answers, whether it has a run's images, what ends its containers."""
+"""The container engine of a run: which one answers, whether it has the run's images, and how its containers end.
 
-import http.client
-import json
+It imports the package docker, of the extra ``docker``: import it only for a run in containers.
+"""
+
 import os
 import shutil
 import socket
@@ -12,14 +13,14 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TextIO
-from urllib.parse import quote
+from typing import TextIO
+
+import docker
 
 from components.core.errors import StepError
 
-# Every container of a run carries its folder under this name.
+# The label of a run's containers, whose value is the run's folder.
 LABEL = "suanli.run"
 UNIX = "unix://"
 PING_S = 3.0
@@ -27,7 +28,7 @@ PING_S = 3.0
 ANSWER_S = 30.0
 # podman's service answers within half a second here; a cold disk needs more.
 SERVICE_S = 20.0
-# What the keeper says when the engine answers.
+# What the reaper prints when the engine answers.
 READY = "ready"
 
 
@@ -36,7 +37,7 @@ class Choice:
     """The engine that a run would use.
 
     Attributes:
-        socket: the path that it answers on; empty where podman's service has to be started first.
+        socket: the path that it answers on; empty if podman's service has to be started first.
         podman: the program that starts it.
     """
 
@@ -51,25 +52,30 @@ class Engine:
     Attributes:
         socket: the path that it answers on.
         images: step -> the image's id.
-        keeper: the process that ends the run's containers, and podman's service, when ``lifeline`` closes.
-        lifeline: the write end of the keeper's pipe.
+        reaper: the process that ends the run's containers, and podman's service, when ``lifeline`` closes.
+        lifeline: the write end of the reaper's pipe.
     """
 
     socket: str
     images: dict[str, str]
-    keeper: "subprocess.Popen[str]"
+    reaper: "subprocess.Popen[str]"
     lifeline: TextIO
 
+    @property
+    def host(self) -> str:
+        """The value of ``DOCKER_HOST``."""
+        return f"{UNIX}{self.socket}"
+
     def watch(self, run: Path) -> None:
-        """Let the keeper know whose containers it has to end."""
+        """Let the reaper know whose containers it has to end."""
         print(run, file=self.lifeline, end="", flush=True)
 
     def close(self) -> None:
         """End the run's containers and whatever was started for them; a second call does nothing."""
         self.lifeline.close()
-        self.keeper.wait()
-        if self.keeper.stdout:
-            self.keeper.stdout.close()
+        self.reaper.wait()
+        if self.reaper.stdout:
+            self.reaper.stdout.close()
 
 
 # --- which engine ----------------------------------------------------------------------------------------------------
@@ -79,10 +85,10 @@ def choose() -> Choice:
     """The engine that a run would use: DOCKER_HOST's, else the first that answers, else podman.
 
     Raises:
-        StepError: there is none.
+        StepError: no engine answers, and podman is not installed.
     """
     if host := os.environ.get("DOCKER_HOST", ""):
-        return Choice(_given(host))
+        return Choice(_socket_of(host))
     silent = []
     for path in sockets():
         if os.path.exists(path):  # noqa: PTH110  # Path.exists raises where a folder above may not be read
@@ -91,15 +97,15 @@ def choose() -> Choice:
             silent.append(f"{path}: {reason}")
     if sys.platform == "linux" and (podman := shutil.which("podman")):
         return Choice("", podman)
-    found = f" ({'; '.join(silent)})" if silent else ""
+    tried = f" ({'; '.join(silent)})" if silent else ""
     raise StepError(
-        f"no container engine answers here{found}",
+        f"no container engine answers here{tried}",
         advice="start docker or install podman, or leave --runner docker out",
         kind="settings",
     )
 
 
-def _given(host: str) -> str:
+def _socket_of(host: str) -> str:
     if not host.startswith(UNIX):
         raise StepError(
             f"DOCKER_HOST is {host}: the run's folders are mounted, so the engine must be on this machine",
@@ -120,89 +126,73 @@ def sockets() -> list[str]:
     """Where engines listen: docker's own socket, then those of this user's engines, then podman's."""
     own = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
     home = Path.home() / ".docker"
-    docker = ["/var/run/docker.sock", f"{own}/docker.sock", f"{home}/run/docker.sock", f"{home}/desktop/docker.sock"]
-    return [*docker, f"{own}/podman/podman.sock", "/run/podman/podman.sock"]
+    dockers = ["/var/run/docker.sock", f"{own}/docker.sock", f"{home}/run/docker.sock", f"{home}/desktop/docker.sock"]
+    return [*dockers, f"{own}/podman/podman.sock", "/run/podman/podman.sock"]
 
 
 def silence(path: str) -> str:
-    """Why no engine answers on a socket; empty where one does."""
+    """Why no engine answers on a socket; empty if one does."""
     try:
-        ask(path, "/_ping", patience=PING_S)
-    except (OSError, http.client.HTTPException, StepError) as error:
-        return str(getattr(error, "strerror", None) or error or type(error).__name__)
+        # The package docker leaves a socket open that it cannot connect.
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(PING_S)
+            probe.connect(path)
+        connect(path, PING_S).close()
+    except (docker.errors.DockerException, OSError) as error:
+        first: BaseException = error  # docker, requests and urllib3 each add their own words
+        while first.__context__:
+            first = first.__context__
+        return str(getattr(first, "strerror", None) or first)
     return ""
 
 
 # --- its interface ---------------------------------------------------------------------------------------------------
 
 
-class _Connection(http.client.HTTPConnection):
-    """HTTP on a Unix socket."""
-
-    def __init__(self, path: str, patience: float) -> None:
-        super().__init__("localhost", timeout=patience)
-        self.path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
-def ask(path: str, target: str, method: str = "GET", patience: float = ANSWER_S) -> Any:
-    """What the engine on a socket answers; the parts of Docker's interface used here are podman's, too.
+def connect(path: str, timeout: float | None = ANSWER_S) -> docker.APIClient:
+    """A client of the engine on a socket, docker's or podman's.
 
     Raises:
-        StepError: it refuses.
-        OSError, http.client.HTTPException: nobody answers.
+        DockerException: no engine answers.
     """
-    connection = _Connection(path, patience)
-    try:
-        connection.request(method, target)
-        response = connection.getresponse()
-        text = response.read().decode(errors="replace")
-    finally:
-        connection.close()
-    try:
-        values = json.loads(text)
-    except ValueError:
-        values = text
-    if response.status >= 400:
-        said = values.get("message", text) if isinstance(values, dict) else text
-        raise StepError(f"the container engine refuses {method} {target}: {said}", kind="resources")
-    return values
+    return docker.APIClient(base_url=f"{UNIX}{path}", timeout=timeout)
 
 
 def image_ids(path: str, names: Mapping[str, str]) -> dict[str, str]:
     """Step -> the id of the image with that name. podman puts ``localhost/`` before the name of what was built here.
 
     Raises:
-        StepError: the engine lacks one.
+        StepError: the engine lacks one, or does not list them.
     """
-    listed = ask(path, "/images/json")
+    try:
+        with connect(path) as client:
+            listed = client.images()
+    except (docker.errors.DockerException, OSError) as error:
+        raise StepError(f"the container engine does not list its images: {error}", kind="resources") from None
     known = {tag: str(image["Id"]) for image in listed for tag in image.get("RepoTags") or ()}
     ids = {}
     for step, name in names.items():
-        found = known.get(name) or known.get(f"localhost/{name}") or known.get(f"docker.io/library/{name}")
-        if not found:
+        image_id = known.get(name) or known.get(f"localhost/{name}") or known.get(f"docker.io/library/{name}")
+        if not image_id:
             raise StepError(
                 f"the image {name}, for the present sources, is not in the container engine",
                 advice="build it with: make images",
                 kind="settings",
             )
-        ids[step] = found
+        ids[step] = image_id
     return ids
 
 
 def end_containers(path: str, run: str) -> None:
     """Kill and remove every container of a run."""
-    wanted = quote(json.dumps({"label": [f"{LABEL}={run}"]}))
-    # What was being created while the first list was made is on the second.
-    for _ in range(2):
-        for container in ask(path, f"/containers/json?all=1&filters={wanted}"):
-            for method, target in (("POST", "/kill"), ("DELETE", "?force=1&v=1")):
-                with suppress(StepError):  # it is gone, or was not running
-                    ask(path, f"/containers/{container['Id']}{target}", method)
+    with connect(path) as client:
+        # What was being created while the first list was made is on the second.
+        for _ in range(2):
+            for container in client.containers(all=True, filters={"label": f"{LABEL}={run}"}):
+                with suppress(docker.errors.APIError):  # it is not running
+                    client.kill(container)
+                with suppress(docker.errors.APIError):  # it is gone
+                    client.remove_container(container, force=True, v=True)
 
 
 # --- for one run -----------------------------------------------------------------------------------------------------
@@ -210,28 +200,22 @@ def end_containers(path: str, run: str) -> None:
 
 @contextmanager
 def opened(images: Mapping[str, str]) -> Iterator[Engine]:
-    """An engine that has the images, for one run; at the end nothing of what was started is left.
+    """An engine that has the images, for one run; whatever was started for it is gone at the end.
 
     Args:
         images: step -> the image's name.
 
     Raises:
-        StepError: the Python package docker, an engine or an image is missing.
+        StepError: an engine or an image is missing.
     """
-    if not find_spec("docker"):
-        raise StepError(
-            "the runner docker needs the Python package docker",
-            advice="install the extra suanli[docker]",
-            kind="settings",
-        )
     choice = choose()
     # A socket's path has 107 characters at most, so TMPDIR may be too long for it.
-    place = tempfile.mkdtemp(prefix="suanli-podman-", dir="/tmp") if choice.podman else ""
-    path = choice.socket or f"{place}/podman.sock"
+    folder = tempfile.mkdtemp(prefix="suanli-podman-", dir="/tmp") if choice.podman else ""
+    path = choice.socket or f"{folder}/podman.sock"
     theirs, ours = os.pipe()
     command = [sys.executable, "-P", "-m", "pipelines.local.reaper", str(theirs), path, choice.podman]
     try:
-        keeper = subprocess.Popen(
+        reaper = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -241,11 +225,11 @@ def opened(images: Mapping[str, str]) -> Iterator[Engine]:
         )
     finally:
         os.close(theirs)
-    engine = Engine(path, {}, keeper, os.fdopen(ours, "w"))
+    engine = Engine(path, {}, reaper, os.fdopen(ours, "w"))
     try:
-        said = keeper.stdout.readline().strip() if keeper.stdout else ""
-        if said != READY:
-            raise StepError(f"podman's service does not start: {said}", advice="try: podman info", kind="settings")
+        answer = reaper.stdout.readline().strip() if reaper.stdout else ""
+        if answer != READY:
+            raise StepError(f"podman's service does not start: {answer}", advice="try: podman info", kind="settings")
         engine.images.update(image_ids(path, images))
         yield engine
     finally:

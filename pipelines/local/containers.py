@@ -8,10 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import docker
+from kfp import local
+from kfp.local import docker_task_handler
+
 from components import data as data_sources
 from components.steps import STEPS
 from components.storage import is_remote
 from pipelines.local import container_engine
+from pipelines.local.subprocesses import step_of
 from pipelines.runs import failure
 from pipelines.runs.folder import Run
 
@@ -20,24 +25,21 @@ HOME = "/home/suanli"
 TMPFS = dict.fromkeys(("/tmp", HOME), "mode=1777,size=256m")
 SHARED_MEMORY = "1g"
 MOST_FILES = 2**20
-# The caller's variables that decide about numbers and devices; others stay outside.
+# The caller's variables that affect numbers and devices; a step sees no others.
 PASSED = ("TF_", "XLA_", "KERAS_", "JAX_", "OMP_", "NPROC")
-# With the network come the ways to it.
+# Passed to a step that has the network.
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 # Settings of a data source that may name a folder or file of the user.
-PLACES = ("folder", "directory", "file", "path")
+PATH_SETTINGS = ("folder", "directory", "file", "path")
 
 
 def runner(run: Run, record: Mapping[str, Any]) -> Any:
-    """kfp's runner for containers, with another way to run one.
+    """kfp's runner for containers, with our own function to run one.
 
     kfp 2.17 lets the engine remove a container before it asks for the exit status, and takes a container that is gone
     for a success (kubeflow/pipelines#13332).
     """
-    from kfp import local
-    from kfp.local import docker_task_handler
-
-    # A run that was cut off together with its keeper left its container at work.
+    # A run that was killed together with its reaper left its container at work.
     container_engine.end_containers(os.environ["DOCKER_HOST"].removeprefix(container_engine.UNIX), str(run.folder))
     docker_task_handler.run_docker_container = partial(_run, run, record)
     return local.DockerRunner()
@@ -52,8 +54,6 @@ def _run(
     **_: Any,
 ) -> int:
     """Run one step's container to its end, print what it prints, remove it, and return its exit status."""
-    import docker
-
     # A step may be silent for hours, so no time limit for an answer.
     client = docker.from_env(timeout=None)
     step = step_of(command)
@@ -80,11 +80,6 @@ def _run(
     return status
 
 
-def step_of(command: list[str]) -> str:
-    """Which step a command runs. The image does not tell: kfp.local leaves a parameter in its place."""
-    return command[command.index("--function_to_execute") + 1]
-
-
 def lines(chunks: Iterable[bytes]) -> Iterable[str]:
     """Whole lines, however the engine cut the bytes."""
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -100,13 +95,11 @@ def lines(chunks: Iterable[bytes]) -> Iterable[str]:
 
 
 def isolation(info: Mapping[str, Any]) -> dict[str, Any]:
-    """What holds for every step: no privilege, nothing to write but what is mounted, the caller's own limits.
+    """Options of every step's container: no privilege, only mounts to write to, the caller's own limits.
 
     Args:
-        info: what the engine says of itself.
+        info: the engine's description of itself.
     """
-    import docker
-
     security = info.get("SecurityOptions") or []
     # With a rootless engine the container's root is the caller, and every other user is somebody else.
     rootless = info.get("Rootless") or any("name=rootless" in option for option in security)
@@ -130,13 +123,13 @@ def _limits() -> list[tuple[str, int, int]]:
     """The caller's own limits of files and processes: an engine's default may be above what it is allowed to grant."""
     pids = Path("/proc/sys/kernel/pid_max")
     most = {"nofile": MOST_FILES, "nproc": int(pids.read_text()) if pids.is_file() else MOST_FILES}
-    held = {"nofile": resource.getrlimit(resource.RLIMIT_NOFILE), "nproc": resource.getrlimit(resource.RLIMIT_NPROC)}
-    capped = {name: [most[name] if value < 0 else min(value, most[name]) for value in held[name]] for name in most}
+    own = {"nofile": resource.getrlimit(resource.RLIMIT_NOFILE), "nproc": resource.getrlimit(resource.RLIMIT_NPROC)}
+    capped = {name: [most[name] if value < 0 else min(value, most[name]) for value in own[name]] for name in most}
     return [(name, soft, hard) for name, (soft, hard) in capped.items()]
 
 
 def _processors(info: Mapping[str, Any]) -> dict[str, str]:
-    """The caller's processors where these are not all of the engine's: results are equal for equal threads only."""
+    """The caller's processors, if the engine has more: results are equal for equal threads only."""
     if not hasattr(os, "sched_getaffinity"):
         return {}
     ours = sorted(os.sched_getaffinity(0))
@@ -144,23 +137,21 @@ def _processors(info: Mapping[str, Any]) -> dict[str, str]:
 
 
 def access(step: str, run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
-    """What one step may see: its folders under their own paths, its variables, and the network where it downloads."""
-    import docker
-
+    """What one step may see: its folders under their own paths, its variables, and the network if it downloads."""
     data = record["parameters"]["data"]
     row = STEPS[step]
     online = row.downloads and downloads(data)
     variables = _variables(online)
     mounted = folders(step, run, record)
     if row.downloads and data_sources.downloads(data["name"]):
-        kept = os.environ.get("TFDS_DATA_DIR") or str(Path.home() / "tensorflow_datasets")
-        mounted.append((kept, kept, False))
-        variables["TFDS_DATA_DIR"] = kept
+        downloaded = os.environ.get("TFDS_DATA_DIR") or str(Path.home() / "tensorflow_datasets")
+        mounted.append((downloaded, downloaded, False))
+        variables["TFDS_DATA_DIR"] = downloaded
     for source, _, _ in mounted:
-        # What the engine makes belongs to root.
+        # The engine would make them as root.
         Path(source).mkdir(parents=True, exist_ok=True)
     if "data" in row.rooms:
-        mounted += [(source, inside, True) for source, inside in places(data).items()]
+        mounted += [(source, inside, True) for source, inside in user_paths(data).items()]
     mounts = [
         docker.types.Mount(target, source, type="bind", read_only=read_only) for source, target, read_only in mounted
     ]
@@ -186,17 +177,17 @@ def folders(step: str, run: Run, record: Mapping[str, Any]) -> list[tuple[str, s
     return own + shared
 
 
-def places(data: Mapping[str, Any]) -> dict[str, str]:
-    """The user's folders and files that a data source reads: on this machine -> where the step looks for them."""
-    named = {str(data[key]) for key in PLACES if isinstance(data.get(key), str) and not is_remote(data[key])}
-    found = {}
+def user_paths(data: Mapping[str, Any]) -> dict[str, str]:
+    """The user's folders and files that a data source reads: path on this machine -> path in the container."""
+    named = {str(data[key]) for key in PATH_SETTINGS if isinstance(data.get(key), str) and not is_remote(data[key])}
+    paths = {}
     for name in named:
         source = os.path.normpath(Path(name).expanduser().absolute())
         inside = f"{HOME}{name[1:]}" if name.startswith("~/") else name
-        # What does not exist is the step's to tell.
+        # The step itself reports a path that does not exist.
         if Path(source).exists():
-            found[source] = os.path.normpath(Path(HOME, inside))
-    return found
+            paths[source] = os.path.normpath(Path(HOME, inside))
+    return paths
 
 
 def downloads(data: Mapping[str, Any]) -> bool:
@@ -205,7 +196,7 @@ def downloads(data: Mapping[str, Any]) -> bool:
 
 
 def _variables(online: bool) -> dict[str, str]:
-    """The step's variables, as launch made them, and the caller's that decide about numbers."""
+    """The step's environment: what launch.py sets, and the caller's variables that affect numbers."""
     names = ("PYTHONSAFEPATH", "PYTHONUNBUFFERED", "TMPDIR", "SUANLI_RUN", "SUANLI_CACHE", "SUANLI_DEBUG")
     passed = [name for name in os.environ if name.startswith(PASSED)]
     proxies = [name for name in PROXIES if online and name in os.environ]

@@ -1,4 +1,4 @@
-"""The processes of a session, read from /proc; where a system has none, the functions find nothing."""
+"""The processes of a session, read from /proc; on a system without /proc there are none."""
 
 import os
 import signal
@@ -11,19 +11,19 @@ GRACE_S = 3.0
 
 
 def members(session: int) -> dict[int, int]:
-    """The living processes of a session, each with its parent."""
-    found = {}
+    """The living processes of a session: pid -> parent's pid."""
+    parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, IndexError, ValueError):
             # The second field is the command's name in brackets, which may hold anything.
             state, parent, _, number = path.read_text().rpartition(")")[2].split()[:4]
             if int(number) == session and state not in "ZX":
-                found[int(path.parent.name)] = int(parent)
-    return found
+                parents[int(path.parent.name)] = int(parent)
+    return parents
 
 
 def end(child: "subprocess.Popen[bytes]") -> None:
-    """End whatever is left of a session, whose leader is our child: politely, then not."""
+    """End whatever is left of a session, whose leader is our child: by SIGTERM, then by SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, number)

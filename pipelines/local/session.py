@@ -1,4 +1,4 @@
-"""One run from the command's side: check, create the folder, follow, conclude."""
+"""A run from the command's side: check, create the folder, follow, complete the record."""
 
 import json
 import shutil
@@ -6,59 +6,70 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from components.core.errors import StepError
 from components.core.files import write_atomically
 from pipelines import experiment
 from pipelines.compile import compiler, targets
-from pipelines.local import container_engine, launch
-from pipelines.local.container_engine import Engine
+from pipelines.local import launch
 from pipelines.runs import display, failure, folder, page, record
 from pipelines.runs.folder import Run
-from pipelines.runs.progress import Watch
+from pipelines.runs.progress import RunProgress
+
+if TYPE_CHECKING:
+    from pipelines.local.container_engine import Engine
 
 
 def start(source: str, changes: list[str], runs: Path, *, runner: str, cache: bool, debug: bool, as_json: bool) -> int:
     """Run an experiment from its beginning and return the command's exit status.
 
     Raises:
-        StepError: a setting is wrong, there is no engine or image for the runner, or the folder of runs cannot be
-            written; nothing has been started or created.
+        StepError: a setting is wrong, the runner has no engine or image, or the folder of runs cannot be written;
+            nothing has been started or created.
     """
     named = experiment.load(source).with_settings(changes)
     record.check(named)
     values = {**record.initial(named, targets.local(runs), source, cache), "runner": runner}
-    with launch.signals_noted() as seen, _engine(values) as opened:
+    with launch.received_signals() as signals, _engine(values) as engine:
         run = folder.create(runs, named.name)
-        return _through(run, _begun(run, values), seen, opened, debug, as_json)
+        return _complete(run, _begin(run, values), signals, engine, debug, as_json)
 
 
 @contextmanager
-def _engine(values: dict[str, Any]) -> Iterator[Engine | None]:
-    """The container engine of a run that wants one; which images it has for the steps joins the record."""
+def _engine(values: dict[str, Any]) -> Iterator["Engine | None"]:
+    """The container engine of a run in containers; the ids of its images join the record."""
     if values.get("runner") != "docker":
         yield None
         return
+    if not find_spec("docker"):
+        raise StepError(
+            "the runner docker needs the Python package docker",
+            advice="install the extra suanli[docker]",
+            kind="settings",
+        )
+    from pipelines.local import container_engine
+
     prefix = values["target"]["image_prefix"]
     names = {step: compiler.image_name(prefix, compiler.CPU, tag) for step, tag in values["images"].items()}
-    with container_engine.opened(names) as opened:
-        values["image_ids"] = opened.images
-        yield opened
+    with container_engine.opened(names) as engine:
+        values["image_ids"] = engine.images
+        yield engine
 
 
-def _begun(run: Run, values: dict[str, Any]) -> dict[str, Any]:
-    """Write the record of a new run, and let ``latest`` name it."""
+def _begin(run: Run, values: dict[str, Any]) -> dict[str, Any]:
+    """Write the record of a new run, and point ``latest`` at it."""
     if not values["cache"]:
-        # A shared checkpoint is a result of another run, too.
+        # A shared checkpoint is also a result of another run.
         values["target"]["checkpoint_root"] = str(run.folder / "checkpoints")
     values = {"id": run.id, **values}
     try:
         run.write(values)
         folder.point_latest(run)
     except OSError as error:
-        # A folder without a record is no run, and nobody would remove it.
+        # A folder without a record is not a run, and nobody would remove it.
         shutil.rmtree(run.folder, ignore_errors=True)
         raise StepError(
             f"cannot write the runs folder {run.root}: {error.strerror}",
@@ -69,7 +80,7 @@ def _begun(run: Run, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def reproduce(first: Run, *, as_json: bool) -> tuple[int, Run]:
-    """Run a record again, without the cache and without publishing, and return the exit status and the new run.
+    """Run a record again, without the cache and without publishing; return the exit status and the new run.
 
     Raises:
         StepError: the run has not succeeded.
@@ -84,20 +95,19 @@ def reproduce(first: Run, *, as_json: bool) -> tuple[int, Run]:
     named = experiment.NamedExperiment(before["experiment"], before["description"], again)
     values = record.initial(named, targets.local(first.root), before["source"], cache=False)
     values["runner"] = before.get("runner", "subprocess")
-    with launch.signals_noted() as seen, _engine(values) as opened:
+    with launch.received_signals() as signals, _engine(values) as engine:
         second = folder.create(first.root, named.name)
-        # A registry of its own, with the champion of that time: the present one is left alone.
+        # A registry of its own, with the champion of that time: the present one stays untouched.
         values["target"]["registry"] = str(second.folder / folder.REGISTRY)
-        there, here = Path(before["target"]["registry"]), Path(values["target"]["registry"])
-        _bring_champion(first, there / named.name, here / named.name)
+        _copy_champion(first, *(Path(record["target"]["registry"]) / named.name for record in (before, values)))
         values["reproduces"] = first.id
-        # With --json, the comparison is the only answer on stdout.
-        quiet = sys.stderr if as_json else sys.stdout
-        return _through(second, _begun(second, values), seen, opened, False, False, quiet), second
+        # With --json, the comparison alone goes to stdout.
+        stream = sys.stderr if as_json else sys.stdout
+        return _complete(second, _begin(second, values), signals, engine, False, False, stream), second
 
 
 def resume(run: Run, *, debug: bool, as_json: bool) -> int:
-    """Continue a failed or interrupted run; what it finished is not done again.
+    """Continue a failed or interrupted run; its finished steps are not run again.
 
     Raises:
         StepError: the run has succeeded, or is in progress.
@@ -113,22 +123,22 @@ def resume(run: Run, *, debug: bool, as_json: bool) -> int:
             advice=f"see suanli runs show {run.id}",
             kind="conflict",
         )
-    with launch.signals_noted() as seen, _engine(values) as opened:
+    with launch.received_signals() as signals, _engine(values) as engine:
         values |= {"status": "running", "attempts": values["attempts"] + 1, "resumed": time.time()}
         for name in ("cause", "finished"):
             values.pop(name, None)
-        for step, left in run.steps().items():
-            if left["state"] != "succeeded":
+        for step, step_record in run.steps().items():
+            if step_record["state"] != "succeeded":
                 (run.folder / "steps" / f"{step}.json").unlink()
-        if not opened:
-            # Compiled anew by the code that is here now, which may be newer; a container keeps to its image's.
-            (run.folder / "pipeline.yaml").unlink(missing_ok=True)
+        if not engine and values["images"] != record.image_tags(values.get("pipeline", experiment.PIPELINE)):
+            # Compiled by older code, whose modules may have had other names; a container keeps to its image's.
+            (run.folder / folder.COMPILED).unlink(missing_ok=True)
         run.write(values)
-        return _through(run, values, seen, opened, debug, as_json)
+        return _complete(run, values, signals, engine, debug, as_json)
 
 
-def _bring_champion(first: Run, registry: Path, to: Path) -> None:
-    """Copy the champion that a run was compared with, if it had one and that is still there."""
+def _copy_champion(first: Run, registry: Path, to: Path) -> None:
+    """Copy the champion that a run was compared with, if there was one and it still exists."""
     version = first.steps().get("evaluate", {}).get("key", {}).get("state", "")
     published = registry / "versions" / version
     if version and published.is_dir():
@@ -136,40 +146,35 @@ def _bring_champion(first: Run, registry: Path, to: Path) -> None:
         write_atomically(to / "champion.json", json.dumps({"version": version, "replaced": ""}))
 
 
-def _through(
+def _complete(
     run: Run,
     values: dict[str, Any],
-    seen: list[int],
-    opened: Engine | None,
+    signals: list[int],
+    engine: "Engine | None",
     debug: bool,
     as_json: bool,
     stream: TextIO | None = None,
 ) -> int:
-    """Follow a run to its end, conclude its record, write its page and say what became of it."""
+    """Follow a run to its end, write its record and page, and print the result."""
     stream = stream or (sys.stderr if as_json else sys.stdout)
-    watched: list[Watch] = []
+    progress = RunProgress(run.folder, values["images"])
     with display.shown(f"{run.id}  in {run.folder}", stream) as show:
-
-        def both(watch: Watch) -> None:
-            watched[:] = [watch]
-            show(watch)
-
-        code = launch.follow(run, seen, engine=opened, cache=values["cache"], debug=debug, show=both)
-    found = failure.diagnose(run, watched[0].started_last() if watched else "") if code and not seen else None
-    # A step that was asked to end, or killed from outside, has no fault: the run goes on where it was.
-    cut = seen or (found and found.kind == "preempted")
-    values = record.concluded(run, values, "interrupted" if cut else "failed" if found else "succeeded")
-    if found:
-        values["cause"] = found.record()
-    unwritten = _written(run, values)
-    _say(run, values, as_json, stream, unwritten)
-    return 128 + seen[0] if seen else int(code != 0 or bool(unwritten))
+        code = launch.follow(run, signals, progress, engine=engine, cache=values["cache"], debug=debug, show=show)
+    why = failure.diagnose(run, progress.started_last()) if code and not signals else None
+    # A step that was asked to end, or killed from outside, is not at fault: a resumed run continues there.
+    interrupted = signals or (why and why.kind == "preempted")
+    values = record.concluded(run, values, "interrupted" if interrupted else "failed" if why else "succeeded")
+    if why:
+        values["cause"] = why.record()
+    problem = _write(run, values)
+    _print_result(run, values, as_json, stream, problem)
+    return 128 + signals[0] if signals else int(code != 0 or bool(problem))
 
 
-def _written(run: Run, values: dict[str, Any]) -> str:
-    """Write the page and then the record of a run that has ended; why not, where one of them cannot be written.
+def _write(run: Run, values: dict[str, Any]) -> str:
+    """Write the page and then the record of a run that has ended; return why one cannot be written, or "".
 
-    A run that succeeded and could not say so is interrupted: when it is resumed, every step is there already.
+    A run that succeeded without a record of it is interrupted: when it is resumed, every step is there already.
     """
     try:
         page.write(run, values)
@@ -184,21 +189,21 @@ def _written(run: Run, values: dict[str, Any]) -> str:
     return ""
 
 
-def _say(run: Run, values: dict[str, Any], as_json: bool, stream: TextIO, unwritten: str) -> None:
+def _print_result(run: Run, values: dict[str, Any], as_json: bool, stream: TextIO, problem: str) -> None:
     try:
         if as_json:
             print(json.dumps(values, indent=1))
         else:
             display.summary(values, str(run.folder / page.FILE), stream)
-        if told := values.get("cause"):
-            print(f"error: {failure.line(told)}", file=sys.stderr)
-            if told["details"]:
-                print(told["details"], file=sys.stderr)
-            print(f"the whole log: {run.folder / told['log']}", file=sys.stderr)
-        if unwritten:
-            print(f"{'warning' if 'cause' in values else 'error'}: {unwritten}", file=sys.stderr)
+        if cause := values.get("cause"):
+            print(f"error: {failure.line(cause)}", file=sys.stderr)
+            if cause["details"]:
+                print(cause["details"], file=sys.stderr)
+            print(f"the whole log: {run.folder / cause['log']}", file=sys.stderr)
+        if problem:
+            print(f"{'warning' if 'cause' in values else 'error'}: {problem}", file=sys.stderr)
         if values["status"] != "succeeded":
             print(f"to continue: suanli run --resume {run.id}", file=sys.stderr)
     except OSError:
-        # The terminal has gone away; the record tells it all.
+        # The terminal has gone away; the record has everything.
         return

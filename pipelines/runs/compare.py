@@ -1,4 +1,4 @@
-"""Two runs side by side: what was asked for, what came out, and whether it is the same."""
+"""Runs side by side: their settings and results, and whether these are the same."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,20 +6,20 @@ from typing import Any
 from components.steps import STEPS
 from pipelines.runs.folder import Run
 
-# What a clock measured is never the same twice.
+# Parts of names whose values a clock measured: never the same twice.
 TIMED = ("seconds", "latency", "per_second", "_ms", "_us", "rate")
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested values under dotted names."""
-    found: dict[str, Any] = {}
+    flattened: dict[str, Any] = {}
     for name, value in values.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return found
+        flattened |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flattened
 
 
 def different(values: list[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Dotted name -> its value in each, where they are not all equal."""
+    """Dotted name -> its value in each, of those that are not all equal."""
     each = [flat(one) for one in values]
     names = dict.fromkeys(name for one in each for name in one)
     rows = {name: [one.get(name) for one in each] for name in names}
@@ -27,7 +27,7 @@ def different(values: list[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def side_by_side(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """Settings, versions and metrics of runs, those that differ."""
+    """The settings and versions that differ between runs, and all their metrics."""
     return {
         "runs": [record["id"] for record in records],
         "parameters": different([record["parameters"] for record in records]),
@@ -41,7 +41,8 @@ def side_by_side(records: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def reproduction(first: Run, second: Run) -> list[dict[str, Any]]:
-    """What a run and its reproduction made, piece by piece: metrics and digests of artifacts, with ``equal``."""
+    """A row for each metric and artifact of a run and its reproduction: both values (an artifact's digest), and whether
+    they are equal."""
     rows = []
     before, after = first.steps(), second.steps()
     for step in (name for name in STEPS if name in before or name in after):
@@ -58,7 +59,7 @@ def reproduction(first: Run, second: Run) -> list[dict[str, Any]]:
 
 
 def why(run: Run) -> list[dict[str, Any]]:
-    """For each step that started: whether it ran or came from the cache, and what in its key was new."""
+    """For each step that started: whether it ran or came from the cache, and what in its key has changed."""
     rows = []
     cache = run.read()["cache"]
     for step, record in run.steps().items():

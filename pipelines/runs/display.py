@@ -1,9 +1,15 @@
-"""A run on the terminal: a live table of steps, or plain lines where nobody watches."""
+"""A run on the terminal: a live table of steps, or plain lines if the output is not a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
 from components.core import choices
 from components.core.errors import StepError
@@ -12,8 +18,8 @@ from components.train import goodput
 from pipelines.runs.progress import StepProgress
 
 
-class Watched(Protocol):
-    """A run in progress, here or on a cluster."""
+class Progress(Protocol):
+    """The progress of a run, here or on a cluster."""
 
     @property
     def steps(self) -> Mapping[str, StepProgress]: ...
@@ -31,21 +37,18 @@ PLAIN_EVERY_S = 15.0
 
 
 @contextmanager
-def shown(title: str, stream: TextIO) -> Iterator[Callable[[Watched], None]]:
-    """A function that shows a run's progress as often as it is called; a terminal that has gone away stops nothing."""
+def shown(title: str, stream: TextIO) -> Iterator[Callable[[Progress], None]]:
+    """A function that shows a run's progress each time it is called; a terminal that has gone away stops nothing."""
     with suppress(OSError):
         print(title, file=stream, flush=True)
     if not stream.isatty():
         yield Plain(stream)
         return
-    from rich.console import Console
-    from rich.live import Live
-
     live = Live(console=Console(file=stream), auto_refresh=False, transient=True)
 
-    def show(watch: Watched) -> None:
+    def show(progress: Progress) -> None:
         with suppress(OSError):
-            live.update(_table(watch), refresh=True)
+            live.update(_table(progress), refresh=True)
 
     with suppress(OSError):
         live.start()
@@ -56,46 +59,43 @@ def shown(title: str, stream: TextIO) -> Iterator[Callable[[Watched], None]]:
             live.stop()
 
 
-def _table(watch: Watched) -> Any:
-    from rich.table import Table
-    from rich.text import Text
-
+def _table(progress: Progress) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    for step in watch.steps.values():
+    for step in progress.steps.values():
         mark, style = MARKS.get(step.state, ("?", ""))
-        told = Text(one_line(step.detail()))
-        table.add_row(Text(mark, style), Text(step.name), Text(step.state), seconds(step.seconds()), told)
+        detail = Text(one_line(step.detail()))
+        table.add_row(Text(mark, style), Text(step.name), Text(step.state), seconds(step.seconds()), detail)
     return table
 
 
 class Plain:
-    """A line for each change of a step's state, for each epoch, and now and then between."""
+    """A line for each change of a step's state, for each epoch, and every ``PLAIN_EVERY_S`` seconds."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self.said: dict[str, tuple[Any, ...]] = {}
-        self.when: dict[str, float] = {}
+        # Step -> the state, epoch and note last printed, and when.
+        self.printed: dict[str, tuple[tuple[Any, ...], float]] = {}
 
-    def __call__(self, watch: Watched) -> None:
-        for step in watch.steps.values():
+    def __call__(self, progress: Progress) -> None:
+        for step in progress.steps.values():
             if self._is_news(step):
-                told = one_line(step.detail())
-                line = f"{step.name:9} {step.state:9} {seconds(step.seconds()):>7}  {told}".rstrip()
+                detail = one_line(step.detail())
+                line = f"{step.name:9} {step.state:9} {seconds(step.seconds()):>7}  {detail}".rstrip()
                 with suppress(OSError):
                     print(line, file=self.stream, flush=True)
 
     def _is_news(self, step: StepProgress) -> bool:
-        now = (step.state, step.said.get("epoch"), step.said.get("note"))
-        before, when = self.said.get(step.name), self.when.get(step.name, 0.0)
+        now = (step.state, step.reported.get("epoch"), step.reported.get("note"))
+        before, when = self.printed.get(step.name, (None, 0.0))
         due = step.state == "running" and step.seconds() - when >= PLAIN_EVERY_S
         if step.state == "waiting" or (now == before and not due):
             return False
-        self.said[step.name], self.when[step.name] = now, step.seconds()
+        self.printed[step.name] = now, step.seconds()
         return True
 
 
 def seconds(value: float) -> str:
-    """A duration as people say it."""
+    """A duration such as ``12.3 s``, ``4 min 05 s`` or ``1 h 20 min``; empty for 0."""
     if value < 100:
         return f"{value:.1f} s" if value else ""
     minutes, rest = divmod(round(value), 60)
@@ -104,10 +104,7 @@ def seconds(value: float) -> str:
 
 
 def summary(values: dict[str, Any], where: str, stream: TextIO | None = None) -> None:
-    """What became of a run: its steps, metrics and decision, and where to read more."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    """Print the result of a run: its steps, metrics and decision, and where to read more."""
 
     def shown(text: str) -> str:
         return escape(one_line(text))
@@ -140,7 +137,7 @@ def metric(metrics: Mapping[str, Any], name: str) -> str:
 
 
 def paired_metric(record: Mapping[str, Any]) -> str:
-    """The metric by which a run's task compares models; empty where that task is no longer here."""
+    """The metric by which a run's task compares models; empty if that task no longer exists."""
     try:
         return str(choices.load("tasks", record["parameters"]["data"]["task"]).Settings.paired_metric)
     except (StepError, LookupError):
@@ -148,10 +145,10 @@ def paired_metric(record: Mapping[str, Any]) -> str:
 
 
 def headline(metrics: dict[str, Any]) -> dict[str, str]:
-    """Each metric of the test split with its 95% interval, where it has one."""
-    found = {}
+    """Each metric of the test split with its 95% interval, if any."""
+    lines = {}
     for name, value in metrics.items():
         if isinstance(value, int | float) and not name.endswith(("_low", "_high")):
             low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
-            found[name] = f"{value:.4f}" + (f" ({low:.4f} to {high:.4f})" if low is not None else "")
-    return found
+            lines[name] = f"{value:.4f}" + (f" ({low:.4f} to {high:.4f})" if low is not None else "")
+    return lines

@@ -1,4 +1,4 @@
-"""Run folders: ``runs/<id>/`` holds everything about a run, ``runs/latest`` names the newest."""
+"""Run folders: ``runs/<id>/`` holds everything about a run, ``runs/latest`` points to the newest."""
 
 import fcntl
 import json
@@ -16,8 +16,8 @@ from components.core.choices import nearest
 from components.core.errors import StepError
 from components.core.files import write_atomically
 
-FILE = "run.json"
-# What a reader relies on, of what may be in it.
+RECORD, COMPILED = "run.json", "pipeline.yaml"
+# The types of the values that readers rely on.
 KINDS = {
     "status": str,
     "id": str,
@@ -28,14 +28,14 @@ KINDS = {
     "metrics": dict,
 }
 LATEST = "latest"
-# What to do where there is nothing to show yet.
+# Advice when there are no runs.
 START = "start one with: suanli run EXPERIMENT (suanli experiments lists them)"
-# Shared by every run below the same root, and pruned together with them.
+# Shared by all runs of the same folder, and pruned together with them.
 STORE, CHECKPOINTS, REGISTRY = ".store", ".checkpoints", "registry"
-# Runner -> kept results. Their keys are alike, but a container has the locked packages, and this machine what it has.
+# Runner -> its cache. The keys are alike, but a container has the locked packages, and this machine its own.
 CACHES = {"subprocess": ".cache", "docker": ".cache-docker"}
 ID = re.compile(r"^[0-9]{8}-[0-9]{6}-[a-z][a-z0-9_]*(-[0-9]+)?$")
-# kfp.local replaces this word by the interpreter's path wherever it stands in a step's command (kfp 2.17).
+# kfp.local replaces this word anywhere in a step's command by the interpreter's path (kfp 2.17).
 REWRITTEN = "python3"
 
 
@@ -70,11 +70,11 @@ class Run:
         return self.folder.parent
 
     def read(self) -> dict[str, Any]:
-        """The record, ``run.json``; a run that says it is running and has no process any more is interrupted."""
+        """The record, ``run.json``; a run that is running by its record but has no process is interrupted."""
         try:
-            values: dict[str, Any] = json.loads((self.folder / FILE).read_text(encoding="utf-8"))
+            values: dict[str, Any] = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
             if "status" not in values or not all(type(values[name]) is KINDS[name] for name in KINDS.keys() & values):
-                raise ValueError(f"its {FILE} is not one that was written here")
+                raise ValueError(f"its {RECORD} is not one that was written here")
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise StepError(f"run {self.id} cannot be read: {error}") from None
         # A run on a cluster has no process here.
@@ -83,8 +83,8 @@ class Run:
         return values
 
     def write(self, values: dict[str, Any]) -> None:
-        """Write the record; what was not refused as a secret before, such as a server's answer, is masked here."""
-        write_atomically(self.folder / FILE, json.dumps(secrets.cleaned(values), indent=1))
+        """Write the record, with secrets masked: a server's answer, for example, may hold one."""
+        write_atomically(self.folder / RECORD, json.dumps(secrets.cleaned(values), indent=1))
 
     def steps(self) -> dict[str, dict[str, Any]]:
         """Step -> its record, in the order in which they started."""
@@ -95,13 +95,13 @@ class Run:
         return {record["step"]: record for record in sorted(records, key=lambda record: float(record["started"]))}
 
     def output(self, step: str, name: str) -> Path | None:
-        """Where an output of a finished step lies."""
-        made = self.steps().get(step, {}).get("outputs", {}).get(name)
-        path = self.folder / made["path"] if made else None
+        """The path of an output of a finished step; None if it does not exist."""
+        artifact = self.steps().get(step, {}).get("outputs", {}).get(name)
+        path = self.folder / artifact["path"] if artifact else None
         return path if path and path.exists() else None
 
     def alive(self) -> bool:
-        """Whether a process still works on it."""
+        """Whether a process is still working on it."""
         try:
             with (self.folder / "lock").open() as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -112,12 +112,12 @@ class Run:
         return False
 
     @contextmanager
-    def held(self) -> Iterator[tuple[int, int]]:
-        """Hold the run, and keep ``prune`` away from what all runs share, until the last process with these file
+    def locked(self) -> Iterator[tuple[int, int]]:
+        """Lock the run, and keep ``prune`` away from what all runs share, until the last process with these file
         descriptors ends.
 
         Raises:
-            StepError: another process holds it.
+            StepError: another process has locked it.
         """
         with (self.folder / "lock").open("w") as mine, (self.root / ".lock").open("w") as shared:
             try:
@@ -131,7 +131,7 @@ class Run:
 
 @contextmanager
 def no_run_in(runs: Path) -> Iterator[None]:
-    """Keep new runs away while the shared folders are pruned.
+    """Block new runs while the shared folders are pruned.
 
     Raises:
         StepError: a run is in progress.
@@ -145,7 +145,7 @@ def no_run_in(runs: Path) -> Iterator[None]:
 
 
 def create(runs: Path, name: str) -> Run:
-    """A new, empty run folder that no other process gets too.
+    """A new, empty run folder, which no other process gets.
 
     Raises:
         StepError: the folder of runs cannot be written.
@@ -168,25 +168,24 @@ def create(runs: Path, name: str) -> Run:
 
 
 def point_latest(run: Run) -> None:
-    """Let ``runs/latest`` name the run."""
-    aside = run.root / f".{LATEST}.{os.getpid()}"
-    with suppress(FileNotFoundError):
-        aside.unlink()
-    aside.symlink_to(run.id)
-    aside.replace(run.root / LATEST)
+    """Point ``runs/latest`` to the run."""
+    link = run.root / f".{LATEST}.{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(run.id)
+    link.replace(run.root / LATEST)
 
 
 def every(runs: Path) -> list[Run]:
     """All runs, the oldest first."""
-    found = [Run(path) for path in runs.glob("*") if ID.match(path.name) and (path / FILE).is_file()]
-    return sorted(found, key=lambda run: (run.id[:15], len(run.id), run.id))
+    all_runs = [Run(path) for path in runs.glob("*") if ID.match(path.name) and (path / RECORD).is_file()]
+    return sorted(all_runs, key=lambda run: (run.id[:15], len(run.id), run.id))
 
 
 def find(runs: Path, which: str) -> Run:
     """A run by its id, an unambiguous beginning of it, or ``latest``.
 
     Raises:
-        StepError: there is none, or more than one.
+        StepError: there is no such run, or more than one.
     """
     known = every(runs)
     if not known:

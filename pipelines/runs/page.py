@@ -1,4 +1,4 @@
-"""``index.html``: a run on one page, with relative links to everything it made."""
+"""``index.html``: a run on one page, with relative links to all that it produced."""
 
 import shutil
 import time
@@ -11,7 +11,7 @@ from components.core.files import write_atomically
 from components.steps import STEPS
 from pipelines.runs import failure
 from pipelines.runs.display import headline, seconds
-from pipelines.runs.folder import Run
+from pipelines.runs.folder import COMPILED, RECORD, Run
 
 FILE = "index.html"
 
@@ -36,8 +36,8 @@ def write(run: Run, values: dict[str, Any]) -> None:
 
 def _decision(values: dict[str, Any]) -> Markup | str:
     why = Markup("")
-    if told := values.get("cause"):
-        why = reports.note(failure.line(told), "bad") + (reports.code(told["details"]) if told["details"] else "")
+    if cause := values.get("cause"):
+        why = reports.note(failure.line(cause), "bad") + (reports.code(cause["details"]) if cause["details"] else "")
     if values["status"] == "interrupted":
         return why + reports.note(f"Interrupted. To continue: suanli run --resume {values['id']}", "warning")
     if why:
@@ -50,21 +50,21 @@ def _decision(values: dict[str, Any]) -> Markup | str:
 
 
 def _reports(run: Run) -> list[tuple[str, str]]:
-    """Copies under plain names, so that a browser knows what they are and the folder can be moved."""
-    found = []
+    """Copies under plain names, so that a browser knows their type and the folder can be moved."""
+    links = []
     for step in STEPS.values():
         for output, report in step.reports.items():
             if source := run.output(step.name, output):
                 target = run.folder / "reports" / report.file
                 target.parent.mkdir(exist_ok=True)
                 shutil.copyfile(source, target)
-                found.append((f"reports/{report.file}", report.label))
-    return found
+                links.append((f"reports/{report.file}", report.label))
+    return links
 
 
 def _logs(run: Run) -> list[tuple[str, str]]:
     logs = sorted((run.folder / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)
-    return [(f"log/{path.name}", path.stem) for path in logs] + [("pipeline.yaml", "pipeline"), ("run.json", "record")]
+    return [(f"log/{path.name}", path.stem) for path in logs] + [(COMPILED, "pipeline"), (RECORD, "record")]
 
 
 def _list(links: list[tuple[str, str]]) -> Markup:
@@ -87,7 +87,7 @@ def _memory(step: dict[str, Any]) -> str:
 
 
 def _unbroken(text: str) -> str:
-    """A figure and its unit stay on one line."""
+    """The text with spaces that do not break: a number and its unit stay on one line."""
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 

@@ -1,4 +1,4 @@
-"""What a run's steps say about themselves while they run."""
+"""What a run's steps report while they run."""
 
 import json
 import time
@@ -10,55 +10,53 @@ from typing import Any
 
 @dataclass
 class StepProgress:
-    """One step: its state, when it started, and the last value of everything it reported."""
+    """One step: its state, its times, and the last value of everything that it reported."""
 
     name: str
     state: str = "waiting"
-    began: float = 0.0
-    ended: float = 0.0
-    said: dict[str, Any] = field(default_factory=dict)
+    started: float = 0.0
+    finished: float = 0.0
+    reported: dict[str, Any] = field(default_factory=dict)
 
     def seconds(self) -> float:
-        """How long it has been at work, or was."""
-        return (self.ended or time.time()) - self.began if self.began else 0.0
+        """How long it has been running, or ran."""
+        return (self.finished or time.time()) - self.started if self.started else 0.0
 
-    def hear(self, line: dict[str, Any]) -> None:
+    def update(self, line: dict[str, Any]) -> None:
         state = line.get("state", "")
         if state == "starting":
-            self.began, self.ended, self.said = float(line["time"]), 0.0, {}
+            self.started, self.finished, self.reported = float(line["time"]), 0.0, {}
         if state in {"succeeded", "failed"}:
-            self.ended = float(line["time"])
+            self.finished = float(line["time"])
         self.state = {"starting": "running"}.get(state, state) or self.state
-        self.said |= {key: value for key, value in line.items() if key not in {"time", "step", "state"}}
+        self.reported |= {key: value for key, value in line.items() if key not in {"time", "step", "state"}}
 
     def detail(self) -> str:
-        """Where it stands, in one line."""
-        said = self.said
-        if said.get("cached"):
+        """How far it is, in one line."""
+        values, running = self.reported, self.state == "running"
+        if values.get("cached"):
             return "from the cache"
         parts = []
-        if "epoch" in said:
-            parts.append(_of("epoch", said, "epoch", "epochs"))
-        if "batch" in said:
-            parts.append(_of("step", said, "batch", "batches"))
-        at_work = self.state == "running"
-        if at_work and "done" in said and said.get("total"):
-            parts.append(_of("", said, "done", "total"))
-        if "loss" in said:
-            parts.append(f"loss {said['loss']:.4f}")
-        if said.get("rate"):
-            parts.append(f"{said['rate']:,.0f} examples/s")
-        if at_work and said.get("note"):
-            parts.append(str(said["note"]))
+        if "epoch" in values:
+            parts.append(f"epoch {_count(values, 'epoch', 'epochs')}")
+        if "batch" in values:
+            parts.append(f"step {_count(values, 'batch', 'batches')}")
+        if running and "done" in values and values.get("total"):
+            parts.append(_count(values, "done", "total"))
+        if "loss" in values:
+            parts.append(f"loss {values['loss']:.4f}")
+        if values.get("rate"):
+            parts.append(f"{values['rate']:,.0f} examples/s")
+        if running and values.get("note"):
+            parts.append(str(values["note"]))
         return "  ".join(parts)
 
 
-def _of(noun: str, said: dict[str, Any], now: str, all_: str) -> str:
-    end = f"/{said[all_]:,}" if said.get(all_) else ""
-    return f"{noun} {said[now]:,}{end}".strip()
+def _count(values: dict[str, Any], done: str, total: str) -> str:
+    return f"{values[done]:,}" + (f"/{values[total]:,}" if values.get(total) else "")
 
 
-class Watch:
+class RunProgress:
     """A run's progress, read from its ``progress.jsonl`` as it grows.
 
     Args:
@@ -71,28 +69,24 @@ class Watch:
         self.offset = self.path.stat().st_size if self.path.exists() else 0
         self.steps = {name: StepProgress(name) for name in steps}
 
-    def read(self) -> list[StepProgress]:
-        """Take in what is new; the steps that spoke, in that order."""
+    def read(self) -> None:
+        """Take in the new lines."""
         try:
             with self.path.open("rb") as stream:
                 stream.seek(self.offset)
                 text = stream.read()
         except FileNotFoundError:
-            return []
+            return
         whole = text[: text.rfind(b"\n") + 1]
         self.offset += len(whole)
-        spoke = []
         for line in whole.splitlines():
             try:
                 values = json.loads(line)
             except ValueError:  # a full disk cuts lines short
                 continue
-            step = self.steps.setdefault(values["step"], StepProgress(values["step"]))
-            step.hear(values)
-            spoke.append(step)
-        return spoke
+            self.steps.setdefault(values["step"], StepProgress(values["step"])).update(values)
 
     def started_last(self) -> str:
         """The step that started last; empty before the first."""
-        begun = [step for step in self.steps.values() if step.began]
-        return max(begun, key=lambda step: step.began).name if begun else ""
+        started = [step for step in self.steps.values() if step.started]
+        return max(started, key=lambda step: step.started).name if started else ""

@@ -1,4 +1,4 @@
-"""Remove old runs, and what only they used of the shared folders."""
+"""Remove old runs, and the shared data that only they used."""
 
 import json
 import math
@@ -27,26 +27,28 @@ class Pruned:
 
 
 def prune(runs: Path, keep: int, dry: bool = False) -> Pruned:
-    """Keep the newest runs with everything they use; published models stay whatever happens.
+    """Remove all but the newest runs and what these use; published models always stay.
 
     Raises:
         StepError: a run is in progress.
     """
     with folder.no_run_in(runs):
         every = folder.every(runs)
-        kept, gone = every[len(every) - keep :], every[: len(every) - keep]
-        used = {path for run in kept for path in _used(run)} | _checkpoints(runs, kept)
+        remaining, old = every[len(every) - keep :], every[: len(every) - keep]
+        used = {path for run in remaining for path in _used(run)} | _checkpoints(runs, remaining)
         shared = [path for path in _shared(runs) if path not in used]
-        removed = [run.folder for run in gone] + shared
+        removed = [run.folder for run in old] + shared
         megabytes = sum(_size(path) for path in removed) / 1e6
         if not dry:
             for path in removed:
-                # Renamed first: a run half removed is no run.
-                aside = path.with_name(f".removed-{path.name.lstrip('.')}")
-                path.rename(aside)
-                shutil.rmtree(aside, ignore_errors=True)
-            _point_latest(runs, kept)
-    return Pruned([run.id for run in gone], [str(path.relative_to(runs)) for path in shared], round(megabytes, 1))
+                # Renamed first, so that a run is never half removed.
+                hidden = path.rename(path.with_name(f".removed-{path.name.lstrip('.')}"))
+                shutil.rmtree(hidden, ignore_errors=True)
+            if remaining:
+                folder.point_latest(remaining[-1])
+            else:
+                (runs / folder.LATEST).unlink(missing_ok=True)
+    return Pruned([run.id for run in old], [str(path.relative_to(runs)) for path in shared], round(megabytes, 1))
 
 
 def _shared(runs: Path) -> list[Path]:
@@ -55,35 +57,26 @@ def _shared(runs: Path) -> list[Path]:
 
 
 def _used(run: Run) -> set[Path]:
-    """The shared folders that a run needs, to be read, resumed or taken from the cache again."""
-    found = set()
+    """The shared folders that a run needs in order to be read, resumed or taken from the cache."""
+    paths = set()
     cache = run.root / folder.CACHES[run.read().get("runner", "subprocess")]
     for record in run.steps().values():
         if entry := record.get("entry"):
-            found.add(cache / entry)
-        artifacts = [*record.get("inputs", {}).values(), *record.get("outputs", {}).values()]
-        for artifact in artifacts:
+            paths.add(cache / entry)
+        for artifact in (*record.get("inputs", {}).values(), *record.get("outputs", {}).values()):
             with suppress(OSError, ValueError, KeyError, TypeError):
                 values = json.loads((run.folder / artifact["path"] / "examples.json").read_text())
-                found.add(run.root / folder.STORE / Path(values["directory"]).name)
-    return found
+                paths.add(run.root / folder.STORE / Path(values["directory"]).name)
+    return paths
 
 
-def _checkpoints(runs: Path, kept: list[Run]) -> set[Path]:
-    """The checkpoints that an unfinished run may go on from: those written since the first such run started."""
-    begun = [float(values["started"]) for run in kept if (values := run.read())["status"] != "succeeded"]
-    since = min(begun, default=math.inf)
+def _checkpoints(runs: Path, remaining: list[Run]) -> set[Path]:
+    """The checkpoints that an unfinished run may resume from: those written since the first such run started."""
+    started = [float(values["started"]) for run in remaining if (values := run.read())["status"] != "succeeded"]
+    since = min(started, default=math.inf)
     files = (runs / folder.CHECKPOINTS).glob("*/epoch-*")
     return {path.parent for path in files if path.stat().st_mtime >= since}
 
 
 def _size(path: Path) -> int:
     return sum(part.lstat().st_size for part in path.rglob("*") if not part.is_dir())
-
-
-def _point_latest(runs: Path, kept: list[Run]) -> None:
-    if kept:
-        folder.point_latest(kept[-1])
-    else:
-        with suppress(FileNotFoundError):
-            (runs / folder.LATEST).unlink()

@@ -1,4 +1,4 @@
-"""``run.json``: what was asked for, with what, and what came of it."""
+"""``run.json``: the parameters of a run, what it ran with, and its result."""
 
 import json
 import os
@@ -27,11 +27,11 @@ PACKAGES = (
 
 
 def initial(named: NamedExperiment, target: targets.Target, source: str, cache: bool) -> dict[str, Any]:
-    """The record of a run that has not begun.
+    """The record of a run that has not started.
 
     Args:
         source: the experiment as the user named it.
-        cache: whether results of other runs are taken.
+        cache: whether results of other runs are reused.
     """
     sections = named.experiment.sections()
     return {
@@ -44,7 +44,7 @@ def initial(named: NamedExperiment, target: targets.Target, source: str, cache: 
         "target": target.model_dump(),
         "cache": cache,
         "freshness": freshness(named.experiment.data),
-        "images": {step: compiler.image_tag(step) for step in steps_of(named.experiment.pipeline)},
+        "images": image_tags(named.experiment.pipeline),
         "versions": versions(),
         "commit": _commit(),
         "threads": sections["training"]["threads"] or cores(),
@@ -55,8 +55,13 @@ def initial(named: NamedExperiment, target: targets.Target, source: str, cache: 
     }
 
 
+def image_tags(pipeline: str) -> dict[str, str]:
+    """Step of a pipeline -> the image tag of the present sources."""
+    return {step: compiler.image_tag(step) for step in steps_of(pipeline)}
+
+
 def check(named: NamedExperiment) -> None:
-    """Raises StepError where a setting holds a word that kfp.local would rewrite."""
+    """Raises StepError if a setting holds a word that kfp.local would rewrite."""
     if folder.REWRITTEN in json.dumps(named.experiment.sections()):
         raise StepError(
             f"a setting holds {folder.REWRITTEN!r}, which kfp.local would rewrite",
@@ -72,15 +77,15 @@ def cores() -> int:
 
 def versions() -> dict[str, str]:
     """Package -> installed version, with Python's and the platform's; nothing is imported."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    installed = {"python": platform.python_version(), "platform": platform.platform()}
     for package in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
+            installed[package] = metadata.version(package)
+    return installed
 
 
 def _commit() -> str:
-    """The checkout's commit, with ``-dirty`` after it where files differ; empty outside a checkout."""
+    """The checkout's commit, followed by ``-dirty`` if files differ; empty outside a checkout."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     with suppress(OSError, subprocess.SubprocessError):
         return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
@@ -88,18 +93,18 @@ def _commit() -> str:
 
 
 def concluded(run: Run, values: dict[str, Any], status: str) -> dict[str, Any]:
-    """The record of a run that has ended, with what its steps left."""
+    """The record of a run that has ended, with the results of its steps."""
     records = run.steps()
     steps = {step: _step(record, _image(step, values)) for step, record in records.items()}
     for step in values["images"]:
         steps.setdefault(step, {"state": "skipped" if status == "succeeded" else "waiting", "image": ""})
     finished = time.time()
-    began = values.get("resumed", values["started"])
+    resumed = values.get("resumed", values["started"])
     return {
         **values,
         "status": status,
         "finished": finished,
-        "seconds": round(values.get("seconds", 0) + finished - began, 1),
+        "seconds": round(values.get("seconds", 0) + finished - resumed, 1),
         "steps": steps,
         **{step.metrics: _json(run.output(step.name, "metrics")) for step in STEPS.values() if step.metrics},
         **_decision(run),
@@ -107,27 +112,27 @@ def concluded(run: Run, values: dict[str, Any], status: str) -> dict[str, Any]:
 
 
 def _image(step: str, values: dict[str, Any]) -> dict[str, str]:
-    """The tag that a step's sources have, and the image that it ran in."""
-    found = {"image": values["images"].get(step, "")}
-    return found | ({"image_id": values["image_ids"][step]} if step in values.get("image_ids", {}) else {})
+    """The tag of a step's sources, and the id of the image that it ran in, if any."""
+    ids = values.get("image_ids", {})
+    return {"image": values["images"].get(step, ""), **({"image_id": ids[step]} if step in ids else {})}
 
 
 def _step(record: dict[str, Any], image: dict[str, str]) -> dict[str, Any]:
-    kept = ("state", "seconds", "cached", "from", "changed", "cause", "peak_mb")
-    shown = {name: record[name] for name in kept if name in record}
-    # The run is over: who still says that he runs has died without a word.
+    names = ("state", "seconds", "cached", "from", "changed", "cause", "peak_mb")
+    values = {name: record[name] for name in names if name in record}
+    # The run is over: a step that is still running by its record has died without a report.
     died = {"state": "died"} if record["state"] == "running" else {}
-    return {**shown, **died, **image}
+    return {**values, **died, **image}
 
 
 def _decision(run: Run) -> dict[str, Any]:
     """Whether the model was accepted, and why, as evaluate wrote it."""
     verdict = run.output("evaluate", "verdict")
-    found = _json(verdict / "verdict.json" if verdict and verdict.is_dir() else verdict)
+    values = _json(verdict / "verdict.json" if verdict and verdict.is_dir() else verdict)
     reasons = run.output("evaluate", "reasons")
     return {
-        "accepted": found.get("accepted"),
-        "reasons": found.get("reasons") or (reasons.read_text().strip().splitlines() if reasons else []),
+        "accepted": values.get("accepted"),
+        "reasons": values.get("reasons") or (reasons.read_text().strip().splitlines() if reasons else []),
     }
 
 

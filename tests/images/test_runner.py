@@ -295,7 +295,7 @@ def test_a_killed_container_fails_the_run_and_is_named(at_work: tuple[Run, "subp
     os.kill(min(sleeping(run)), signal.SIGKILL)  # the first process of the container
     _, said = command.communicate(timeout=20)
     assert command.returncode == 1
-    assert said.startswith("error: prepare failed: killed from outside, or by the system for want of memory")
+    assert said.startswith("error: prepare failed: killed from outside, or by the system for lack of memory")
 
 
 def sleeping(run: Run) -> list[int]:

@@ -127,7 +127,7 @@ def test_richs_markup_in_a_reason_or_note_is_text() -> None:
     class Watched:
         def __init__(self) -> None:
             self.steps = {
-                "train": progress.StepProgress("train", "running", said={"note": "[red]said\x1b[2J[/nothing]"})
+                "train": progress.StepProgress("train", "running", reported={"note": "[red]said\x1b[2J[/nothing]"})
             }
 
     console = Console(file=(drawn := io.StringIO()), width=120)

@@ -30,4 +30,4 @@ def test_the_same_exit_with_space_left_is_told_as_it_is(tmp_path: Path) -> None:
     run = Run(tmp_path / "20261128-120000-digits")
     run.folder.mkdir()
     failure.record_exit(run, "train", 71, out_of_memory=False)
-    assert failure.diagnose(run, "train").message == "it ended with exit status 71 and told nothing"
+    assert failure.diagnose(run, "train").message == "it ended with exit status 71 and reported no error"

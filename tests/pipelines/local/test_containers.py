@@ -1,17 +1,14 @@
 import os
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components.core.errors import StepError
 from pipelines import experiment
 from pipelines.compile import targets
-from pipelines.local import container_engine, containers
+from pipelines.local import containers
 from pipelines.runs import folder, record
 from pipelines.runs.folder import Run
 
@@ -22,17 +19,6 @@ def suanli(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[st
     return subprocess.run(
         [*SUANLI, *arguments], env={**os.environ, **variables}, capture_output=True, text=True, check=False
     )
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which engines are looked for instead of where they are; no program is found."""
-    monkeypatch.delenv("DOCKER_HOST", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(
-        container_engine, "sockets", lambda: [str(tmp_path / "docker.sock"), str(tmp_path / "podman.sock")]
-    )
-    return tmp_path
 
 
 @pytest.fixture
@@ -74,47 +60,6 @@ def test_a_runner_that_cannot_work_is_refused_in_one_line_before_anything_is_mad
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("error: ") and says in done.stderr
     assert not list(tmp_path.iterdir())
-
-
-def test_without_the_python_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container_engine, "find_spec", lambda _: None)
-    with (
-        pytest.raises(StepError, match=r"the Python package docker; install the extra suanli\[docker\]"),
-        container_engine.opened({}),
-    ):
-        pass
-
-
-# --- which engine ---
-
-
-@pytest.fixture
-def deaf(elsewhere: Path) -> Iterator[Path]:
-    """A socket on which nobody listens any more."""
-    path = elsewhere / "docker.sock"
-    with socket.socket(socket.AF_UNIX) as left:
-        left.bind(str(path))
-    yield path
-
-
-def test_no_engine_at_all(elsewhere: Path) -> None:
-    with pytest.raises(StepError, match="no container engine answers here; start docker or install podman"):
-        container_engine.choose()
-
-
-def test_a_dead_socket_is_named_and_podman_takes_its_place(deaf: Path) -> None:
-    with pytest.raises(StepError, match=rf"\({deaf}: Connection refused\)"):
-        container_engine.choose()
-    podman = deaf.with_name("podman")
-    podman.write_text("#!/bin/sh\n")
-    podman.chmod(0o755)
-    assert container_engine.choose() == container_engine.Choice("", str(podman))
-
-
-def test_docker_host_alone_counts_where_it_is_given(deaf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{deaf}")
-    with pytest.raises(StepError, match=rf"DOCKER_HOST=unix://{deaf}: Connection refused; start it, or unset"):
-        container_engine.choose()
 
 
 # --- what a step sees ---
@@ -174,7 +119,7 @@ def test_the_users_pictures_lie_where_the_setting_says_and_are_read_only(
 def test_a_folder_below_the_home_folder_is_found_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "pictures").mkdir()
-    assert containers.places({"folder": "~/pictures"}) == {str(tmp_path / "pictures"): "/home/suanli/pictures"}
+    assert containers.user_paths({"folder": "~/pictures"}) == {str(tmp_path / "pictures"): "/home/suanli/pictures"}
 
 
 @pytest.mark.parametrize("data", [{"folder": "nowhere"}, {"directory": "gs://bucket/x"}, {"name": "pictures"}, {}])
@@ -183,7 +128,7 @@ def test_what_is_no_place_on_this_machine_is_not_mounted(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pictures").mkdir()
-    assert containers.places(data) == {}
+    assert containers.user_paths(data) == {}
 
 
 @pytest.mark.parametrize(

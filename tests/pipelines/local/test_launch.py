@@ -202,7 +202,7 @@ def test_a_step_that_the_kernel_kills_for_want_of_memory_is_told_of_as_such(
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("error: glutton failed: killed by the system for want of memory; use a smaller")
+    assert done.stderr.startswith("error: glutton failed: killed by the system for lack of memory; use a smaller")
     values = run.read()
     assert (values["status"], values["cause"]["kind"]) == ("failed", "memory")
 

@@ -53,17 +53,17 @@ def test_a_bug_s_cause_has_its_traceback(run: Run) -> None:
 @pytest.mark.parametrize(
     ("status", "out_of_memory", "kind", "message"),
     [
-        (-9, True, "memory", "killed by the system for want of memory"),
-        (137, True, "memory", "killed by the system for want of memory"),
+        (-9, True, "memory", "killed by the system for lack of memory"),
+        (137, True, "memory", "killed by the system for lack of memory"),
         (137, False, "preempted", "killed from outside (SIGKILL)"),
-        (-9, None, "memory", "killed from outside, or by the system for want of memory"),
+        (-9, None, "memory", "killed from outside, or by the system for lack of memory"),
         (143, False, "preempted", "ended by SIGTERM"),
         (-11, False, "bug", "ended by SIGSEGV"),
         (128 + signal.SIGABRT, True, "bug", "ended by SIGABRT"),
         (200, False, "bug", "ended by signal 72"),
-        (1, False, "bug", "it ended with exit status 1 and told nothing"),
+        (1, False, "bug", "it ended with exit status 1 and reported no error"),
         *(
-            (code, False, kind, f"it ended with exit status {code} and told nothing")
+            (code, False, kind, f"it ended with exit status {code} and reported no error")
             for kind, code in EXIT_CODES.items()
         ),
     ],

@@ -61,14 +61,14 @@ def test_latest_is_the_newest_where_its_run_is_gone(tmp_path: Path) -> None:
 def test_a_run_without_a_process_is_interrupted(tmp_path: Path) -> None:
     run = made(tmp_path, "20261124-014733-digits", "running")
     assert run.read()["status"] == "interrupted"
-    with run.held():
+    with run.locked():
         assert run.read()["status"] == "running"
     assert run.read()["status"] == "interrupted"
 
 
 def test_a_run_is_held_once(tmp_path: Path) -> None:
     run = made(tmp_path, "20261124-014733-digits")
-    with run.held(), pytest.raises(StepError, match="is in progress"), run.held():
+    with run.locked(), pytest.raises(StepError, match="is in progress"), run.locked():
         pass
 
 
