@@ -29,7 +29,7 @@ def test_a_run_s_summary_tells_where_its_training_time_went(training: dict[str, 
 @pytest.mark.parametrize("task", choices.names("tasks"))
 def test_a_table_shows_each_run_by_the_metric_of_its_own_task(task: str) -> None:
     name = display.paired_metric({"parameters": {"data": {"task": task}}})
-    assert name in choices.load("tasks", task).METRICS
+    assert name in choices.load("tasks", task).Settings.metrics
     assert display.metric({name: 0.91234, "other": 1.0}, name) == f"{name} 0.9123"
     assert display.metric({}, name) == ""
 
