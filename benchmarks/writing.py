@@ -22,7 +22,7 @@ import tensorflow_datasets as tfds
 
 from components.data import Source, fashion_mnist
 from components.prepare import filling, logic, writer
-from components.tasks import image_classification as task
+from components.tasks.contract import Task
 
 COUNT, ROUNDS = 200_000, 3
 SETTINGS = fashion_mnist.Settings(split=(0.8, 0.1, 0.1))
@@ -62,7 +62,9 @@ class Changed(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
     splits: np.ndarray
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(task.features(INFO)))
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(Task("image_classification", INFO).examples.features())
+        )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         return {name: self._generate_examples(number) for number, name in enumerate(filling.SPLITS)}
@@ -104,10 +106,17 @@ def _ours(held: list[dict[str, Any]], which: np.ndarray) -> float:
     """Records a second of our writer, checks, hashing and description included."""
     with tempfile.TemporaryDirectory() as name:
         folder, began = Path(name), time.perf_counter()
-        filled = filling.fill(Source(INFO, {"train": lambda: iter(held)}, {"train": len(held)}), SETTINGS, task, folder)
+        filled = filling.fill(
+            Source(INFO, {"train": lambda: iter(held)}, {"train": len(held)}),
+            SETTINGS,
+            Task("image_classification", INFO).examples,
+            folder,
+        )
         for split in filled.splits:
             split.finish()
-        writer.describe(folder, task.features(INFO), filled.splits, text="", licence="")
+        writer.describe(
+            folder, Task("image_classification", INFO).examples.features(), filled.splits, text="", licence=""
+        )
         seconds = time.perf_counter() - began
     assert [len(split.sizes) for split in filled.splits] == np.bincount(which).tolist()
     return len(held) / seconds

@@ -133,6 +133,6 @@ def test_scenes_go_through_every_step_and_format(tmp_path: Path) -> None:
         predictor = version.opened(Path(places["exported"].path), format)
         (found,) = predictor.of(str(tmp_path / "scene.png"))
         said[format] = found.said["objects"]
-        drawn = Image.open(io.BytesIO(predictor.task.rendered(found.content, found.said, predictor.info)))
+        drawn = Image.open(io.BytesIO(predictor.task.serving.render(found.content, found.said)))
         assert drawn.size == (384, 384)
     assert said["saved_model"] and said["litert"] == said["saved_model"] == said["onnx"]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from components.core.errors import StepError
 from components.data import image_folder
-from components.tasks import image_classification
+from components.tasks.contract import Task
 from components.vision import images
 
 
@@ -71,7 +71,7 @@ def test_prepare_sets_it_aside_among_good_ones() -> None:
     Image.new("L", (8, 8)).save(stream, "PNG")
     examples = [{"image": data, "label": 0} for data in (stream.getvalue(), BOMBS["png"], BOMBS["jpg"])]
     info = {"classes": ["a"], "image_shape": [8, 8, 1], "encoding": "encoded"}
-    stored = image_classification.stored(examples, info)
+    stored = Task("image_classification", info).examples.to_records(examples)
     assert len(stored.contents) == 1 and list(stored.faults) == [1, 2]
     assert all("pixels are decoded" in fault for fault in stored.faults.values())
 

@@ -67,13 +67,13 @@ class Examples(contract.Examples[Info]):
     @staticmethod
     def from_tfds(features: Any, settings: Any) -> TfdsConversion:
         """Data sets with the features ``image`` and ``label``."""
-        from tensorflow_datasets.features import ClassLabel, Image
+        from tensorflow_datasets import features as kinds
 
         shape = image_shape(settings)
-        if not {"image", "label"} <= set(features) or not isinstance(features["label"], ClassLabel):
+        if not {"image", "label"} <= set(features) or not isinstance(features["label"], kinds.ClassLabel):
             raise ValueError(f"has {', '.join(features)}, where image and label (a class) were expected")
         raw = list(features["image"].shape) == shape
-        if not raw and not isinstance(features["image"], Image):
+        if not raw and not isinstance(features["image"], kinds.Image):
             raise ValueError(f"has arrays of {list(features['image'].shape)}, not {shape}")
         info = {"classes": list(features["label"].names), "image_shape": shape, "encoding": "raw" if raw else "encoded"}
         return TfdsConversion(

@@ -94,13 +94,13 @@ class Examples(contract.Examples[Info]):
     def from_tfds(features: Any, settings: Any) -> TfdsConversion:
         """Data sets with the features ``image``, ``objects/bbox`` and ``objects/label``, such as ``coco/2017`` and
         ``voc``. Boxes about crowds, which COCO neither rewards nor punishes, are left out."""
-        from tensorflow_datasets.features import Image
+        from tensorflow_datasets import features as kinds
 
         shape = image_shape(settings)
         objects = getattr(features["objects"], "feature", {}) if "objects" in features else {}
         if "image" not in features or not {"bbox", "label"} <= set(objects):
             raise ValueError(f"has {', '.join(features)}, where image, objects/bbox and objects/label were expected")
-        if not isinstance(features["image"], Image):
+        if not isinstance(features["image"], kinds.Image):
             raise ValueError("has pictures that are not image files")
 
         def convert(example: Mapping[str, Any]) -> dict[str, Any]:

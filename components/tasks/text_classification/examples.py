@@ -34,11 +34,11 @@ class Examples(contract.Examples[Info]):
     @staticmethod
     def from_tfds(features: Any, settings: Any) -> TfdsConversion:
         """Data sets with a feature ``label``, and one of text or one that is called ``text``."""
-        from tensorflow_datasets.features import ClassLabel, Text
+        from tensorflow_datasets import features as kinds
 
-        named = [name for name, kind in features.items() if isinstance(kind, Text)]
+        named = [name for name, kind in features.items() if isinstance(kind, kinds.Text)]
         content = "text" if "text" in named else named[0] if len(named) == 1 else ""
-        if not content or "label" not in features or not isinstance(features["label"], ClassLabel):
+        if not content or "label" not in features or not isinstance(features["label"], kinds.ClassLabel):
             raise ValueError(f"has {', '.join(features)}, where one text and label (a class) were expected")
         name = getattr(settings, "dataset", settings.name)
         info = {"classes": list(features["label"].names), "sources": [name], "longest": texts.MAX_BYTES}

@@ -54,11 +54,11 @@ class Examples(contract.Examples[Info]):
 
 def _languages(features: Any) -> tuple[list[str], str]:
     """The languages of a data set's texts, and the feature that holds the texts, empty for the whole example."""
-    from tensorflow_datasets.features import Translation, TranslationVariableLanguages
+    from tensorflow_datasets import features as kinds
 
-    kinds = (Translation, TranslationVariableLanguages)
-    candidates = [("", features)] if isinstance(features, kinds) else []
-    candidates += [(name, part) for name, part in features.items() if isinstance(part, kinds)]
+    several = (kinds.Translation, kinds.TranslationVariableLanguages)
+    candidates = [("", features)] if isinstance(features, several) else []
+    candidates += [(name, part) for name, part in features.items() if isinstance(part, several)]
     if not candidates:
         raise ValueError(f"has {', '.join(features)}, where texts in two languages were expected")
     name, texts = candidates[0]

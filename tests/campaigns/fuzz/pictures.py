@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from components.core import archives
-from components.tasks import image_classification
+from components.tasks.contract import Task
 from components.vision import images as image_files
 from tests.campaigns.fuzz import mutation
 from tests.campaigns.fuzz.campaign import Case, Wrong, refused
@@ -48,7 +48,7 @@ def images(folder: Path) -> Case:
             # A JPEG has no checksum: a changed byte is another picture, a missing one is not.
             if (cut or broken.startswith(image_files.PNG)) and not np.array_equal(pixels, whole):
                 raise Wrong("a part of a picture was taken for the whole of it")
-        stored = image_classification.stored([{"image": broken, "label": 0}], info)
+        stored = Task("image_classification", info).examples.to_records([{"image": broken, "label": 0}])
         if len(stored.contents) + len(stored.faults) != 1:
             raise Wrong("an example is neither stored nor set aside")
         path.write_bytes(broken)

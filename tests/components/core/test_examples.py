@@ -11,7 +11,7 @@ from components.core import examples as reading
 from components.core.errors import StepError
 from components.core.examples import PreparedData
 from components.prepare.writer import Encoder, Split
-from components.tasks import image_classification as task
+from components.tasks.contract import Task
 
 COUNT = 50
 
@@ -21,10 +21,16 @@ def prepared(tmp_path: Path) -> PreparedData:
     """Fifty pictures of two pixels in five files; the label is the number modulo 3."""
     info = {"classes": ["a", "b", "c"], "image_shape": [1, 2, 1], "encoding": "raw"}
     images = [np.array([number, 255 - number], np.uint8).reshape(1, 2, 1) for number in range(COUNT)]
-    stored = task.stored([{"image": image, "label": n % 3} for n, image in enumerate(images)], info)
+    stored = Task("image_classification", info).examples.to_records(
+        [{"image": image, "label": n % 3} for n, image in enumerate(images)]
+    )
     keys = [hashlib.blake2b(bytes([number]), digest_size=8).hexdigest().encode() for number in range(COUNT)]
     with Split(tmp_path, "train", 10**6, at_least=5) as split:
-        split.write(Encoder(task.KINDS).records([stored.contents, keys, *stored.features.values()]))
+        split.write(
+            Encoder(Task("image_classification", {}).examples.kinds).records(
+                [stored.contents, keys, *stored.features.values()]
+            )
+        )
         split.finish()
     (tmp_path / storage.MANIFEST).write_text(storage.Manifest.of(tmp_path).text())
     return PreparedData(str(tmp_path), "0" * 16, "image_classification", "digits", {"train": COUNT}, info)

@@ -17,7 +17,7 @@ from components.core import examples as reading
 from components.core import streaming
 from components.core.examples import PreparedData
 from components.prepare.writer import Encoder, Split
-from components.tasks import image_classification as task
+from components.tasks.contract import Task
 
 COUNT, FILES = 240, 24
 
@@ -27,11 +27,17 @@ def prepared(tmp_path: Path) -> PreparedData:
     """Pictures of two pixels in more files than are read at once."""
     info = {"classes": ["a", "b", "c"], "image_shape": [1, 2, 1], "encoding": "raw"}
     images = [np.array([number % 256, number // 256], np.uint8).reshape(1, 2, 1) for number in range(COUNT)]
-    stored = task.stored([{"image": image, "label": n % 3} for n, image in enumerate(images)], info)
+    stored = Task("image_classification", info).examples.to_records(
+        [{"image": image, "label": n % 3} for n, image in enumerate(images)]
+    )
     (tmp_path / "data").mkdir()
     with Split(tmp_path / "data", "train", 10**6, at_least=FILES) as split:
         keys = [b"%016d" % number for number in range(COUNT)]
-        split.write(Encoder(task.KINDS).records([stored.contents, keys, *stored.features.values()]))
+        split.write(
+            Encoder(Task("image_classification", {}).examples.kinds).records(
+                [stored.contents, keys, *stored.features.values()]
+            )
+        )
         split.finish()
     storage.upload(tmp_path / "data", str(tmp_path / "store"))
     return PreparedData(str(tmp_path / "store"), "0" * 16, "image_classification", "digits", {"train": COUNT}, info)

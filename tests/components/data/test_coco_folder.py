@@ -12,7 +12,7 @@ from PIL import Image
 from components.core.errors import StepError
 from components.core.examples import Records
 from components.data import coco_folder
-from components.tasks import object_detection as task
+from components.tasks.contract import Task
 
 HEIGHT, WIDTH = 40, 60
 
@@ -57,7 +57,7 @@ def settings(folder: Path) -> coco_folder.Settings:
 def stored(folder: Path) -> tuple[list[dict[str, Any]], Records]:
     source = coco_folder.source(settings(folder))
     examples = list(source.splits["train"]())
-    return examples, task.stored(examples, source.info)
+    return examples, Task("object_detection", source.info).examples.to_records(examples)
 
 
 def test_boxes_become_fractions_and_categories_labels(tmp_path: Path) -> None:

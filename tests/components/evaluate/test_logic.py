@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from components.core.errors import StepError
 from components.core.examples import PreparedData
 from components.evaluate.logic import evaluate
 from components.tasks import image_classification as task
+from components.tasks.contract import Task
+
+task_for = partial(Task, "image_classification")
 
 TEST = 300
 NAMES = [f"digit {label}" for label in range(10)]
@@ -64,7 +68,7 @@ def write_model(folder: Path, epochs: int, units: int = 10, side: int = 8, forge
         x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
         x = keras.layers.Dense(units)(keras.layers.Dense(32, activation="relu")(x))
         model = keras.Model(inputs, x)
-        model.compile(keras.optimizers.Adam(0.01), **task.compile_arguments(model, {}))
+        model.compile(keras.optimizers.Adam(0.01), **task_for({}).training.compile_arguments(model))
         if epochs:
             model.fit(images[kept], labels[kept], epochs=epochs, batch_size=128, verbose=0)
         folder.mkdir(parents=True)
@@ -198,10 +202,12 @@ def test_prediction_from_files_gives_the_labels_that_were_recorded(judge: Judge,
     for number in range(10):
         Image.fromarray(images[number, ..., 0]).save(tmp_path / f"pictures/{number}.png")
     info = PreparedData.read(made / "examples").info
-    batch = {"image": np.stack([pixels for _, pixels in task.read_inputs(str(tmp_path / "pictures"), info)])}
+    batch = {
+        "image": np.stack([pixels for _, pixels in task_for(info).serving.read_inputs(str(tmp_path / "pictures"))])
+    }
     settings = task.Settings(abstain_below=0.6)
-    answers = task.answers(Predictor(traced(load(made / "good/model.keras"))), batch, settings, info, {})
-    again = task.predictions(answers, settings, info)
+    answers = task_for(info, settings).evaluation.predict(Predictor(traced(load(made / "good/model.keras"))), batch, {})
+    again = task_for(info, settings).evaluation.predictions(answers)
     assert [one["label"] for one in again] == [one["label"] for one in recorded[:10]]
     assert [one["key"] for one in recorded[:2]] == ["digit 0", "digit 1"]
 

@@ -15,6 +15,7 @@ from components.core.examples import PreparedData
 from components.export.settings import ExportSettings
 from components.models import cnn
 from components.tasks import image_classification
+from components.tasks.contract import Task
 
 TRAIN, TEST = 1000, 300
 
@@ -120,7 +121,7 @@ def train(root: Path, precision: str = "float32") -> None:
     (root / "trained").mkdir(exist_ok=True)
     with devices.opened(backend="tensorflow", precision=precision, seed=3):
         model = cnn.build(cnn.Settings(filters=(16, 32), padding="same"), (8, 8, 1), 10)
-        model.compile("adam", **image_classification.compile_arguments(model, {}))
+        model.compile("adam", **Task("image_classification", {}).training.compile_arguments(model))
         model.fit(batch["image"], batch["label"], batch_size=32, epochs=6, verbose=0)
         write_model(model, root / "trained" / "model.keras")
     record = {

@@ -6,6 +6,7 @@ from components.core.examples import PreparedData
 from components.export import card
 from components.export.accepted import Verdict
 from components.tasks import image_classification
+from components.tasks.contract import Task
 
 METRICS = {"accuracy": 0.91, "accuracy_low": 0.9, "accuracy_high": 0.92, "loss": 0.3, "macro_f1": 0.9}
 
@@ -33,7 +34,7 @@ def content(**changes: Any) -> card.Card:
     return card.card(
         name="clothes",
         version="0123456789ab",
-        task=image_classification,  # type: ignore[arg-type]
+        task=Task("image_classification", info, image_classification.Settings(abstain_below=0.4)),
         data=PreparedData("/data", "d", "image_classification", "a source", {"train": 4000, "test": 512}, info),
         training={"name": "cnn", "parameters": 101_578, "epochs": 10, "versions": {"keras": "3.15.1"}},
         verdict=Verdict(**(values | changes)),
@@ -53,7 +54,7 @@ def test_the_card_says_what_the_model_is_and_where_it_is_weak() -> None:
         "- input: 28 x 28 x 1",
         r"It is at its weakest on class \<b>: accuracy 0.5000 on 12 examples.",
         r"Slices of fewer than 100 examples did not count for the decision: class \<b>.",
-        "No label is given where the best probability is under 0.4.",
+        "It gives no label if the best probability is below 0.4.",
         "accuracy is 0.91, required >= 0.9.",
         "- compared with: v1",
         "- accuracy of the baseline: 0.8700",

@@ -17,6 +17,9 @@ from components.export import formats, parity, runtime
 from components.export.settings import ExportSettings
 from components.models import cnn
 from components.tasks import image_classification
+from components.tasks.contract import Task
+
+SERVING = Task("image_classification", {}).serving
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (70, 8, 8, 1), dtype=np.uint8)
 EXACT = ("saved_model", "litert", "onnx")
@@ -53,7 +56,7 @@ def with_normalization() -> Any:
 def test_exact_formats_give_the_outputs_of_keras_at_every_batch_size(model: Any, tmp_path: Path) -> None:
     network = model()
     expected = network.predict_on_batch(IMAGES)
-    formats.write(formats.source(network, image_classification, {}, {}, IMAGES), tmp_path, EXACT)
+    formats.write(formats.source(network, SERVING, {}, IMAGES), tmp_path, EXACT)
     for name in EXACT:
         predictor = runtime.load(tmp_path, name)
         for size in (1, 3, 64, 2):
@@ -66,7 +69,7 @@ def test_quantized_formats_are_smaller_and_int8_computes_in_int8(tmp_path: Path)
 
     network = network_of(cnn.Settings(filters=(32, 64), padding="same"))
     names = ("litert", "litert_dynamic", "litert_int8")
-    formats.write(formats.source(network, image_classification, {}, {}, IMAGES), tmp_path, names)
+    formats.write(formats.source(network, SERVING, {}, IMAGES), tmp_path, names)
     whole, dynamic, integer = (formats.size(tmp_path / runtime.PLACES[name]) for name in names)
     assert max(dynamic, integer) < 0.4 * whole
     kinds = {}
@@ -81,7 +84,7 @@ def test_the_saved_model_serves_outputs_and_probabilities_by_name(tmp_path: Path
     import tensorflow as tf
 
     network = network_of(cnn.Settings(filters=(8,)))
-    formats.write(formats.source(network, image_classification, {}, {}, IMAGES), tmp_path, ["saved_model"])
+    formats.write(formats.source(network, SERVING, {}, IMAGES), tmp_path, ["saved_model"])
     served = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"](image=tf.constant(IMAGES))
     assert set(served) == {"outputs", "probabilities"}
     np.testing.assert_allclose(served["outputs"], network.predict_on_batch(IMAGES), rtol=1e-4, atol=1e-4)
@@ -99,7 +102,7 @@ def test_a_model_of_mixed_precision_is_exported_in_float32(precision: str, tmp_p
         np.testing.assert_array_equal(before, after)
     expected = inference.traced(network)(IMAGES)
     assert 0 < parity.differences(expected, mixed.predict_on_batch(IMAGES))[1] < parity.MIXED_TYPICAL
-    formats.write(formats.source(network, image_classification, {}, {}, IMAGES), tmp_path, EXACT)
+    formats.write(formats.source(network, SERVING, {}, IMAGES), tmp_path, EXACT)
     for name in EXACT:
         assert parity.differences(expected, runtime.load(tmp_path, name).run(IMAGES))[0] < 1e-5, name
 
@@ -117,14 +120,14 @@ np.save(sys.argv[1] + "/outputs.npy", model.predict_on_batch(images))
     environment = os.environ | {"KERAS_BACKEND": "jax"}
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=environment, check=True, capture_output=True)
     network, expected = runtime.keras_model(tmp_path / "model.keras"), np.load(tmp_path / "outputs.npy")
-    formats.write(formats.source(network, image_classification, {}, {}, IMAGES), tmp_path, EXACT)
+    formats.write(formats.source(network, SERVING, {}, IMAGES), tmp_path, EXACT)
     for name in (*EXACT, "keras"):
         assert parity.differences(expected, runtime.load(tmp_path, name).run(IMAGES))[0] < 1e-5, name
 
 
 def test_litert_and_onnx_run_without_tensorflow(tmp_path: Path) -> None:
     network = network_of(cnn.Settings(filters=(8,)))
-    formats.write(formats.source(network, image_classification, {}, {}, IMAGES), tmp_path, ["litert", "onnx"])
+    formats.write(formats.source(network, SERVING, {}, IMAGES), tmp_path, ["litert", "onnx"])
     script = """
 import json, sys
 from pathlib import Path
@@ -158,7 +161,7 @@ def test_a_model_that_a_format_cannot_express_is_named(tmp_path: Path) -> None:
     inputs = keras.Input((8, 8, 1), dtype="uint8", name="image")
     x = keras.ops.fft2((keras.ops.cast(inputs[..., 0], "float32"), keras.ops.cast(inputs[..., 0], "float32")))[0]
     network = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
-    origin = formats.source(network, image_classification, {}, {}, IMAGES)
+    origin = formats.source(network, SERVING, {}, IMAGES)
     failed = formats.write(origin, tmp_path, ["litert", "saved_model"])
     assert list(failed) == ["litert"] and "\n" not in failed["litert"]
     assert [path.name for path in tmp_path.iterdir()] == ["saved_model"]
@@ -190,11 +193,11 @@ def no_operator(inputs: np.ndarray) -> np.ndarray:
 )
 def test_a_format_that_fails_or_strays_has_a_problem(name: str, run: Any, problem: str) -> None:
     batch = {"image": IMAGES, "key": np.arange(70), "label": np.arange(70) % 10}
-    judging = image_classification.Settings()
-    found = parity.Sample(batch, IMAGES, OUTPUTS, {"logits": OUTPUTS}, np.ones(70), {}, judging, {})
+    role = Task("image_classification", {}, image_classification.Settings()).evaluation
+    found = parity.Sample(batch, IMAGES, OUTPUTS, {"logits": OUTPUTS}, np.ones(70), {})
     settings = ExportSettings()
-    assert not parity.compare(name, inference.Predictor(right), found, image_classification, settings).problem
-    bad = parity.compare(name, inference.Predictor(run), found, image_classification, settings)
+    assert not parity.compare(name, inference.Predictor(right), found, role, settings).problem
+    bad = parity.compare(name, inference.Predictor(run), found, role, settings)
     assert re.search(problem, bad.problem)
 
 

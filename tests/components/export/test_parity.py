@@ -11,7 +11,9 @@ import pytest
 from components import registry
 from components.core.errors import StepError
 from components.export import formats, runtime
-from components.tasks import image_classification
+from components.tasks.contract import Task
+
+SERVING = Task("image_classification", {}).serving
 
 
 def wrong_preprocessing(model: Any) -> Any:
@@ -77,7 +79,7 @@ def test_a_format_of_another_model_leaves_the_champion(
     write, wrong = formats.WRITERS[name], fault(model_of(with_champion))
 
     def write_wrong(origin: formats.Source, path: Path) -> None:
-        write(formats.source(wrong, image_classification, {}, {}, origin.calibration), path)
+        write(formats.source(wrong, SERVING, {}, origin.calibration), path)
 
     monkeypatch.setitem(formats.WRITERS, name, write_wrong)
     with pytest.raises(StepError, match=rf"parity: {name}\b") as caught:
@@ -102,7 +104,7 @@ def test_a_format_that_may_be_left_out_is_told_and_the_others_are_published(
     write, wrong = formats.WRITERS["onnx"], permuted_labels(model_of(judged))
 
     def write_wrong(origin: formats.Source, path: Path) -> None:
-        write(formats.source(wrong, image_classification, {}, {}, origin.calibration), path)
+        write(formats.source(wrong, SERVING, {}, origin.calibration), path)
 
     monkeypatch.setitem(formats.WRITERS, "onnx", write_wrong)
     outputs = judged.export(formats=("litert", "onnx"), strict=False)

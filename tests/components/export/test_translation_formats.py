@@ -1,5 +1,6 @@
 """A translator in every format: loaded by its own runtime, and decoding the sentences that Keras decodes."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ from components.core import inference
 from components.export import formats, parity, runtime
 from components.models import seq2seq_transformer as model
 from components.tasks import translation as task
+from components.tasks.contract import Task
+
+task_for = partial(Task, "translation")
 
 INFO = {"languages": ["a", "b"]}
 SOURCES = [b"12", "fünf".encode(), b"", b"a sentence that is too long", b"on two"]
@@ -32,9 +36,9 @@ def network():
 @pytest.fixture(scope="module")
 def folder(network, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("formats")
-    assets = task.assets(network, INFO)
-    calibration = task.encoded(SOURCES, assets, INFO)
-    origin = formats.source(network, task, assets, INFO, calibration)
+    assets = task_for(INFO).training.assets(network)
+    calibration = task_for(INFO).evaluation.encode(SOURCES, assets)
+    origin = formats.source(network, task_for(INFO).serving, assets, calibration)
     assert formats.write(origin, place, ["saved_model", "litert", "litert_dynamic", "onnx"]) == {}
     return place
 
@@ -42,17 +46,23 @@ def folder(network, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", ["saved_model", "litert", "onnx"])
 @pytest.mark.parametrize("beam", [1, 2])
 def test_a_format_decodes_what_keras_decodes(network, folder: Path, name: str, beam: int) -> None:
-    assets, settings = task.assets(network, INFO), task.Settings(beam=beam)
+    assets, settings = task_for(INFO).training.assets(network), task.Settings(beam=beam)
     batch = {"source": np.array(SOURCES, object)}
-    cached = task.answers(inference.Predictor(inference.traced(network), network), batch, settings, INFO, assets)
-    found = task.answers(runtime.load(folder, name), batch, settings, INFO, assets)
+    cached = task_for(INFO, settings).evaluation.predict(
+        inference.Predictor(inference.traced(network), network), batch, assets
+    )
+    found = task_for(INFO, settings).evaluation.predict(runtime.load(folder, name), batch, assets)
     assert found["hypothesis"].tolist() == cached["hypothesis"].tolist()
     assert found["whole"].tolist() == [True, True, True, False, True]
 
 
 @pytest.mark.parametrize("name", ["saved_model", "litert", "litert_dynamic", "onnx"])
 def test_a_format_gives_the_outputs_of_keras_at_every_batch_size(network, folder: Path, name: str) -> None:
-    inputs = np.repeat(task.encoded(SOURCES, task.assets(network, INFO), INFO), 3, axis=0)
+    inputs = np.repeat(
+        task_for(INFO).evaluation.encode(SOURCES, task_for(INFO).training.assets(network)),
+        3,
+        axis=0,
+    )
     expected, predictor = network.predict_on_batch(inputs), runtime.load(folder, name)
     for size in (1, 15, 4):
         largest, typical = parity.differences(expected[:size], predictor.run(inputs[:size]))
@@ -62,9 +72,9 @@ def test_a_format_gives_the_outputs_of_keras_at_every_batch_size(network, folder
 def test_the_saved_model_takes_sentences(network, folder: Path) -> None:
     import tensorflow as tf
 
-    assets = task.assets(network, INFO)
+    assets = task_for(INFO).training.assets(network)
     loaded = tf.saved_model.load(str(folder / runtime.PLACES["saved_model"]))
     answer = loaded.signatures[runtime.SERVING](source=tf.constant(SOURCES))
     predictor = inference.Predictor(inference.traced(network), network)
-    found = task.answers(predictor, {"source": np.array(SOURCES, object)}, task.Settings(), INFO, assets)
+    found = task_for(INFO, task.Settings()).evaluation.predict(predictor, {"source": np.array(SOURCES, object)}, assets)
     assert answer["translation"].numpy().tolist() == found["hypothesis"].tolist()

@@ -9,7 +9,7 @@ import pytest
 from components.core import saved_model
 from components.export import formats, parity, runtime
 from components.models import causal_transformer
-from components.tasks import text_generation as task
+from components.tasks.contract import Task
 
 LENGTH = 16
 TEXTS = [b"", b"A film", "größer als ein Fenster, 算力".encode(), b"x" * 300]
@@ -41,9 +41,9 @@ def test_no_place_sees_what_comes_after_it(network: Any) -> None:
 def test_every_format_holds_it_and_the_saved_model_takes_strings(network: Any, tmp_path: Path) -> None:
     network.save(tmp_path / "model.keras")
     model = saved_model.load(tmp_path / "model.keras")
-    assets = task.assets(model, {})
-    inputs = task.encoded(TEXTS, assets, {})
-    origin = formats.source(model, task, assets, {}, inputs)
+    assets = Task("text_generation", {}).training.assets(model)
+    inputs = Task("text_generation", {}).evaluation.encode(TEXTS, assets)
+    origin = formats.source(model, Task("text_generation", {}).serving, assets, inputs)
     assert formats.write(origin, tmp_path, FORMATS) == {}
     expected = np.asarray(network(inputs))
     for name in FORMATS:

@@ -1,6 +1,7 @@
 """GPT-2 from a preset of keras-hub: the same logits, the same tokens, and nothing of keras-hub in what is saved."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from components.core.errors import StepError
 from components.layers import byte_pairs
 from components.models import gpt2
 from components.tasks import text_generation as task
+from components.tasks.contract import Task
+
+task_for = partial(Task, "text_generation")
 
 pytest.importorskip("keras_hub")
 LENGTH = 12
@@ -60,22 +64,22 @@ def test_the_task_takes_its_tokens_and_continues_texts(network: Any, tmp_path: P
     network.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert isinstance(loaded.get_layer("vocabulary"), byte_pairs.BytePairVocabulary)
-    assets = task.assets(loaded, {})
-    assert assets == task.assets(network, {}) and assets["length"] == LENGTH
+    assets = task_for({}).training.assets(loaded)
+    assert assets == task_for({}).training.assets(network) and assets["length"] == LENGTH
     texts = ["the other then", "größer", " the" * 40, ""]
     contents = [text.encode() for text in texts]
-    inputs, targets = task.feeding(assets, {})({"text": tf.constant(contents)})
-    np.testing.assert_array_equal(inputs, task.encoded(contents, assets, {}))
+    inputs, targets = task_for({}).training.input_fn(assets)({"text": tf.constant(contents)})
+    np.testing.assert_array_equal(inputs, task_for({}).evaluation.encode(contents, assets))
     assert inputs[2, 1:4].numpy().tolist() == [258, 258, 258]
     assert int(tf.reduce_sum(tf.cast(targets[2] >= 0, tf.int32))) == 40
     column = np.empty(4, object)
     column[:] = contents
     settings = task.Settings(new_tokens=5, temperature=0)
-    cached = task.answers(Predictor(traced(loaded), loaded), {"text": column}, settings, {}, assets)
-    whole = task.answers(Predictor(traced(loaded)), {"text": column}, settings, {}, assets)
+    cached = task_for({}, settings).evaluation.predict(Predictor(traced(loaded), loaded), {"text": column}, assets)
+    whole = task_for({}, settings).evaluation.predict(Predictor(traced(loaded)), {"text": column}, assets)
     assert cached["continuation"].tolist() == whole["continuation"].tolist()
     # No graph makes these tokens: a SavedModel of strings cannot be, and says so.
-    signature, answer = task.served(loaded, assets, {})
+    signature, answer = task_for({}).serving.signature(loaded, assets)
     with pytest.raises(StepError, match="tokenizer runs outside TensorFlow's graph"):
         tf.function(answer, input_signature=[signature], autograph=False).get_concrete_function()
 
@@ -85,8 +89,10 @@ def test_it_learns(preset: Path) -> None:
     import tensorflow as tf
 
     network = gpt2.build(gpt2.Settings(preset=str(preset), length=LENGTH))
-    inputs, targets = task.feeding(task.assets(network, {}), {})({"text": tf.constant([b"the other then"] * 4)})
-    network.compile("adam", **task.compile_arguments(network, {}))
+    inputs, targets = task_for({}).training.input_fn(task_for({}).training.assets(network))(
+        {"text": tf.constant([b"the other then"] * 4)}
+    )
+    network.compile("adam", **task_for({}).training.compile_arguments(network))
     losses = [float(network.train_on_batch(inputs, targets)) for _ in range(6)]
     assert losses[-1] < losses[0]
 

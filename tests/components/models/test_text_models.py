@@ -1,5 +1,6 @@
 """Networks that read texts: padding means nothing, files keep the words, and every format holds them."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from components.core import inference, saved_model
 from components.core.choices import load
 from components.export import formats, parity, runtime
 from components.models import ModelSettings
-from components.tasks import text_classification as task
+from components.tasks.contract import Task
 from components.text import words
+
+task_for = partial(Task, "text_classification")
 
 NAMES = ("transformer", "lstm", "gru")
 WORDS = ["good", "bad", "film", "naïve", "the"]
@@ -100,8 +103,8 @@ def test_a_network_keeps_its_words_in_its_file(name: str, tmp_path: Path) -> Non
     network = network_of(name)
     network.save(tmp_path / "model.keras")
     loaded = saved_model.load(tmp_path / "model.keras")
-    assert task.assets(loaded, INFO) == {"vocabulary": WORDS, "length": 12}
-    assert task.problem(loaded, INFO) == ""
+    assert task_for(INFO).training.assets(loaded) == {"vocabulary": WORDS, "length": 12}
+    assert task_for(INFO).evaluation.problem(loaded) == ""
     np.testing.assert_array_equal(loaded.predict_on_batch(inputs()), network.predict_on_batch(inputs()))
 
 
@@ -112,8 +115,8 @@ def test_every_format_gives_the_outputs_of_keras_for_texts_of_any_length(name: s
 
     network = network_of(name)
     expected = inference.traced(network)(inputs())
-    assets = task.assets(network, INFO)
-    origin = formats.source(network, task, assets, INFO, inputs())
+    assets = task_for(INFO).training.assets(network)
+    origin = formats.source(network, Task("text_classification", INFO).serving, assets, inputs())
     assert formats.write(origin, tmp_path, tuple(formats.WRITERS)) == {}
     for format in formats.WRITERS:
         runner = runtime.load(tmp_path, format)

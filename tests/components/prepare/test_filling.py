@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from components.core.errors import StepError
 from components.data import DataSettings, Source
 from components.prepare.filling import Filled, fill, fractions
-from components.tasks import image_classification as task
+from components.tasks.contract import Task
 
 SHAPE = [2, 2, 1]
 SPLIT = (0.5, 0.25, 0.25)
@@ -40,7 +40,7 @@ def filled(data: Source, folder: Path, shards: int = 1, **changes: Any) -> Fille
     found = fill(
         data,
         DataSettings(name="digits", task="image_classification", split=SPLIT).model_copy(update=changes),
-        task,
+        Task("image_classification", data.info).examples,
         folder,
     )
     for split in found.splits:

@@ -1,6 +1,7 @@
 """Object detection, from a source's boxes to a record and from a network's outputs to a picture with boxes."""
 
 import io
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,12 @@ from components.data import coco_folder, composed_scenes, fashion_mnist
 from components.models import detector
 from components.prepare.logic import prepare
 from components.tasks import object_detection as task
+from components.tasks.contract import Task
+from components.tasks.object_detection import evaluation
 from components.vision import boxes
 from components.vision.boxes import NONE
+
+task_for = partial(Task, "object_detection")
 
 # TFDS 4.9.10 reads its own description by a call that protobuf 6 deprecates.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
@@ -38,7 +43,7 @@ def example(*rows: list[float], **changes: Any) -> dict[str, Any]:
         (example([0, 0, 1, 1, 0], [0, 0.5, 1, 0.5, 0]), "object 2: its box from (0, 16) to (32, 16) has no area"),
         (example([0.5, 0, 0.25, 1, 0]), "object 1: its box from (16, 0) to (8, 32) is inverted: left to right and"),
         (example([0, 0, 2, 1, 0]), "object 1: its box from (0, 0) to (64, 32) lies outside the picture of 32 x 32"),
-        (example([0, 0, float("nan"), 1, 0]), "object 1: its box has an edge that is no number"),
+        (example([0, 0, float("nan"), 1, 0]), "object 1: its box has an edge that is not a number"),
         (example(*[[0, 0, 1, 1, 0]] * 4), "4 objects, at most 3 were expected"),
         (example([0, 0, 1, 1, 0], labels=[0, 1]), "1 boxes and 2 labels"),
         (example(image=np.zeros((3, 3, 3), np.uint8)), "the picture is uint8 [3, 3, 3], not uint8 [32, 32, 3]"),
@@ -47,18 +52,18 @@ def example(*rows: list[float], **changes: Any) -> dict[str, Any]:
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
 def test_what_is_wrong_with_an_example_is_told_in_a_line(given: dict[str, Any], fault: str) -> None:
-    stored = task.stored([example([0, 0, 1, 1, 1]), given, example()], INFO)
+    stored = task_for(INFO).examples.to_records([example([0, 0, 1, 1, 1]), given, example()])
     assert list(stored.faults) == [1] and stored.faults[1].startswith(fault)
     assert len(stored.contents) == 2 and stored.features["count"].tolist() == [1, 0]
 
 
 def test_a_box_that_stands_out_by_a_rounding_is_cut() -> None:
-    stored = task.stored([example([-0.001, 0, 1.002, 1, 0])], INFO)
+    stored = task_for(INFO).examples.to_records([example([-0.001, 0, 1.002, 1, 0])])
     assert np.frombuffer(stored.features["boxes"][0], "<f4").tolist() == [0, 0, 1, 1]
 
 
 def test_a_batch_without_a_good_example_is_empty() -> None:
-    stored = task.stored([example(fault="bad")], INFO)
+    stored = task_for(INFO).examples.to_records([example(fault="bad")])
     assert (len(stored.contents), len(stored.features["count"]), len(stored.faults)) == (0, 0, 1)
 
 
@@ -124,8 +129,8 @@ def test_tensorflow_datasets_reads_them_too(prepared: PreparedData) -> None:
 
 def test_host_and_graph_feed_a_network_alike(prepared: PreparedData) -> None:
     batch = next(iter(prepared.batches("train", 8)))
-    inputs, targets = task.feeding({}, prepared.info)(batch)
-    assert np.array_equal(inputs, task.encoded(batch["image"].numpy(), {}, prepared.info))
+    inputs, targets = task_for(prepared.info).training.input_fn({})(batch)
+    assert np.array_equal(inputs, task_for(prepared.info).evaluation.encode(batch["image"].numpy(), {}))
     assert np.array_equal(targets[..., :4], batch["boxes"]) and np.array_equal(targets[..., 4], batch["labels"])
 
 
@@ -138,14 +143,14 @@ def test_a_flip_moves_the_boxes_with_the_pixels() -> None:
     objects[:, 0], objects[:, 1, 4] = [4 / 32, 0.25, 20 / 32, 0.5, 1], NONE
     seed = tf.constant([3, 4])
     for kinds, least in (((), 0), (("flip",), 5)):
-        changed, moved = task.augmented(tf.constant(images), tf.constant(objects), kinds, seed)
+        changed, moved = task_for({}).training.augment(tf.constant(images), tf.constant(objects), kinds, seed)
         for pixels, (edges, padding) in zip(changed.numpy(), moved.numpy(), strict=True):
             columns = np.flatnonzero(pixels[10, :, 0])
             assert edges.tolist() == [columns[0] / 32, 0.25, (columns[-1] + 1) / 32, 0.5, 1]
             assert padding.tolist() == [0, 0, 0, 0, NONE]
         flipped = (changed.numpy() != images).any(axis=(1, 2, 3))
         assert least <= flipped.sum() <= 40 - least
-    again, _ = task.augmented(tf.constant(images), tf.constant(objects), ("flip",), seed)
+    again, _ = task_for({}).training.augment(tf.constant(images), tf.constant(objects), ("flip",), seed)
     assert np.array_equal(again, changed)
 
 
@@ -174,7 +179,7 @@ def test_a_network_learns_where_a_bright_block_lies() -> None:
         one[0, :4] = np.array([left, top, left + 16, top + 16]) / 32
     keras.utils.set_random_seed(1)
     made = detector.build(SMALL, (32, 32, 1), 1)
-    made.compile(keras.optimizers.Adam(0.02), **task.compile_arguments(made, {}))
+    made.compile(keras.optimizers.Adam(0.02), **task_for({}).training.compile_arguments(made))
     made.fit(images, objects, batch_size=16, epochs=12, verbose=0)
     found = boxes.decode(made.predict(images, verbose=0))
     shared = boxes.iou(found["boxes"][:, :1], objects[..., :4])[:, 0, 0]
@@ -185,9 +190,11 @@ def test_a_saved_model_says_what_evaluation_finds(network: Any) -> None:
     import tensorflow as tf
 
     pixels = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), np.uint8)
-    signature, answer = task.served(network, {}, INFO)
+    signature, answer = task_for(INFO).serving.signature(network, {})
     served = tf.function(answer, input_signature=[signature], autograph=False)(tf.constant(pixels))
-    found = task.answers(Predictor(traced(network), network), {"image": pixels}, task.Settings(), INFO, {})
+    found = task_for(INFO, task.Settings()).evaluation.predict(
+        Predictor(traced(network), network), {"image": pixels}, {}
+    )
     assert (found["labels"] != NONE).sum() > 5
     assert np.array_equal(served["labels"], found["labels"])
     np.testing.assert_allclose(served["boxes"], found["boxes"], atol=1e-5)
@@ -205,14 +212,14 @@ def test_a_saved_model_says_what_evaluation_finds(network: Any) -> None:
     ids=["fits", "shape", "classes"],
 )
 def test_a_network_of_other_data_is_refused(network: Any, info: dict[str, Any], told: str) -> None:
-    assert task.problem(network, info) == told
+    assert task_for(info).evaluation.problem(network) == told
 
 
 def test_a_classifier_is_no_detector() -> None:
     from components.models import cnn
 
     made = cnn.build(cnn.Settings(filters=(2,)), (32, 32, 3), 6)
-    assert task.problem(made, INFO) == "has no layer PriorBoxes, which says where its boxes are"
+    assert task_for(INFO).evaluation.problem(made) == "has no layer PriorBoxes, which says where its boxes are"
 
 
 # --- what people see -------------------------------------------------------------------------------------------------
@@ -242,8 +249,8 @@ def judged() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
 
 def test_pictures_are_judged_one_by_one_and_by_slice() -> None:
     found, truth = judged()
-    assert task.paired(found, truth).tolist() == [1, 0, 1]
-    slices = {name: mask.tolist() for name, mask in task.slices(truth, INFO).items()}
+    assert task_for({}, task.Settings()).evaluation.example_metric(found, truth).tolist() == [1, 0, 1]
+    slices = {name: mask.tolist() for name, mask in task_for(INFO, task.Settings()).evaluation.slices(truth).items()}
     assert slices == {
         "no object": [False, False, True],
         "1 object": [True, False, False],
@@ -253,19 +260,25 @@ def test_pictures_are_judged_one_by_one_and_by_slice() -> None:
         "with cat": [True, True, False],
         "with dog": [False, True, False],
     }
-    notable = task.notable(found, truth)
-    assert (notable[task.WORST] > 0).tolist() == [False, True, False]
-    assert (notable[task.BEST] > 0).tolist() == [True, False, False]
+    notable = task_for({}, task.Settings()).evaluation.worst_examples(found, truth)
+    assert (notable[evaluation.WORST] > 0).tolist() == [False, True, False]
+    assert (notable[evaluation.BEST] > 0).tolist() == [True, False, False]
 
 
 def test_only_boxes_that_are_sure_enough_are_told_and_drawn() -> None:
     found, _ = judged()
-    said = task.predictions(found, task.Settings(), INFO)
+    said = task_for(INFO, task.Settings()).evaluation.predictions(found)
     assert said[1] == {"objects": [{"label": "cat", "score": 0.8, "box": [0.5, 0.5, 1.0, 1.0]}]}
-    assert task.row(said[1]) == {"objects": "1", "label, score and box": "cat 0.80 (0.50, 0.50, 1.00, 1.00)"}
-    assert task.row(said[2]) == {"objects": "0", "label, score and box": "none is sure enough"}
+    assert task_for({}).serving.row(said[1]) == {
+        "objects": "1",
+        "label, score and box": "cat 0.80 (0.50, 0.50, 1.00, 1.00)",
+    }
+    assert task_for({}).serving.row(said[2]) == {
+        "objects": "0",
+        "label, score and box": "none is sure enough",
+    }
     content = np.zeros((32, 32, 3), np.uint8)
-    pictures = [np.asarray(Image.open(io.BytesIO(task.rendered(content, one, INFO)))) for one in said]
+    pictures = [np.asarray(Image.open(io.BytesIO(task_for(INFO).serving.render(content, one)))) for one in said]
     assert {picture.shape for picture in pictures} == {(384, 384, 3)}
     assert pictures[1][192:].any() and not pictures[1][:170].any() and not pictures[2].any()
 
@@ -273,19 +286,19 @@ def test_only_boxes_that_are_sure_enough_are_told_and_drawn() -> None:
 def test_the_report_shows_metrics_by_class_and_pictures() -> None:
     found, truth = judged()
     settings = task.Settings()
-    scores = task.score(found, truth, settings, INFO)
+    scores = task_for(INFO, settings).evaluation.score(found, truth)
     assert {"map", "map50", "map_small", "ar"} <= set(scores) and scores["f1"] == pytest.approx(2 / 3)
-    intervals = task.resampled(found, truth, settings, scores)
-    shown = {task.WORST: [(1, np.zeros((32, 32, 3), np.uint8))], task.BEST: []}
-    page = "".join(task.figures(found, truth, settings, INFO, intervals, shown))
-    assert "0 right, 1 wrong, 2 missed" in page and "Average precision by class" in page and task.BEST not in page
+    intervals = task_for({}, settings).evaluation.confidence_intervals(found, truth, scores)
+    shown = {evaluation.WORST: [(1, np.zeros((32, 32, 3), np.uint8))], evaluation.BEST: []}
+    page = "".join(task_for(INFO, settings).report.figures(found, truth, intervals, shown))
+    assert "0 right, 1 wrong, 2 missed" in page and "Average precision by class" in page and evaluation.BEST not in page
 
 
 def test_a_name_from_outside_is_text_in_the_report() -> None:
     found, truth = judged()
     info = {**INFO, "classes": ["<script>", "dog"]}
-    intervals = task.resampled(found, truth, task.Settings(resamples=100), {})
-    assert "<script>" not in "".join(task.figures(found, truth, task.Settings(), info, intervals, {}))
+    intervals = task_for({}, task.Settings(resamples=100)).evaluation.confidence_intervals(found, truth, {})
+    assert "<script>" not in "".join(task_for(info, task.Settings()).report.figures(found, truth, intervals, {}))
 
 
 @pytest.mark.skipif(not fashion_mnist.FOLDER.is_dir(), reason="needs Debian's dataset-fashion-mnist")

@@ -1,6 +1,7 @@
 """Pictures on their way into a record and out of it again."""
 
 import io
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import tensorflow as tf
 from PIL import Image
 
 from components.prepare.writer import Encoder
-from components.tasks import image_classification as task
+from components.tasks._images.examples import pixels
+from components.tasks.contract import Task
 from components.vision import images
+
+task_for = partial(Task, "image_classification")
 
 
 def smooth(height: int, width: int, channels: int) -> np.ndarray:
@@ -33,13 +37,13 @@ def information(*shape: int, encoding: str = "encoded") -> dict[str, Any]:
 
 def parsed(examples: list[dict[str, Any]], info: dict[str, Any]) -> dict[str, np.ndarray]:
     """What ``parse`` makes of what ``stored`` and the writer made."""
-    stored = task.stored(examples, info)
+    stored = task_for(info).examples.to_records(examples)
     assert not stored.faults
     keys = [b"%d" % number for number in range(len(examples))]
     columns = zip(stored.contents, keys, *(values.tolist() for values in stored.features.values()), strict=True)
-    encoder = Encoder(task.KINDS)
+    encoder = Encoder(task_for({}).examples.kinds)
     records = [encoder.record(values)[12:-4] for values in columns]  # without TFRecord's frame
-    batch = tf.function(lambda given: task.parse(given, info))(tf.constant(records))
+    batch = tf.function(lambda given: task_for(info).examples.parse(given))(tf.constant(records))
     return {name: values.numpy() for name, values in batch.items()}
 
 
@@ -92,7 +96,7 @@ BROKEN = {
 def test_a_broken_file_is_told_in_one_line(name: str) -> None:
     data, fault = BROKEN[name]
     good = {"image": file_of(PICTURE, "PNG"), "label": 1}
-    stored = task.stored([good, {"image": data, "label": 0}], information(32, 32, 3))
+    stored = task_for(information(32, 32, 3)).examples.to_records([good, {"image": data, "label": 0}])
     assert fault in stored.faults[1] and "\n" not in stored.faults[1]
     assert stored.contents == [good["image"]] and stored.features["label"].tolist() == [1]
 
@@ -100,5 +104,5 @@ def test_a_broken_file_is_told_in_one_line(name: str) -> None:
 def test_sixteen_bits_are_cut_to_the_upper_eight() -> None:
     data = file_of(np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8), "PNG")
     found = parsed([{"image": data, "label": 0}], information(8, 8, 1))["image"][0]
-    np.testing.assert_array_equal(found, task.pixels(data, information(8, 8, 1)))
+    np.testing.assert_array_equal(found, pixels(data, information(8, 8, 1)))
     assert found.ravel().tolist() == list(range(0, 256, 4))

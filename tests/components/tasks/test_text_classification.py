@@ -1,6 +1,7 @@
 """Texts on their way from a source to a network, what is reported of them, and a simple method beside the network."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from components.data import Facts, movie_reviews, text_file, text_folder, tfds, 
 from components.models import transformer
 from components.prepare.logic import prepare
 from components.tasks import text_classification as task
+from components.tasks.contract import Task
 from components.text import texts, words
+
+task_for = partial(Task, "text_classification")
 
 # TFDS 4.9.10 reads its own description by a call that protobuf 6 deprecates.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
@@ -88,9 +92,11 @@ def test_the_report_tells_what_was_set_aside(written: Path) -> None:
 
 
 def test_the_report_shows_texts_of_each_class_and_runs_none_of_them() -> None:
-    profile = task.profile(INFO)
-    stored = task.stored([{"text": MARKED, "label": 1, "source": 1}, {"text": "so so", "label": 0, "source": 0}], INFO)
-    profile.see(stored, np.array([1, 2], np.uint64), np.array([0, 0]))
+    profile = task_for(INFO).examples.summary()
+    stored = task_for(INFO).examples.to_records(
+        [{"text": MARKED, "label": 1, "source": 1}, {"text": "so so", "label": 0, "source": 0}]
+    )
+    profile.update(stored, np.array([1, 2], np.uint64), np.array([0, 0]))
     page = "".join(map(str, profile.sections(["train", "test"])))
     assert "<script>" not in page and "&lt;script&gt;alert(1)" in page
     assert "\x1b" not in page and "\u202e" not in page and r"\u001b[31m" in page
@@ -107,26 +113,29 @@ def test_bad_texts_end_the_step_in_one_line_unless_some_may_be_set_aside(folder:
 
 
 def test_the_vocabulary_is_counted_on_the_train_split_alone(examples: PreparedData) -> None:
-    found = task.arguments(transformer.Settings(), examples)
+    found = task_for(examples.info).training.arguments(transformer.Settings(), examples)
     trained = [text for batch in batches(examples, "train") for text in batch["text"].tolist()]
     assert found == {"vocabulary": words.build_vocabulary(trained, 20_000), "units": 2}
     held = {str(number) for number in range(301, 400)}
     assert not held & set(found["vocabulary"])
-    assert task.arguments(transformer.Settings(vocabulary_size=3), examples)["vocabulary"] == found["vocabulary"][:3]
+    assert (
+        task_for(examples.info).training.arguments(transformer.Settings(vocabulary_size=3), examples)["vocabulary"]
+        == found["vocabulary"][:3]
+    )
 
 
 def test_a_network_is_fed_the_same_in_the_graph_and_on_the_host(examples: PreparedData) -> None:
     assets = {"vocabulary": ["great", "awful", "the"], "length": 6}
-    fed = examples.batches("test", 64).map(task.feeding(assets, examples.info))
+    fed = examples.batches("test", 64).map(task_for(examples.info).training.input_fn(assets))
     for (inputs, labels), batch in zip(fed.as_numpy_iterator(), batches(examples, "test"), strict=True):
-        np.testing.assert_array_equal(inputs, task.encoded(batch["text"], assets, examples.info))
+        np.testing.assert_array_equal(inputs, task_for(examples.info).evaluation.encode(batch["text"], assets))
         np.testing.assert_array_equal(labels, batch["label"])
 
 
 def test_the_baseline_learns_from_train_and_is_judged_on_test(examples: PreparedData) -> None:
-    title, found = task.baseline(examples, task.Settings(baseline="tfidf_logistic"))
+    title, found = task_for(examples.info, task.Settings(baseline="tfidf_logistic")).evaluation.baseline(examples)
     assert title == "TF-IDF and logistic regression (scikit-learn)"
-    assert found["accuracy"] > 0.95 and set(found) == set(task.METRICS)
+    assert found["accuracy"] > 0.95 and set(found) == set(task.Settings.metrics)
 
 
 def test_a_baseline_of_one_class_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -145,7 +154,9 @@ def test_a_baseline_of_one_class_is_refused_in_one_line(tmp_path: Path) -> None:
     prepare(settings.parameters(), str(tmp_path / "store"), "", *places)
     assert "Few or no training examples of: good" in (tmp_path / "report").read_text()
     with pytest.raises(StepError, match="the train split has one class only") as failure:
-        task.baseline(PreparedData.read(tmp_path / "examples"), task.Settings(baseline="tfidf_logistic"))
+        task_for({}, task.Settings(baseline="tfidf_logistic")).evaluation.baseline(
+            PreparedData.read(tmp_path / "examples")
+        )
     assert "\n" not in str(failure.value)
 
 
@@ -166,23 +177,23 @@ TRUTH = {
 
 
 def test_slices_are_by_class_by_length_and_by_source() -> None:
-    found = {name: mask.tolist() for name, mask in task.slices(TRUTH, INFO).items()}
+    found = {name: mask.tolist() for name, mask in task_for(INFO, task.Settings()).evaluation.slices(TRUTH).items()}
     assert found["class bad"] == [True, False, False, True]
     assert found["words lowest quarter"] == [True, False, False, False]
     assert found["words highest quarter"] == [False, False, False, True]
     assert found["source press"] == [True, False, False, False]
     assert found["source people"] == [False, True, True, True]
-    one = task.slices(TRUTH | {"source": np.zeros(4, int)}, INFO | {"sources": ["all"]})
+    one = task_for(INFO | {"sources": ["all"]}, task.Settings()).evaluation.slices(TRUTH | {"source": np.zeros(4, int)})
     assert not any(name.startswith("source") for name in one)
 
 
 def test_the_report_shows_the_surest_mistakes_as_plain_text() -> None:
     settings = task.Settings(resamples=100)
-    (title, sure), *_ = task.notable(FOUND, TRUTH).items()
+    (title, sure), *_ = task_for({}, task.Settings()).evaluation.worst_examples(FOUND, TRUTH).items()
     assert sure.argmax() == 3 and sure[0] == sure[2] == 0
-    scores = task.score(FOUND, TRUTH, settings, INFO)
-    intervals = task.resampled(FOUND, TRUTH, settings, scores)
-    parts = task.figures(FOUND, TRUTH, settings, INFO, intervals, {title: [(3, MARKED + b"long " * 1000)]})
+    scores = task_for(INFO, settings).evaluation.score(FOUND, TRUTH)
+    intervals = task_for({}, settings).evaluation.confidence_intervals(FOUND, TRUTH, scores)
+    parts = task_for(INFO, settings).report.figures(FOUND, TRUTH, intervals, {title: [(3, MARKED + b"long " * 1000)]})
     page = "".join(map(str, parts))
     assert "bad, taken for good (1.000)" in page and "&lt;script&gt;" in page and r"\u202e" in page
     assert "<script>" not in page and "\x1b" not in page and page.count("long ") < 200
@@ -198,11 +209,11 @@ def test_texts_to_predict_come_from_a_file_a_folder_or_rows(tmp_path: Path) -> N
     (tmp_path / "c.csv").write_text("id,text\n1,three\n2,four\n")
     (tmp_path / "d.jsonl").write_text('{"text": "five"}\n')
     found = {
-        place: [text for _, text in task.read_inputs(str(tmp_path / place), INFO)]
+        place: [text for _, text in task_for(INFO).serving.read_inputs(str(tmp_path / place))]
         for place in ("", "a.txt", "c.csv", "d.jsonl")
     }
     assert found == {"": [b"one", b"two"], "a.txt": [b"one"], "c.csv": [b"three", b"four"], "d.jsonl": [b"five"]}
-    assert task.read_inputs(str(tmp_path / "c.csv"), INFO)[1][0].endswith("c.csv row 2")
+    assert task_for(INFO).serving.read_inputs(str(tmp_path / "c.csv"))[1][0].endswith("c.csv row 2")
 
 
 @pytest.mark.parametrize(
@@ -224,14 +235,14 @@ def test_what_is_no_text_to_predict_is_told_in_one_line(name: str, content: byte
     path.write_bytes(content)
     place = {"deep": path.parent, "b": tmp_path / "no.txt"}.get(path.parent.name, path)
     with pytest.raises(StepError) as failure:
-        task.read_inputs(str(place), INFO)
+        task_for(INFO).serving.read_inputs(str(place))
     assert said in str(failure.value) and "\n" not in str(failure.value)
 
 
 def test_a_typed_text_is_judged_like_any_other() -> None:
-    assert task.typed("fine", INFO) == b"fine"
+    assert task_for(INFO).serving.from_text("fine") == b"fine"
     with pytest.raises(StepError, match="the text is empty"):
-        task.typed(" ", INFO)
+        task_for(INFO).serving.from_text(" ")
 
 
 # --- before anything is prepared -------------------------------------------------------------------------------------
@@ -239,10 +250,10 @@ def test_a_typed_text_is_judged_like_any_other() -> None:
 
 def test_what_a_network_is_built_of_is_known_from_settings_and_facts() -> None:
     data = movie_reviews.Settings()
-    found = task.expected(transformer.Settings(vocabulary_size=7), data, movie_reviews.facts(data))
+    found = task.expected_arguments(transformer.Settings(vocabulary_size=7), data, movie_reviews.facts(data))
     assert len(set(found["vocabulary"])) == 7 and found["units"] == 2
     with pytest.raises(StepError, match="give it: --units N"):
-        task.expected(transformer.Settings(), text_file.Settings(file="/nowhere.csv"), None)
+        task.expected_arguments(transformer.Settings(), text_file.Settings(file="/nowhere.csv"), None)
     facts = tfds.facts(tfds.Settings(dataset="imdb_reviews", task="text_classification"))
     assert facts == Facts({"train": 25_000, "test": 25_000}, 2)
 
@@ -258,12 +269,12 @@ def test_of_a_tfds_data_set_its_text_and_label_are_taken() -> None:
         "text": {"text": kinds.Text(), "label": label},
         "sentence": {"idx": kinds.Scalar(np.int32), "sentence": kinds.Text(), "label": label},
     }.items():
-        reading = task.from_tfds(features, settings)
+        reading = task_for({}).examples.from_tfds(features, settings)
         assert reading.info == {"classes": ["neg", "pos"], "sources": ["imdb_reviews"], "longest": texts.MAX_BYTES}
         assert reading.convert({name: b"fine", "label": np.int64(1)}) == {"text": b"fine", "label": 1, "source": 0}
     for wrong in ({"text": kinds.Text()}, {"a": kinds.Text(), "b": kinds.Text(), "label": label}):
         with pytest.raises(ValueError, match="where one text and label"):
-            task.from_tfds(wrong, settings)
+            task_for({}).examples.from_tfds(wrong, settings)
 
 
 def test_a_network_for_pictures_is_not_one_for_texts() -> None:
@@ -271,9 +282,9 @@ def test_a_network_for_pictures_is_not_one_for_texts() -> None:
 
     inputs = keras.Input((4, 4, 1), dtype="uint8")
     network: Any = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs)))
-    assert "has no vocabulary" in task.problem(network, INFO)
+    assert "has no vocabulary" in task_for(INFO).evaluation.problem(network)
     words = transformer.build(transformer.Settings(length=4, width=4), ["a"], 3)
-    assert task.problem(words, INFO) == "has 3 outputs, the data need 2"
+    assert task_for(INFO).evaluation.problem(words) == "has 3 outputs, the data need 2"
 
 
 def test_prepared_texts_are_a_tfds_directory_that_can_be_prepared_again(examples: PreparedData) -> None:
@@ -281,7 +292,7 @@ def test_prepared_texts_are_a_tfds_directory_that_can_be_prepared_again(examples
     source = tfds_directory.source(settings)
     assert source.info["classes"] == ["bad", "good"]
     found = list(source.splits["test"]())
-    assert not task.stored(found, source.info).faults
+    assert not task_for(source.info).examples.to_records(found).faults
     assert {one["text"]: one["label"] for one in found} == {
         review(number).encode(): number % 2 for number in range(300, 400)
     }

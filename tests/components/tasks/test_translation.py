@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from components.core.errors import StepError
 from components.core.inference import Predictor, traced
 from components.models import seq2seq_transformer as model
 from components.tasks import translation as task
-from components.tasks.translation import decoding
+from components.tasks.contract import Task
+from components.tasks.translation import decoding, evaluation
 from components.text.subwords import END, FIRST_BYTE, FIRST_PIECE, PAD, START
+
+task_for = partial(Task, "translation")
 
 INFO = {"languages": ["digits", "en"]}
 SOURCES = [b"12", b"7", "fünf".encode(), b"123456"]
@@ -48,13 +52,13 @@ def network():
 
 @pytest.fixture(scope="module")
 def assets(network) -> dict[str, Any]:
-    return task.assets(network, INFO)
+    return task_for(INFO).training.assets(network)
 
 
 def fed(assets: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     import tensorflow as tf
 
-    feeding = task.feeding(assets, INFO)
+    feeding = task_for(INFO).training.input_fn(assets)
     inputs, targets = feeding({"source": tf.constant(SOURCES), "target": tf.constant(TARGETS)})
     return inputs.numpy(), targets.numpy()
 
@@ -81,7 +85,7 @@ def test_of_a_pair_that_is_too_long_no_token_counts(assets) -> None:
 
 def test_the_host_makes_the_inputs_that_the_graph_makes(assets) -> None:
     inputs, _ = fed(assets)
-    alone = task.encoded(SOURCES, assets, INFO)
+    alone = task_for(INFO).evaluation.encode(SOURCES, assets)
     np.testing.assert_array_equal(alone[:, :7], inputs[:, :7])
     assert (alone[:, 7:] == PAD).all()
     np.testing.assert_array_equal(decoding.packed(SOURCES, TARGETS, assets), inputs)
@@ -91,8 +95,8 @@ def test_the_host_makes_the_inputs_that_the_graph_makes(assets) -> None:
 def test_keeping_keys_and_values_gives_the_translations_of_computing_all_anew(network, assets, beam: int) -> None:
     settings = task.Settings(beam=beam)
     run = traced(network)
-    cached = task.answers(Predictor(run, network), BATCH, settings, INFO, assets)
-    anew = task.answers(Predictor(run), BATCH, settings, INFO, assets)
+    cached = task_for(INFO, settings).evaluation.predict(Predictor(run, network), BATCH, assets)
+    anew = task_for(INFO, settings).evaluation.predict(Predictor(run), BATCH, assets)
     assert cached["hypothesis"].tolist() == anew["hypothesis"].tolist()
     assert len(set(cached["hypothesis"].tolist())) > 1
     assert cached["whole"].tolist() == [True, True, True, False]
@@ -102,7 +106,7 @@ def test_the_loss_is_the_mean_over_tokens_as_keras_has_it(network, assets) -> No
     from components.layers.token_loss import TokenLoss
 
     inputs, targets = fed(assets)
-    found = task.answers(Predictor(traced(network)), BATCH, SETTINGS, INFO, assets)
+    found = task_for(INFO, SETTINGS).evaluation.predict(Predictor(traced(network)), BATCH, assets)
     assert found["tokens"][:3].tolist() == (targets[:3] != PAD).sum(axis=1).tolist()
     by_keras = float(TokenLoss()(targets[:3], network(inputs[:3])))
     assert found["loss"][:3].sum() / found["tokens"][:3].sum() == pytest.approx(by_keras, rel=1e-5)
@@ -130,15 +134,15 @@ def test_keras_counts_right_tokens_but_no_padding() -> None:
 
 
 def test_the_network_is_compiled_with_its_own_smoothing(network) -> None:
-    assert task.compile_arguments(network, INFO)["loss"].label_smoothing == 0.1
+    assert task_for(INFO).training.compile_arguments(network)["loss"].label_smoothing == 0.1
 
 
 def test_another_kind_of_network_is_refused(network) -> None:
     import keras
 
-    assert task.problem(network, INFO) == ""
+    assert task_for(INFO).evaluation.problem(network) == ""
     inputs = keras.Input((3,))
-    assert "encoder" in task.problem(keras.Model(inputs, keras.layers.Dense(2)(inputs)), INFO)
+    assert "encoder" in task_for(INFO).evaluation.problem(keras.Model(inputs, keras.layers.Dense(2)(inputs)))
 
 
 # --- judging ---------------------------------------------------------------------------------------------------------
@@ -156,12 +160,12 @@ TRUTH = {"key": BATCH["key"], "target": objects(MEANT), "source_bytes": np.array
 
 
 def test_every_metric_is_scored_and_bounded_by_its_interval() -> None:
-    scores = task.score(FOUND, TRUTH, SETTINGS, INFO)
-    assert set(scores) == set(task.METRICS)
+    scores = task_for(INFO, SETTINGS).evaluation.score(FOUND, TRUTH)
+    assert set(scores) == set(task.Settings.metrics)
     assert scores["exact_match"] == 0.25
     assert scores["token_accuracy"] == 14 / 20
     assert scores["loss"] == 0.5
-    intervals = task.resampled(FOUND, TRUTH, SETTINGS, scores).metrics
+    intervals = task_for({}, SETTINGS).evaluation.confidence_intervals(FOUND, TRUTH, scores).metrics
     assert set(intervals) == set(scores)
     assert all(intervals[name][0] <= value <= intervals[name][1] for name, value in scores.items())
 
@@ -169,57 +173,61 @@ def test_every_metric_is_scored_and_bounded_by_its_interval() -> None:
 def test_chrf_and_bleu_are_those_of_sacrebleu() -> None:
     from sacrebleu.metrics import BLEU, CHRF
 
-    scores = task.score(FOUND, TRUTH, SETTINGS, INFO)
+    scores = task_for(INFO, SETTINGS).evaluation.score(FOUND, TRUTH)
     said, meant = ([text.decode() for text in side] for side in (SAID, MEANT))
     assert scores["chrf"] == pytest.approx(CHRF().corpus_score(said, [meant]).score)
     assert scores["bleu"] == pytest.approx(BLEU().corpus_score(said, [meant]).score)
     by_sentence = [CHRF().sentence_score(one, [other]).score / 100 for one, other in zip(said, meant, strict=True)]
-    np.testing.assert_allclose(task.paired(FOUND, TRUTH), by_sentence)
+    np.testing.assert_allclose(task_for({}, task.Settings()).evaluation.example_metric(FOUND, TRUTH), by_sentence)
     assert scores["sentence_chrf"] == pytest.approx(np.mean(by_sentence))
 
 
 def test_slice_metrics_are_means_over_examples() -> None:
-    values = task.example_values(FOUND, TRUTH, SETTINGS)
-    scores = task.score(FOUND, TRUTH, SETTINGS, INFO)
-    assert set(values) == set(task.SLICE_METRICS)
+    values = task_for({}, SETTINGS).evaluation.example_scores(FOUND, TRUTH)
+    scores = task_for(INFO, SETTINGS).evaluation.score(FOUND, TRUTH)
+    assert set(values) == set(task.Settings.slice_metrics)
     assert {name: pytest.approx(column.mean()) for name, column in values.items()} == {
-        name: scores[name] for name in task.SLICE_METRICS
+        name: scores[name] for name in task.Settings.slice_metrics
     }
-    assert task.PAIRED_METRIC in task.SLICE_METRICS
+    assert task.Settings.paired_metric in task.Settings.slice_metrics
 
 
 def test_translations_without_any_tokens_are_judged_too() -> None:
     nothing = {name: values * 0 if values.dtype != object else values for name, values in FOUND.items()}
-    scores = task.score(nothing, TRUTH, SETTINGS, INFO)
+    scores = task_for(INFO, SETTINGS).evaluation.score(nothing, TRUTH)
     assert scores["loss"] == scores["token_accuracy"] == 0
 
 
 def test_slices_are_quarters_of_the_sources_lengths() -> None:
-    masks = task.slices(TRUTH, INFO)
-    assert list(masks) == [f"source length {name} quarter" for name in task.QUARTERS]
+    masks = task_for(INFO, task.Settings()).evaluation.slices(TRUTH)
+    assert list(masks) == [f"source length {name} quarter" for name in evaluation.QUARTERS]
     assert np.sum(list(masks.values()), axis=0).tolist() == [1, 1, 1, 1]
     assert masks["source length shortest quarter"].tolist() == [True, False, False, False]
-    assert task.slices(TRUTH | {"source_bytes": np.full(4, 7)}, INFO) == {}
+    assert task_for(INFO, task.Settings()).evaluation.slices(TRUTH | {"source_bytes": np.full(4, 7)}) == {}
 
 
 def test_the_truth_has_what_judging_needs() -> None:
-    assert task.truth(BATCH)["source_bytes"].tolist() == [2, 1, 5, 6]
-    assert task.truth(BATCH)["target"].tolist() == TARGETS
+    assert task_for({}).evaluation.truth(BATCH)["source_bytes"].tolist() == [2, 1, 5, 6]
+    assert task_for({}).evaluation.truth(BATCH)["target"].tolist() == TARGETS
 
 
 def test_the_report_shows_the_worst_translations_with_their_sources() -> None:
-    values = task.notable(FOUND, TRUTH)
-    assert list(values) == [task.WORST]
-    assert values[task.WORST][0] == 0
-    assert values[task.WORST].argmax() == 2
-    intervals = task.resampled(FOUND, TRUTH, SETTINGS, {})
+    values = task_for({}, task.Settings()).evaluation.worst_examples(FOUND, TRUTH)
+    assert list(values) == [evaluation.WORST]
+    assert values[evaluation.WORST][0] == 0
+    assert values[evaluation.WORST].argmax() == 2
+    intervals = task_for({}, SETTINGS).evaluation.confidence_intervals(FOUND, TRUTH, {})
     page = "".join(
-        task.figures(FOUND, TRUTH, SETTINGS, INFO, intervals, {task.WORST: [(2, b"bonjour <b>"), (1, b"le chien")]})
+        task_for(INFO, SETTINGS).report.figures(
+            FOUND, TRUTH, intervals, {evaluation.WORST: [(2, b"bonjour <b>"), (1, b"le chien")]}
+        )
     )
     assert "bonjour &lt;b&gt;" in page
     assert page.index("bonjour") < page.index("le chien")
     assert "greedy decoding" in page
-    assert task.WORST not in "".join(task.figures(FOUND, TRUTH, SETTINGS, INFO, intervals, {task.WORST: []}))
+    assert evaluation.WORST not in "".join(
+        task_for(INFO, SETTINGS).report.figures(FOUND, TRUTH, intervals, {evaluation.WORST: []})
+    )
 
 
 # --- export and prediction -------------------------------------------------------------------------------------------
@@ -228,26 +236,31 @@ def test_the_report_shows_the_worst_translations_with_their_sources() -> None:
 def test_the_serving_signature_takes_sentences_and_gives_what_evaluation_judged(network, assets) -> None:
     import tensorflow as tf
 
-    spec, answer = task.served(network, assets, INFO)
+    spec, answer = task_for(INFO).serving.signature(network, assets)
     served = tf.function(answer, input_signature=[spec], autograph=False)(tf.constant([*SOURCES, b" "]))
-    found = task.answers(Predictor(traced(network), network), {"source": BATCH["source"]}, SETTINGS, INFO, assets)
+    found = task_for(INFO, SETTINGS).evaluation.predict(
+        Predictor(traced(network), network), {"source": BATCH["source"]}, assets
+    )
     assert served["translation"].numpy().tolist() == [*found["hypothesis"].tolist(), b""]
-    outputs = network(task.encoded([*SOURCES, b" "], assets, INFO))
+    outputs = network(task_for(INFO).evaluation.encode([*SOURCES, b" "], assets))
     np.testing.assert_allclose(served["outputs"], outputs, rtol=1e-4, atol=1e-5)
 
 
 def test_a_prediction_says_when_the_source_was_cut() -> None:
-    said = task.predictions(FOUND, SETTINGS, INFO)
+    said = task_for(INFO, SETTINGS).evaluation.predictions(FOUND)
     assert said[0] == {"translation": "the cat sat on the mat", "whole": True}
-    assert [task.row(one)["translation"] for one in said][2:] == ["", "it rains today (of the first part)"]
+    assert [task_for({}).serving.row(one)["translation"] for one in said][2:] == [
+        "",
+        "it rains today (of the first part)",
+    ]
 
 
 def test_an_empty_line_stays_one(network, assets, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_bytes(b"12\n\n7\r\n")
-    read = task.read_inputs(str(tmp_path / "in.txt"), INFO)
+    read = task_for(INFO).serving.read_inputs(str(tmp_path / "in.txt"))
     assert read == [("line 1", b"12"), ("line 2", b""), ("line 3", b"7")]
     batch = {"source": objects([content for _, content in read])}
-    found = task.answers(Predictor(traced(network)), batch, SETTINGS, INFO, assets)
+    found = task_for(INFO, SETTINGS).evaluation.predict(Predictor(traced(network)), batch, assets)
     assert found["hypothesis"][1] == b""
     assert found["hypothesis"][0] != b""
 
@@ -267,27 +280,27 @@ def test_bad_files_are_refused_in_one_line(tmp_path: Path, content: bytes | None
     if content is not None:
         (tmp_path / "in.txt").write_bytes(content)
     with pytest.raises(StepError, match=said):
-        task.read_inputs(str(tmp_path / "in.txt"), INFO)
+        task_for(INFO).serving.read_inputs(str(tmp_path / "in.txt"))
 
 
 @pytest.mark.parametrize(("text", "said"), [("", "is empty"), ("\udcff", "is not UTF-8"), ("a\0", "NUL")], ids=repr)
 def test_what_is_typed_must_be_a_sentence(text: str, said: str) -> None:
-    assert task.typed("fünf", INFO) == "fünf".encode()
+    assert task_for(INFO).serving.from_text("fünf") == "fünf".encode()
     with pytest.raises(StepError, match=said):
-        task.typed(text, INFO)
+        task_for(INFO).serving.from_text(text)
 
 
 def test_the_training_report_shows_translations_of_what_is_held_back(network, assets) -> None:
     batch = {"source": np.array([b"12", b"7"], object), "target": np.array([b"twelve", b"seven"], object)}
-    shown = task.epoch_samples(network, assets, INFO, batch, 0)
+    shown = task_for(INFO).training.epoch_samples(network, assets, batch, 0)
     assert len(shown) == 2
     assert shown[0].startswith("12 -> ")
     assert shown[0].endswith("(reference: twelve)")
 
 
 def test_the_card_tells_both_languages_and_what_decodes() -> None:
-    assert task.described(INFO) == {"from": "digits", "to": "en"}
-    assert "a beam of 4" in " ".join(task.limits(INFO, task.Settings(beam=4).parameters()))
+    assert task_for(INFO).report.description() == {"from": "digits", "to": "en"}
+    assert "a beam of 4" in " ".join(task_for(INFO, task.Settings(beam=4)).report.limits())
 
 
 def test_a_format_decodes_where_neither_tensorflow_nor_keras_is_installed() -> None:
@@ -301,6 +314,7 @@ sys.meta_path.insert(0, Blocked())
 import numpy as np
 from components.core.inference import Predictor
 from components.tasks import translation as task
+from components.tasks.contract import Task
 def run(inputs):
     # Says the source's bytes again, then END.
     logits = np.zeros((len(inputs), 6, 259), np.float32)
@@ -310,8 +324,8 @@ def run(inputs):
 assets = {"pieces": [], "source_length": 6, "target_length": 6}
 batch = {"source": np.array([b"abc", b"12345", b" "], object)}
 for beam in (1, 3):
-    found = task.answers(Predictor(run), batch, task.Settings(beam=beam), {}, assets)
-    said = task.predictions(found, task.Settings(), {})
+    found = Task("translation", {}, task.Settings(beam=beam)).evaluation.predict(Predictor(run), batch, assets)
+    said = Task("translation", {}, task.Settings()).evaluation.predictions(found)
     assert [one["translation"] for one in said] == ["abc", "12345", ""], said
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -14,6 +14,7 @@ from components.data import parallel_text
 from components.models import seq2seq_transformer as model
 from components.prepare.logic import prepare
 from components.tasks import translation as task
+from components.tasks.contract import Task
 
 PAIRS = [
     *((f"das Haus {number}", f"the house {number}") for number in range(40)),
@@ -74,21 +75,23 @@ def test_the_report_of_prepare_tells_lengths_faults_and_uneven_pairs(prepared: P
 
 def test_pieces_are_counted_on_the_train_split(prepared: Place) -> None:
     settings = model.Settings(pieces=8, source_length=16, target_length=16)
-    pieces = task.arguments(settings, PreparedData.read(prepared.path))["pieces"]
+    pieces = Task("translation", {}).training.arguments(settings, PreparedData.read(prepared.path))["pieces"]
     assert " house" in pieces
     assert len(pieces) <= 8
-    assert len(task.expected(settings, None, None)["pieces"]) == 8
-    assert task.arguments(model.Settings(), PreparedData.read(prepared.path)) == {"pieces": []}
+    assert len(task.expected_arguments(settings, None, None)["pieces"]) == 8
+    assert Task("translation", {}).training.arguments(model.Settings(), PreparedData.read(prepared.path)) == {
+        "pieces": []
+    }
 
 
 def test_a_network_too_short_for_most_sentences_is_refused(prepared: Place) -> None:
     with pytest.raises(StepError, match=r"model\.target_length: .* texts have more than 4 tokens; raise") as caught:
-        task.arguments(model.Settings(target_length=4), PreparedData.read(prepared.path))
+        Task("translation", {}).training.arguments(model.Settings(target_length=4), PreparedData.read(prepared.path))
     assert caught.value.kind == "settings"
 
 
 def test_a_network_too_short_for_some_sentences_says_so(prepared: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    task.arguments(model.Settings(source_length=14), PreparedData.read(prepared.path))
+    Task("translation", {}).training.arguments(model.Settings(source_length=14), PreparedData.read(prepared.path))
     assert "source texts are longer than model.source_length" in capsys.readouterr().out
 
 
@@ -96,7 +99,7 @@ def test_a_network_too_short_for_some_sentences_says_so(prepared: Place, capsys:
 
 
 def reading(features: Any, *languages: str) -> Any:
-    return task.from_tfds(features, SimpleNamespace(languages=languages))
+    return Task("translation", {}).examples.from_tfds(features, SimpleNamespace(languages=languages))
 
 
 def test_texts_named_by_language_are_pairs_in_either_direction() -> None:
@@ -118,7 +121,9 @@ def test_one_feature_with_texts_in_several_languages_gives_those_that_are_named(
     texts = {"language": np.array([b"de", b"en"]), "translation": np.array([b"Haus", b"house"], object)}
     assert taken.convert({"translations": texts}) == {"source": b"house", "target": b"Haus"}
     without = {"language": np.array([b"en"]), "translation": np.array([b"house"], object)}
-    assert task.stored([taken.convert({"translations": without})], {}).faults == {0: "there is no de text"}
+    assert Task("translation", {}).examples.to_records([taken.convert({"translations": without})]).faults == {
+        0: "there is no de text"
+    }
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from components.core.errors import StepError
-from components.tasks import image_classification
+from components.tasks.contract import Task
 from components.vision import images
 
 
@@ -41,7 +41,11 @@ def test_files_decode_as_training_decodes_them(tmp_path: Path, suffix: str, chan
     for name, value in features.items():
         getattr(example.features.feature[name], kinds[type(value)]).value.append(value)
     info = {"image_shape": [37, 53, channels], "encoding": "encoded", "classes": ["a"]}
-    seen = image_classification.parse(tf.constant([example.SerializeToString()]), info)["image"][0].numpy()
+    seen = (
+        Task("image_classification", info)
+        .examples.parse(tf.constant([example.SerializeToString()]))["image"][0]
+        .numpy()
+    )
     found = images.from_file(path, (37, 53, channels))
     if suffix == "png" and channels == 1:
         assert np.abs(found.astype(int) - seen).max() <= 1, "libpng and Pillow round the grey value of a colour apart"

@@ -25,6 +25,7 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from components.core import devices
     from components.export import formats
+    from components.tasks.contract import Task
 
     folder = tmp_path_factory.mktemp("version")
     with devices.opened(backend="tensorflow", precision="float32"):
@@ -33,7 +34,9 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model = keras.Model(inputs, keras.layers.Dense(2)(mean))
         model.set_weights([np.array([[-8.0, 8.0]]), np.array([4.0, -4.0])])
         pictures = np.zeros((1, 4, 4, 1), np.uint8)
-        formats.write(formats.source(model, image_classification, {}, {}, pictures), folder, ("litert", "onnx"))
+        formats.write(
+            formats.source(model, Task("image_classification", {}).serving, {}, pictures), folder, ("litert", "onnx")
+        )
     (folder / "model.keras").write_text("not needed")
     described = {
         "task": "image_classification",
