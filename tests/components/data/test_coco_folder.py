@@ -96,7 +96,7 @@ def test_folders_of_splits_are_the_official_splits(tmp_path: Path) -> None:
         (("annotations", 0, "bbox"), [30, 4, 0, 20], "has no area"),
         (("annotations", 0, "bbox"), [30, 4, 20], "annotation 1: bbox must be 4 numbers"),
         (("annotations", 0, "bbox"), [30, 4, 20, None], "annotation 1: bbox must be 4 numbers"),
-        (("annotations", 0, "bbox"), [float("nan"), 4, 20, 3], "no number"),
+        (("annotations", 0, "bbox"), [float("nan"), 4, 20, 3], "not a number"),
         (("annotations", 0, "category_id"), 99, "annotation 1: there is no category with the id 99"),
         (("images", 0, "file_name"), "gone.png", "the file cannot be read: No such file"),
         (("images", 0, "file_name"), "../../secret.png", "outside the annotations' folder"),
