@@ -17,8 +17,9 @@ class Retry:
         transient: whether an error may not occur again if the call is repeated.
         timeout: seconds since the last success, or since this object was made, after which an error is final.
         attempts: how often one call is made at most; 0 for no limit but the timeout.
-        first: the bound of the first pause in seconds; each pause is random below its bound, which doubles every time.
-        longest: the largest bound.
+        first: the longest that the first pause may be, in seconds; it doubles with each attempt.
+        longest: the longest that any pause may be.
+        jitter: the share of a pause that is random.
         retry_after: the shortest pause that the server has asked for, by the error.
 
     Attributes:
@@ -33,13 +34,14 @@ class Retry:
         attempts: int = 0,
         first: float = 0.2,
         longest: float = 30.0,
+        jitter: float = 1.0,
         retry_after: Callable[[Exception], float] = lambda error: 0.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._transient, self._retry_after = transient, retry_after
         self._timeout, self._attempts = timeout, attempts
-        self._first, self._longest = first, longest
+        self._first, self._longest, self._jitter = first, longest, jitter
         self._clock, self._sleep = clock, sleep
         self._random = random.Random()
         self._last_success = clock()
@@ -85,8 +87,8 @@ class Retry:
         if not self._transient(error):
             raise error
         self.failures += 1
-        pause = self._random.uniform(0, min(self._longest, self._first * 2.0 ** min(attempt, 30)))
-        pause = max(pause, self._retry_after(error))
+        bound = min(self._longest, self._first * 2.0 ** min(attempt, 30))
+        pause = max(bound * (1 - self._jitter * self._random.random()), self._retry_after(error))
         if attempt + 1 == self._attempts or pause > self.remaining:
             raise error
         self._sleep(pause)

@@ -11,7 +11,7 @@ from components.core.errors import StepError
 from pipelines.cli import asked, connected, output, preflight
 from pipelines.cluster import arguments, session
 from pipelines.cluster.kube import classes
-from pipelines.cluster.kubeflow.api import Server
+from pipelines.cluster.kubeflow.server import Server
 from pipelines.cluster.scheduling import declared, schedules
 from pipelines.cluster.scheduling.declared import Declared
 from pipelines.cluster.scheduling.schedules import Wanted

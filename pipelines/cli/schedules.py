@@ -10,8 +10,7 @@ from components.core.errors import StepError
 from pipelines.cli import asked, connected, output, schedule_views, schedules_file
 from pipelines.cli import schedule as one
 from pipelines.cluster.kubeflow import api
-from pipelines.cluster.kubeflow.api import Server
-from pipelines.cluster.kubeflow.connection import connect
+from pipelines.cluster.kubeflow.server import Server, connect
 from pipelines.cluster.scheduling import declared, drift, live, schedules
 from pipelines.cluster.scheduling.live import Schedule
 from pipelines.compile import targets

@@ -11,9 +11,8 @@ import typer
 from components.core.errors import StepError
 from pipelines.cli import asked, connected, output
 from pipelines.cli import schedule as one
-from pipelines.cluster.kubeflow import api
-from pipelines.cluster.kubeflow.api import Server
-from pipelines.cluster.kubeflow.connection import Connection, connect
+from pipelines.cluster.kubeflow.connection import Connection
+from pipelines.cluster.kubeflow.server import Server, connect, require_recent
 from pipelines.cluster.scheduling import declared, drift, live
 from pipelines.cluster.scheduling.drift import Difference
 from pipelines.compile import targets
@@ -88,7 +87,7 @@ def _compared(
         places[""] = (connected.connection(host, namespace), {})
     for connection, here in places.values():
         server = connect(connection)
-        api.require_recent(server)
+        require_recent(server)
         wanted = [prepared.wanted for prepared in here.values()]
         yield server, here, drift.differences(server, wanted, live.every(server))
 

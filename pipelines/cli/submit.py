@@ -28,8 +28,8 @@ from pipelines.cli.plan import duration
 from pipelines.cluster import session, submitted
 from pipelines.cluster.kube import access, classes
 from pipelines.cluster.kubeflow import runs as on_cluster
-from pipelines.cluster.kubeflow.connection import connect
 from pipelines.cluster.kubeflow.runs import GivenUpError
+from pipelines.cluster.kubeflow.server import connect
 from pipelines.cluster.session import Way
 from pipelines.compile.targets import Target
 from pipelines.hardware.ladder import Rung

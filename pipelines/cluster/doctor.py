@@ -8,9 +8,9 @@ from pipelines.cluster.kube import access, doctor_checks
 from pipelines.cluster.kube.doctor_checks import Place
 from pipelines.cluster.kube.kubeconfig import ContextError
 from pipelines.cluster.kubeflow import server
-from pipelines.cluster.kubeflow.connection import Connection, connect
-from pipelines.cluster.kubeflow.request import Task, ask
-from pipelines.cluster.kubeflow.server import OLDEST, Server
+from pipelines.cluster.kubeflow.connection import Connection
+from pipelines.cluster.kubeflow.request import Operation, request
+from pipelines.cluster.kubeflow.server import OLDEST, Server, connect
 from pipelines.compile.check_result import CheckResult
 from pipelines.compile.targets import Target
 from pipelines.hardware.catalog import Catalog
@@ -54,8 +54,8 @@ def _server(connection: Connection) -> Iterator[CheckResult]:
     yield CheckResult("ok", "server", f"{there.host}, {users}")
     yield _version(there)
     try:
-        task = Task("list runs", "list", "runs")
-        ask(there.wire, task, "runs.run_service_list_runs", page_size=1, **there.scope)
+        operation = Operation("list runs", "list", "runs")
+        request(there.transport, operation, "runs.run_service_list_runs", page_size=1, **there.scope)
         yield CheckResult("ok", "sign-in", "runs may be listed")
     except StepError as error:
         yield _failed("sign-in", error)

@@ -14,9 +14,9 @@ from pipelines.cluster import preflight, results, submitted
 from pipelines.cluster.kube import access, pod_failure, stuck, submit_checks
 from pipelines.cluster.kube.access import Access
 from pipelines.cluster.kubeflow import api, runs, server
-from pipelines.cluster.kubeflow.connection import Connection, connect
+from pipelines.cluster.kubeflow.connection import Connection
 from pipelines.cluster.kubeflow.runs import GivenUpError, Progress
-from pipelines.cluster.kubeflow.server import Server
+from pipelines.cluster.kubeflow.server import Server, connect
 from pipelines.cluster.kubeflow.steps import Step
 from pipelines.cluster.preflight import RungEstimate
 from pipelines.compile.check_result import CheckResult

@@ -1,83 +1,45 @@
-"""What a Kubeflow Pipelines server is asked for: experiments, versions and runs, and (from ``recurring``) schedules."""
+"""The calls that are made of a Kubeflow Pipelines server: experiments, pipeline versions, runs and recurring runs."""
 
 import hashlib
+import secrets
 import tempfile
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from components.core.errors import StepError
 from pipelines.cluster.kubeflow import records
 from pipelines.cluster.kubeflow.records import RecurringRun, Run, Version
-from pipelines.cluster.kubeflow.recurring import (
-    create_recurring_run,
-    delete_recurring_run,
-    disable_recurring_run,
-    enable_recurring_run,
-    get_recurring_run,
-    list_recurring_runs,
-)
-from pipelines.cluster.kubeflow.request import Task, ask
-from pipelines.cluster.kubeflow.server import (
-    Server,
-    create_once,
-    equals,
-    greet,
-    named,
-    pages,
-    require_recent,
-    sound,
-    version,
-)
-
-__all__ = [
-    "RecurringRun",
-    "Run",
-    "Server",
-    "Version",
-    "create_recurring_run",
-    "create_run",
-    "delete_recurring_run",
-    "disable_recurring_run",
-    "enable_recurring_run",
-    "experiment",
-    "find_run",
-    "find_version",
-    "get_recurring_run",
-    "get_run",
-    "greet",
-    "list_recurring_runs",
-    "list_runs",
-    "pipeline_spec",
-    "require_recent",
-    "terminate_run",
-    "upload",
-    "version",
-]
+from pipelines.cluster.kubeflow.request import Operation, RequestError, request, request_once, step_error
+from pipelines.cluster.kubeflow.server import Server, create_once, equals, find_by_name, pages, require_id
 
 EXPERIMENTS = "experiment_service_list_experiments"
 PIPELINES = "pipeline_service_list_pipelines"
 VERSIONS = "pipelines.pipeline_service_list_pipeline_versions"
+SCHEDULES = "recurring_runs.recurring_run_service_{}_recurring_run"
 
 
-# Experiments and versions
+# --- experiments and versions ----------------------------------------------------------------------------------------
 
 
 def experiment(server: Server, name: str, description: str = "") -> str:
-    """The id of the server's experiment of this name, made if there is none."""
-    if found := _experiment_id(server, name):
-        return found
-    import kfp_server_api as k
+    """The id of the server's experiment of this name, which is created if necessary."""
 
-    body = k.V2beta1Experiment(display_name=name, description=description or None, **server.scope)
-    made = create_once(
+    def find(server: Server) -> str | None:
+        return find_by_name(server, "experiments", EXPERIMENTS, name, "experiment_id")
+
+    if existing := find(server):
+        return existing
+    created = create_once(
         server,
-        Task(f"create the experiment {name!r}", "create", "experiments"),
+        Operation(f"create the experiment {name!r}", "create", "experiments"),
         "experiments.experiment_service_create_experiment",
-        {"experiment": body},
-        ident="experiment_id",
-        look=lambda brief: _experiment_id(brief, name),
+        {"experiment": _body(display_name=name, description=description, **server.scope)},
+        id_field="experiment_id",
+        find=find,
     )
-    return made if isinstance(made, str) else str(made.experiment_id)
+    return created if isinstance(created, str) else str(created.experiment_id)
 
 
 def upload(server: Server, pipeline: str, text: str, *, digest: str = "", description: str = "") -> Version:
@@ -85,85 +47,80 @@ def upload(server: Server, pipeline: str, text: str, *, digest: str = "", descri
 
     Args:
         server: the server.
-        pipeline: the pipeline's name; made if the server has no such one.
+        pipeline: the pipeline's name; the pipeline is created if necessary.
         text: the compiled file, with both its documents if there are two.
-        digest: names the content; by default the first 16 figures of its SHA-256.
+        digest: names the content; by default the first 16 characters of its SHA-256.
         description: shown beside the version.
 
     Raises:
-        StepError: the server does not take it.
+        StepError: the server refuses it.
     """
     name = f"{pipeline}-{digest or hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    pipeline_id = _pipeline_id(server, pipeline) or _create_pipeline(server, pipeline)
-    if found := _version_named(server, pipeline_id, name):
-        return found
+    pipeline_id = _pipeline(server, pipeline)
+    if existing := _version_named(server, pipeline_id, name):
+        return existing
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"
         path.write_text(text)
-        arguments = {"uploadfile": str(path), "name": name, "pipelineid": pipeline_id}
-        made = create_once(
+        created = create_once(
             server,
-            Task(f"upload the pipeline version {name!r}", "create", "pipelines"),
+            Operation(f"upload the pipeline version {name!r}", "create", "pipelines"),
             "pipeline_uploads.upload_pipeline_version",
-            {**arguments, "description": description} if description else arguments,
-            ident="pipeline_version_id",
-            look=lambda brief: _version_named(brief, pipeline_id, name),
+            _body(uploadfile=str(path), name=name, pipelineid=pipeline_id, description=description),
+            id_field="pipeline_version_id",
+            find=lambda server: _version_named(server, pipeline_id, name),
         )
-    return made if isinstance(made, Version) else Version(pipeline_id, str(made.pipeline_version_id), name, True)
+    return created if isinstance(created, Version) else Version(pipeline_id, created.pipeline_version_id, name, True)
 
 
 def find_version(server: Server, pipeline_id: str, version_id: str) -> Version | None:
-    """A version by its ids, or None if the server has no such one (any more)."""
-    found = _version(server, pipeline_id, version_id)
-    return Version(pipeline_id, version_id, str(found.display_name)) if found else None
+    """A version by its ids, or None if the server does not have it (any more)."""
+    version = _version(server, pipeline_id, version_id)
+    return Version(pipeline_id, version_id, str(version.display_name)) if version else None
 
 
 def pipeline_spec(server: Server, pipeline_id: str, version_id: str) -> dict[str, Any] | None:
-    """A version's first document, the pipeline itself, or None if the server has no such version (any more)."""
-    found = _version(server, pipeline_id, version_id)
-    spec = found and found.pipeline_spec
+    """A version's first document, the pipeline itself, or None if the server does not have the version (any more)."""
+    version = _version(server, pipeline_id, version_id)
+    spec = version and version.pipeline_spec
     return dict(spec.get("pipeline_spec", spec)) if isinstance(spec, dict) else None
 
 
-def _create_pipeline(server: Server, pipeline: str) -> str:
-    """A pipeline without a version: an upload would bring one that bears no digest."""
-    import kfp_server_api as k
+def _pipeline(server: Server, pipeline: str) -> str:
+    """The id of the pipeline of this name, created without a version: an upload would bring one without a digest."""
 
-    made = create_once(
+    def find(server: Server) -> str | None:
+        return find_by_name(server, "pipelines", PIPELINES, pipeline, "pipeline_id")
+
+    if existing := find(server):
+        return existing
+    created = create_once(
         server,
-        Task(f"create the pipeline {pipeline!r}", "create", "pipelines"),
+        Operation(f"create the pipeline {pipeline!r}", "create", "pipelines"),
         "pipelines.pipeline_service_create_pipeline",
-        {"pipeline": k.V2beta1Pipeline(display_name=pipeline, **server.scope)},
-        ident="pipeline_id",
-        look=lambda brief: _pipeline_id(brief, pipeline),
+        {"pipeline": _body(display_name=pipeline, **server.scope)},
+        id_field="pipeline_id",
+        find=find,
     )
-    return made if isinstance(made, str) else str(made.pipeline_id)
-
-
-def _experiment_id(server: Server, name: str) -> str | None:
-    found = named(server, "experiments", EXPERIMENTS, name)
-    return str(found[0].experiment_id) if found else None
-
-
-def _pipeline_id(server: Server, pipeline: str) -> str | None:
-    found = named(server, "pipelines", PIPELINES, pipeline)
-    return str(found[0].pipeline_id) if found else None
+    return created if isinstance(created, str) else str(created.pipeline_id)
 
 
 def _version_named(server: Server, pipeline_id: str, name: str) -> Version | None:
-    task = Task(f"look for the pipeline version {name!r}", "list", "pipelines")
-    answer = ask(server.wire, task, VERSIONS, pipeline_id=pipeline_id, filter=equals("display_name", name))
-    found = answer.pipeline_versions or []
-    return Version(pipeline_id, str(found[0].pipeline_version_id), name) if found else None
+    operation = Operation(f"look for the pipeline version {name!r}", "list", "pipelines")
+    named = equals("display_name", name)
+    page = request(server.transport, operation, VERSIONS, pipeline_id=pipeline_id, filter=named)
+    versions = page.pipeline_versions or []
+    return Version(pipeline_id, str(versions[0].pipeline_version_id), name) if versions else None
 
 
 def _version(server: Server, pipeline_id: str, version_id: str) -> Any:
-    task = Task(f"read the pipeline version {version_id}", "get", "pipelines")
+    operation = Operation(f"read the pipeline version {version_id}", "get", "pipelines")
     method = "pipelines.pipeline_service_get_pipeline_version"
-    return ask(server.wire, task, method, missing=True, pipeline_id=pipeline_id, pipeline_version_id=version_id)
+    ids: dict[str, Any] = {"pipeline_id": pipeline_id, "pipeline_version_id": version_id}
+    return request(server.transport, operation, method, missing_ok=True, **ids)
 
 
-# Runs
+# --- runs ------------------------------------------------------------------------------------------------------------
 
 
 def create_run(
@@ -178,46 +135,45 @@ def create_run(
     pipeline_root: str = "",
     service_account: str = "",
 ) -> Run:
-    """Start a run, once, whatever happens to the answers (``runs.submit`` looks for an earlier one first).
+    """Start a run, once, even if an answer is lost (``runs.submit`` looks for an earlier one first).
 
     Raises:
-        StepError: the server refuses it, or its answer was lost and no run with this key is to be seen.
+        StepError: the server refuses it, or its answer was lost and no run with this key can be found.
     """
-    import kfp_server_api as k
-
-    body = k.V2beta1Run(
+    body = _body(
         display_name=name,
         description=records.keyed(description, key),
         experiment_id=experiment_id,
-        service_account=service_account or None,
-        **records.job(version, parameters, pipeline_root),
+        service_account=service_account,
+        **_pipeline_job(version, parameters, pipeline_root),
     )
-    made = create_once(
+    created = create_once(
         server,
-        Task(f"start the run {name!r}", "create", "runs"),
+        Operation(f"start the run {name!r}", "create", "runs"),
         "runs.run_service_create_run",
         {"run": body},
-        ident="run_id",
-        look=lambda brief: find_run(brief, key, name, experiment_id),
+        id_field="run_id",
+        find=lambda server: find_run(server, key, name, experiment_id),
         undo=lambda run_id: terminate_run(server, run_id),
     )
-    return made if isinstance(made, Run) else records.run(made)
+    return created if isinstance(created, Run) else records.run(created)
 
 
 def find_run(server: Server, key: str, name: str, experiment_id: str) -> Run | None:
-    """The first run that a submission with this key started, or None."""
-    found = [run for run in list_runs(server, experiment_id=experiment_id, name=name) if run.key == key]
-    return min(found, key=lambda run: (str(run.created), run.id)) if found else None
+    """The first run that a submission with this key started, if any."""
+    runs = [run for run in list_runs(server, experiment_id=experiment_id, name=name) if run.key == key]
+    return min(runs, key=lambda run: (str(run.created), run.id)) if runs else None
 
 
 def get_run(server: Server, run_id: str) -> Run:
     """A run.
 
     Raises:
-        StepError: there is none with this id.
+        StepError: no run has this id.
     """
-    task = Task(f"read the run {run_id}", "get", "runs")
-    return records.run(sound(server, task, ask(server.wire, task, "runs.run_service_get_run", run_id=run_id), "run_id"))
+    operation = Operation(f"read the run {run_id}", "get", "runs")
+    run = request(server.transport, operation, "runs.run_service_get_run", run_id=run_id)
+    return records.run(require_id(server, operation, run, "run_id"))
 
 
 def list_runs(server: Server, *, experiment_id: str = "", name: str = "", limit: int = 0) -> list[Run]:
@@ -227,24 +183,165 @@ def list_runs(server: Server, *, experiment_id: str = "", name: str = "", limit:
         server: the server.
         experiment_id: of this experiment only.
         name: with this display name only.
-        limit: at most so many; 0 for all.
+        limit: the largest number of runs; 0 for all.
     """
     arguments: dict[str, Any] = {"experiment_id": experiment_id} if experiment_id else dict(server.scope)
     if name:
         arguments["filter"] = equals("display_name", name)
-    task, found = Task("list runs", "list", "runs"), []
-    for item in pages(server, task, "runs.run_service_list_runs", "runs", arguments, "created_at desc"):
-        found.append(records.run(item))
-        if limit and len(found) == limit:
+    operation, runs = Operation("list runs", "list", "runs"), []
+    for item in pages(server, operation, "runs.run_service_list_runs", "runs", arguments, "created_at desc"):
+        runs.append(records.run(item))
+        if limit and len(runs) == limit:
             break
-    return found
+    return runs
 
 
 def terminate_run(server: Server, run_id: str) -> None:
     """Ask a run to stop; it is CANCELING, and some time later CANCELED.
 
     Raises:
-        StepError: no such run, or it is over.
+        StepError: no run has this id, or it has ended.
     """
-    task = Task(f"stop the run {run_id}", "terminate", "runs")
-    ask(server.wire, task, "runs.run_service_terminate_run", run_id=run_id)
+    operation = Operation(f"stop the run {run_id}", "terminate", "runs")
+    request(server.transport, operation, "runs.run_service_terminate_run", run_id=run_id)
+
+
+# --- recurring runs: the server's schedules --------------------------------------------------------------------------
+
+
+def create_recurring_run(
+    server: Server,
+    *,
+    name: str,
+    experiment_id: str,
+    version: Version,
+    cron: str | None = None,
+    interval_s: int | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    description: str = "",
+    start: datetime | None = None,
+    end: datetime | None = None,
+    max_concurrency: int = 1,
+    no_catchup: bool = True,
+    enabled: bool = True,
+    pipeline_root: str = "",
+    service_account: str = "",
+) -> RecurringRun:
+    """Create a schedule, once, even if an answer is lost.
+
+    Args:
+        server: the server.
+        name: its display name; the server allows several of one name.
+        experiment_id: the server's experiment that its runs belong to.
+        version: what it runs.
+        cron: six fields, seconds first, sent as they are; either this or an interval.
+        interval_s: seconds between two runs.
+        parameters: of its runs.
+        description: shown beside it.
+        start: when it begins, with a time zone.
+        end: when it ends, with a time zone.
+        max_concurrency: 1 to 10.
+        no_catchup: skip missed times.
+        enabled: start runs from the beginning.
+        pipeline_root: where its runs write.
+        service_account: its runs' service account.
+
+    Raises:
+        StepError: the arguments do not fit together, or the server refuses them.
+    """
+    if (cron is None) == (interval_s is None):
+        raise StepError("a schedule needs either a cron expression or an interval", kind="settings")
+    key = secrets.token_hex(8)
+    times = _body(start_time=start, end_time=end)
+    body = _body(
+        display_name=name,
+        description=records.keyed(description, key),
+        experiment_id=experiment_id,
+        mode="ENABLE" if enabled else "DISABLE",
+        max_concurrency=str(max_concurrency),
+        no_catchup=no_catchup,
+        service_account=service_account,
+        trigger={"cron_schedule": {"cron": cron, **times}}
+        if cron is not None
+        else {"periodic_schedule": {"interval_second": str(interval_s), **times}},
+        **server.scope,
+        **_pipeline_job(version, parameters, pipeline_root),
+    )
+
+    def find(server: Server) -> RecurringRun | None:
+        existing = list_recurring_runs(server, experiment_id=experiment_id, name=name)
+        return next((item for item in existing if item.key == key), None)
+
+    created = create_once(
+        server,
+        Operation(f"create the schedule {name!r}", "create", "jobs"),
+        SCHEDULES.format("create"),
+        {"recurring_run": body},
+        id_field="recurring_run_id",
+        find=find,
+        undo=lambda recurring_run_id: delete_recurring_run(server, recurring_run_id),
+    )
+    return created if isinstance(created, RecurringRun) else records.recurring_run(created)
+
+
+def get_recurring_run(server: Server, recurring_run_id: str) -> RecurringRun:
+    """A schedule.
+
+    Raises:
+        StepError: no schedule has this id.
+    """
+    operation = Operation(f"read the schedule {recurring_run_id}", "get", "jobs")
+    schedule = request(server.transport, operation, SCHEDULES.format("get"), recurring_run_id=recurring_run_id)
+    return records.recurring_run(require_id(server, operation, schedule, "recurring_run_id"))
+
+
+def list_recurring_runs(server: Server, *, experiment_id: str = "", name: str = "") -> list[RecurringRun]:
+    """Schedules, oldest first: of an experiment, with a display name, or all."""
+    arguments: dict[str, Any] = {"experiment_id": experiment_id} if experiment_id else dict(server.scope)
+    if name:
+        arguments["filter"] = equals("display_name", name)
+    operation, method = Operation("list schedules", "list", "jobs"), f"{SCHEDULES.format('list')}s"
+    schedules = pages(server, operation, method, "recurring_runs", arguments, "created_at asc")
+    return [records.recurring_run(item) for item in schedules]
+
+
+def enable_recurring_run(server: Server, recurring_run_id: str) -> None:
+    """Let a schedule start runs."""
+    operation = Operation(f"resume the schedule {recurring_run_id}", "enable", "jobs")
+    request(server.transport, operation, SCHEDULES.format("enable"), recurring_run_id=recurring_run_id)
+
+
+def disable_recurring_run(server: Server, recurring_run_id: str) -> None:
+    """Keep a schedule from starting runs."""
+    operation = Operation(f"pause the schedule {recurring_run_id}", "disable", "jobs")
+    request(server.transport, operation, SCHEDULES.format("disable"), recurring_run_id=recurring_run_id)
+
+
+def delete_recurring_run(server: Server, recurring_run_id: str) -> None:
+    """Delete a schedule. Its finished runs stay; a running one ends with it, since its workflow's owner is gone.
+
+    Raises:
+        StepError: no schedule has this id.
+    """
+    operation = Operation(f"delete the schedule {recurring_run_id}", "delete", "jobs")
+    transport, method = server.transport, SCHEDULES.format("delete")
+    try:
+        request_once(transport, method, transport.timeout, recurring_run_id=recurring_run_id)
+    except RequestError as error:
+        if not (error.failure.transient or error.failure.ambiguous):
+            raise step_error(transport, operation, error.failure) from error
+        # The first request may have done it.
+        request(transport, operation, method, missing_ok=True, recurring_run_id=recurring_run_id)
+
+
+def _pipeline_job(version: Version, parameters: Mapping[str, Any] | None, pipeline_root: str) -> dict[str, Any]:
+    """The fields that runs and recurring runs have in common."""
+    return {
+        "pipeline_version_reference": {"pipeline_id": version.pipeline_id, "pipeline_version_id": version.version_id},
+        "runtime_config": _body(parameters=dict(parameters or {}), pipeline_root=pipeline_root),
+    }
+
+
+def _body(**fields: Any) -> dict[str, Any]:
+    """A request's fields without those that are None or an empty text."""
+    return {name: value for name, value in fields.items() if value is not None and value != ""}

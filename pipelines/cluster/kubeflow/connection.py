@@ -1,4 +1,4 @@
-"""Where a Kubeflow Pipelines server is and how it lets us in."""
+"""The settings of a connection to a Kubeflow Pipelines server: its address and the credentials."""
 
 import os
 from collections.abc import Mapping
@@ -8,9 +8,6 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from components.core.errors import StepError
-from pipelines.cluster.kubeflow import api, request
-from pipelines.cluster.kubeflow.api import Server
-from pipelines.cluster.kubeflow.client import open_client
 
 # Each setting's environment variables, ours first, then the one that kfp.Client itself reads.
 VARIABLES: dict[str, tuple[str, ...]] = {
@@ -144,27 +141,3 @@ def _refused(error: ValidationError, found: set[str]) -> StepError:
     where = VARIABLES[name][0] if name in found else f"--{name.replace('_', '-')}"
     message = first["msg"].removeprefix("Value error, ")
     return StepError(f"{where if name else 'the connection'}: {message}", kind="settings")
-
-
-def connect(connection: Connection) -> Server:
-    """Reach the server, and learn whether namespaces count there: one request.
-
-    Raises:
-        StepError: no host was given, nobody answers there, or nobody lets us in.
-    """
-    if not (connection.host or connection.in_cluster or connection.kube_context):
-        raise StepError(
-            "no Kubeflow Pipelines server was named",
-            advice=f"give --host URL or set SUANLI_HOST; for a port of this machine: {request.FORWARD} & suanli ... "
-            "--host http://localhost:8080; or SUANLI_KUBE_CONTEXT=NAME, or SUANLI_IN_CLUSTER=1 in a pod",
-            kind="settings",
-        )
-    line = request.Wire(
-        open=lambda: open_client(connection),
-        address=connection.address,
-        namespace=connection.namespace,
-        timeout=connection.timeout,
-        renewable=bool(connection.client_id) or ".googleusercontent.com" in connection.host,
-        secrets=connection.secrets,
-    )
-    return api.greet(line, ui=connection.ui_host or connection.host)

@@ -1,7 +1,6 @@
 """Versions, runs and schedules as plain data, read from the generated client's objects."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -123,20 +122,6 @@ def unkeyed(text: str | None) -> tuple[str, str]:
     """A description without its key, and the key."""
     found = re.search(rf"(?:^|\n){KEY} (\S+)\Z", text or "")
     return ((text or "")[: found.start()], found[1]) if found else (text or "", "")
-
-
-def job(version: Version, parameters: Mapping[str, Any] | None, pipeline_root: str) -> dict[str, Any]:
-    """What runs and recurring runs have in common."""
-    import kfp_server_api as k
-
-    return {
-        "pipeline_version_reference": k.V2beta1PipelineVersionReference(
-            pipeline_id=version.pipeline_id, pipeline_version_id=version.version_id
-        ),
-        "runtime_config": k.V2beta1RuntimeConfig(
-            parameters=dict(parameters or {}), pipeline_root=pipeline_root or None
-        ),
-    }
 
 
 def run(item: Any) -> Run:

@@ -1,179 +1,217 @@
-"""One request to the server: again where that is safe, and one line when it fails."""
+"""One request to a Kubeflow Pipelines server: retried where that is safe, and one line of text when it fails."""
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from components.core.errors import Kind, StepError
-from pipelines.cluster.kubeflow.failure import Failure, RequestError, failure_of, plain
+from components.core.retry import Retry
 
-# Pauses before a request is made again, in seconds; a server's Retry-After takes their place.
-PAUSES = (0.2, 0.5, 1.0, 2.0)
+ATTEMPTS = 5
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 2.0
 FORWARD = "kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80"
+SIGN_IN = "set SUANLI_TOKEN_FILE, SUANLI_TOKEN or SUANLI_COOKIES, or SUANLI_CLIENT_ID behind Identity-Aware Proxy"
+
+
+@dataclass(frozen=True)
+class RequestFailure:
+    """Why a request failed.
+
+    Attributes:
+        kind: ``status`` (the server refuses), ``unreachable`` (nothing was sent), ``timeout``, ``dropped``,
+            ``not-json``, ``tls`` or ``malformed`` (an answer of another shape).
+        status: of the HTTP response, or 0.
+        message: the server's own words, or the connection's fault.
+        retry_after: the seconds that the server asks to wait, or None.
+        location: where a redirect leads.
+    """
+
+    kind: Literal["status", "unreachable", "timeout", "dropped", "not-json", "tls", "malformed"]
+    status: int = 0
+    message: str = ""
+    retry_after: float | None = None
+    location: str = ""
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may succeed a moment later."""
+        return self.status in (429, 502, 503, 504) or self.kind == "dropped"
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether the server may have done what it was asked to do."""
+        return self.kind in ("timeout", "dropped", "not-json", "malformed") or self.status >= 500
+
+
+class RequestError(Exception):
+    """A request's failure, before it is put into words."""
+
+    def __init__(self, failure: RequestFailure) -> None:
+        super().__init__(failure.kind)
+        self.failure = failure
+
+
+class Client(Protocol):
+    """What sends requests; :class:`pipelines.cluster.kubeflow.client.Client` is one."""
+
+    def send(self, method: str, timeout: float, arguments: dict[str, Any]) -> Any: ...
 
 
 @dataclass
-class Wire:
-    """The way to a server.
+class Transport:
+    """How requests reach a server.
 
     Attributes:
-        open: makes a ``kfp.Client``.
-        address: how texts call the server.
+        open_client: signs in.
+        address: what messages call the server.
         namespace: of the runs.
-        timeout: seconds for a request, all its repetitions included.
-        renewable: whether a new client may be let in after an old one is not any more (a token of an hour).
-        secrets: what no text may show.
+        timeout: seconds for a request, its retries included.
+        renewable: whether a new client may be accepted after an old one is refused (a token that lasts an hour).
+        secrets: what no message may show.
     """
 
-    open: Callable[[], Any]
+    open_client: Callable[[], Client]
     address: str
     namespace: str
     timeout: float
     renewable: bool = False
     secrets: tuple[str, ...] = ()
-    client: Any = field(default=None, repr=False)
+    client: Client | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
-        return f"Wire({self.address})"
+        return f"Transport({self.address})"
+
+    def retry(self, attempts: int = ATTEMPTS) -> Retry:
+        """The retry policy of one request."""
+        return Retry(
+            lambda error: isinstance(error, RequestError) and error.failure.transient,
+            timeout=self.timeout,
+            attempts=attempts,
+            first=FIRST_PAUSE_S,
+            longest=LONGEST_PAUSE_S,
+            jitter=0.5,
+            retry_after=lambda error: (isinstance(error, RequestError) and error.failure.retry_after) or 0.0,
+        )
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a request is for, in the words of an error text and of Kubernetes' access rules.
+class Operation:
+    """What a request is for, in the words of an error message and of Kubernetes' access rules.
 
     Attributes:
-        what: as in "cannot start the run".
+        action: as in "cannot start the run".
         verb: create, get, list ...
         resource: runs, experiments, pipelines, jobs (recurring runs).
     """
 
-    what: str
+    action: str
     verb: str
     resource: str
 
 
-def ask(wire: Wire, task: Task, method: str, *, missing: bool = False, **arguments: Any) -> Any:
-    """Make a request that changes nothing when it is made twice, again after a passing fault.
+def request(
+    transport: Transport, operation: Operation, method: str, *, missing_ok: bool = False, **arguments: Any
+) -> Any:
+    """Make a request that may safely be made twice; after a transient failure it is retried.
 
     Args:
-        wire: the way to the server.
-        task: what it is for.
-        method: of the generated client, as ``runs.run_service_get_run``, or a path that is read as it is.
-        missing: whether None, instead of an error, tells that the server does not have it (404).
+        transport: to the server.
+        operation: what it is for.
+        method: of the generated client, as ``runs.run_service_get_run``, or a path to GET.
+        missing_ok: return None if the server does not have it (404).
         arguments: the method's.
 
     Raises:
-        StepError: it failed for good, or the time is up.
+        StepError: the failure is final, or the time is up.
     """
-    until = time.monotonic() + wire.timeout
-    for pause in (*PAUSES, None):
-        try:
-            return once(wire, method, until - time.monotonic(), **arguments)
-        except RequestError as failed:
-            failure = failed.failure
-        if missing and failure.status == 404:
+    retry = transport.retry()
+    try:
+        return retry(lambda: request_once(transport, method, retry.remaining, **arguments))()
+    except RequestError as error:
+        if missing_ok and error.failure.status == 404:
             return None
-        if pause is None or not failure.passing:
-            break
-        pause = failure.retry_after if failure.retry_after is not None else pause
-        if time.monotonic() + pause >= until:
-            break
-        time.sleep(pause)
-    raise error(wire, task, failure)
+        raise step_error(transport, operation, error.failure) from error
 
 
-def once(wire: Wire, method: str, timeout: float, **arguments: Any) -> Any:
-    """Make a request, and once more with a fresh client if the server does not know an aged one any more.
+def request_once(transport: Transport, method: str, timeout: float, **arguments: Any) -> Any:
+    """Make a request without a retry, but with a new client if the server refuses an aged one.
 
     Raises:
-        RequestError: it brought nothing.
+        RequestError: it failed.
     """
+    if transport.client is None:
+        transport.client = transport.open_client()
     try:
-        return _send(wire, method, timeout, arguments)
-    except RequestError as failed:
-        if failed.failure.status != 401 or not wire.renewable:
+        return transport.client.send(method, timeout, arguments)
+    except RequestError as error:
+        if error.failure.status != 401 or not transport.renewable:
             raise
-    wire.client = None
-    return _send(wire, method, timeout, arguments)
+    transport.client = transport.open_client()
+    return transport.client.send(method, timeout, arguments)
 
 
-def _send(wire: Wire, method: str, timeout: float, arguments: dict[str, Any]) -> Any:
-    if wire.client is None:
-        wire.client = wire.open()
-    limit = {"_request_timeout": max(timeout, 0.05)}
-    try:
-        if method.startswith("/"):
-            line, options = wire.client._run_api.api_client, {"auth_settings": ["Bearer"], "response_type": "object"}
-            return line.call_api(method, "GET", _return_http_data_only=True, **options, **limit)
-        group, _, name = method.partition(".")
-        return getattr(getattr(wire.client, group), name)(**arguments, **limit)
-    except StepError:
-        raise
-    except Exception as fault:
-        raise RequestError(failure_of(fault, wire.secrets)) from fault
-
-
-def error(wire: Wire, task: Task, failure: Failure) -> StepError:
+def step_error(transport: Transport, operation: Operation, failure: RequestFailure) -> StepError:
     """A failure in one line."""
-    said = f": {failure.message}" if failure.message else ""
-    host, what = wire.address, task.what
+    reason = f": {failure.message}" if failure.message else ""
     if failure.kind == "status":
-        return _status_error(wire, task, failure, said)
-    seconds = f"{wire.timeout:g} s"
+        return _refused(transport, operation, failure, reason)
+    host = transport.address
     texts: dict[str, tuple[str, str]] = {
-        "down": (f"cannot {what}: nobody answers at {host}{said}", f"is it running? For a port here: {FORWARD}"),
-        "hang": (
-            f"cannot {what}: {host} did not answer within {seconds}",
+        "unreachable": (f"no server answers at {host}{reason}", f"is it running? For a port here: {FORWARD}"),
+        "timeout": (
+            f"{host} did not answer within {transport.timeout:g} s",
             "try again, or set a longer SUANLI_TIMEOUT (seconds)",
         ),
-        "dropped": (f"cannot {what}: {host} closed the connection{said}", "try again; is the port forward still up?"),
-        "tls": (f"cannot {what}: {host}'s certificate is not trusted{said}", "set SUANLI_SSL_CA_CERT=FILE"),
-        "page": (
-            f"cannot {what}: {host} answers with something else than JSON{said}",
+        "dropped": (f"{host} closed the connection{reason}", "try again; is the port forward still running?"),
+        "tls": (f"{host}'s certificate is not trusted{reason}", "set SUANLI_SSL_CA_CERT=FILE"),
+        "not-json": (
+            f"the answer of {host} is not JSON{reason}",
             "is it Kubeflow's address? A login page wants SUANLI_TOKEN_FILE, SUANLI_COOKIES or SUANLI_CLIENT_ID",
         ),
-        "broken": (f"cannot {what}: {host}'s answer makes no sense{said}", "is it a Kubeflow Pipelines server?"),
+        "malformed": (f"unexpected answer from {host}{reason}", "is it a Kubeflow Pipelines server?"),
     }
     message, advice = texts[failure.kind]
-    return StepError(message, advice=advice, kind="resources")
+    return StepError(f"cannot {operation.action}: {message}", advice=advice, kind="resources")
 
 
-def _status_error(wire: Wire, task: Task, failure: Failure, said: str) -> StepError:
-    status, host, what = failure.status, wire.address, task.what
+def _refused(transport: Transport, operation: Operation, failure: RequestFailure, reason: str) -> StepError:
+    status, host = failure.status, transport.address
     kind: Kind = "settings"
     # The server names what it looked up, which may be another namespace or verb than the one asked for.
-    asked = re.search(r"Namespace:([^,]*),Verb:([^,]*).*?Resource:([^,]*)", failure.message)
-    namespace, verb, resource = asked.groups() if asked else (wire.namespace, task.verb, task.resource)
+    named = re.search(r"Namespace:([^,]*),Verb:([^,]*).*?Resource:([^,]*)", failure.message)
+    namespace, verb, resource = named.groups() if named else (transport.namespace, operation.verb, operation.resource)
     match status:
         case 401:
-            message = f"cannot {what}: {host} does not know who asks (401){said}"
-            advice = (
-                "set SUANLI_TOKEN_FILE, SUANLI_TOKEN or SUANLI_COOKIES, or SUANLI_CLIENT_ID behind Identity-Aware Proxy"
-            )
+            message, advice = f"{host} refuses the credentials (401){reason}", SIGN_IN
         case 403:
-            message = f"cannot {what}: no right to {verb} {resource} in namespace {namespace or wire.namespace} (403)"
-            message += "" if asked else said
+            message = f"no right to {verb} {resource} in namespace {namespace or transport.namespace} (403)"
+            message += "" if named else reason
             advice = f"ask for that right on {host}, or give another --namespace"
         case 404:
-            message = f"cannot {what}: {host} does not have it (404){said}"
-            advice = "check the name and --namespace; or is it no Kubeflow Pipelines server?"
+            message = f"{host} does not have it (404){reason}"
+            advice = "check the name and --namespace; is it a Kubeflow Pipelines server?"
         case 409:
-            message, kind = f"cannot {what}: it exists already, or somebody else is at it (409){said}", "conflict"
+            message, kind = f"it exists already, or is being changed by someone else (409){reason}", "conflict"
             advice = "try again, or choose another name"
         case 429:
-            message, kind = f"cannot {what}: {host} has too many requests (429){said}", "resources"
-            wait = failure.retry_after
-            advice = f"try again in {wait:g} s" if wait else "try again later"
+            message, kind = f"{host} has too many requests (429){reason}", "resources"
+            advice = f"try again in {failure.retry_after:g} s" if failure.retry_after else "try again later"
         case _ if 300 <= status < 400:
-            to = plain(failure.location.partition("?")[0], wire.secrets) or "elsewhere"
-            message = f"cannot {what}: {host} sends us to {to} ({status})"
+            target = redact(failure.location.partition("?")[0], transport.secrets) or "another address"
+            message = f"{host} redirects to {target} ({status})"
             advice = "a login page wants SUANLI_TOKEN_FILE, SUANLI_COOKIES or SUANLI_CLIENT_ID; else give it as --host"
         case _ if status < 500:
-            message = f"cannot {what}: {host} refuses it ({status}){said}"
-            advice = ""
+            message, advice = f"{host} refuses it ({status}){reason}", ""
         case _:
-            message, kind = f"cannot {what}: {host} failed ({status}){said}", "resources"
+            message, kind = f"{host} failed ({status}){reason}", "resources"
             advice = "its reasons: kubectl logs -n kubeflow deploy/ml-pipeline"
-    return StepError(message, advice=advice, kind=kind)
+    return StepError(f"cannot {operation.action}: {message}", advice=advice, kind=kind)
+
+
+def redact(text: str, secrets: tuple[str, ...]) -> str:
+    """A text as a part of one line: without secrets, line breaks and its last full stop, 400 characters at most."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    text = " ".join(re.sub(r"(?i)(bearer) [^\s'\"]+", r"\1 ***", text).split()).rstrip(".")
+    return text if len(text) <= 400 else f"{text[:397]}..."

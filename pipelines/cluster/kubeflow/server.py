@@ -1,4 +1,4 @@
-"""A server that let us in, its age, and requests that make things or list them."""
+"""A connection to a server, the server's version, and requests that create objects or list them."""
 
 import json
 import re
@@ -8,35 +8,46 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from components.core.errors import StepError
-from pipelines.cluster.kubeflow.failure import Failure, RequestError
-from pipelines.cluster.kubeflow.request import Task, Wire, ask, error, once
+from pipelines.cluster.kubeflow.connection import Connection
+from pipelines.cluster.kubeflow.request import (
+    FORWARD,
+    Client,
+    Operation,
+    RequestError,
+    RequestFailure,
+    Transport,
+    request,
+    request_once,
+    step_error,
+)
 
 # The first server that fills JSON node selectors and tolerations from parameters (kubeflow/pipelines#11770), and that
 # reads the accelerator fields which kfp has written since 2.10 (#11097); older ones drop both without a word
 # (#11374, #11928). CHANGELOG.md, 2.5.0.
 OLDEST = (2, 5, 0)
-# Waits before an object whose creation was not answered is looked for again, and the most that one look may take, in
-# seconds.
-LOOKS = (0.0, 0.3, 1.0)
-LOOK_LIMIT = 5.0
+# Attempts at creating an object.
+ATTEMPTS = 4
+# Pauses before an object whose creation was not answered is looked up, and the time limit of one lookup, in seconds.
+LOOKUP_PAUSES_S = (0.0, 0.3, 1.0)
+LOOKUP_TIMEOUT_S = 5.0
 PAGE = 100
 
-Found = TypeVar("Found")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that let us in.
+    """A server that has accepted the connection.
 
     Attributes:
-        wire: the way to it.
+        transport: to it.
         host: its address.
         namespace: of the runs.
         multi_user: whether requests name the namespace; a single-user server has none.
         ui: the address of its user interface; empty if unknown.
     """
 
-    wire: Wire
+    transport: Transport
     host: str
     namespace: str
     multi_user: bool
@@ -44,162 +55,193 @@ class Server:
 
     @property
     def scope(self) -> dict[str, Any]:
-        """The namespace as an argument, where the server wants one."""
+        """The namespace as an argument, if the server takes one."""
         return {"namespace": self.namespace} if self.multi_user else {}
 
     def run_link(self, run_id: str) -> str:
-        """Where a person sees a run; empty if unknown."""
+        """The address of a run's page; empty if unknown."""
         return f"{self.ui}/#/runs/details/{run_id}" if self.ui else ""
 
 
-def greet(wire: Wire, ui: str = "") -> Server:
-    """Ask a server for its health; the answer says whether namespaces count.
+def connect(connection: Connection) -> Server:
+    """Connect to the server with one request, which also shows whether it is multi-user.
 
     Raises:
-        StepError: nobody answers, or not as Kubeflow Pipelines does.
+        StepError: no host was given, no server answers there, or it refuses the credentials.
     """
-    task = Task("reach Kubeflow Pipelines", "get", "healthz")
-    health = ask(wire, task, "/apis/v2beta1/healthz")
+    if not (connection.host or connection.in_cluster or connection.kube_context):
+        raise StepError(
+            "no Kubeflow Pipelines server was named",
+            advice=f"give --host URL or set SUANLI_HOST; for a port of this machine: {FORWARD} & suanli ... "
+            "--host http://localhost:8080; or SUANLI_KUBE_CONTEXT=NAME, or SUANLI_IN_CLUSTER=1 in a pod",
+            kind="settings",
+        )
+
+    def open_client() -> Client:
+        from pipelines.cluster.kubeflow import client  # kfp takes more than a second to import
+
+        return client.open_client(connection)
+
+    transport = Transport(
+        open_client=open_client,
+        address=connection.address,
+        namespace=connection.namespace,
+        timeout=connection.timeout,
+        renewable=bool(connection.client_id) or ".googleusercontent.com" in connection.host,
+        secrets=connection.secrets,
+    )
+    return check_health(transport, ui=connection.ui_host or connection.host)
+
+
+def check_health(transport: Transport, ui: str = "") -> Server:
+    """Ask a server for its health.
+
+    Raises:
+        StepError: no server answers, or one that is not Kubeflow Pipelines.
+    """
+    operation = Operation("reach Kubeflow Pipelines", "get", "healthz")
+    health = request(transport, operation, "/apis/v2beta1/healthz")
     known = {"multi_user", "apiServerMultiUser", "apiServerReady", "pipeline_store"}
     # protobuf's JSON leaves out a false value, so that a single-user server may answer {}.
     if not isinstance(health, dict) or (health and not known & set(health)):
-        raise error(wire, task, Failure("broken", message="its health has none of the fields it should have"))
+        failure = RequestFailure("malformed", message="its health has none of the expected fields")
+        raise step_error(transport, operation, failure)
     if health.get("apiServerReady") is False:
-        raise error(wire, task, Failure("status", 503, "the user interface answers, its API server does not"))
-    multi = bool(health.get("multi_user") or health.get("apiServerMultiUser"))
-    return Server(wire, wire.address, wire.namespace, multi, ui)
+        failure = RequestFailure("status", 503, "the user interface answers, its API server does not")
+        raise step_error(transport, operation, failure)
+    multi_user = bool(health.get("multi_user") or health.get("apiServerMultiUser"))
+    return Server(transport, transport.address, transport.namespace, multi_user, ui)
 
 
 def version(server: Server) -> str | None:
-    """The server's version, or None if it does not say (2.x says it on the old API only)."""
-    task = Task("read the server's version", "get", "healthz")
-    health = ask(server.wire, task, "/apis/v1beta1/healthz", missing=True)
-    said = (health.get("tag_name") or health.get("apiServerTagName") or "") if isinstance(health, dict) else ""
-    return said if re.match(r"v?\d+\.\d+", said) else None
+    """The server's version, or None if it does not report one (2.x reports it on the old API only)."""
+    operation = Operation("read the server's version", "get", "healthz")
+    health = request(server.transport, operation, "/apis/v1beta1/healthz", missing_ok=True)
+    text = (health.get("tag_name") or health.get("apiServerTagName") or "") if isinstance(health, dict) else ""
+    return text if re.match(r"v?\d+\.\d+", text) else None
 
 
 def require_recent(server: Server) -> str | None:
-    """The server's version (None if it does not say), after a check that it hands accelerators over to the pods.
+    """The server's version (None if it does not report one), after a check that it passes accelerators on to the pods.
 
     Raises:
         StepError: it is too old, and would run the step without its accelerator.
     """
-    said = version(server)
-    if said is None:
+    text = version(server)
+    if text is None:
         return None
-    numbers = [int(number) for number in re.findall(r"\d+", said)[:3]]
+    numbers = [int(number) for number in re.findall(r"\d+", text)[:3]]
     if (*numbers, 0)[:3] < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise StepError(
-            f"{server.host} runs Kubeflow Pipelines {said}, which drops accelerators and node selectors given as "
+            f"{server.host} runs Kubeflow Pipelines {text}, which drops accelerators and node selectors given as "
             f"parameters without a word; {oldest} or newer is needed",
             advice="upgrade the server, or submit to another --host",
             kind="settings",
         )
-    return said
+    return text
 
 
 def create_once(
     server: Server,
-    task: Task,
+    operation: Operation,
     method: str,
     arguments: dict[str, Any],
     *,
-    ident: str,
-    look: Callable[[Server], Found | None],
+    id_field: str,
+    find: Callable[[Server], T | None],
     undo: Callable[[str], None] | None = None,
-) -> Found | Any:
+) -> T | Any:
     """Create an object, and never a second one because an answer was lost.
 
-    After a failure that leaves it open whether the server did the work, the object is looked for. If it is not there
-    although the connection is dead, the request is made again; after a hang it is not, for the server may still be at
-    it. A server that did the lost work late, after all, has two of them: then the second is undone.
+    After a failure that leaves it open whether the server has done the work, the object is looked up. If it is missing
+    although the connection was dropped, the request is made again; after a timeout it is not, for the server may still
+    be working. If a server finishes the lost work late after all, there are two objects: then the second is undone.
 
     Args:
         server: the server.
-        task: what the request is for.
+        operation: what the request is for.
         method: of the generated client.
         arguments: the method's.
-        ident: the attribute of the answer that holds the object's id.
-        look: finds the object if it exists, and the first one if there are several.
-        undo: takes back a second object, by its id.
+        id_field: the attribute of the answer that holds the object's id.
+        find: returns the object if it exists, and the first one if there are several.
+        undo: removes a second object, by its id.
 
     Returns:
-        The server's answer, or what ``look`` found.
+        The server's answer, or what ``find`` returned.
 
     Raises:
-        StepError: the server refuses, or its answer was lost and the object is not to be seen.
+        StepError: the server refuses, or its answer was lost and the object cannot be found.
     """
-    wire, until = server.wire, time.monotonic() + server.wire.timeout
-    for attempt in range(4):
+    transport, retry = server.transport, server.transport.retry(ATTEMPTS)
+
+    def create() -> T | Any:
         try:
-            made = once(wire, method, wire.timeout, **arguments)
-            if getattr(made, ident, None):
-                return _first(server, made, str(getattr(made, ident)), look, undo if attempt else None)
-            failure = Failure("broken", message=f"it has no {ident}")
-        except RequestError as failed:
-            failure = failed.failure
-        if failure.unknown or failure.status == 409:
-            if (found := _look(server, look)) is not None:
-                return found
-            if failure.kind == "hang" or failure.status == 504:
-                raise _lost(server, task, failure)
-        pause = failure.retry_after if failure.retry_after is not None else 0.2 * 2**attempt
-        if not failure.passing or time.monotonic() + pause >= until:
-            break
+            created = request_once(transport, method, transport.timeout, **arguments)
+            created_id = getattr(created, id_field, None)
+            if not created_id:
+                raise RequestError(RequestFailure("malformed", message=f"it has no {id_field}"))
+        except RequestError as error:
+            failure = error.failure
+            if failure.ambiguous or failure.status == 409:
+                if (existing := _find_after_failure(server, find)) is not None:
+                    return existing
+                if failure.kind == "timeout" or failure.status == 504:
+                    plain = step_error(transport, operation, failure)
+                    raise StepError(
+                        f"{plain.message}; the request was not repeated, since the server may still be working on it",
+                        advice="wait a minute and check whether it is there before you repeat it",
+                        kind="resources",
+                    ) from error
+            raise
+        # A lost request before this one may have made another object.
+        existing = find(server) if undo and retry.failures else None
+        if undo is None or existing is None or getattr(existing, "id", created_id) == created_id:
+            return created
+        undo(str(created_id))
+        return existing
+
+    try:
+        return retry(create)()
+    except RequestError as error:
+        raise step_error(transport, operation, error.failure) from error
+
+
+def _find_after_failure(server: Server, find: Callable[[Server], T | None]) -> T | None:
+    """Look an object up a few times, not for long: a server that lost its client may still be writing."""
+    timeout = min(LOOKUP_TIMEOUT_S, server.transport.timeout)
+    brief = replace(server, transport=replace(server.transport, timeout=timeout))
+    for pause in LOOKUP_PAUSES_S:
         time.sleep(pause)
-    raise error(wire, task, failure)
-
-
-def _first(
-    server: Server, made: Any, made_id: str, look: Callable[[Server], Found | None], undo: Callable[[str], None] | None
-) -> Found | Any:
-    """What was made, unless a lost request before it has made another: then that one, and this one is undone."""
-    found = look(server) if undo else None
-    if undo is None or found is None or getattr(found, "id", made_id) == made_id:
-        return made
-    undo(made_id)
-    return found
-
-
-def _look(server: Server, look: Callable[[Server], Found | None]) -> Found | None:
-    """Look for an object some times, not for long: a server that lost its client may still be writing."""
-    brief = replace(server, wire=replace(server.wire, timeout=min(LOOK_LIMIT, server.wire.timeout)))
-    for wait in LOOKS:
-        time.sleep(wait)
         try:
-            if (found := look(brief)) is not None:
-                return found
+            if (existing := find(brief)) is not None:
+                return existing
         except StepError:
             return None
     return None
 
 
-def _lost(server: Server, task: Task, failure: Failure) -> StepError:
-    plain = error(server.wire, task, failure)
-    return StepError(
-        f"{plain.message}; it was not asked again, for it may yet do so",
-        advice="look in a minute whether it is there before you repeat it",
-        kind="resources",
-    )
-
-
-def pages(server: Server, task: Task, method: str, name: str, arguments: dict[str, Any], sort: str) -> Iterator[Any]:
+def pages(
+    server: Server, operation: Operation, method: str, name: str, arguments: dict[str, Any], sort: str
+) -> Iterator[Any]:
     """Every item of a list."""
     token = ""
     while True:
-        answer = ask(server.wire, task, method, page_size=PAGE, page_token=token, sort_by=sort, **arguments)
-        yield from getattr(answer, name) or []
-        token = answer.next_page_token or ""
+        page = request(server.transport, operation, method, page_size=PAGE, page_token=token, sort_by=sort, **arguments)
+        yield from getattr(page, name) or []
+        token = page.next_page_token or ""
         if not token:
             return
 
 
-def named(server: Server, group: str, method: str, name: str) -> list[Any]:
-    """The items of a group (experiments, pipelines) with this display name: one, or none."""
-    task = Task(f"look for {name!r}", "list", group)
-    answer = ask(server.wire, task, f"{group}.{method}", filter=equals("display_name", name), **server.scope)
-    return list(getattr(answer, group) or [])
+def find_by_name(server: Server, group: str, method: str, name: str, id_field: str) -> str | None:
+    """The id of the item of a group (experiments, pipelines) with this display name, if any."""
+    operation = Operation(f"look for {name!r}", "list", group)
+    page = request(
+        server.transport, operation, f"{group}.{method}", filter=equals("display_name", name), **server.scope
+    )
+    items = getattr(page, group) or []
+    return str(getattr(items[0], id_field)) if items else None
 
 
 def equals(key: str, value: str) -> str:
@@ -207,8 +249,8 @@ def equals(key: str, value: str) -> str:
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": key, "string_value": value}]})
 
 
-def sound(server: Server, task: Task, answer: Any, attribute: str) -> Any:
-    """An answer that has the id it must have: the generated client takes ``{}`` for any object."""
-    if not getattr(answer, attribute, None):
-        raise error(server.wire, task, Failure("broken", message=f"it has no {attribute}"))
+def require_id(server: Server, operation: Operation, answer: Any, id_field: str) -> Any:
+    """An answer that has its id: the generated client takes ``{}`` for any object."""
+    if not getattr(answer, id_field, None):
+        raise step_error(server.transport, operation, RequestFailure("malformed", message=f"it has no {id_field}"))
     return answer

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipelines.cluster.kubeflow import api
-from pipelines.cluster.kubeflow.api import Server
+from pipelines.cluster.kubeflow.records import RecurringRun
+from pipelines.cluster.kubeflow.server import Server
 from pipelines.cluster.scheduling import cron_words, live, schedules
 from pipelines.cluster.scheduling.live import Schedule
 from pipelines.cluster.scheduling.schedules import Wanted
@@ -133,7 +134,7 @@ def _interval(seconds: int | None) -> str:
     return cron_words.interval(seconds) if seconds else "none"
 
 
-def _version(server: Server, item: api.RecurringRun) -> str:
+def _version(server: Server, item: RecurringRun) -> str:
     if not item.version_id:
         return "always the newest"
     found = api.find_version(server, item.pipeline_id, item.version_id)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from components.core.choices import nearest
 from components.core.errors import StepError
 from pipelines.cluster.kubeflow import api
-from pipelines.cluster.kubeflow.api import RecurringRun, Server
+from pipelines.cluster.kubeflow.records import RecurringRun
+from pipelines.cluster.kubeflow.server import Server
 from pipelines.cluster.scheduling import cron
 from pipelines.cluster.scheduling.declared import Memo, memo
 from pipelines.cluster.scheduling.trigger import Trigger

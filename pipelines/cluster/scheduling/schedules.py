@@ -6,7 +6,8 @@ from typing import Any
 
 from components.core.errors import StepError
 from pipelines.cluster.kubeflow import api
-from pipelines.cluster.kubeflow.api import RecurringRun, Server, Version
+from pipelines.cluster.kubeflow.records import RecurringRun, Run, Version
+from pipelines.cluster.kubeflow.server import Server
 from pipelines.cluster.scheduling.declared import Memo
 from pipelines.cluster.scheduling.live import Schedule, find, grouped
 from pipelines.cluster.scheduling.trigger import Trigger
@@ -227,7 +228,7 @@ def _under_way(server: Server, items: Iterable[RecurringRun]) -> list[str]:
     return [run.id for item in items for run in _runs(server, item) if run.state not in OVER]
 
 
-def _runs(server: Server, item: RecurringRun) -> list[api.Run]:
+def _runs(server: Server, item: RecurringRun) -> list[Run]:
     runs = api.list_runs(server, experiment_id=item.experiment_id, limit=RECENT_RUNS)
     return [run for run in runs if run.recurring_run_id == item.id]
 

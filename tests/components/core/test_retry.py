@@ -65,6 +65,13 @@ def test_each_pause_is_random_below_a_bound_that_doubles(clock: Clock) -> None:
         assert max(pauses) <= bound and bound / 2 * 0.8 < sum(pauses) / 200 < bound / 2 * 1.2
 
 
+def test_a_part_of_the_pause_may_be_fixed(clock: Clock) -> None:
+    trying = retry(clock, timeout=1e6, first=1.0, jitter=0.5)
+    for _ in range(200):
+        trying.pause(ConnectionError(), 0)
+    assert 0.5 <= min(clock.pauses) < 0.6 and 0.9 < max(clock.pauses) <= 1.0
+
+
 def test_two_objects_do_not_pause_in_step() -> None:
     first, second = Clock(), Clock()
     for clock in (first, second):

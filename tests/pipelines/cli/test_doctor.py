@@ -227,10 +227,10 @@ def test_without_any_right_each_missing_one_is_a_line_and_nothing_fails(cluster:
     ("fault", "what", "words"),
     [
         (KubeflowFault("GET healthz", act="hang", times=9), "server", "did not answer within 1 s"),
-        (KubeflowFault("GET healthz", status=401, times=9), "server", "does not know who asks (401)"),
-        (KubeflowFault("GET runs", status=401, times=9), "sign-in", "does not know who asks (401)"),
+        (KubeflowFault("GET healthz", status=401, times=9), "server", "refuses the credentials (401)"),
+        (KubeflowFault("GET runs", status=401, times=9), "sign-in", "refuses the credentials (401)"),
         (KubeflowFault("GET runs", status=403, times=9), "sign-in", "no right to list runs in namespace kubeflow"),
-        (KubeflowFault("GET healthz", body="<html>Sign in</html>", status=200, times=9), "server", "else than JSON"),
+        (KubeflowFault("GET healthz", body="<html>Sign in</html>", status=200, times=9), "server", "is not JSON"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -9,8 +9,8 @@ from pipelines.cluster.kubeflow import server
 
 
 @pytest.fixture(autouse=True)
-def _short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "LOOKS", (0.0, 0.05))
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "LOOKUP_PAUSES_S", (0.0, 0.05))
 
 
 @pytest.fixture

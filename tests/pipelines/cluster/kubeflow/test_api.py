@@ -10,8 +10,9 @@ from kubeflow import FakeKubeflow, Fault
 
 from components.core.errors import StepError
 from pipelines.cluster.kubeflow import api
-from pipelines.cluster.kubeflow.api import Server, Version
-from pipelines.cluster.kubeflow.connection import Connection, connect
+from pipelines.cluster.kubeflow.connection import Connection
+from pipelines.cluster.kubeflow.records import Version
+from pipelines.cluster.kubeflow.server import Server, connect, require_recent
 
 PARAMETERS = kubeflow_pipeline.PARAMETERS
 FORBIDDEN = (
@@ -49,7 +50,7 @@ def fails(call: Callable[[], Any]) -> str:
     [
         pytest.param({"status": 400, "body": '{"message": "bad sort"}'}, ["refuses it (400): bad sort"], id="400"),
         pytest.param(
-            {"status": 401}, ["does not know who asks (401)", "SUANLI_TOKEN_FILE", "SUANLI_COOKIES"], id="401"
+            {"status": 401}, ["refuses the credentials (401)", "SUANLI_TOKEN_FILE", "SUANLI_COOKIES"], id="401"
         ),
         pytest.param(
             {"status": 403, "body": FORBIDDEN},
@@ -79,15 +80,15 @@ def fails(call: Callable[[], Any]) -> str:
         pytest.param({"act": "cut", "after": True}, ["closed the connection"], id="cut-short"),
         pytest.param(
             {"status": 200, "body": "<html>Sign in", "headers": {"Content-Type": "text/html"}},
-            ["something else than JSON: text/html: <html>Sign in", "SUANLI_COOKIES"],
+            ["is not JSON: text/html: <html>Sign in", "SUANLI_COOKIES"],
             id="login-page",
         ),
         pytest.param(
             {"status": 302, "headers": {"Location": "https://dex.example.com/auth?state=secret"}},
-            ["sends us to https://dex.example.com/auth (302)", "SUANLI_CLIENT_ID"],
+            ["redirects to https://dex.example.com/auth (302)", "SUANLI_CLIENT_ID"],
             id="redirect",
         ),
-        pytest.param({"status": 200, "body": '{"runs": 3}'}, ["makes no sense"], id="wrong-shape"),
+        pytest.param({"status": 200, "body": '{"runs": 3}'}, ["unexpected answer from"], id="wrong-shape"),
     ],
 )
 def test_every_failure_is_one_clear_line(
@@ -186,19 +187,19 @@ def test_repetitions_stay_within_the_time_limit(fake: FakeKubeflow, server: Serv
 @pytest.mark.parametrize("tag", ["2.5.0", "2.5", "2.17.0", "v2.14.3", "2.6.0-rc.1", "3.0.0", "", "dev"])
 def test_a_server_that_hands_accelerators_over_is_taken(tag: str) -> None:
     with FakeKubeflow(tag=tag) as fake:
-        assert api.require_recent(connect(Connection(host=fake.host))) == (tag if tag[-1:].isdigit() else None)
+        assert require_recent(connect(Connection(host=fake.host))) == (tag if tag[-1:].isdigit() else None)
 
 
 @pytest.mark.parametrize("tag", ["2.3.0", "2.4.1", "2.0.5", "1.8.5"])
 def test_a_server_that_drops_accelerators_in_silence_is_refused(tag: str) -> None:
     with FakeKubeflow(tag=tag) as fake:
         server = connect(Connection(host=fake.host))
-        assert f"runs Kubeflow Pipelines {tag}, which drops accelerators" in fails(lambda: api.require_recent(server))
+        assert f"runs Kubeflow Pipelines {tag}, which drops accelerators" in fails(lambda: require_recent(server))
 
 
 def test_a_server_without_the_old_api_has_no_version_to_tell(fake: FakeKubeflow, server: Server) -> None:
     fake.inject(Fault("GET v1beta1/healthz", status=404))
-    assert api.require_recent(server) is None
+    assert require_recent(server) is None
 
 
 # Experiments and versions
@@ -278,7 +279,9 @@ def test_a_lost_answer_makes_no_second_one(
 def test_a_request_that_may_yet_be_carried_out_is_not_repeated(fake: FakeKubeflow, server: Server) -> None:
     fake.inject(Fault("POST experiments", act="hang"))
     text = fails(lambda: api.experiment(server, "digits"))
-    assert "did not answer within 0.7 s; it was not asked again, for it may yet do so" in text
+    assert (
+        "did not answer within 0.7 s; the request was not repeated, since the server may still be working on it" in text
+    )
     assert len(fake.asked("POST experiments")) == 1
 
 

@@ -14,8 +14,9 @@ from kubeflow import FakeKubeflow, Fault
 from components.core.errors import StepError
 from pipelines.cluster.kubeflow import api
 from pipelines.cluster.kubeflow.client import open_client
-from pipelines.cluster.kubeflow.connection import VARIABLES, Connection, connect, from_environment
-from pipelines.cluster.kubeflow.request import Wire
+from pipelines.cluster.kubeflow.connection import VARIABLES, Connection, from_environment
+from pipelines.cluster.kubeflow.request import Transport
+from pipelines.cluster.kubeflow.server import check_health, connect, version
 
 SECRET = "ey-not-for-your-eyes"
 
@@ -149,7 +150,7 @@ def test_the_user_interface_in_front_of_the_server_is_as_good() -> None:
     with FakeKubeflow(ui=True, multi_user=True) as fake:
         server = connect(Connection(host=fake.host, namespace="team-a"))
         assert (server.multi_user, server.scope) == (True, {"namespace": "team-a"})
-        assert api.version(server) == "2.17.0"
+        assert version(server) == "2.17.0"
 
 
 def test_a_user_interface_without_its_server_is_told(fake: FakeKubeflow) -> None:
@@ -195,8 +196,8 @@ def test_a_token_of_an_hour_is_renewed_when_it_has_aged() -> None:
         def opened() -> Any:
             return open_client(Connection(host=fake.host, token=next(tokens)))
 
-        line = Wire(open=opened, address=fake.host, namespace="kubeflow", timeout=2, renewable=True)
-        server = api.greet(line)
+        transport = Transport(opened, address=fake.host, namespace="kubeflow", timeout=2, renewable=True)
+        server = check_health(transport)
         fake.token = "second"
         assert api.list_runs(server) == []
 
@@ -282,11 +283,11 @@ def test_a_server_that_is_down_is_told_with_the_way_to_reach_it() -> None:
     with FakeKubeflow() as fake:
         host = fake.host
     text = unreachable(Connection(host=host))
-    assert f"nobody answers at {host}: Connection refused" in text and "kubectl port-forward" in text
+    assert f"no server answers at {host}: Connection refused" in text and "kubectl port-forward" in text
 
 
 def test_a_host_that_no_name_server_knows_is_told() -> None:
-    assert "nobody answers at http://kfp.invalid" in unreachable(Connection(host="http://kfp.invalid"))
+    assert "no server answers at http://kfp.invalid" in unreachable(Connection(host="http://kfp.invalid"))
 
 
 def test_a_server_that_hangs_is_given_up_in_time(fake: FakeKubeflow) -> None:

@@ -11,9 +11,10 @@ from kubeflow import FakeKubeflow, Fault
 
 from components.core.errors import StepError
 from pipelines.cluster.kubeflow import api, runs, steps
-from pipelines.cluster.kubeflow.api import Run, Server, Version
-from pipelines.cluster.kubeflow.connection import Connection, connect
+from pipelines.cluster.kubeflow.connection import Connection
+from pipelines.cluster.kubeflow.records import Run, Version
 from pipelines.cluster.kubeflow.runs import Progress
+from pipelines.cluster.kubeflow.server import Server, connect
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_a_run_that_a_lost_request_starts_late_is_kept_and_the_second_one_stoppe
 def test_a_hang_that_started_nothing_is_told_and_not_repeated(fake: FakeKubeflow, submit: Callable[..., Run]) -> None:
     fake.inject(Fault("POST runs", act="hang"))
     text = fails(submit)
-    assert "cannot start the run 'digits-1'" in text and "it was not asked again" in text
+    assert "cannot start the run 'digits-1'" in text and "the request was not repeated" in text
     assert fake.runs == {} and len(fake.asked("POST runs")) == 1
 
 

@@ -9,8 +9,8 @@ import kubeflow_pipeline
 import pytest
 
 from components.core.errors import StepError
-from pipelines.cluster.kubeflow.api import Server
-from pipelines.cluster.kubeflow.connection import Connection, connect
+from pipelines.cluster.kubeflow.connection import Connection
+from pipelines.cluster.kubeflow.server import Server, connect
 from pipelines.cluster.scheduling import drift, live, schedules
 from pipelines.cluster.scheduling.declared import Declared, Memo, memo
 from pipelines.cluster.scheduling.schedules import Wanted
