@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.core import progress, saved_model
+from components.core import progress
 from components.core.errors import StepError
 from components.core.examples import PreparedData
 from components.core.inference import Predictor, traced
@@ -62,6 +62,8 @@ def load_model(path: Path, role: Evaluation[Any, Any]) -> tuple[Loaded | None, s
     Raises:
         StepError: the file is missing, damaged or unsafe.
     """
+    from components.layers import saved_model
+
     network = saved_model.load(path)
     if problem := role.problem(network):
         return None, problem

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.core import saved_model
 from components.core.errors import StepError
 from components.core.inference import Predictor, Run, traced
 
@@ -112,6 +111,8 @@ def keras_model(path: Path) -> "keras.Model":
     # Not heeded where Keras runs already; the export step has seen to it before.
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
+
+    from components.layers import saved_model
 
     model = saved_model.load(path)
     config = json.loads(model.to_json())

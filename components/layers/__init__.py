@@ -1,7 +1,6 @@
-"""Layers of our own, registered with Keras: a ``.keras`` file names them, and is loaded after this package is.
+"""Custom Keras layers, losses and metrics. A ``.keras`` file names them, so import this package before loading one.
 
-Every file here is imported, so that one more is one more file and nothing else; ``components.core.sources`` knows that
-whatever imports this package stands on all of them.
+Importing the package imports every file in it; ``components.core.sources`` counts all of them as imported.
 """
 
 import importlib

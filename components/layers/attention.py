@@ -1,6 +1,6 @@
-"""Attention and Transformer blocks: a whole sequence at once, or token after token with a key-value cache.
+"""Attention and Transformer blocks, over a whole sequence or token by token with a key-value cache.
 
-What has been seen lies in a cache of a fixed shape, so a loop over tokens compiles as one graph (tf.while_loop, jax).
+The cache has a fixed shape, so a loop over tokens compiles to one graph (tf.while_loop, jax).
 """
 
 from functools import partial
@@ -9,12 +9,12 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-# Added to the logits of places that must not be looked at: far below any logit, and finite in every precision.
+# Added to the logits of masked positions: far below any logit, and finite in every precision.
 HIDDEN = -1e9
-# The longest wavelength of the sinusoids is 2 pi times this (Vaswani et al., 2017, arXiv:1706.03762, 3.5).
-LONGEST = 10_000
+# The longest wavelength of the sinusoids, in units of 2 pi (Vaswani et al., 2017, arXiv:1706.03762, 3.5).
+MAX_WAVELENGTH = 10_000
 
-# GPT-2's, which Keras has no name for: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
+# GPT-2's, for which Keras has no name: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
 ACTIVATIONS = {"gelu_tanh": partial(keras.activations.gelu, approximate=True)}
 
 # Keys and values, each [n, heads, length, size of a head].
@@ -23,10 +23,10 @@ Cache = tuple[Any, Any]
 
 @keras.saving.register_keras_serializable("suanli")
 class Positions(keras.layers.Layer):
-    """Adds its position's vector to each place of a sequence, [n, length, width] -> the same shape.
+    """Adds a vector for each position of a sequence, [n, length, width] -> the same shape.
 
     Args:
-        length: the longest sequence.
+        length: of the longest sequence.
         kind: ``learned``, or ``sinusoidal``: sines and cosines of wavelengths from 2 pi to 10,000 times 2 pi.
     """
 
@@ -49,20 +49,20 @@ class Positions(keras.layers.Layer):
         """Add the vectors.
 
         Args:
-            start: the position of the first place, a scalar integer; None is 0.
+            start: the position of the first vector of ``x``, a scalar integer; None is 0.
         """
-        places = ops.shape(x)[1]
+        length = ops.shape(x)[1]
         if start is None:
-            return x + ops.cast(self.table[:places], x.dtype)
-        taken = ops.slice(ops.convert_to_tensor(self.table), (start, 0), (places, self.table.shape[1]))
-        return x + ops.cast(taken, x.dtype)
+            return x + ops.cast(self.table[:length], x.dtype)
+        vectors = ops.slice(ops.convert_to_tensor(self.table), (start, 0), (length, self.table.shape[1]))
+        return x + ops.cast(vectors, x.dtype)
 
-    def empty(self, n: Any, length: int) -> Any:
-        """Nothing is kept from step to step."""
+    def empty_cache(self, n: Any, length: int) -> Any:
+        """This layer needs no cache."""
         return ()
 
     def step(self, x: Any, cache: Any, position: Any) -> tuple[Any, Any]:
-        """Add the vectors to the next places, of which the first is at a position."""
+        """Add the vectors of the next positions, from ``position`` on."""
         return self(x, start=position), cache
 
     def compute_output_shape(self, input_shape: Any, *_: Any) -> Any:
@@ -74,9 +74,9 @@ class Positions(keras.layers.Layer):
 
 
 def sinusoids(length: int, width: int) -> Any:
-    """Sines in the even columns, cosines in the odd ones, float32 [length, width]."""
+    """Sines in the even columns and cosines in the odd ones, float32 [length, width]."""
     column = ops.arange(width)
-    rate = ops.power(float(LONGEST), -ops.cast(column // 2 * 2, "float32") / width)
+    rate = ops.power(float(MAX_WAVELENGTH), -ops.cast(column // 2 * 2, "float32") / width)
     angle = ops.arange(length, dtype="float32")[:, None] * rate[None]
     return ops.where(column % 2 == 0, ops.sin(angle), ops.cos(angle))
 
@@ -86,11 +86,11 @@ class Attention(keras.layers.Layer):
     """Multi-head scaled dot-product attention of a sequence to itself or to another one, the memory.
 
     Args:
-        heads: how many; they share the width evenly.
-        causal: whether a place sees only those up to its own.
-        dropout: fraction of the attention weights that training drops.
-        hidden: added to the logits of places that must not be looked at. What is quantized to 8 bits wants it near the
-            others: -30 leaves a place 1e-13 of another's weight, and 255 steps for the logits that count.
+        heads: number of heads, which share the width evenly.
+        causal: whether each position attends only to itself and those before it.
+        dropout: rate on the attention weights in training.
+        hidden: added to the logits of masked positions. For quantization to 8 bits it should be near the logits: -30
+            leaves a masked position 1e-13 of another's weight, and the logits most of the 255 steps.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Attention(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.width = int(input_shape[-1] or 0)
         if self.width % self.heads:
-            raise ValueError(f"a width of {self.width} cannot be shared out over {self.heads} heads")
+            raise ValueError(f"a width of {self.width} cannot be divided among {self.heads} heads")
         shared = {"dtype": self.dtype_policy}
         self.query = keras.layers.Dense(self.width, name="query", **shared)
         self.key_value = keras.layers.Dense(2 * self.width, name="key_value", **shared)
@@ -116,8 +116,8 @@ class Attention(keras.layers.Layer):
 
         Args:
             x: [n, length, width].
-            memory: what is attended to, [n, memory length, width]; None for ``x`` itself.
-            visible: bool [n, memory length], which places of the memory are real; None for all.
+            memory: the sequence to attend to, [n, memory length, width]; None for ``x`` itself.
+            visible: bool [n, memory length], which positions of the memory are not padding; None for all.
 
         Returns:
             [n, length, width].
@@ -129,36 +129,35 @@ class Attention(keras.layers.Layer):
         return self.attend(x, self.keys_values(x if memory is None else memory), allowed, training)
 
     def keys_values(self, memory: Any) -> Cache:
-        """What a memory [n, length, width] is attended to by: a full cache of it."""
+        """Keys and values of a memory [n, length, width]: a full cache."""
         keys, values = ops.split(self.key_value(memory), 2, axis=-1)
         return self._by_head(keys), self._by_head(values)
 
-    def empty(self, n: Any, length: int) -> Cache:
-        """A cache without anything in it."""
+    def empty_cache(self, n: Any, length: int) -> Cache:
         shape = (n, self.heads, length, self.width // self.heads)
         return ops.zeros(shape, self.compute_dtype), ops.zeros(shape, self.compute_dtype)
 
     def step(self, x: Any, cache: Cache, position: Any) -> tuple[Any, Cache]:
-        """Causal self-attention of the next places, all that was seen being in the cache.
+        """Causal self-attention of the next positions to themselves and to those in the cache.
 
         Args:
             x: [n, new, width].
             position: of the first of them, a scalar integer.
 
         Returns:
-            [n, new, width], and the cache with them in it.
+            [n, new, width], and the updated cache.
         """
         cache = tuple(
             ops.slice_update(old, (0, 0, position, 0), new) for old, new in zip(cache, self.keys_values(x), strict=True)
         )
-        places = position + ops.arange(ops.shape(x)[1])
-        return self.attend(x, cache, _up_to(places, cache[0].shape[2])), cache
+        positions = position + ops.arange(ops.shape(x)[1])
+        return self.attend(x, cache, _up_to(positions, cache[0].shape[2])), cache
 
     def attend(self, x: Any, cache: Cache, allowed: Any = None, training: bool | None = None) -> Any:
         """Attend from [n, length, width] to keys and values.
 
         Args:
-            allowed: what may be looked at, bool that fits [n, heads, length, memory length]; None for everything.
+            allowed: the mask, bool, broadcast to [n, heads, length, memory length]; None for no mask.
         """
         keys, values = cache
         query = self._by_head(self.query(x)) * (self.width // self.heads) ** -0.5
@@ -187,23 +186,23 @@ class Attention(keras.layers.Layer):
         return config
 
 
-def _up_to(places: Any, length: Any) -> Any:
-    """Which of ``length`` positions each place [m] sees, itself and those before it: bool [m, length]."""
-    return ops.arange(length)[None, :] <= places[:, None]
+def _up_to(positions: Any, length: Any) -> Any:
+    """The causal mask of ``positions`` [m] over ``length`` positions, bool [m, length]."""
+    return ops.arange(length)[None, :] <= positions[:, None]
 
 
 @keras.saving.register_keras_serializable("suanli")
 class Block(keras.layers.Layer):
-    """A Transformer block with the norm before each part (Xiong et al., 2020, arXiv:2002.04745): self-attention, then
-    attention to a memory where ``cross`` is set, then a feed-forward network; each is added to what came in.
+    """A pre-norm Transformer block (Xiong et al., 2020, arXiv:2002.04745): self-attention, attention to a memory if
+    ``cross``, and a feed-forward network, each with a residual connection.
 
     Args:
         heads: attention heads.
         hidden: units between the two dense layers of the feed-forward network.
-        causal: whether a place sees only those up to its own.
+        causal: whether each position attends only to itself and those before it.
         cross: whether there is a memory, such as an encoder's output.
-        dropout: fraction that training drops of each part's outputs.
-        activation: between the two dense layers: a name that Keras knows, or one in ACTIVATIONS.
+        dropout: rate on the outputs of each part in training.
+        activation: between the two dense layers: Keras's name of it, or one of ACTIVATIONS.
         unseen: ``hidden`` of the attention.
     """
 
@@ -254,48 +253,48 @@ class Block(keras.layers.Layer):
 
         Args:
             x: [n, length, width].
-            memory: [n, memory length, width] where ``cross`` is set.
-            visible: bool [n, length], which places of ``x`` are real; None for all.
-            memory_visible: bool [n, memory length], the same of the memory.
+            memory: [n, memory length, width] if ``cross``.
+            visible: bool [n, length], which positions of ``x`` are not padding; None for all.
+            memory_visible: bool [n, memory length], the same for the memory.
         """
         x = x + self.drop(self.attention(self.norm(x), visible=visible, training=training), training=training)
         if self.cross:
-            seen = self.cross_attention(self.cross_norm(x), memory=memory, visible=memory_visible, training=training)
-            x = x + self.drop(seen, training=training)
-        return x + self.drop(self._fed(x), training=training)
+            crossed = self.cross_attention(self.cross_norm(x), memory=memory, visible=memory_visible, training=training)
+            x = x + self.drop(crossed, training=training)
+        return x + self.drop(self._feed_forward(x), training=training)
 
-    def _fed(self, x: Any) -> Any:
+    def _feed_forward(self, x: Any) -> Any:
         return self.narrow(self.widen(self.feed_norm(x)))
 
-    def empty(self, n: Any, length: int) -> Cache:
+    def empty_cache(self, n: Any, length: int) -> Cache:
         """The cache of ``step`` before the first token, for ``n`` sequences of at most ``length`` tokens."""
-        return self.attention.empty(n, length)
+        return self.attention.empty_cache(n, length)
 
     def memory_cache(self, memory: Any) -> Cache:
-        """What ``step`` needs of a memory [n, memory length, width]; made once, it serves every step."""
+        """Keys and values of a memory [n, memory length, width], the same for every step."""
         return self.cross_attention.keys_values(memory)
 
     def step(
         self, x: Any, cache: Cache, position: Any, memory: Cache | None = None, memory_visible: Any = None
     ) -> tuple[Any, Cache]:
-        """The block, causal, over the next tokens only.
+        """The causal block over the next tokens only.
 
         Args:
             x: [n, new, width].
-            cache: ``empty``'s, or what the last step gave.
-            position: of the first of the new tokens, a scalar integer.
-            memory: ``memory_cache``'s, where ``cross`` is set.
+            cache: from ``empty_cache`` or the last step.
+            position: of the first new token, a scalar integer.
+            memory: from ``memory_cache``, if ``cross``.
             memory_visible: bool [n, memory length].
 
         Returns:
-            [n, new, width], and the cache with the new tokens in it.
+            [n, new, width], and the updated cache.
         """
-        seen, cache = self.attention.step(self.norm(x), cache, position)
-        x = x + seen
+        attended, cache = self.attention.step(self.norm(x), cache, position)
+        x = x + attended
         if self.cross:
             allowed = None if memory_visible is None else memory_visible[:, None, None, :]
             x = x + self.cross_attention.attend(self.cross_norm(x), memory, allowed)  # type: ignore[arg-type]
-        return x + self._fed(x), cache
+        return x + self._feed_forward(x), cache
 
     def compute_output_shape(self, input_shape: Any, *_: Any) -> Any:
         return input_shape

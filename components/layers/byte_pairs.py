@@ -1,4 +1,4 @@
-"""The vocabulary of a network whose tokens are pairs of bytes, merged: it lies in the saved model."""
+"""The vocabulary of a network over byte pairs, as part of the saved model."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import keras
 
 @keras.saving.register_keras_serializable("suanli")
 class BytePairVocabulary(keras.layers.Layer):
-    """Passes tokens on and knows what they are.
+    """Returns its tokens unchanged; its config holds the vocabulary.
 
     Args:
-        vocabulary: each token's letters, in the order of the numbers.
-        merges: two tokens with a space between them, the first merged first.
+        vocabulary: the tokens as letters, in the order of their ids.
+        merges: two tokens joined by a space, by priority.
     """
 
     def __init__(self, vocabulary: list[str], merges: list[str], **kwargs: Any) -> None:
@@ -22,7 +22,7 @@ class BytePairVocabulary(keras.layers.Layer):
         return x
 
     def vocabulary_assets(self) -> dict[str, Any]:
-        """What components.text.vocabulary makes tokens by."""
+        """The assets for ``components.text.vocabulary.from_assets``."""
         return {"tokens": "byte pairs", "vocabulary": self.vocabulary, "merges": self.merges}
 
     def compute_output_shape(self, input_shape: Any) -> Any:

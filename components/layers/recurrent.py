@@ -1,7 +1,7 @@
-"""Recurrent layers whose last state can be exported.
+"""Recurrent layers that can be exported to LiteRT.
 
-Keras's own loop gathers the output of every step in a TensorFlow list, which LiteRT takes for batches of one fixed size
-only. What is wanted of these layers is the last output alone, so outside training they keep no more than the state.
+Keras's own loop collects the outputs of all steps in a TensorFlow list, which LiteRT supports for one fixed batch size
+only. These layers return the last output alone, so outside training their loop carries the state and nothing else.
 """
 
 from typing import Any
@@ -10,18 +10,18 @@ import keras
 
 
 class _LastOutput:
-    """To be mixed into a Keras recurrent layer that gives its last output."""
+    """Mixin of a Keras recurrent layer that returns its last output."""
 
     def inner_loop(self: Any, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
-        """Keras's loop (with cuDNN where that is there) in training, else one that keeps the state alone.
+        """Keras's loop (with cuDNN if available) in training, else one that carries the state alone.
 
         Args:
             sequences: float [batch, length, width].
             initial_state: a list of states, each [batch, units].
-            mask: bool [batch, length] or None; where it is false the state stays as it was.
+            mask: bool [batch, length] or None; where it is false the state does not change.
 
         Returns:
-            The last output [batch, units], the same as all outputs there are, and the last states.
+            The last output [batch, units], again as the only one of all outputs, and the last states.
         """
         if training or self.return_sequences:
             return super().inner_loop(sequences, initial_state, mask=mask, training=training)  # type: ignore[misc]
@@ -29,12 +29,12 @@ class _LastOutput:
         mask = mask[0] if isinstance(mask, list | tuple) else mask
 
         def step(number: Any, *states: Any) -> Any:
-            place = length - 1 - number if self.go_backwards else number
-            _, changed = self.cell(keras.ops.take(sequences, place, axis=1), list(states), training=False)
+            index = length - 1 - number if self.go_backwards else number
+            _, changed = self.cell(keras.ops.take(sequences, index, axis=1), list(states), training=False)
             changed = changed if isinstance(changed, list | tuple) else [changed]
             if mask is not None:
-                seen = keras.ops.take(mask, place, axis=1)[:, None]
-                changed = [keras.ops.where(seen, new, old) for new, old in zip(changed, states, strict=True)]
+                visible = keras.ops.take(mask, index, axis=1)[:, None]
+                changed = [keras.ops.where(visible, new, old) for new, old in zip(changed, states, strict=True)]
             return number + 1, *changed
 
         start = (keras.ops.zeros((), "int32"), *initial_state)

@@ -1,4 +1,4 @@
-"""Layers of networks that read texts as numbers of words."""
+"""Layers of networks that read texts as ids of words."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,45 +8,34 @@ import keras
 
 @keras.saving.register_keras_serializable("suanli")
 class Vocabulary(keras.layers.Layer):
-    """Hands on the numbers of words as they are; it is the ``.keras`` file's place for the words themselves."""
+    """Returns the ids of words unchanged; its config stores the words in the ``.keras`` file."""
 
     def __init__(self, words: Sequence[str], **settings: Any) -> None:
-        """For words in the order of their numbers (components/text/words.py)."""
+        """``words`` are in the order of their ids (components/text/words.py)."""
         super().__init__(**settings)
         self.words = list(words)
 
     def call(self, numbers: Any) -> Any:
-        """Integers [batch, length], unchanged."""
         return numbers
 
     def compute_output_spec(self, numbers: Any) -> Any:
-        """The input's shape and type."""
         return keras.KerasTensor(numbers.shape, dtype=numbers.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """The words, too."""
         return {**super().get_config(), "words": self.words}
 
 
-def words_of(network: keras.Model) -> list[str]:
-    """The words that a network's ``Vocabulary`` holds; empty where it has none."""
+def vocabulary_words(network: keras.Model) -> list[str]:
+    """The words of a network's ``Vocabulary``; empty if it has none."""
     return next((layer.words for layer in network.layers if isinstance(layer, Vocabulary)), [])
 
 
 @keras.saving.register_keras_serializable("suanli")
 class MaskedMean(keras.layers.Layer):
-    """The mean over the visible places of a sequence; 0 where there are none."""
+    """The mean over the visible positions of a sequence; 0 if there are none."""
 
     def call(self, x: Any, visible: Any) -> Any:
-        """The mean.
-
-        Args:
-            x: float [batch, length, width].
-            visible: bool [batch, length].
-
-        Returns:
-            Float [batch, width].
-        """
-        kept = keras.ops.cast(visible, "float32")[..., None]
-        total = keras.ops.sum(keras.ops.cast(x, "float32") * kept, axis=1)
-        return keras.ops.cast(total / keras.ops.maximum(keras.ops.sum(kept, axis=1), 1.0), x.dtype)
+        """The mean [batch, width] of ``x``, float [batch, length, width], where ``visible``, bool [batch, length]."""
+        weights = keras.ops.cast(visible, "float32")[..., None]
+        total = keras.ops.sum(keras.ops.cast(x, "float32") * weights, axis=1)
+        return keras.ops.cast(total / keras.ops.maximum(keras.ops.sum(weights, axis=1), 1.0), x.dtype)

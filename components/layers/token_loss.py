@@ -1,4 +1,4 @@
-"""Loss and accuracy of sequences of tokens, of which those that only fill up do not count."""
+"""Loss and accuracy of sequences of tokens, without padding."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from components.text.subwords import PAD
 
 @keras.saving.register_keras_serializable("suanli")
 class TokenLoss(keras.losses.Loss):
-    """Cross-entropy of each token, the mean over a batch's tokens other than PAD.
+    """Mean cross-entropy over the tokens of a batch that are not padding.
 
     Args:
-        label_smoothing: share of the probability that is asked to be spread over all tokens (C. Szegedy et al., 2016,
+        label_smoothing: share of the target probability that is spread over all tokens (C. Szegedy et al., 2016,
             arXiv:1512.00567, 7).
     """
 
@@ -22,7 +22,7 @@ class TokenLoss(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, targets: Any, logits: Any) -> Any:
-        """Losses float32 [n, length] whose mean is that over tokens.
+        """Losses, float32 [n, length], whose mean is the mean over tokens.
 
         Args:
             targets: integers [n, length].
@@ -33,7 +33,7 @@ class TokenLoss(keras.losses.Loss):
             uniform = ops.logsumexp(logits, axis=-1) - ops.mean(logits, axis=-1)
             losses = (1 - self.label_smoothing) * losses + self.label_smoothing * uniform
         counted = ops.cast(ops.not_equal(targets, PAD), losses.dtype)
-        # Keras divides by all places; a batch may have no token at all.
+        # Keras divides by all positions; a batch may have no token at all.
         return losses * counted / ops.maximum(ops.mean(counted), 1e-6)
 
     def get_config(self) -> dict[str, Any]:
@@ -42,7 +42,7 @@ class TokenLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("suanli")
 class TokenAccuracy(keras.metrics.Mean):
-    """The share of tokens other than PAD that have the best logit."""
+    """The share of tokens, without padding, that have the largest logit."""
 
     def __init__(self, name: str = "token_accuracy", **common: Any) -> None:
         super().__init__(name=name, **common)

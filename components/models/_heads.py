@@ -17,5 +17,5 @@ class WithHeads(ModelSettings):
     @model_validator(mode="after")
     def _shared_out(self) -> Self:
         if self.width % self.heads:
-            raise ValueError(f"a width of {self.width} cannot be shared out over {self.heads} heads")
+            raise ValueError(f"a width of {self.width} cannot be divided among {self.heads} heads")
         return self

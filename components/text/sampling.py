@@ -71,10 +71,10 @@ def empty_caches(network: "keras.Model", n: Any) -> list[Any]:
     """The caches of a network's layers before the first token, for ``n`` sequences.
 
     A network is a chain of layers from int32 [n, length] to logits [n, length, tokens]. Layers that read other
-    positions than their own have ``empty(n, length)``, their cache, and ``step(x, cache, position)`` -> (x, cache).
+    positions than their own have ``empty_cache(n, length)`` and ``step(x, cache, position)`` -> (x, cache).
     """
     length = network.input_shape[1]
-    return [layer.empty(n, length) if hasattr(layer, "step") else () for layer in network.layers[1:]]
+    return [layer.empty_cache(n, length) if hasattr(layer, "step") else () for layer in network.layers[1:]]
 
 
 def step(network: "keras.Model", tokens: Any, caches: list[Any], position: Any) -> tuple[Any, list[Any]]:

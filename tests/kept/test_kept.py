@@ -63,8 +63,8 @@ def test_every_task_has_a_kept_model_with_its_formats(kept: Path) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_saved_model_loads_and_every_format_predicts_what_it_did(kept: Path, model: str) -> None:
-    from components.core import saved_model
     from components.export import version
+    from components.layers import saved_model
 
     folder = version_of(kept, model)
     assert saved_model.load(folder / "model.keras").count_params() > 0

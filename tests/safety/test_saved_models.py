@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from components.core import saved_model
 from components.core.errors import StepError
+from components.layers import saved_model
 
 keras = pytest.importorskip("keras")
 

@@ -24,15 +24,15 @@ METHODS = {
     "yaml.full_load": "yaml.safe_load",
     "np.load": "components.core.archives, which believes no header",
     "numpy.load": "components.core.archives, which believes no header",
-    "keras.models.load_model": "components.core.saved_model.load",
-    "keras.saving.load_model": "components.core.saved_model.load",
+    "keras.models.load_model": "components.layers.saved_model.load",
+    "keras.saving.load_model": "components.layers.saved_model.load",
     "keras.config.enable_unsafe_deserialization": "nothing",
     "shutil.unpack_archive": "components.core.archives",
     "Image.open": "components.vision.images.decode",
 }
 FORBIDDEN = {("shell", True), ("allow_pickle", True), ("safe_mode", False), ("verify", False)}
 # The one place for each.
-EXCEPT = {("components/core/saved_model.py", "keras.saving.load_model")}
+EXCEPT = {("components/layers/saved_model.py", "keras.saving.load_model")}
 
 
 def faults(text: str, path: str) -> Iterator[str]:

@@ -25,7 +25,7 @@ class Evaluation(ClassifierEvaluation[Info]):
     def problem(self, network: "keras.Model") -> str:
         from components.layers import text
 
-        if not text.words_of(network) or len(network.input_shape) != 2:
+        if not text.vocabulary_words(network) or len(network.input_shape) != 2:
             return "does not take the numbers of words, or has no vocabulary"
         return super().problem(network)
 

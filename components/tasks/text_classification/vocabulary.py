@@ -15,7 +15,7 @@ def assets_of(network: "keras.Model") -> dict[str, Any]:
     """``vocabulary``, the words in the order of their numbers, and ``length``, how many words of a text are read."""
     from components.layers import text
 
-    return {"vocabulary": text.words_of(network), "length": int(network.input_shape[1])}
+    return {"vocabulary": text.vocabulary_words(network), "length": int(network.input_shape[1])}
 
 
 def texts_and_labels(data: PreparedData, split: str) -> list[tuple[bytes, int]]:

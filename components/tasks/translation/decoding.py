@@ -72,7 +72,7 @@ def cached(layer: Any, sources: Any, width: int, strength: float) -> Any:
     def following(last: Any, place: Any, cache: Any) -> Any:
         return layer.step(last, place, memory, cache)
 
-    return beam_search.search_in_graph(following, layer.empty(n * width), n, layer.target_length, width, strength)
+    return beam_search.search_in_graph(following, layer.empty_cache(n * width), n, layer.target_length, width, strength)
 
 
 def layer_of(network: "keras.Model") -> Any:

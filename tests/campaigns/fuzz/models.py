@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from components import storage
-from components.core import saved_model
+from components.layers import saved_model
 from components.storage import Manifest
 from components.train.checkpoint_file import FILE, STATE, Origin, Progress, state_variables
 from components.train.checkpoint_store import Checkpoints

@@ -58,9 +58,9 @@ def test_whatever_imports_the_layers_stands_on_every_file_of_theirs(house: Path)
         (folder / f"{name}.py").write_text(text)
     (house / "components/core/loading.py").write_text("def load():\n    import components.layers\n")
     found = {str(path.relative_to(house / "components")) for path in sources.closure("components.core.loading")}
-    layers = ("layers/__init__.py", "layers/ours.py", "layers/theirs.py")
-    core = ("__init__.py", "loading.py", "deep.py", "templates/page.html", *layers)
-    assert found == {"__init__.py", *(f"core/{name}" for name in core)}
+    core = (f"core/{name}" for name in ("__init__.py", "loading.py", "deep.py", "templates/page.html"))
+    layers = (f"layers/{name}.py" for name in ("__init__", "ours", "theirs"))
+    assert found == {"__init__.py", *core, *layers}
 
 
 def test_the_lock_file_counts(house: Path) -> None:

@@ -193,7 +193,7 @@ def test_the_same_model_twice_gives_the_same_verdict_to_the_byte(judge: Judge) -
 
 def test_prediction_from_files_gives_the_labels_that_were_recorded(judge: Judge, made: Path, tmp_path: Path) -> None:
     from components.core.inference import Predictor, traced
-    from components.core.saved_model import load
+    from components.layers.saved_model import load
 
     found = judge("good", abstain_below=0.6)
     recorded = [json.loads(line) for line in (found.out / "verdict/predictions.jsonl").read_text().splitlines()]

@@ -53,7 +53,7 @@ def test_steps_with_a_cache_give_what_the_whole_sequence_gives(cross: bool, piec
     whole = np.asarray(block(x, **said))
     if cross:
         said["memory"] = block.memory_cache(memory)
-    cache, found, start = block.empty(3, LENGTH), [], 0
+    cache, found, start = block.empty_cache(3, LENGTH), [], 0
     for size in pieces:
         out, cache = block.step(x[:, start : start + size], cache, start, **said)
         found.append(np.asarray(out))
@@ -68,7 +68,7 @@ def test_the_steps_compile_as_one_loop() -> None:
 
     @tf.function
     def looped() -> Any:
-        cache, found = block.empty(3, LENGTH), tf.zeros((3, 0, WIDTH))
+        cache, found = block.empty_cache(3, LENGTH), tf.zeros((3, 0, WIDTH))
         for position in tf.range(LENGTH):
             tf.autograph.experimental.set_loop_options(shape_invariants=[(found, tf.TensorShape([3, None, WIDTH]))])
             out, cache = block.step(x[:, position : position + 1], cache, position)
@@ -101,7 +101,7 @@ def test_sinusoids_are_those_of_the_paper() -> None:
 def test_a_width_that_the_heads_cannot_share_is_refused() -> None:
     from components.layers.attention import Attention
 
-    with pytest.raises(ValueError, match="width of 16 cannot be shared out over 3 heads"):
+    with pytest.raises(ValueError, match="width of 16 cannot be divided among 3 heads"):
         Attention(3).build((None, LENGTH, WIDTH))
 
 

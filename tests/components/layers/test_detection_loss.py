@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.layers.detection_loss import DetectionLoss, generalized_overlap, plain_overlap
+from components.layers.detection_loss import DetectionLoss, giou, iou
 from components.layers.prior_boxes import PriorBoxes
 from components.vision.boxes import NONE, UNITS
 
@@ -42,7 +42,7 @@ def test_offsets_move_and_stretch_a_prior_box() -> None:
 
 
 def test_a_saved_network_finds_the_same_boxes(tmp_path: Path) -> None:
-    from components.core import saved_model
+    from components.layers import saved_model
 
     inputs = keras.Input((40, 4))
     keras.Model(inputs, layer()(inputs)).save(tmp_path / "model.keras")
@@ -54,8 +54,8 @@ def test_a_saved_network_finds_the_same_boxes(tmp_path: Path) -> None:
 def test_overlaps_of_a_box_inside_another_and_of_two_apart() -> None:
     one = np.array([[0, 0, 4, 4], [0, 0, 1, 1]], np.float32)
     other = np.array([[1, 1, 3, 3], [2, 0, 3, 1]], np.float32)
-    assert np.asarray(plain_overlap(one, other)) == pytest.approx([1 / 4, 0])
-    assert np.asarray(generalized_overlap(one, other)) == pytest.approx([1 / 4, -1 / 3])
+    assert np.asarray(iou(one, other)) == pytest.approx([1 / 4, 0])
+    assert np.asarray(giou(one, other)) == pytest.approx([1 / 4, -1 / 3])
 
 
 def objects(*rows: list[float]) -> np.ndarray:
@@ -98,7 +98,7 @@ def test_every_object_is_given_to_a_location(edges: list[float]) -> None:
     given = np.concatenate([np.asarray(layer()(offsets)), np.full((1, 40, CLASSES), -4, np.float32)], -1)
     boxes, labels = wanted[..., :4] * UNITS, wanted[..., 4]
     known = (labels > NONE).astype(np.float32)
-    scores, share, assigned = loss._assigned(boxes, labels, known, given[..., :4], given[..., 4:])
+    scores, share, assigned = loss._assign(boxes, labels, known, given[..., :4], given[..., 4:])
     assert np.asarray(assigned)[0, 0].sum() >= 1 and not np.asarray(assigned)[0, 1:].any()
     assert np.asarray(share).sum() > 0 and not np.asarray(scores)[..., [0, 2]].any()
 

@@ -65,14 +65,14 @@ def test_a_token_at_a_time_gives_the_logits_of_all_at_once(tokens, precision: st
         keras.config.set_dtype_policy(before)
     layer, at_once = network.layers[-1], network(tokens).numpy()
     assert at_once.dtype == np.float32
-    memory, cache = layer.encode(tokens[:, :SOURCE]), layer.empty(4)
+    memory, cache = layer.encode(tokens[:, :SOURCE]), layer.empty_cache(4)
     for place in range(TARGET):
         logits, cache = layer.step(tokens[:, SOURCE + place], place, memory, cache)
         np.testing.assert_allclose(logits, at_once[:, place], atol=1e-5 if precision == "float32" else 0.05)
 
 
 def test_the_file_of_a_model_holds_its_pieces_and_loads_again(network, tokens, tmp_path) -> None:
-    from components.core import saved_model
+    from components.layers import saved_model
 
     network.save(tmp_path / "model.keras")
     again = saved_model.load(tmp_path / "model.keras")

@@ -39,7 +39,7 @@ def test_before_the_first_place_is_the_sign_of_a_beginning() -> None:
 def test_steps_give_what_the_whole_gives(orders: tuple[int, ...]) -> None:
     layer, line = _layer(orders=orders), np.random.default_rng(1).integers(0, 9, (3, 6)).astype(np.int32)
     # A cache may hold anything behind the place where it is.
-    _, cache = layer.step(np.full((3, 6), 7, np.int32), layer.empty(3, 6), 0)
+    _, cache = layer.step(np.full((3, 6), 7, np.int32), layer.empty_cache(3, 6), 0)
     found = []
     for start, size in ((0, 2), (2, 1), (3, 3)):
         part, cache = layer.step(line[:, start : start + size], cache, start)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.core import saved_model
 from components.export import formats, parity, runtime
+from components.layers import saved_model
 from components.models import causal_transformer
 from components.tasks.contract import Task
 
@@ -58,7 +58,7 @@ def test_every_format_holds_it_and_the_saved_model_takes_strings(network: Any, t
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"heads": 5}, "cannot be shared out over 5 heads"),
+        ({"heads": 5}, "cannot be divided among 5 heads"),
         ({"ngrams": [1]}, "greater than or equal to 2"),
         ({"buckets": 2**18}, "less than or equal to 131072"),
     ],

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.core import saved_model
+from components.layers import saved_model
 from components.models import detector, retinanet
 from components.vision.boxes import UNITS
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.core import inference, saved_model
+from components.core import inference
 from components.core.choices import load
 from components.export import formats, parity, runtime
+from components.layers import saved_model
 from components.models import ModelSettings
 from components.tasks.contract import Task
 from components.text import words

@@ -1,39 +1,34 @@
-"""A ``.keras`` file is data: loaded in safe mode, after what would be code in it has been looked for and refused."""
+"""Loading of ``.keras`` files as data: in safe mode, and refused if they contain code."""
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
+from keras.src.saving.serialization_lib import SafeModeScope
 
 from components.core import archives
 from components.core.errors import StepError
 
-if TYPE_CHECKING:
-    import keras
-
 CONFIG = "config.json"
-# Classes whose configuration holds marshalled Python bytecode, as Keras writes it and as Keras names the layer.
+# Classes whose config holds marshalled Python bytecode: Keras's marker, and its layer.
 CODE = {"__lambda__": "a Python function", "Lambda": "a Lambda layer"}
-# Those that read a file of the machine that loads them, by a path in their configuration.
+# Classes whose config may name a file, which is read on the machine that loads the model.
 FILES = {"StringLookup": "vocabulary", "IntegerLookup": "vocabulary", "TextVectorization": "vocabulary"}
 
 
-def load(path: Path) -> "keras.Model":
-    """Load a ``.keras`` file without its optimizer; the only place that does.
+def load(path: Path) -> keras.Model:
+    """Load a ``.keras`` file without its optimizer; the only function that does.
 
-    Keras's own safe mode is on, whatever ``keras.config.enable_unsafe_deserialization()`` has said in this process.
+    Keras's safe mode is on even after ``keras.config.enable_unsafe_deserialization()``.
 
     Raises:
         StepError: kind ``model``: the file is missing or damaged, leaves its folder, is a bomb, or holds code.
     """
-    import keras
-    from keras.src.saving.serialization_lib import SafeModeScope  # the argument safe_mode gives way to that function
-
-    import components.layers  # noqa: F401  # registers our own
-
     try:
         with archives.opened(path) as archive:
             _check(json.loads(archive.read(CONFIG)))
-        with SafeModeScope(True):
+        with SafeModeScope(True):  # enable_unsafe_deserialization() overrides the argument safe_mode
             model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except StepError as error:
         raise _refused(path, error.message, error.advice) from None
@@ -49,15 +44,15 @@ def _refused(path: Path, reason: str, advice: str = "") -> StepError:
 
 
 def _check(config: Any) -> None:
-    """Refuse code, and files of this machine, anywhere in a model's configuration."""
-    waiting = [config]
-    while waiting:
-        value = waiting.pop()
+    """Refuse code, and files of this machine, anywhere in a model's config."""
+    pending = [config]
+    while pending:
+        value = pending.pop()
         if isinstance(value, list):
-            waiting += value
+            pending += value
         if not isinstance(value, dict):
             continue
-        waiting += value.values()
+        pending += value.values()
         name = value.get("class_name")
         if isinstance(name, str) and name in CODE:
             raise StepError(
