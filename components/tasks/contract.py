@@ -288,12 +288,16 @@ class Serving(Generic[InfoType, SettingsType]):
         return spec, lambda contents: {"outputs": network(contents, training=False)}
 
     def read_inputs(self, path: str) -> Sequence[tuple[str, Any]]:
-        """Name and content of everything in a file or folder.
+        """Name and content of everything in a file or folder; by default the rows of a .npy file.
 
         Raises:
             StepError: something cannot be read.
         """
-        raise StepError("this task reads no files", advice="give --text", kind="settings")
+        try:
+            rows = np.load(path, allow_pickle=False)
+            return [(f"{path}[{number}]", row) for number, row in enumerate(rows)]
+        except (OSError, ValueError, TypeError) as error:
+            raise StepError(f"{path} cannot be read as an array: {error}", advice="give a .npy file") from None
 
     def from_text(self, text: str) -> Any:
         """The content that a text on the command line stands for.

@@ -1,16 +1,24 @@
 """``suanli new``: a data source, a model or a task of one's own, with its test, from a template or like another."""
 
+import importlib
 import keyword
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import jinja2
 import typer
+from pydantic import ValidationError
 
-if TYPE_CHECKING:
-    from components.core.choices import Room
+from components.core import choices, sources
+from components.core.choices import Room, nearest
+from components.core.errors import StepError
+from components.core.files import write_atomically
+from components.data import downloads
+from components.tasks import expected_arguments
+from pipelines import experiment
 
-ROOMS: "dict[str, Room]" = {"data": "data", "model": "models", "task": "tasks"}
+ROOMS: dict[str, Room] = {"data": "data", "model": "models", "task": "tasks"}
 TEMPLATES = Path(__file__).parent / "templates"
 # What the templates of a source and a model are for.
 INTERFACE = "image -> classes"
@@ -24,115 +32,100 @@ def new(
         str, typer.Option(metavar="NAME", help="Start from a copy of this one instead of the template.")
     ] = "",
 ) -> None:
-    """Write components/ROOM/NAME.py and its test, which passes as it is."""
-    import importlib
-
-    from components.core import choices, sources
-
-    room = _room(kind)
-    _check_name(name, like)
-    if like:
-        choices.load(room, like)
-    file = Path("components", room, f"{name}.py")
-    test = Path("tests", "components", room, f"test_{name}.py")
-    _check_place(sources.ROOT, file, test)
-    content, told = _content(room, kind, name, like), _about(room, name, like)
-    _write(sources.ROOT / file, content)
-    _write(sources.ROOT / test, _rendered(_test(kind, like, told), told))
-    importlib.invalidate_caches()
-    print(file, test, *_next(room, name, test), sep="\n")
-
-
-def _room(kind: str) -> "Room":
-    from components.core.choices import nearest
-    from components.core.errors import StepError
-
+    """Write components/ROOM/NAME.py, for a task the folder components/tasks/NAME, and a test that passes as it is."""
     if kind not in ROOMS:
         raise StepError(f"there is no room for {kind!r}", advice=nearest(kind, ROOMS), kind="settings")
-    return ROOMS[kind]
+    room = ROOMS[kind]
+    _check_name(name)
+    if like:
+        choices.load(room, like)
+    folder, test = Path("components", room), Path("tests", "components", room, f"test_{name}.py")
+    place = folder / (name if room == "tasks" else f"{name}.py")
+    _check_place(sources.ROOT, place, test)
+    values = _values(room, name, like)
+    files = _copies(folder, name, like) if like else _templates(kind, place, values)
+    for file, content in {**files, test: _rendered(_test(kind, like, values), values)}.items():
+        _write(sources.ROOT / file, content)
+    importlib.invalidate_caches()
+    print(*files, test, *_next(room, name, test), sep="\n")
 
 
-def _check_name(name: str, like: str) -> None:
-    from components.core.errors import StepError
-    from pipelines.experiment import NAME
-
-    if not NAME.match(name) or keyword.iskeyword(name):
+def _check_name(name: str) -> None:
+    if not experiment.NAME.match(name) or keyword.iskeyword(name):
         raise StepError(
             f"{name!r} cannot be a file's name here",
-            advice="use a-z, 0-9 and _, 40 at most, a letter first, and no word of Python's",
+            advice="use a-z, 0-9 and _, 40 at most, a letter first, and not a word of Python's",
             kind="settings",
         )
 
 
-def _check_place(root: Path, *files: Path) -> None:
-    """Nothing is written over, and nothing into an installed package.
+def _check_place(root: Path, *paths: Path) -> None:
+    """Nothing is overwritten, and nothing is written into an installed package.
 
     Raises:
-        StepError: there is such a file, or no checkout.
+        StepError: something is there already, or this is not a checkout.
     """
-    from components.core.errors import StepError
-
     if not (root / "tests").is_dir():
         raise StepError(
-            f"{root} is no checkout: an installed package takes no files", advice="clone Suanli", kind="settings"
+            f"{root} is not a checkout: an installed package takes no files", advice="clone Suanli", kind="settings"
         )
-    for file in files:
-        if (root / file).exists():
-            raise StepError(f"{file} is there already", advice="choose another name", kind="settings")
+    for path in paths:
+        if (root / path).exists():
+            raise StepError(f"{path} is there already", advice="choose another name", kind="settings")
 
 
 def _title(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def _content(room: "Room", kind: str, name: str, like: str) -> str:
-    """The file: a copy of another under its own name, or the template."""
-    from components.core import sources
-
-    if not like:
-        return _rendered(f"{kind}.py.j2", {"name": name, "title": _title(name), "task": _task_of(INTERFACE)})
-    text = (sources.ROOT / "components" / room / f"{like}.py").read_text("utf-8")
-    text = DOCSTRING.sub(lambda found: f'"""{_title(name)}: a copy of {like}, to be changed.{found[1]}', text)
-    return text.replace(f'Literal["{like}"] = "{like}"', f'Literal["{name}"] = "{name}"')
+def _templates(kind: str, place: Path, values: dict[str, Any]) -> dict[Path, str]:
+    """File -> content, from the templates."""
+    if kind != "task":
+        return {place: _rendered(f"{kind}.py.j2", values)}
+    names = sorted(path.name for path in (TEMPLATES / "task").glob("*.j2"))
+    return {place / name.removesuffix(".j2"): _rendered(f"task/{name}", values) for name in names}
 
 
-def _about(room: "Room", name: str, like: str) -> dict[str, Any]:
-    """What the test's template is filled with: for a model, data that it can be built for."""
-    from components.core import choices
+def _copies(folder: Path, name: str, like: str) -> dict[Path, str]:
+    """File -> content, copied from another choice under its own name."""
+    file = sources.ROOT / folder / f"{like}.py"
+    originals = [file] if file.is_file() else sorted((sources.ROOT / folder / like).glob("*.py"))
+    copies = {}
+    for path in originals:
+        text = path.read_text("utf-8").replace(f"components.tasks.{like}", f"components.tasks.{name}")
+        text = text.replace(f'Literal["{like}"] = "{like}"', f'Literal["{name}"] = "{name}"')
+        if path.name in (f"{like}.py", "__init__.py"):
+            text = DOCSTRING.sub(lambda found: f'"""{_title(name)}: a copy of {like}, to be changed.{found[1]}', text)
+        copies[folder / (f"{name}.py" if path == file else f"{name}/{path.name}")] = text
+    return copies
 
-    told: dict[str, Any] = {"name": name, "title": _title(name), "room": room, "task": _task_of(INTERFACE)}
+
+def _values(room: Room, name: str, like: str) -> dict[str, Any]:
+    """What the templates are filled with: for a model's test, data that it can be built for."""
+    values: dict[str, Any] = {"name": name, "title": _title(name), "room": room, "task": _task_of(INTERFACE)}
     if room == "data" and like:
-        told["settings"] = _ready(like) if hasattr(choices.load(room, like), "facts") else None
+        values["settings"] = _ready(like) if hasattr(choices.load(room, like), "facts") else None
     if room == "models":
-        told |= _data_for(like)
-    return told
+        values |= _data_for(like)
+    return values
 
 
-def _test(kind: str, like: str, told: dict[str, Any]) -> str:
-    """The test's template: what needs settings, a download or data that are not here is only looked at."""
-    whole = {"data": not like or told.get("settings"), "model": told.get("source"), "task": not like}
+def _test(kind: str, like: str, values: dict[str, Any]) -> str:
+    """The test's template: one that reads or builds, or, if that needs settings or a download, one that only loads."""
+    whole = {"data": not like or values.get("settings"), "model": values.get("source"), "task": not like}
     return f"test_{kind}.py.j2" if whole[kind] else f"test_{kind}_listed.py.j2"
 
 
 def _task_of(interface: str) -> str:
-    from components.core import choices
-
     return next((name for name in choices.names("tasks") if _interface(name) == interface), "")
 
 
 def _interface(task: str) -> str:
-    from components.core import choices
-
     return str(choices.load("tasks", task).INTERFACE)
 
 
 def _ready(source: str) -> Any:
-    """A source's settings where it can be read as it is: it needs none of them and downloads nothing; else None."""
-    from pydantic import ValidationError
-
-    from components.core import choices
-    from components.data import downloads
-
+    """A source's settings if it can be read as it is, without settings or a download; else None."""
     try:
         return None if downloads(source) else choices.load("data", source).Settings()
     except ValidationError:
@@ -140,13 +133,7 @@ def _ready(source: str) -> Any:
 
 
 def _data_for(like: str) -> dict[str, str]:
-    """A source and its task, for whose examples a model can be built as it is; empty where there is none."""
-    from pydantic import ValidationError
-
-    from components.core import choices
-    from components.core.errors import StepError
-    from components.tasks import expected_arguments
-
+    """A source and its task, for whose examples the model can be built as it is; empty if there is none."""
     model = None
     if like:
         try:
@@ -155,11 +142,11 @@ def _data_for(like: str) -> dict[str, str]:
             return {}
     interface = model.interface if model else INTERFACE
     for source in choices.names("data"):
-        settings, known = _ready(source), getattr(choices.load("data", source), "facts", None)
-        if settings is None or known is None or _interface(settings.task) != interface:
+        settings, facts = _ready(source), getattr(choices.load("data", source), "facts", None)
+        if settings is None or facts is None or _interface(settings.task) != interface:
             continue
         try:
-            expected_arguments(settings.task, model, settings, known(settings))
+            expected_arguments(settings.task, model, settings, facts(settings))
         except StepError:
             continue
         if not (model and settings.input_shape() and model.problem(settings.input_shape())):
@@ -168,16 +155,11 @@ def _data_for(like: str) -> dict[str, str]:
 
 
 def _rendered(template: str, values: dict[str, Any]) -> str:
-    import jinja2
-
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     return environment.from_string((TEMPLATES / template).read_text("utf-8")).render(values)
 
 
 def _write(path: Path, text: str) -> None:
-    from components.core.errors import StepError
-    from components.core.files import write_atomically
-
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text)
@@ -185,9 +167,9 @@ def _write(path: Path, text: str) -> None:
         raise StepError(f"cannot write {path}: {error.strerror}", kind="settings") from None
 
 
-def _next(room: "Room", name: str, test: Path) -> list[str]:
+def _next(room: Room, name: str, test: Path) -> list[str]:
     """What to do now."""
-    lines = ["", "Next: make the file yours, and its test say what it must do. To try both as they are:"]
+    lines = ["", "Next: make it yours, and let its test say what it must do. To try both as they are:"]
     lines.append(f"  pytest {test}")
     setting = {"data": f"data.name={name}", "models": f"model.name={name}"}.get(room, "")
     if setting and (known := _experiment_for(setting)):
@@ -196,11 +178,7 @@ def _next(room: "Room", name: str, test: Path) -> list[str]:
 
 
 def _experiment_for(setting: str) -> str:
-    """An experiment that takes a new source or model in place of its own and downloads nothing, or an empty string."""
-    from components.core.errors import StepError
-    from components.data import downloads
-    from pipelines import experiment
-
+    """An experiment that takes a new source or model in place of its own without a download, or an empty string."""
     for name in experiment.names():
         known = experiment.load(name).experiment
         try:

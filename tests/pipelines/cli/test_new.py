@@ -9,15 +9,16 @@ import pytest
 from checkout import copied, environment, suanli
 
 from components.core import sources
+from components.core.choices import names
 
 TOOLS = Path(sys.executable).parent
 
 
 def written(checkout: Path, *arguments: str) -> list[str]:
-    """The files that a command writes."""
+    """The files that a command writes, the test last."""
     done = suanli(checkout, "new", *arguments)
     assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()[:2]
+    return done.stdout.split("\n\n")[0].splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,9 @@ def test_what_it_writes_passes_ruff_and_its_own_test_as_it_is(checkout: Path) ->
     files = [file for kind in ("data", "model", "task") for file in written(checkout, kind, f"our_{kind}")]
     assert files[:2] == ["components/data/our_data.py", "tests/components/data/test_our_data.py"]
     checked(checkout, *files)
+    task = [file for file in files if file.startswith("components/tasks/our_task/")]
+    assert {Path(file).name for file in task} == {"__init__.py", "examples.py", "training.py", "evaluation.py"}
+    assert sum(len((checkout / file).read_text().splitlines()) for file in task) <= 120
     for room in ("data", "models", "tasks"):
         assert f"our_{room.removesuffix('s')}" in suanli(checkout, room).stdout
 
@@ -54,7 +58,7 @@ def test_what_it_writes_passes_mypy(tmp_path: Path) -> None:
 
 
 def choices(room: str) -> list[str]:
-    return sorted(path.stem for path in (sources.ROOT / "components" / room).glob("[!_]*.py"))
+    return names(room)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
@@ -119,4 +123,4 @@ def test_an_installed_package_takes_no_files(tmp_path: Path, monkeypatch: pytest
     shutil.copytree(sources.ROOT / "components", tmp_path / "components")
     monkeypatch.setattr(sources, "ROOT", tmp_path)
     assert main(["new", "model", "ours"]) == 2
-    assert "is no checkout: an installed package takes no files; clone Suanli" in capsys.readouterr().err
+    assert "is not a checkout: an installed package takes no files; clone Suanli" in capsys.readouterr().err
