@@ -1,4 +1,4 @@
-"""``suanli compile``: experiments as pipeline files that run from the Kubeflow UI as they are."""
+"""``suanli compile``: experiments as pipeline files that can be run from the Kubeflow UI."""
 
 import gc
 import sys
@@ -10,6 +10,7 @@ import typer
 from components.core.errors import StepError
 from components.core.files import write_atomically
 from pipelines import experiment as experiments
+from pipelines.cli.options import Experiment, Sets
 from pipelines.compile import targets
 from pipelines.compile.compiler import compile_experiment
 from pipelines.compile.targets import Target
@@ -20,30 +21,28 @@ ENDINGS = {".yaml", ".yml"}
 
 
 def compile_(
-    experiment: Annotated[str, typer.Argument(help="A name, or the path of a .py file.")] = "",
+    experiment: Experiment = "",
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="PATH", help="A .yaml file, - for stdout; a folder with --all.")
+        str, typer.Option("--output", "-o", metavar="PATH", help="A .yaml file, or - for stdout; a folder with --all.")
     ] = "-",
     every: Annotated[bool, typer.Option("--all", help="Compile every experiment into the folder.")] = False,
     target: Annotated[
-        str, typer.Option(metavar="NAME", help="Whose roots and images become the defaults: local, or of targets.toml.")
+        str, typer.Option(metavar="NAME", help="Whose roots and images become defaults: local, or of targets.toml.")
     ] = "",
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; repeat it.")
-    ] = None,
+    sets: Sets = None,
 ) -> None:
     """Compile an experiment, or all of them, into pipeline files."""
     if every == bool(experiment):
         raise StepError("name one experiment, or give --all", advice="see suanli experiments", kind="settings")
-    where = _target(target)
+    installation = _target(target)
     if not every:
-        _write(Path(output), experiments.load(experiment).with_settings(set_ or []), where)
+        _write(Path(output), experiments.load(experiment).with_settings(sets or []), installation)
         return
     if output == "-" or Path(output).suffix in ENDINGS:
         raise StepError("--all writes several files", advice="give a folder: --output build", kind="settings")
     for name in experiments.names():
         path = Path(output) / f"{name}.yaml"
-        _write(path, experiments.load(name).with_settings(set_ or []), where)
+        _write(path, experiments.load(name).with_settings(sets or []), installation)
         print(path)
 
 
@@ -54,10 +53,10 @@ def _target(name: str) -> Target | None:
 
 
 def _write(path: Path, named: NamedExperiment, target: Target | None) -> None:
-    # Kubernetes' settings are a second YAML document, which JSON cannot hold.
+    # The Kubernetes settings are a second YAML document, which JSON cannot hold.
     if str(path) != "-" and path.suffix not in ENDINGS:
         raise StepError(f"{path}: a pipeline file ends in .yaml", advice="-o pipeline.yaml", kind="settings")
-    # Importing kfp makes a great many objects that stay: looking for garbage among them is a fifth of the command.
+    # Importing kfp creates very many objects that stay: collecting garbage among them takes a fifth of the time.
     gc.disable()
     try:
         text = compile_experiment(named, target)

@@ -1,15 +1,14 @@
-"""``suanli doctor``: whether this machine, and a cluster where one is named, can run experiments."""
+"""``suanli doctor``: whether this machine, and a cluster if one is named, can run experiments."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelines.cli import connected, output, preflight
-from pipelines.cli.asked import AsJson
-from pipelines.cli.connected import Host, KubeContext, Namespace
+from pipelines.cli import output, preflight
+from pipelines.cli.options import AsJson, Runs, grouped
+from pipelines.cli.server_options import ClusterOptions, server_in_environment
 from pipelines.cluster import doctor as cluster_doctor
 from pipelines.compile import targets
 from pipelines.compile.check_result import CheckResult
@@ -18,31 +17,28 @@ from pipelines.local import machine
 from pipelines.runs import folder
 
 
+@grouped
 def doctor(
+    cluster: ClusterOptions,
     target: Annotated[str, typer.Option(metavar="NAME", help="An installation in targets.toml.")] = "",
-    host: Host = "",
-    namespace: Namespace = "",
-    kube_context: KubeContext = "",
-    runs: Annotated[Path | None, typer.Option(help="The folder of runs; also SUANLI_RUNS.")] = None,
+    runs: Runs = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check this machine, and the cluster of a target, host or context. Exit 1 where a run would fail."""
-    # What was named wrongly is told before anything is looked at.
-    root, cluster = folder.root(runs), _cluster(target, host, namespace, kube_context)
-    findings = [*machine.findings(root), *cluster]
+    """Check this machine, and the cluster of a target, host or context. Exit 1 if a run would fail."""
+    # Invalid options are reported before anything is checked.
+    root, cluster_results = folder.root(runs), _check_cluster(target, cluster)
+    results = [*machine.findings(root), *cluster_results]
     if as_json:
-        output.as_document([finding._asdict() for finding in findings])
+        output.print_json([result._asdict() for result in results])
     else:
-        preflight.show(findings, sys.stdout)
-    raise typer.Exit(int(any(finding.level == "fail" for finding in findings)))
+        preflight.show(results, sys.stdout)
+    raise typer.Exit(int(any(result.level == "fail" for result in results)))
 
 
-def _cluster(name: str, host: str, namespace: str, kube_context: str) -> list[CheckResult]:
-    """The findings about a cluster; none where nothing names one."""
-    if not (name or host or namespace or kube_context or connected.elsewhere(os.environ)):
+def _check_cluster(target_name: str, cluster: ClusterOptions) -> list[CheckResult]:
+    """The results for a cluster; empty if nothing names one."""
+    if not (target_name or any(vars(cluster).values()) or server_in_environment()):
         return []
-
-    target = targets.load(name, Path()) if name else None
-    return cluster_doctor.findings(
-        connected.connection(host, namespace, target), kube_context, target, catalog.load(Path())
-    )
+    target = targets.load(target_name, Path()) if target_name else None
+    connection = cluster.connection(target)
+    return cluster_doctor.findings(connection, cluster.kube_context, target, catalog.load(Path()))

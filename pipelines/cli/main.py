@@ -10,12 +10,12 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from components.core.errors import StepError, told
-from pipelines.cli.output import debugging
+from pipelines.cli.output import show_tracebacks
 
-# Panel of the help -> command -> where it is, and what the help says of it: the first paragraph of its docstring.
+# Panel of the help -> command -> where it is defined, and its line of help: the first paragraph of its docstring.
 PANELS: dict[str, dict[str, tuple[str, str]]] = {
     "Run": {
-        "run": ("run.run", "Run an experiment's whole pipeline here: prepare, train, evaluate, export."),
+        "run": ("run.run", "Run an experiment's whole pipeline on this machine: prepare, train, evaluate, export."),
         "predict": (
             "predict.predict",
             "Predict with a published model: a table on a terminal, lines of JSON for programs.",
@@ -24,25 +24,31 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
             "step.step",
             "Run one step of a run again in this process, on the same inputs. The run is left unchanged.",
         ),
-        "tensorboard": ("tensorboard.tensorboard", "Show runs in TensorBoard, those in progress included."),
+        "tensorboard": (
+            "tensorboard.tensorboard",
+            "Show the learning curves of runs in TensorBoard, including those in progress.",
+        ),
         "doctor": (
             "doctor.doctor",
-            "Check this machine, and the cluster of a target, host or context. Exit 1 where a run would fail.",
+            "Check this machine, and the cluster of a target, host or context. Exit 1 if a run would fail.",
         ),
-        "runs": ("runs.app", "Look at runs on this machine."),
-        "registry": ("registry.app", "Look at published models, and go back to an earlier version."),
+        "runs": ("runs.app", "List, show, compare, reproduce and prune runs."),
+        "registry": ("registry.app", "List, show, verify and roll back published models."),
     },
     "Choose": {
-        "experiments": ("lists.experiments", "List the experiments, one a file in pipelines/experiments."),
-        "data": ("lists.data", "List the data sources, one a file in components/data."),
+        "experiments": ("lists.experiments", "List the experiments, one per file in pipelines/experiments."),
+        "data": ("lists.data", "List the data sources, one per file in components/data."),
         "models": (
             "lists.models",
-            "List the model architectures, one a file in components/models, with what goes in and comes out.",
+            "List the model architectures, one per file in components/models, with their inputs and outputs.",
         ),
-        "tasks": ("lists.tasks", "List the tasks, one a file in components/tasks; models of the same interface fit."),
+        "tasks": (
+            "lists.tasks",
+            "List the tasks in components/tasks. A model fits a task with the same interface.",
+        ),
         "accelerators": (
             "accelerators.accelerators",
-            "List the accelerators: one word each for --accelerator. Prices are list prices: verify before use.",
+            "List the accelerators that --accelerator takes. Prices are list prices: verify before use.",
         ),
         "new": ("new.new", "Write components/ROOM/NAME.py and its test, which passes as it is."),
     },
@@ -50,24 +56,21 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
         "plan": ("plan.plan", "Estimate time, cost and memory of training on every accelerator, and recommend one."),
         "explain": (
             "explain.explain",
-            "Print each pod of a run: image, node selector, tolerations, limits, price an hour. Nothing is submitted.",
+            "Print each pod of a run: image, node selector, tolerations, limits, price per hour. Nothing is submitted.",
         ),
         "compile": ("compile.compile_", "Compile an experiment, or all of them, into pipeline files."),
         "submit": ("submit.submit", "Check an experiment against a cluster and run it there."),
-        "wait": (
-            "submit.wait",
-            "Follow a submitted run to its end; an interrupt ends the waiting, never the run.",
-        ),
+        "wait": ("submit.wait", "Follow a submitted run to its end. An interrupt ends the waiting, not the run."),
         "cancel": ("submit.cancel", "Stop a run on a cluster."),
         "schedule": (
             "schedule.schedule",
-            "Run an experiment on a cluster again and again, at the times of a cron or every so many hours.",
+            "Run an experiment on a cluster repeatedly: at the times of a cron, or at an interval.",
         ),
         "nodepool": (
             "nodepool.nodepool",
-            "Print what creates the GKE node pool for an accelerator. Nothing is created.",
+            "Print the command that creates the GKE node pool of an accelerator. Nothing is created.",
         ),
-        "schedules": ("schedules.app", "Look at schedules and change them."),
+        "schedules": ("schedules.app", "List, show, change and delete schedules."),
     },
 }
 
@@ -108,9 +111,9 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from importlib.metadata import version  # a third of the time that suanli --help takes
 
         print(f"suanli {version('suanli')}")
         raise typer.Exit
@@ -119,18 +122,19 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show whole tracebacks.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show full tracebacks.")] = False,
 ) -> None:
-    debugging(debug)
+    if debug:
+        show_tracebacks()
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line.
 
     Returns:
-        The exit status: 0 for success, 1 for a failed run, 2 for what the user can mend, 128 + n after signal n.
+        The exit status: 0 for success, 1 for a failed run, 2 for what the user can fix, 128 + n after signal n.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
@@ -138,32 +142,33 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except BrokenPipeError:
-        # The reader has gone (head, less): what it did not want needs no error.
+        # The reader has closed the pipe (head, less): output that it does not want is not an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        return _told(error)
+        return _report(error)
 
 
-def _told(error: Exception) -> int:
-    # typer brings a copy of click from 0.24 on: its exceptions are known by what they can do.
+def _report(error: Exception) -> int:
+    """Print an error as one line, and return the exit status."""
+    # typer brings a copy of click from 0.24 on: its exceptions are recognised by their methods.
     usage = getattr(error, "format_message", None)
     if type(error).__name__ == "Abort":
         return 130
     if os.environ.get("SUANLI_DEBUG") and not usage:
         raise error
-    if not (usage or isinstance(error, StepError)):
-        if isinstance(error, OSError):
-            where = f": {error.filename}" if error.filename else ""
-            advice = "; free space and try again" if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
-            print(f"error: {told(f'{error.strerror}{where}')}{advice}", file=sys.stderr)
-            return 1
-        said = " ".join(told(f"{type(error).__name__}: {error}").split())
-        print(f"error: {said}; this is a fault of suanli: give --debug for the traceback", file=sys.stderr)
-        return 1
-    # typer has printed the help where a group was called without a command, and says nothing more.
-    if line := " ".join(told(str(usage() if usage else error)).split()):
-        print(f"error: {line}", file=sys.stderr)
-    return 2
+    if usage or isinstance(error, StepError):
+        # typer has printed the help of a group that was called without a command: its message is empty.
+        if line := " ".join(told(str(usage() if usage else error)).split()):
+            print(f"error: {line}", file=sys.stderr)
+        return 2
+    if isinstance(error, OSError):
+        file = f": {error.filename}" if error.filename else ""
+        advice = "; free space and try again" if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
+        print(f"error: {told(f'{error.strerror}{file}')}{advice}", file=sys.stderr)
+    else:
+        message = " ".join(told(f"{type(error).__name__}: {error}").split())
+        print(f"error: {message}; this is a bug in suanli: give --debug for the traceback", file=sys.stderr)
+    return 1

@@ -1,4 +1,4 @@
-"""What commands print: aligned columns for people, JSON for programs, and tracebacks on demand."""
+"""What commands print: tables for people, JSON for programs, and tracebacks on request."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from typing import Any
 from components.core.plain import one_line
 
 
-def columns(rows: Iterable[Sequence[Any]]) -> None:
+def print_table(rows: Iterable[Sequence[Any]]) -> None:
     """Print rows with their columns aligned."""
     cells = [[one_line(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -16,12 +16,14 @@ def columns(rows: Iterable[Sequence[Any]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def as_document(values: Any) -> None:
-    """Print one JSON document."""
+def print_json(values: Any) -> None:
     print(json.dumps(values, indent=1))
 
 
-def debugging(wanted: bool) -> None:
-    """Show tracebacks from here on, in this process and in those it starts."""
-    if wanted:
-        os.environ["SUANLI_DEBUG"] = "1"
+def usd(value: float | None) -> str:
+    return "?" if value is None else f"{value:,.2f}"
+
+
+def show_tracebacks() -> None:
+    """Show tracebacks from now on, in this process and in those it starts."""
+    os.environ["SUANLI_DEBUG"] = "1"

@@ -1,26 +1,45 @@
-"""What the preflight found, on the terminal."""
+"""The preflight checks of submit and schedule, on the terminal."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TextIO
 
+import typer
+
+from pipelines.cluster.kube import classes
+from pipelines.cluster.kubeflow.server import Server
 from pipelines.cluster.session import Look
 from pipelines.compile.check_result import CheckResult
+from pipelines.hardware.ladder import Rung
 
 
-def show(findings: Iterable[CheckResult], stream: TextIO) -> None:
-    """Print findings, a line each."""
-    for one in findings:
-        print(f"{one.level:5} {_line(one)}", file=stream)
+def show(results: Iterable[CheckResult], stream: TextIO) -> None:
+    """Print check results, one per line."""
+    for result in results:
+        print(f"{result.level:5} {_line(result)}", file=stream)
 
 
-def passed(look: Look, stream: TextIO) -> bool:
-    """Whether nothing fails. Warnings go to the stream, each failure is an error of its own."""
-    show((one for one in look.findings if one.level == "warn"), stream)
-    for one in look.failed:
-        print(f"error: {_line(one)}", file=sys.stderr)
-    return not look.failed
+def admitted(found: Look, rungs: Sequence[Rung], needed_class: str, stream: TextIO) -> Server:
+    """The server, if no check failed. Creates the compute class that the rungs need, if any.
+
+    Args:
+        found: what the preflight found.
+        rungs: the hardware that is submitted to.
+        needed_class: the name of the compute class to create; empty for none.
+        stream: where warnings are printed.
+
+    Raises:
+        Exit: a check failed; each failure has been printed as an error.
+    """
+    show((result for result in found.findings if result.level == "warn"), stream)
+    for result in found.failed:
+        print(f"error: {_line(result)}", file=sys.stderr)
+    if found.failed or not found.server:
+        raise typer.Exit(2)
+    if needed_class and found.cluster:
+        classes.put(found.cluster, rungs)
+    return found.server
 
 
-def _line(one: CheckResult) -> str:
-    return f"{one.what}: {one.found}{f'; {one.advice}' if one.advice else ''}"
+def _line(result: CheckResult) -> str:
+    return f"{result.what}: {result.found}{f'; {result.advice}' if result.advice else ''}"

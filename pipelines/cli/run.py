@@ -1,48 +1,47 @@
 """``suanli run``: a whole pipeline on this machine."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from components.core.choices import nearest
 from components.core.errors import StepError
-from pipelines.cli.output import debugging
-from pipelines.experiment import names
+from pipelines import experiment as experiments
+from pipelines.cli.options import Experiment, Runs, Sets
+from pipelines.cli.output import show_tracebacks
 from pipelines.local import session
 from pipelines.runs import folder
 
 
 def run(
-    experiment: Annotated[str, typer.Argument(help="A name, or the path of a .py file; see suanli experiments.")] = "",
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; repeat it.")
-    ] = None,
-    runs: Annotated[Path | None, typer.Option(help="The folder of runs; also SUANLI_RUNS.")] = None,
+    experiment: Experiment = "",
+    sets: Sets = None,
+    runs: Runs = None,
     runner: Annotated[
         str, typer.Option(metavar="NAME", help="subprocess (the default), or docker: each step in its image.")
     ] = "",
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Take nothing from other runs.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Use no results of other runs.")] = False,
     resume: Annotated[str, typer.Option(metavar="ID", help="Continue a failed or interrupted run.")] = "",
-    debug: Annotated[bool, typer.Option("--debug", help="Show whole tracebacks.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show full tracebacks.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record; progress goes to stderr.")] = False,
 ) -> None:
-    """Run an experiment's whole pipeline here: prepare, train, evaluate, export."""
-    debugging(debug)
+    """Run an experiment's whole pipeline on this machine: prepare, train, evaluate, export."""
+    if debug:
+        show_tracebacks()
     root = folder.root(runs)
     if runner and runner not in folder.CACHES:
         raise StepError(f"unknown runner {runner!r}", advice=nearest(runner, folder.CACHES), kind="settings")
-    if resume and (experiment or set_ or no_cache or runner):
+    if resume and (experiment or sets or no_cache or runner):
         raise StepError(
             "--resume takes its experiment and settings from the run", advice="give the id alone", kind="settings"
         )
     if not (resume or experiment):
-        raise StepError("which experiment?", advice=f"choose from {', '.join(names())}", kind="settings")
+        raise StepError("which experiment?", advice=f"choose from {', '.join(experiments.names())}", kind="settings")
     if resume:
         raise typer.Exit(session.resume(folder.find(root, resume), debug=debug, as_json=as_json))
     code = session.start(
         experiment,
-        set_ or [],
+        sets or [],
         root,
         runner=runner or "subprocess",
         cache=not no_cache,

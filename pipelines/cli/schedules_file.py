@@ -1,6 +1,6 @@
-"""``suanli schedules check`` and ``apply``: the schedules on the servers, held against schedules.toml."""
+"""``suanli schedules check`` and ``apply``: the schedules on the servers, compared with schedules.toml."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -9,89 +9,83 @@ from typing import Annotated, Any
 import typer
 
 from components.core.errors import StepError
-from pipelines.cli import asked, connected, output
-from pipelines.cli import schedule as one
+from pipelines.cli import output
+from pipelines.cli.options import AsJson, DryRun, grouped
+from pipelines.cli.schedule import Prepared, ServerTimezone, admitted, prepare
+from pipelines.cli.server_options import ClusterOptions, ServerOptions
 from pipelines.cluster.kubeflow.connection import Connection
 from pipelines.cluster.kubeflow.server import Server, connect, require_recent
 from pipelines.cluster.scheduling import declared, drift, live
 from pipelines.cluster.scheduling.drift import Difference
 from pipelines.compile import targets
 
+AS_DECLARED = "all schedules are as declared"
 
-def check(
-    host: connected.Host = "",
-    namespace: connected.Namespace = "",
-    server_timezone: one.ServerTimezone = "UTC",
-    as_json: asked.AsJson = False,
-) -> None:
-    """Compare the schedules with schedules.toml, a line for each difference; exit 1 where they differ."""
-    found = [
-        difference for _, _, differences in _compared(host, namespace, server_timezone) for difference in differences
-    ]
+
+@grouped
+def check(options: ServerOptions, server_timezone: ServerTimezone = "UTC", as_json: AsJson = False) -> None:
+    """Compare the schedules with schedules.toml and print each difference; exit 1 if there are any."""
+    found = [difference for _, _, differences in _compare(options, server_timezone) for difference in differences]
     if as_json:
-        output.as_document([asdict(difference) for difference in found])
+        output.print_json([asdict(difference) for difference in found])
     else:
-        told(found)
-        if not found:
-            print("all schedules are as declared")
+        print_all(found or [AS_DECLARED])
     raise typer.Exit(int(bool(found)))
 
 
+@grouped
 def apply(
-    prune: Annotated[bool, typer.Option("--prune", help="Delete ours that are not declared.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
-    host: connected.Host = "",
-    namespace: connected.Namespace = "",
-    kube_context: connected.KubeContext = "",
-    server_timezone: one.ServerTimezone = "UTC",
-    as_json: asked.AsJson = False,
+    cluster: ClusterOptions,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete our schedules that are not declared.")] = False,
+    dry_run: DryRun = False,
+    server_timezone: ServerTimezone = "UTC",
+    as_json: AsJson = False,
 ) -> None:
-    """Make the schedules what schedules.toml declares, with the code of today."""
+    """Make the schedules what schedules.toml declares, with the current code."""
     done: list[dict[str, Any]] = []
-    for server, wanted, differences in _compared(host, namespace, server_timezone):
+    for server, prepared, differences in _compare(cluster, server_timezone):
         if not as_json:
-            told(differences)
+            print_all(differences)
         for name, group in groupby(differences, lambda difference: difference.schedule):
-            found, declared = list(group), wanted.get(name)
+            found, wanted = list(group), prepared.get(name)
             action = "left alone"
-            if not dry_run and (declared or prune):
-                if declared and any(difference.kind in ("missing", "content") for difference in found):
-                    one.ready(declared, host, namespace, kube_context)
-                action = drift.repair(server, found, declared.wanted if declared else None)
+            if not dry_run and (wanted or prune):
+                if wanted and any(difference.kind in ("missing", "content") for difference in found):
+                    admitted(wanted, cluster)
+                action = drift.repair(server, found, wanted.wanted if wanted else None)
             done.append({"name": name, "done": action, "changes": [asdict(difference) for difference in found]})
             if not as_json and not dry_run:
-                print(f"{name}: {action}{'' if declared or prune else '; --prune deletes it'}")
+                print(f"{name}: {action}{'' if wanted or prune else '; --prune deletes it'}")
     if as_json:
-        output.as_document(done)
+        output.print_json(done)
     elif not done:
-        print("all schedules are as declared")
+        print(AS_DECLARED)
 
 
-def _compared(
-    host: str, namespace: str, server_timezone: str
-) -> Iterator[tuple[Server, dict[str, one.Prepared], list[Difference]]]:
-    """Each server that schedules.toml leads to, what it should have, and what differs."""
+def print_all(lines: Iterable[object]) -> None:
+    for line in lines:
+        print(line)
+
+
+def _compare(
+    options: ServerOptions, server_timezone: str
+) -> Iterator[tuple[Server, dict[str, Prepared], list[Difference]]]:
+    """Each server that schedules.toml names, the schedules it should have, and how it differs."""
     tables = declared.load(Path.cwd())
-    places: dict[str, tuple[Connection, dict[str, one.Prepared]]] = {}
+    servers: dict[str, tuple[Connection, dict[str, Prepared]]] = {}
     for name, made in tables.items():
         try:
-            connection = connected.connection(host, namespace, targets.load(made.target, Path.cwd()))
-            prepared = one.prepare(name, made, server_timezone)
+            connection = options.connection(targets.load(made.target, Path.cwd()))
+            compiled = prepare(name, made, server_timezone)
         except StepError as error:
-            where = f"{declared.FILE}: [{name}] {error.message}"
-            raise StepError(where, advice=error.advice, kind=error.kind) from None
-        _, here = places.setdefault(f"{connection.address} {connection.namespace}", (connection, {}))
-        here[name] = prepared
+            message = f"{declared.FILE}: [{name}] {error.message}"
+            raise StepError(message, advice=error.advice, kind=error.kind) from None
+        servers.setdefault(f"{connection.address} {connection.namespace}", (connection, {}))[1][name] = compiled
     if not tables:
-        # Nothing is declared: then none of ours should be there.
-        places[""] = (connected.connection(host, namespace), {})
-    for connection, here in places.values():
+        # An empty file declares that the server has no schedule of ours.
+        servers[""] = (options.connection(), {})
+    for connection, prepared in servers.values():
         server = connect(connection)
         require_recent(server)
-        wanted = [prepared.wanted for prepared in here.values()]
-        yield server, here, drift.differences(server, wanted, live.every(server))
-
-
-def told(differences: list[Difference]) -> None:
-    for difference in differences:
-        print(difference)
+        wanted = [one.wanted for one in prepared.values()]
+        yield server, prepared, drift.differences(server, wanted, live.every(server))

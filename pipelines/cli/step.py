@@ -12,6 +12,7 @@ from components.core.choices import nearest
 from components.core.errors import StepError
 from components.core.step import run as run_step
 from components.steps import PLACES, STEPS
+from pipelines.cli.options import Runs
 from pipelines.runs import folder
 
 AGAIN = "again"
@@ -20,7 +21,7 @@ AGAIN = "again"
 def step(
     step: Annotated[str, typer.Argument(help=f"{', '.join(STEPS)}.")],
     run: Annotated[str, typer.Option("--run", metavar="ID", help="Whose inputs and settings to take.")] = "latest",
-    runs: Annotated[Path | None, typer.Option(help="The folder of runs; also SUANLI_RUNS.")] = None,
+    runs: Runs = None,
 ) -> None:
     """Run one step of a run again in this process, on the same inputs. The run is left unchanged.
 

@@ -2,242 +2,190 @@
 
 import math
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from components.core.errors import StepError
-from pipelines.cli import asked, connected, explain, output, preflight
-from pipelines.cli.asked import (
-    Accelerator,
-    AsJson,
-    Asked,
-    ComputeClass,
-    Experiment,
-    Queue,
-    Retries,
-    Sets,
-    SharedMemory,
-    Spot,
-    TargetName,
-    Timeout,
-)
-from pipelines.cli.connected import Host, KubeContext, Namespace
-from pipelines.cli.plan import duration
+from pipelines.cli import explain, output, preflight
+from pipelines.cli.options import AsJson, Runs, grouped, hours
+from pipelines.cli.server_options import ClusterOptions, ServerOptions
+from pipelines.cli.submission_options import Resolved, SubmissionOptions
 from pipelines.cluster import session, submitted
 from pipelines.cluster.kube import access, classes
-from pipelines.cluster.kubeflow import runs as on_cluster
+from pipelines.cluster.kubeflow import runs as cluster_runs
+from pipelines.cluster.kubeflow.connection import Connection
 from pipelines.cluster.kubeflow.runs import GivenUpError
 from pipelines.cluster.kubeflow.server import connect
-from pipelines.cluster.session import Way
+from pipelines.cluster.session import Look, Way
+from pipelines.compile.submission import Submission
 from pipelines.compile.targets import Target
+from pipelines.hardware import catalog
 from pipelines.hardware.ladder import Rung
 from pipelines.runs import folder
+from pipelines.runs.folder import Run
 
 GIVE_UP_S = 900.0
-Runs = Annotated[Path | None, typer.Option("--runs", help="The folder of runs; also SUANLI_RUNS.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="Its id here, Kubeflow's id, or latest.")]
 GiveUp = Annotated[
     str,
-    typer.Option(metavar="TIME", help="Give a step up that cannot be scheduled for so long: 15m, or never in a queue."),
+    typer.Option(
+        metavar="TIME", help="Stop the run if a step stays unscheduled this long; default 15m, never in a queue."
+    ),
 ]
-NoCluster = Annotated[bool, typer.Option("--no-cluster-checks", help="Do not look at nodes, quota and rights.")]
-Deadline = Annotated[str, typer.Option(metavar="TIME", help="Stop waiting after it; the run goes on.")]
+Deadline = Annotated[str, typer.Option(metavar="TIME", help="Stop waiting after this time; the run continues.")]
 Poll = Annotated[float, typer.Option(min=0.05, hidden=True)]
-Which = Annotated[str, typer.Argument(metavar="RUN", help="Its id here, Kubeflow's id, or latest.")]
 
 
+@dataclass(frozen=True)
+class FollowOptions:
+    """How long a run is followed, and how often its state is read."""
+
+    give_up: GiveUp = ""
+    deadline: Deadline = ""
+    poll: Poll = 5.0
+
+    def way(self, connection: Connection, kube_context: str, *, queued: bool, cluster: bool = True) -> Way:
+        """The follow options of the session: a step that waits in a queue is not given up by default."""
+        give_up = math.inf if queued else GIVE_UP_S
+        return Way(
+            connection,
+            kube_context,
+            hours(self.give_up) * 3600 if self.give_up else give_up,
+            hours(self.deadline) * 3600 if self.deadline else None,
+            self.poll,
+            cluster,
+        )
+
+
+@grouped
 def submit(
-    experiment: Experiment,
-    accelerator: Accelerator,
-    target: TargetName,
-    set_: Sets = None,
-    spot: Spot = False,
-    compute_class: ComputeClass = "",
-    queue: Queue = "",
-    retries: Retries = None,
-    shared_memory: SharedMemory = "",
-    timeout: Timeout = 0,
-    host: Host = "",
-    namespace: Namespace = "",
-    kube_context: KubeContext = "",
-    no_cluster_checks: NoCluster = False,
+    options: SubmissionOptions,
+    cluster: ClusterOptions,
+    following: FollowOptions,
+    no_cluster_checks: Annotated[
+        bool, typer.Option("--no-cluster-checks", help="Do not check nodes, quota and permissions.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print the pods, send nothing.")] = False,
     follow: Annotated[
-        bool, typer.Option("--wait", help="Follow the run to its end; an interrupt leaves it be.")
+        bool, typer.Option("--wait", help="Follow the run to its end; an interrupt does not stop the run.")
     ] = False,
-    give_up: GiveUp = "",
-    deadline: Deadline = "",
-    key: Annotated[str, typer.Option(metavar="TEXT", help="Repeated with it, no second run starts.")] = "",
+    key: Annotated[str, typer.Option(metavar="TEXT", help="A second submission with this key starts no run.")] = "",
     runs: Runs = None,
-    poll: Poll = 5.0,
     as_json: AsJson = False,
 ) -> None:
     """Check an experiment against a cluster and run it there."""
-    wanted = asked.gathered(
-        experiment,
-        set_,
-        target,
-        accelerator,
-        spot=spot,
-        compute_class=compute_class,
-        queue=queue,
-        retries=retries,
-        shared_memory=shared_memory,
-        timeout=timeout,
-    )
-    way = _way(wanted, host, namespace, kube_context, give_up, deadline, poll, not no_cluster_checks)
-    raise typer.Exit(_ladder(wanted, experiment, way, folder.root(runs), key, follow, dry_run, as_json))
-
-
-def _way(
-    wanted: Asked,
-    host: str,
-    namespace: str,
-    kube_context: str,
-    give_up: str,
-    deadline: str,
-    poll: float,
-    cluster: bool,
-) -> Way:
-    return Way(
-        connected.connection(host, namespace, wanted.target),
-        kube_context,
-        _patience(give_up, bool(wanted.variant.queue)),
-        duration(deadline) * 3600 if deadline else None,
-        poll,
-        cluster,
-    )
-
-
-def _patience(give_up: str, queued: bool) -> float:
-    """Seconds for a step that cannot be scheduled; waiting in a queue is no fault."""
-    if give_up:
-        return duration(give_up) * 3600
-    return math.inf if queued else GIVE_UP_S
-
-
-def _ladder(
-    wanted: Asked, source: str, way: Way, root: Path, key: str, follow: bool, dry_run: bool, as_json: bool
-) -> int:
-    """Submit on the first group of rungs; where it is followed and given up, on the next."""
-    groups = _groups(wanted, way)
+    resolved = options.resolve()
+    connection = cluster.connection(resolved.target)
+    queued = bool(resolved.variant.queue)
+    way = following.way(connection, cluster.kube_context, queued=queued, cluster=not no_cluster_checks)
+    root, rows = folder.root(runs), catalog.load(Path.cwd())
+    notes = sys.stderr if as_json else sys.stdout
+    assert resolved.target  # the option is required
+    groups = _groups(resolved, way)
     for number, group in enumerate(groups):
+        submission, needed_class = resolved.submission(group), resolved.needed_class(group)
+        estimates = session.estimates(resolved.experiment, group, root, rows)
+        found = session.look(submission, resolved.experiment, resolved.target, way, estimates, needed_class)
+        if dry_run:
+            _print_pods(submission, found, as_json)
+            raise typer.Exit(2 if found.failed else 0)
+        server = preflight.admitted(found, group, needed_class, notes)
         again = f"{key}-{number}" if key and number else key
+        run, values = session.send(
+            submission, resolved.experiment, options.experiment, resolved.target, server, root, estimates, rows, again
+        )
+        if not follow:
+            _print_submitted(values, as_json)
+            return
         try:
-            return _one(wanted, group, source, way, root, again, follow, dry_run, as_json)
+            values = session.wait(run, values, server, found.cluster, way, submission, rows, stream=notes)
+            raise typer.Exit(_conclude(run, values, as_json))
         except GivenUpError as error:
-            if number + 1 == len(groups):
+            if group is groups[-1]:
                 raise
-            following = ", ".join(map(str, groups[number + 1]))
-            print(f"{error.message}; next: {following}", file=sys.stderr)
-    return 1
+            print(f"{error.message}; next: {', '.join(map(str, groups[number + 1]))}", file=sys.stderr)
 
 
-def _groups(wanted: Asked, way: Way) -> list[tuple[Rung, ...]]:
-    """The ladder's groups; one rung each where the cluster has no compute classes to choose among several."""
-    groups = list(wanted.groups)
-    if wanted.compute_class or all(len(group) == 1 for group in groups):
+def _groups(resolved: Resolved, way: Way) -> list[tuple[Rung, ...]]:
+    """The ladder's groups; one rung each if the cluster has no compute classes to choose among several."""
+    groups = list(resolved.groups)
+    if resolved.compute_class or all(len(group) == 1 for group in groups):
         return groups
     try:
         found = access.access(way.kube_context) if way.cluster else None
-        there = found is not None and classes.served(found)
+        served = found is not None and classes.served(found)
     except StepError:
-        there = False  # the preflight says why
-    return groups if there else [(rung,) for group in groups for rung in group]
+        served = False  # the preflight reports it
+    return groups if served else [(rung,) for group in groups for rung in group]
 
 
-def _one(
-    wanted: Asked,
-    group: "tuple[Rung, ...]",
-    source: str,
-    way: Way,
-    root: Path,
-    key: str,
-    follow: bool,
-    dry_run: bool,
-    as_json: bool,
-) -> int:
-    assert wanted.target  # the option is required
-    submission, catalog = wanted.submission(group), asked.catalog()
-    lines = session.estimates(wanted.changed, group, root, catalog)
-    made = wanted.class_to_make(group)
-    found = session.look(submission, wanted.changed, wanted.target, way, lines, made)
-    notes = sys.stderr if as_json else sys.stdout
-    if dry_run:
-        if as_json:
-            output.as_document(explain.document(submission) | {"preflight": [one._asdict() for one in found.findings]})
-        else:
-            explain.show(submission)
-            print()
-        preflight.show(found.findings, notes)
-        return 2 if found.failed else 0
-    if not preflight.passed(found, notes) or not found.server:
-        return 2
-    if made and found.cluster:
-        classes.put(found.cluster, group)
-    folder, values = session.send(
-        submission, wanted.changed, source, wanted.target, found.server, root, lines, catalog, key
-    )
-    if not follow:
-        return _sent(values, as_json)
-    values = session.wait(folder, values, found.server, found.cluster, way, submission, catalog, stream=notes)
-    return session.tell(values, values["cluster"]["link"] or str(folder.folder), as_json=as_json)
-
-
-def _sent(values: dict[str, Any], as_json: bool) -> int:
+def _print_pods(submission: Submission, found: Look, as_json: bool) -> None:
     if as_json:
-        output.as_document(values)
-        return 0
+        results = [result._asdict() for result in found.findings]
+        output.print_json(explain.document(submission) | {"preflight": results})
+    else:
+        explain.show(submission)
+        print()
+    preflight.show(found.findings, sys.stderr if as_json else sys.stdout)
+
+
+def _print_submitted(values: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        output.print_json(values)
+        return
     cluster = values["cluster"]
     print(f"submitted {values['id']}: Kubeflow's run {cluster['run']}")
     if cluster["link"]:
         print(cluster["link"])
     print(f"to follow it: suanli wait {values['id']}")
     print(f"to stop it:   suanli cancel {values['id']}")
-    return 0
 
 
+def _conclude(run: Run, values: dict[str, Any], as_json: bool) -> int:
+    """Print how a run ended, and return the command's exit status."""
+    return session.tell(values, values["cluster"]["link"] or str(run.folder), as_json=as_json)
+
+
+@grouped
 def wait(
-    run: Which = "latest",
-    host: Host = "",
-    namespace: Namespace = "",
-    kube_context: KubeContext = "",
-    give_up: GiveUp = "",
-    deadline: Deadline = "",
+    cluster: ClusterOptions,
+    following: FollowOptions,
+    which: RunId = "latest",
     runs: Runs = None,
-    poll: Poll = 5.0,
     as_json: AsJson = False,
 ) -> None:
-    """Follow a submitted run to its end; an interrupt ends the waiting, never the run."""
-    folder, values, connection = _known(run, host, namespace, runs)
-    ends = duration(deadline) * 3600 if deadline else None
-    way = session.Way(connection, kube_context, _patience(give_up, bool(values["cluster"].get("queue"))), ends, poll)
+    """Follow a submitted run to its end. An interrupt ends the waiting, not the run."""
+    run, values, connection = _find(which, cluster, runs)
+    way = following.way(connection, cluster.kube_context, queued=bool(values["cluster"].get("queue")))
     notes = sys.stderr if as_json else sys.stdout
-    values = session.wait(folder, values, connect(connection), access.access(kube_context), way, stream=notes)
-    raise typer.Exit(session.tell(values, values["cluster"]["link"] or str(folder.folder), as_json=as_json))
+    found = access.access(cluster.kube_context)
+    values = session.wait(run, values, connect(connection), found, way, stream=notes)
+    raise typer.Exit(_conclude(run, values, as_json))
 
 
-def cancel(run: Which, host: Host = "", namespace: Namespace = "", runs: Runs = None) -> None:
+@grouped
+def cancel(server: ServerOptions, which: RunId, runs: Runs = None) -> None:
     """Stop a run on a cluster."""
-    folder, values, connection = _known(run, host, namespace, runs)
-    on_cluster.cancel(connect(connection), values["cluster"]["run"])
-    folder.write({**values, "status": "cancelled"})
-    print(f"stopping {folder.id}: Kubeflow's run {values['cluster']['run']}")
+    run, values, connection = _find(which, server, runs)
+    cluster_runs.cancel(connect(connection), values["cluster"]["run"])
+    run.write({**values, "status": "cancelled"})
+    print(f"stopping {run.id}: Kubeflow's run {values['cluster']['run']}")
 
 
-def _known(which: str, host: str, namespace: str, runs: Path | None) -> Any:
-    """A submitted run, its record, and the way to its server.
+def _find(which: str, server: ServerOptions, runs: Path | None) -> tuple[Run, dict[str, Any], Connection]:
+    """A submitted run, its record, and the connection to its server.
 
     Raises:
-        StepError: no run of that name was submitted from here.
+        StepError: no such run was submitted from here.
     """
     root = folder.root(runs)
     found = submitted.find(root, which)
     if not found:
         raise StepError(f"no run {which!r} was submitted from {root}", advice="see suanli runs list", kind="settings")
-    there, values = found
-    target = Target(**values["target"]).model_copy(
-        update={"host": values["cluster"]["host"], "namespace": values["cluster"]["namespace"]}
-    )
-    return there, values, connected.connection(host, namespace, target)
+    run, values = found
+    cluster = values["cluster"]
+    target = Target(**values["target"]).model_copy(update={"host": cluster["host"], "namespace": cluster["namespace"]})
+    return run, values, server.connection(target)

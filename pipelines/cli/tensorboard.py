@@ -4,32 +4,32 @@ import os
 import shutil
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from components.core.errors import StepError
+from pipelines.cli.options import Runs
 from pipelines.runs import folder
 
 
 def tensorboard(
-    run: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Runs; all by default.")] = None,
-    runs: Annotated[Path | None, typer.Option(help="The folder of runs; also SUANLI_RUNS.")] = None,
+    which: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Runs; all by default.")] = None,
+    runs: Runs = None,
     port: Annotated[int, typer.Option(help="The port to serve on.")] = 6006,
 ) -> None:
-    """Show runs in TensorBoard, those in progress included."""
+    """Show the learning curves of runs in TensorBoard, including those in progress."""
     root = folder.root(runs)
-    chosen = [folder.find(root, which) for which in run or []] or folder.every(root)
+    chosen = [folder.find(root, name) for name in which or []] or folder.every(root)
     if find_spec("tensorboard") is None:
         raise StepError("TensorBoard is not installed", advice="pip install 'suanli[cpu]'", kind="settings")
-    logs = {it.id: sorted(it.folder.glob("artifacts/*/train/logs")) for it in chosen}
+    logs = {run.id: sorted(run.folder.glob("artifacts/*/train/logs")) for run in chosen}
     links = root / ".tensorboard"
     shutil.rmtree(links, ignore_errors=True)
-    for name, found in logs.items():
-        if found:
+    for name, folders in logs.items():
+        if folders:
             links.mkdir(parents=True, exist_ok=True)
-            (links / name).symlink_to(found[-1])
+            (links / name).symlink_to(folders[-1])
     if not links.is_dir():
         raise StepError(f"none of {len(chosen)} runs in {root} has trained yet", advice="suanli run", kind="settings")
     sys.stdout.flush()

@@ -100,7 +100,7 @@ def test_the_registry_is_listed_and_whole(kept: Path) -> None:
     listed = suanli(kept, "registry", "list")
     assert all(model in listed for model in MODELS)
     for model in MODELS:
-        assert "1 published, every file as it was written" in suanli(kept, "registry", "verify", model)
+        assert "1 published, all files intact" in suanli(kept, "registry", "verify", model)
 
 
 def test_the_runs_are_listed_and_shown(kept: Path) -> None:

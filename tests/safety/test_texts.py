@@ -110,7 +110,7 @@ def test_what_moves_a_cursor_is_shown_instead(text: str, capsys: pytest.CaptureF
 
     assert plain.is_visible(plain.one_line(text)) and not plain.is_visible(text)
     assert plain.is_visible(str(StepError(f"no folder {text}", advice=text)))
-    output.columns([["a", text]])
+    output.print_table([["a", text]])
     assert plain.is_visible(capsys.readouterr().out.rstrip("\n"))
 
 

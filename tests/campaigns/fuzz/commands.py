@@ -77,7 +77,7 @@ def commands(folder: Path) -> Case:
         ):
             given.append("--no-such-option")  # nothing is to be started by chance
         code, said = _forked(given, folder)
-        if code not in FINE or "Traceback" in said or "fault of suanli" in said:
+        if code not in FINE or "Traceback" in said or "bug in suanli" in said:
             raise Wrong(f"{given} ended with {code}: {said[-600:]}")
         if code == 2 and not (said.count("\n") == 1 and said.startswith("error: ")) and "Usage" not in said:
             raise Wrong(f"{given} said: {said[:600]}")

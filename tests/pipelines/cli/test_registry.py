@@ -84,7 +84,7 @@ def test_rollback_serves_the_version_before_and_can_be_undone(root: str, capsys:
 
 def test_verify_reads_every_file_and_names_each_fault(root: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["registry", "verify", *at(root)]) == 0
-    assert "digits: 2 published, every file as it was written" in capsys.readouterr().out
+    assert "digits: 2 published, all files intact" in capsys.readouterr().out
     if storage.is_remote(root):
         storage.write_text(storage.join(root, "digits", "versions", "v1", "model.keras"), "digits v3")
     else:
@@ -92,7 +92,7 @@ def test_verify_reads_every_file_and_names_each_fault(root: str, capsys: pytest.
     assert main(["registry", "verify", *at(root)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("digits v1: model.keras has the checksum ")
-    assert lines[1:] == ["letters: 1 published, every file as it was written"]
+    assert lines[1:] == ["letters: 1 published, all files intact"]
     assert main(["registry", "verify", "digits", "v2", *at(root)]) == 0
     assert [len(one["faults"]) for one in document(capsys, "verify", *at(root), code=1)] == [1, 0]
     capsys.readouterr()
