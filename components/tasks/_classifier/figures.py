@@ -1,17 +1,15 @@
 """Figures and tables of a classifier's evaluation report."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from components.core import reports
 from components.metrics import classification
 from components.metrics.classification import ByClass, Predictions
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 # More rows than this cannot be read on a page.
 MOST_CLASSES = 20
@@ -48,8 +46,6 @@ def with_interval(value: float, interval: tuple[float, float]) -> str:
 
 def confusion(matrix: np.ndarray, names: Sequence[str]) -> Markup:
     """The confusion matrix, coloured by the share of each row; of many classes the most confused ones."""
-    from matplotlib.figure import Figure
-
     matrix, shown = classification.fold_confusion(matrix, list(names), MOST_CLASSES)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = 1.6 + 0.42 * len(shown)
@@ -74,8 +70,6 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Markup:
 
 def reliability(judged: Predictions) -> Markup:
     """The reliability diagram, above a histogram of the confidence."""
-    from matplotlib.figure import Figure
-
     found = classification.reliability(judged)
     figure: Figure = Figure(figsize=(5, 5))
     upper, lower = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
@@ -96,6 +90,6 @@ def _short(name: str) -> str:
     return name if len(name) <= 16 else f"{name[:15]}…"
 
 
-def _plain(axes: "Axes") -> None:
+def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)

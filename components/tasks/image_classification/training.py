@@ -1,15 +1,14 @@
 """Training: images and labels, with augmentation."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import tensorflow as tf
 
 from components.core.examples import PreparedData
 from components.tasks import _images
 from components.tasks._classifier.training import ClassifierTraining
 from components.tasks.image_classification import Info
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 # Fractions of the image's side.
 SHIFT, CROP = 0.1, 0.125
@@ -23,8 +22,8 @@ class Training(ClassifierTraining[Info]):
         return lambda batch: (batch["image"], batch["label"])
 
     def augment(
-        self, inputs: "tf.Tensor", targets: "tf.Tensor", kinds: tuple[str, ...], seed: "tf.Tensor"
-    ) -> "tuple[tf.Tensor, tf.Tensor]":
+        self, inputs: tf.Tensor, targets: tf.Tensor, kinds: tuple[str, ...], seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """``flip`` (left-right), ``shift`` (up to a tenth of the side) and ``crop`` (up to an eighth of the side cut
         away, resized back).
 
@@ -39,11 +38,9 @@ class Training(ClassifierTraining[Info]):
         Returns:
             uint8 [batch, height, width, channels], where the edge is repeated into what a shift leaves empty.
         """
-        import tensorflow as tf
-
         batch, height, width = tf.shape(inputs)[0], inputs.shape[1], inputs.shape[2]
 
-        def uniform(number: int, low: float, high: float) -> "tf.Tensor":
+        def uniform(number: int, low: float, high: float) -> tf.Tensor:
             own_seed = seed * tf.constant([1, 8], seed.dtype) + tf.constant([0, number], seed.dtype)
             return tf.random.stateless_uniform([batch], own_seed, low, high)
 

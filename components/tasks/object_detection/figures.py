@@ -1,18 +1,15 @@
 """What a report shows of a detector: its metrics by class and size, its precision at each recall, and pictures."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from components.core import reports
 from components.metrics import detection
 from components.vision import box_drawing
 from components.vision.box_drawing import Box
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # Classes in the table and in the figure: COCO has 80.
 CLASSES_SHOWN, CURVES = 100, 10
@@ -54,9 +51,7 @@ def _by_class(judged: detection.Predictions, names: Sequence[str]) -> Markup:
     return reports.table(["class", "objects", "average precision", "at overlap 0.5"], rows, "the worst first")
 
 
-def _curves(judged: detection.Predictions, names: Sequence[str]) -> "Figure":
-    from matplotlib.figure import Figure
-
+def _curves(judged: detection.Predictions, names: Sequence[str]) -> Figure:
     precision, grid = judged.evaluation.eval["precision"][0, :, :, 0, -1], judged.evaluation.params.recThrs
     counts = {label: values[0] for label, values in detection.class_scores(judged).items()}
     drawing = Figure(figsize=(6, 4))

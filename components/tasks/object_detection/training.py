@@ -1,15 +1,16 @@
 """Training: images and their objects."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
+import tensorflow as tf
 
 from components.core.examples import PreparedData
+from components.layers.detection_loss import DetectionLoss
+from components.layers.prior_boxes import PriorBoxes
 from components.tasks import _images, contract
 from components.tasks.object_detection import Info
-
-if TYPE_CHECKING:
-    import keras
-    import tensorflow as tf
 
 
 class Training(contract.Training[Info]):
@@ -18,25 +19,21 @@ class Training(contract.Training[Info]):
 
     def input_fn(self, assets: dict[str, Any]) -> Callable[[Any], tuple[Any, Any]]:
         """Targets are objects, float32 [batch, most_boxes, 5]: edges and label."""
-        import tensorflow as tf
 
-        def inputs_and_targets(batch: "dict[str, tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor]":
+        def inputs_and_targets(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
             labels = tf.cast(batch["labels"], tf.float32)
             return batch["image"], tf.concat([batch["boxes"], labels[..., None]], axis=-1)
 
         return inputs_and_targets
 
-    def compile_arguments(self, network: "keras.Model") -> dict[str, Any]:
+    def compile_arguments(self, network: keras.Model) -> dict[str, Any]:
         """The loss alone: COCO's metrics are of all images together."""
-        from components.layers.detection_loss import DetectionLoss
-        from components.layers.prior_boxes import PriorBoxes
-
         boxes = next(layer for layer in network.layers if isinstance(layer, PriorBoxes))
         return {"loss": DetectionLoss(boxes.locations()), "metrics": []}
 
     def augment(
-        self, inputs: "tf.Tensor", targets: "tf.Tensor", kinds: tuple[str, ...], seed: "tf.Tensor"
-    ) -> "tuple[tf.Tensor, tf.Tensor]":
+        self, inputs: tf.Tensor, targets: tf.Tensor, kinds: tuple[str, ...], seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """``flip``: images with their objects, each flipped left-right or not.
 
         Args:
@@ -45,8 +42,6 @@ class Training(contract.Training[Info]):
             kinds: which changes.
             seed: two integers.
         """
-        import tensorflow as tf
-
         if "flip" not in kinds:
             return inputs, targets
         flipped = tf.random.stateless_uniform([tf.shape(inputs)[0]], seed) < 0.5

@@ -1,7 +1,9 @@
 """Training: the numbers of a text's words."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
 
 from components.core.errors import StepError
 from components.core.examples import PreparedData
@@ -9,9 +11,6 @@ from components.tasks._classifier.training import ClassifierTraining
 from components.tasks.text_classification import Info
 from components.tasks.text_classification.vocabulary import assets_of, texts_and_labels
 from components.text import words
-
-if TYPE_CHECKING:
-    import keras
 
 
 class Training(ClassifierTraining[Info]):
@@ -28,7 +27,7 @@ class Training(ClassifierTraining[Info]):
             raise StepError("the training texts have no words", advice="check what data gives as texts")
         return {"vocabulary": vocabulary, "units": len(self.info["classes"])}
 
-    def assets(self, network: "keras.Model") -> dict[str, Any]:
+    def assets(self, network: keras.Model) -> dict[str, Any]:
         return assets_of(network)
 
     def input_fn(self, assets: dict[str, Any]) -> Callable[[Any], tuple[Any, Any]]:

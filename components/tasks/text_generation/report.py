@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from components.core import reports
 from components.tasks import contract
@@ -16,8 +17,6 @@ SHOWN, SHOWN_CHARACTERS = 6, 400
 
 class Report(contract.Report[Info, Settings]):
     def figures(self, predicted: Arrays, truth: Arrays, intervals: Any, shown: Shown) -> list[Markup]:
-        from matplotlib.figure import Figure
-
         bits = predicted["nats"] / np.log(2) / truth["characters"]
         figure = Figure(figsize=(6, 2.6))
         axes = figure.subplots()

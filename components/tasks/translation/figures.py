@@ -1,14 +1,11 @@
 """Figures of a translator's evaluation report."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from components.core import reports
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 BINS = 20
 
@@ -20,8 +17,6 @@ def spread(scores: np.ndarray, sizes: np.ndarray) -> Markup:
         scores: chrF of each sentence, 0 to 1, [n].
         sizes: bytes of each source, [n].
     """
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(8, 2.6))
     left, right = figure.subplots(1, 2)
     left.hist(scores, np.linspace(0, 1, BINS + 1).tolist(), color="#0b63c5")
@@ -40,6 +35,6 @@ def spread(scores: np.ndarray, sizes: np.ndarray) -> Markup:
     return reports.figure(figure, "Sentence chrF", "How the chrF of sentences is spread, and how it goes with length.")
 
 
-def _plain(axes: "Axes") -> None:
+def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)

@@ -1,19 +1,19 @@
 """Training: the target's next token from the source and the target so far."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
+import tensorflow as tf
 
 from components.core.errors import StepError
 from components.core.examples import PreparedData
 from components.core.inference import Predictor
+from components.layers.token_loss import TokenAccuracy, TokenLoss
 from components.tasks import contract
 from components.tasks.contract import Arrays
 from components.tasks.translation import Info, decoding
 from components.text import subwords
-
-if TYPE_CHECKING:
-    import keras
-    import tensorflow as tf
 
 READ = 1024
 
@@ -48,19 +48,17 @@ class Training(contract.Training[Info]):
                 )
         return {"pieces": list(pieces)}
 
-    def assets(self, network: "keras.Model") -> dict[str, Any]:
+    def assets(self, network: keras.Model) -> dict[str, Any]:
         return decoding.assets_of(network)
 
-    def input_fn(self, assets: dict[str, Any]) -> "Callable[[dict[str, tf.Tensor]], tuple[Any, Any]]":
+    def input_fn(self, assets: dict[str, Any]) -> Callable[[dict[str, tf.Tensor]], tuple[Any, Any]]:
         """Inputs are the source and the target shifted by one."""
         return lambda batch: decoding.packed_in_graph(batch["source"], batch["target"], assets)
 
-    def compile_arguments(self, network: "keras.Model") -> dict[str, Any]:
-        from components.layers.token_loss import TokenAccuracy, TokenLoss
-
+    def compile_arguments(self, network: keras.Model) -> dict[str, Any]:
         return {"loss": TokenLoss(decoding.layer_of(network).label_smoothing), "metrics": [TokenAccuracy()]}
 
-    def epoch_samples(self, network: "keras.Model", assets: dict[str, Any], batch: Arrays, seed: int) -> list[str]:
+    def epoch_samples(self, network: keras.Model, assets: dict[str, Any], batch: Arrays, seed: int) -> list[str]:
         """Source and translation of a few pairs, and the reference if it differs."""
         predictor = Predictor(lambda inputs: inputs, network)
         translations = decoding.translated(predictor, batch["source"].tolist(), assets)
