@@ -1,4 +1,4 @@
-"""Model architectures, one a file, each with ``build(settings, ...) -> keras.Model``."""
+"""Model architectures, one per file, each with ``build(settings, ...) -> keras.Model``."""
 
 from typing import ClassVar
 
@@ -6,11 +6,11 @@ from components.core.config import Section
 
 
 class ModelSettings(Section):
-    """What every model has: its name, which is its file's name in components/models.
+    """Settings of every model; its name is that of its file in components/models.
 
     Attributes:
-        interface: what goes in and comes out, which is the INTERFACE of every task that it serves; it says which
-            arguments ``build`` takes.
+        interface: inputs and outputs, equal to the INTERFACE of each task that the model serves; it determines the
+            arguments of ``build``.
     """
 
     interface: ClassVar[str]
@@ -18,5 +18,5 @@ class ModelSettings(Section):
     name: str
 
     def problem(self, input_shape: tuple[int, ...]) -> str:
-        """Why this model cannot take such an input, or an empty string. Models override it."""
+        """Why the model cannot take such inputs; empty if it can. Models override it."""
         return ""

@@ -1,4 +1,4 @@
-"""What settings of networks with attention share."""
+"""Shared settings of networks with attention."""
 
 from typing import TYPE_CHECKING, Self
 
@@ -8,14 +8,14 @@ from components.models import ModelSettings
 
 
 class WithHeads(ModelSettings):
-    """Settings with a ``width`` that ``heads`` of attention share."""
+    """Settings with a ``width`` that is divided among attention ``heads``."""
 
     if TYPE_CHECKING:
         width: int
         heads: int
 
     @model_validator(mode="after")
-    def _shared_out(self) -> Self:
+    def _divisible(self) -> Self:
         if self.width % self.heads:
             raise ValueError(f"a width of {self.width} cannot be divided among {self.heads} heads")
         return self

@@ -1,4 +1,4 @@
-"""keras-hub, the optional extra ``hub``, and local folders of its presets."""
+"""keras-hub, from the optional extra ``hub``, and local folders of its presets."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,21 +9,21 @@ from components.core.errors import StepError
 
 
 def library(model: str, instead: str) -> Any:
-    """keras-hub.
+    """The module ``keras_hub``.
 
     Args:
         model: the model that needs it.
-        instead: one that does not.
+        instead: a model that does not.
 
     Raises:
-        StepError: it is not installed.
+        StepError: keras-hub is not installed.
     """
     try:
         import keras_hub
     except ImportError:
         raise StepError(
             f"the model {model} needs keras-hub, which is not installed",
-            advice=f"install the extra hub (pip install 'suanli[hub]'), or take model.name={instead}",
+            advice=f"install the extra hub (pip install 'suanli[hub]'), or use model.name={instead}",
             kind="settings",
         ) from None
     return keras_hub
@@ -31,15 +31,15 @@ def library(model: str, instead: str) -> Any:
 
 @contextmanager
 def preset(folder: str) -> Iterator[str]:
-    """The folder of a preset, while it is opened.
+    """The folder of a preset; errors in the block become one-line errors about the preset.
 
     Raises:
-        StepError: there is no such folder, or keras-hub could not open it.
+        StepError: the folder does not exist, or keras-hub cannot read it.
     """
     path = Path(folder).expanduser()
     if not path.is_dir():
         raise StepError(
-            f"there is no folder {path}", advice="set model.preset to a local keras-hub preset", kind="settings"
+            f"no such folder: {path}", advice="set model.preset to a local keras-hub preset", kind="settings"
         )
     try:
         yield str(path)

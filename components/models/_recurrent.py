@@ -1,4 +1,4 @@
-"""What the recurrent networks that read texts share: settings, and all but the kind of cell."""
+"""Recurrent text classifiers: shared settings, and the network for a given kind of cell."""
 
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class RecurrentSettings(ModelSettings):
-    """A recurrent network that reads a text forwards and backwards.
+    """A bidirectional recurrent network.
 
     Attributes:
-        vocabulary_size: at most so many words, the most frequent ones of the train split.
-        length: words of a text that are read, the first ones.
-        width: of a word's vector.
+        vocabulary_size: maximum number of words, the most frequent ones of the train split.
+        length: number of words that are read, from the beginning of a text.
+        width: of the word vectors.
         units: of each direction.
-        dropout: fraction dropped of the words' vectors, whole columns at a time, and before the last layer.
+        dropout: rate on the word vectors, whole features at a time, and before the last layer.
     """
 
     interface: ClassVar[str] = "text -> classes"
@@ -34,12 +34,12 @@ class RecurrentSettings(ModelSettings):
 def network(
     settings: RecurrentSettings, vocabulary: list[str], units: int, layer: "type[keras.layers.RNN]", name: str
 ) -> "keras.Model":
-    """The network, from the numbers of words, int32 [batch, length], to logits.
+    """The network, from word ids, int32 [batch, length], to logits.
 
     Args:
-        vocabulary: the words in the order of their numbers.
-        units: how many logits.
-        layer: gives its last output.
+        vocabulary: the words in the order of their ids.
+        units: number of logits.
+        layer: a recurrent layer that returns its last output.
     """
     import keras
 
@@ -52,6 +52,6 @@ def network(
     x = keras.layers.SpatialDropout1D(settings.dropout)(x)
     x = keras.layers.Bidirectional(layer(settings.units), name=name)(x)
     x = keras.layers.Dropout(settings.dropout)(x)
-    # Logits stay float32 whatever the precision: softmax and loss need the digits.
+    # Logits are float32 in every precision: softmax and loss need it.
     logits = keras.layers.Dense(units, dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name=name)

@@ -1,4 +1,4 @@
-"""A causal Transformer over bytes, which predicts the next one."""
+"""A causal Transformer over bytes that predicts the next one."""
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -10,24 +10,24 @@ from components.models._heads import WithHeads
 if TYPE_CHECKING:
     import keras
 
-# Every byte, and the sign of a text's beginning.
+# The bytes and BOS.
 TOKENS = 257
 
 
 class Settings(WithHeads):
-    """A small one by default, for a CPU.
+    """The defaults are small, for a CPU.
 
     Attributes:
-        length: bytes that it sees at once.
-        width: numbers a place has between two blocks.
-        layers: blocks of attention and a feed-forward network.
-        heads: of each attention; they share the width.
+        length: context length in bytes.
+        width: of the vectors between blocks.
+        layers: number of blocks.
+        heads: attention heads, which divide the width.
         hidden: units between the two dense layers of a feed-forward network; 0 is four times the width.
         positions: learned, or sinusoidal.
-        ngrams: lengths of the n-grams of bytes that have vectors of their own, in a table; none for bytes alone.
+        ngrams: lengths of the n-grams of bytes that have vectors of their own, in a table; empty for bytes alone.
         buckets: rows of that table for each length.
-        dropout: fraction that training drops of each block's outputs.
-        activation: of the feed-forward networks; a CPU computes a GELU about six times as long as a ReLU.
+        dropout: rate on the outputs of each block.
+        activation: of the feed-forward networks; on a CPU a GELU takes about six times as long as a ReLU.
     """
 
     interface: ClassVar[str] = "text -> next token"
@@ -45,9 +45,9 @@ class Settings(WithHeads):
 
 
 def build(settings: Settings) -> "keras.Model":
-    """The network, int32 [n, length] -> float32 logits [n, length, 257]: at each place those of the next byte.
+    """The network, int32 [n, length] -> float32 logits [n, length, 257]: at each position those of the next byte.
 
-    It is a chain of layers: components/text/sampling.py goes through them a token at a time.
+    It is a chain of layers, which components/text/sampling.py steps through one token at a time.
     """
     import keras
 
@@ -68,6 +68,6 @@ def build(settings: Settings) -> "keras.Model":
             name=f"block_{number}",
         )(x)
     x = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")(x)
-    # Logits stay float32 whatever the precision: softmax and loss need the digits.
+    # Logits are float32 in every precision: softmax and loss need it.
     logits = keras.layers.Dense(TOKENS, dtype="float32", name="logits")(x)
     return keras.Model(tokens, logits, name="causal_transformer")

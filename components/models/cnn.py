@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class Settings(ModelSettings):
-    """The tutorial's network by default.
+    """The defaults are the tutorial's network.
 
     Attributes:
-        filters: filters of each convolution; each is followed by a pool that halves height and width.
-        padding: ``valid`` convolutions lose a pixel on each side, as in the tutorial; ``same`` suits small pictures.
+        filters: of each convolution; a pool after each halves height and width.
+        padding: ``valid`` convolutions lose a pixel on each side, as in the tutorial; ``same`` suits small images.
         dense: units of the hidden layer.
-        dropout: fraction of its outputs that training drops.
+        dropout: rate on the outputs of the hidden layer.
     """
 
     interface: ClassVar[str] = "image -> classes"
@@ -37,17 +37,17 @@ class Settings(ModelSettings):
             if side < 1:
                 return (
                     f"convolution and pool {number} of {len(self.filters)} leave nothing of {pixels} pixels; "
-                    f"shorten model.filters to {number - 1}, or use model.padding=same or larger pictures"
+                    f"shorten model.filters to {number - 1}, or use model.padding=same or larger images"
                 )
         return ""
 
 
 def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> "keras.Model":
-    """The network, from pictures of 0 to 255 to logits.
+    """The network, from pixels of 0 to 255 to logits.
 
     Args:
         input_shape: height, width and channels.
-        units: how many logits.
+        units: number of logits.
     """
     import keras
 
@@ -60,6 +60,6 @@ def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> 
     x = keras.layers.Dense(settings.dense, activation="relu")(x)
     if settings.dropout:
         x = keras.layers.Dropout(settings.dropout)(x)
-    # Logits stay float32 whatever the precision: softmax and loss need the digits.
+    # Logits are float32 in every precision: softmax and loss need it.
     logits = keras.layers.Dense(units, dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name="cnn")

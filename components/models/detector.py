@@ -11,24 +11,24 @@ from components.models import ModelSettings
 if TYPE_CHECKING:
     import keras
 
-# The first feature map that boxes are found in has this stride; what is finer is too costly for what it finds.
+# The stride of the first feature map with predictions; finer ones cost more than they add.
 FINEST = 8
-# A location's prior box, in strides: objects of two to eight strides are found at a level.
+# A location's prior box, in strides: a level detects objects of two to eight strides.
 PRIOR = 4
-# Chance of an object that a fresh network gives every location, so that the many empty ones do not drown the first
-# steps (Lin et al., 2017, arXiv:1708.02002, 4.1).
-CHANCE = 0.01
+# The initial probability of an object at each location, so that the many empty ones do not dominate the first steps
+# (Lin et al., 2017, arXiv:1708.02002, 4.1).
+PRIOR_PROBABILITY = 0.01
 
 
 class Settings(ModelSettings):
-    """One box for each location of feature maps of stride 8, 16, ... (as YOLOX has it, Ge et al., 2021,
-    arXiv:2107.08430; the pyramid is that of Lin et al., 2017, arXiv:1612.03144).
+    """One box for each location of feature maps of stride 8, 16, ... (as in YOLOX, Ge et al., 2021, arXiv:2107.08430;
+    the pyramid is that of Lin et al., 2017, arXiv:1612.03144).
 
     Attributes:
-        filters: of each stage, which halves the picture; from the third on, boxes are found in what a stage gives.
+        filters: of each stage, which halves the image; the outputs from the third on enter the pyramid.
         blocks: residual blocks in each stage from the second on.
-        pyramid: filters of every level of the pyramid.
-        head: 3 x 3 convolutions before boxes, and as many before classes.
+        pyramid: filters of each level of the pyramid.
+        head: 3 x 3 convolutions before the boxes, and as many before the classes.
     """
 
     interface: ClassVar[str] = "image -> boxes"
@@ -44,16 +44,16 @@ class Settings(ModelSettings):
         if least < largest:
             return f"{len(self.filters)} stages leave nothing of {least} pixels; shorten model.filters"
         if uneven := [side for side in input_shape[:2] if side % largest]:
-            return f"{uneven[0]} pixels are no multiple of {largest}; change the side, or shorten model.filters"
+            return f"{uneven[0]} pixels are not a multiple of {largest}; change the side, or shorten model.filters"
         return ""
 
 
 def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> "keras.Model":
-    """The network, from pictures of 0 to 255 to boxes and logits as components.vision.boxes tells.
+    """The network, from pixels of 0 to 255 to boxes and logits in the format of components.vision.boxes.
 
     Args:
         input_shape: height, width and channels.
-        units: how many classes.
+        units: number of classes.
     """
     import keras
 
@@ -72,8 +72,8 @@ def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> 
     levels = _pyramid(levels, settings.pyramid)
     strides = [FINEST * 2**number for number in range(len(levels))]
     sizes = [[stride, [[PRIOR * stride, PRIOR * stride]]] for stride in strides]
-    # The same weights at every level.
-    heads = _head(settings, 4, 0.5, "offsets"), _head(settings, units, CHANCE, "logits")
+    # All levels share the weights.
+    heads = _head(settings, 4, 0.5, "offsets"), _head(settings, units, PRIOR_PROBABILITY, "logits")
     offsets, logits = (
         keras.layers.Concatenate(axis=1, dtype="float32")([head(level) for level in levels]) for head in heads
     )
@@ -83,38 +83,38 @@ def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> 
 
 
 def _pyramid(levels: "list[keras.KerasTensor]", filters: int) -> "list[keras.KerasTensor]":
-    """Every level with what the coarser ones know of the surroundings."""
+    """Each level merged with the coarser ones."""
     import keras
 
-    made: list[keras.KerasTensor] = []
+    merged: list[keras.KerasTensor] = []
     for number in reversed(range(len(levels))):
         x = keras.layers.Conv2D(filters, 1, name=f"lateral{number}")(levels[number])
-        if made:
-            up = keras.layers.UpSampling2D(name=f"up{number}")(made[0])
+        if merged:
+            up = keras.layers.UpSampling2D(name=f"up{number}")(merged[0])
             x = keras.layers.Add(name=f"merged{number}")([x, up])
-        made.insert(0, x)
-    return [_normalised(x, filters, 1, f"pyramid{number}") for number, x in enumerate(made)]
+        merged.insert(0, x)
+    return [_normalised(x, filters, 1, f"pyramid{number}") for number, x in enumerate(merged)]
 
 
-def _head(settings: Settings, outputs: int, chance: float, name: str) -> "keras.Model":
-    """Convolutions from any level of the pyramid to ``outputs`` numbers a location, [n, locations, outputs].
+def _head(settings: Settings, outputs: int, initial: float, name: str) -> "keras.Model":
+    """Convolutions from any level of the pyramid to ``outputs`` numbers per location, [n, locations, outputs].
 
     Args:
-        chance: what the sigmoid of a fresh network's outputs is.
+        initial: the sigmoid of the outputs before training.
     """
     import keras
 
     x = inputs = keras.Input((None, None, settings.pyramid))
     for number in range(settings.head):
         x = keras.layers.Conv2D(settings.pyramid, 3, padding="same", activation="relu", name=f"{name}_{number}")(x)
-    bias = keras.initializers.Constant(math.log(chance / (1 - chance)))
-    # Boxes and logits stay float32 whatever the precision: edges and loss need the digits.
+    bias = keras.initializers.Constant(math.log(initial / (1 - initial)))
+    # Boxes and logits are float32 in every precision: edges and loss need it.
     x = keras.layers.Conv2D(outputs, 3, padding="same", bias_initializer=bias, dtype="float32", name=f"{name}_last")(x)
     return keras.Model(inputs, keras.layers.Reshape((-1, outputs), dtype="float32")(x), name=name)
 
 
 def _residual(x: "keras.KerasTensor", filters: int, name: str) -> "keras.KerasTensor":
-    """A shortcut around two 3 x 3 convolutions."""
+    """Two 3 x 3 convolutions with a shortcut."""
     import keras
 
     y = _normalised(x, filters, 1, f"{name}_1")

@@ -1,4 +1,4 @@
-"""GPT-2 (Radford et al., 2019), to be tuned further from a local keras-hub preset; needs the optional extra hub."""
+"""GPT-2 (Radford et al., 2019), fine-tuned from a local keras-hub preset; needs the optional extra ``hub``."""
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 class Settings(ModelSettings):
-    """A GPT-2 of any size, as the preset has it.
+    """A GPT-2 of the preset's size.
 
-    keras-hub only reads the preset. The network is built of our own layers and holds weights and vocabulary, so that
+    keras-hub only reads the preset. The network consists of our layers and includes weights and vocabulary, so that
     evaluation, export and prediction need neither keras-hub nor the preset.
 
     Attributes:
-        preset: a local folder of a GPT-2 preset, its weights and vocabulary included.
-        length: tokens that it sees at once; the preset's positions beyond are left out.
-        dropout: fraction that training drops of each block's outputs.
+        preset: a local folder of a GPT-2 preset with weights and vocabulary.
+        length: context length in tokens; the preset's positions beyond it are dropped.
+        dropout: rate on the outputs of each block.
     """
 
     interface: ClassVar[str] = "text -> next token"
@@ -31,11 +31,11 @@ class Settings(ModelSettings):
 
 
 def build(settings: Settings) -> "keras.Model":
-    """The network with the preset's weights, int32 [n, length] -> float32 logits [n, length, tokens]. The layer of the
-    logits starts as the preset's embedding, transposed, and is tuned apart from it.
+    """The network with the preset's weights, int32 [n, length] -> float32 logits [n, length, tokens]. The
+    logits layer starts as the preset's embedding, transposed, and is tuned separately.
 
     Raises:
-        StepError: keras-hub is not installed, or the folder holds no such preset.
+        StepError: keras-hub is not installed, or the folder is not such a preset.
     """
     backbone, vocabulary, merges = _preset(settings)
     import keras
@@ -44,11 +44,11 @@ def build(settings: Settings) -> "keras.Model":
     from components.layers.byte_pairs import BytePairVocabulary
     from components.layers.ngrams import NGramEmbedding
 
-    most = int(backbone.max_sequence_length)
-    if settings.length > most:
+    longest = int(backbone.max_sequence_length)
+    if settings.length > longest:
         raise StepError(
-            f"model.length: {settings.length} tokens are more than the {most} of the preset {settings.preset}",
-            advice=f"use at most {most}",
+            f"model.length: {settings.length} tokens are more than the {longest} of the preset {settings.preset}",
+            advice=f"use at most {longest}",
             kind="settings",
         )
     tokens = keras.Input((settings.length,), dtype="int32", name="tokens")
@@ -72,7 +72,7 @@ def build(settings: Settings) -> "keras.Model":
 
 
 def _preset(settings: Settings) -> tuple[Any, list[str], list[str]]:
-    """keras-hub's backbone; the vocabulary, in the order of the numbers; and the merges.
+    """keras-hub's backbone; the vocabulary, in the order of the ids; and the merges.
 
     Raises:
         StepError: as ``build``.
@@ -81,19 +81,19 @@ def _preset(settings: Settings) -> tuple[Any, list[str], list[str]]:
     with _hub.preset(settings.preset) as folder:
         backbone = hub.models.GPT2Backbone.from_preset(folder, dtype="float32")
         tokenizer = hub.models.GPT2Tokenizer.from_preset(folder)
-        numbers, merges = dict(tokenizer.vocabulary), list(tokenizer.merges)
-    vocabulary = sorted(numbers, key=lambda token: int(numbers[token]))
+        ids, merges = dict(tokenizer.vocabulary), list(tokenizer.merges)
+    vocabulary = sorted(ids, key=lambda token: int(ids[token]))
     if len(vocabulary) != int(backbone.vocabulary_size):
         raise StepError(
             f"the preset {folder} has {len(vocabulary)} tokens and {backbone.vocabulary_size} vectors for them",
-            advice="take a whole preset of one model",
+            advice="use the whole preset of one model",
             kind="settings",
         )
     return backbone, vocabulary, merges
 
 
 def _copy(backbone: Any, network: "keras.Model", length: int) -> None:
-    """Give the network the weights of keras-hub's layers, which have heads on axes of their own."""
+    """Copy the weights of keras-hub's layers, which have a separate axis for heads."""
     import numpy as np
 
     def arrays(layer: Any) -> list[np.ndarray]:

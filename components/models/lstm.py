@@ -15,7 +15,7 @@ class Settings(RecurrentSettings):
 
 
 def build(settings: Settings, vocabulary: list[str], units: int) -> "keras.Model":
-    """The network, from the numbers of words, int32 [batch, length], to logits, one for each of ``units``."""
+    """The network, from word ids, int32 [batch, length], to ``units`` logits."""
     from components.layers import recurrent
 
     return network(settings, vocabulary, units, recurrent.LSTM, "lstm")

@@ -22,10 +22,10 @@ class Settings(ModelSettings):
     """A residual network.
 
     Attributes:
-        depth: the number of layers.
+        depth: number of layers.
         stem: ``large`` starts with a 7 x 7 convolution of stride 2 and a pool (224 px); ``small`` with one 3 x 3
-            convolution (32 px); ``auto`` takes ``small`` below 64 px.
-        zero_gamma: start every block as the identity, by a last scale of 0 (Goyal et al., 2017, arXiv:1706.02677, 5.1).
+            convolution (32 px); ``auto`` is ``small`` below 64 px.
+        zero_gamma: start each block as the identity, by a last scale of 0 (Goyal et al., 2017, arXiv:1706.02677, 5.1).
     """
 
     interface: ClassVar[str] = "image -> classes"
@@ -37,11 +37,11 @@ class Settings(ModelSettings):
 
 
 def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> "keras.Model":
-    """The network, from pictures of 0 to 255 to logits.
+    """The network, from pixels of 0 to 255 to logits.
 
     Args:
         input_shape: height, width and channels.
-        units: how many logits.
+        units: number of logits.
     """
     import keras
 
@@ -58,7 +58,7 @@ def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> 
             strides = 2 if stage > 1 and number == 1 else 1
             x = _block(x, block, 32 * 2**stage, strides, settings.zero_gamma, f"stage{stage}_block{number}")
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    # Logits stay float32 whatever the precision: softmax and loss need the digits.
+    # Logits are float32 in every precision: softmax and loss need it.
     logits = keras.layers.Dense(units, dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name=f"resnet{settings.depth}")
 
@@ -66,9 +66,9 @@ def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> 
 def _block(
     x: "keras.KerasTensor", kind: str, filters: int, strides: int, zero_gamma: bool, name: str
 ) -> "keras.KerasTensor":
-    """A shortcut around two 3 x 3 convolutions, or around 1 x 1, 3 x 3, 1 x 1 with four times the filters.
+    """Two 3 x 3 convolutions, or 1 x 1, 3 x 3, 1 x 1 with four times the filters, with a shortcut.
 
-    Version 1.5 halves the picture in the 3 x 3 convolution of a bottleneck, the paper in the 1 x 1 before it.
+    Version 1.5 halves the image in the 3 x 3 convolution of a bottleneck, the paper in the 1 x 1 before it.
     """
     import keras
 

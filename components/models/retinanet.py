@@ -1,4 +1,4 @@
-"""RetinaNet (Lin et al., 2017, arXiv:1708.02002) by keras-hub, which is the optional extra ``hub``."""
+"""RetinaNet (Lin et al., 2017, arXiv:1708.02002) from keras-hub, the optional extra ``hub``."""
 
 import math
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 # Feature maps of stride 8 to 128, and at each location anchors of three sizes and three ratios (the paper's section 4).
 FINEST, COARSEST = 3, 7
 SCALES, RATIOS, ANCHOR = 3, (0.5, 1.0, 2.0), 4
-# A fresh network's chance of an object at a location (the paper's section 4.1).
-CHANCE = 0.01
+# The initial probability of an object at a location (the paper's section 4.1).
+PRIOR_PROBABILITY = 0.01
 # depth: (kind of block, blocks in each stage), He et al., 2015, table 1.
 ENCODERS = {18: ("basic_block", [2, 2, 2, 2]), 50: ("bottleneck_block", [3, 4, 6, 3])}
 
@@ -21,14 +21,14 @@ ENCODERS = {18: ("basic_block", [2, 2, 2, 2]), 50: ("bottleneck_block", [3, 4, 6
 class Settings(ModelSettings):
     """RetinaNet with a residual network of ``depth`` layers.
 
-    Its loss is the task's own, not keras-hub's: locations are assigned to objects by how well they find them, not by
-    fixed overlaps of anchors.
+    The loss is the task's, not keras-hub's: objects are assigned to the locations that predict them best, not by fixed
+    overlaps with anchors.
 
     Attributes:
         depth: layers of the residual network.
-        head: convolutions before boxes, and as many before classes.
-        preset: a local folder of a keras-hub RetinaNet preset to start from, its weights included; empty starts anew.
-            With another number of classes its heads start anew.
+        head: convolutions before the boxes, and as many before the classes.
+        preset: a local folder of a keras-hub RetinaNet preset to start from, with weights; empty for random weights.
+            With another number of classes the heads start from random weights.
     """
 
     interface: ClassVar[str] = "image -> boxes"
@@ -41,16 +41,16 @@ class Settings(ModelSettings):
     def problem(self, input_shape: tuple[int, ...]) -> str:
         largest = 2**COARSEST
         if uneven := [side for side in input_shape[:2] if side % largest]:
-            return f"{uneven[0]} pixels are no multiple of {largest}, which the coarsest feature map needs"
-        return "" if input_shape[2] == 3 else f"pictures of 3 channels were expected, not {input_shape[2]}"
+            return f"{uneven[0]} pixels are not a multiple of {largest}, which the coarsest feature map needs"
+        return "" if input_shape[2] == 3 else f"images of 3 channels were expected, not {input_shape[2]}"
 
 
 def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> "keras.Model":
-    """The network, from pictures of 0 to 255 to boxes and logits as components.vision.boxes tells.
+    """The network, from pixels of 0 to 255 to boxes and logits in the format of components.vision.boxes.
 
     Args:
         input_shape: height, width and channels.
-        units: how many classes.
+        units: number of classes.
 
     Raises:
         StepError: keras-hub is not installed, or the preset cannot be opened.
@@ -61,17 +61,17 @@ def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> 
     from components.layers.prior_boxes import PriorBoxes
 
     inputs = keras.Input(input_shape, dtype="uint8", name="image")
-    # The mean and deviation of ImageNet's pictures, which the presets' residual networks were trained with.
+    # ImageNet's mean and standard deviation, with which the presets' residual networks were trained.
     x = keras.layers.Rescaling(
         [1 / 255 / 0.229, 1 / 255 / 0.224, 1 / 255 / 0.225], [-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225]
     )(inputs)
-    whole = _preset(hub, settings, units) if settings.preset else _new(hub, settings, units)
-    # keras-hub's class as a whole: Keras cannot load the plain graph of its layers, some of which give dicts.
-    raw = whole(x)
+    detector = _preset(hub, settings, units) if settings.preset else _new(hub, settings, units)
+    # The whole of keras-hub's class: Keras cannot load the plain graph of its layers, some of which return dicts.
+    raw = detector(x)
     levels = [[2**level, anchors(2**level)] for level in range(FINEST, COARSEST + 1)]
     offsets = keras.layers.Activation("linear", dtype="float32")(raw["bbox_regression"])
     logits = keras.layers.Activation("linear", dtype="float32", name="logits")(raw["cls_logits"])
-    # keras-hub's anchors stand on a cell's upper left corner.
+    # keras-hub's anchors are centred at the upper left corner of a cell.
     boxes = PriorBoxes(input_shape[0], input_shape[1], levels, offset=0.0, name="boxes")(offsets)
     outputs = keras.layers.Concatenate(dtype="float32", name="found")([boxes, logits])
     return keras.Model(inputs, outputs, name="retinanet")
@@ -82,18 +82,18 @@ def anchors(stride: int) -> list[list[float]]:
     AnchorGenerator."""
     import numpy as np
 
-    made: list[list[float]] = []
+    sizes: list[list[float]] = []
     for ratio in RATIOS:
         for scale in range(SCALES):
             side = int(stride * ANCHOR * 2 ** (scale / SCALES))
-            # Half to even, in float32, as keras.ops.round does it.
+            # Half to even, in float32, as in keras.ops.round.
             sides = np.array([side / math.sqrt(ratio), side * math.sqrt(ratio)], np.float32)
-            made.append([float(edge) for edge in 2 * np.round(sides / 2)])
-    return made
+            sizes.append([float(edge) for edge in 2 * np.round(sides / 2)])
+    return sizes
 
 
 def _new(hub: Any, settings: Settings, units: int) -> "keras.Model":
-    """The detector with fresh weights."""
+    """The detector with random weights."""
     block, blocks = ENCODERS[settings.depth]
     encoder = hub.models.ResNetBackbone(
         input_conv_filters=[64],
@@ -114,14 +114,14 @@ def _new(hub: Any, settings: Settings, units: int) -> "keras.Model":
         bounding_box_format="xyxy",
         compile=False,
     )
-    _begin(detector)
+    _reset_biases(detector)
     return detector
 
 
-def _begin(detector: Any) -> None:
-    """Give fresh heads the paper's first biases: keras-hub 0.32 gives that of the classes to the boxes."""
+def _reset_biases(detector: Any) -> None:
+    """Give new heads the paper's initial biases: keras-hub 0.32 gives the one of the classes to the boxes."""
     _set_bias(detector.box_head, 0.0)
-    _set_bias(detector.classification_head, math.log(CHANCE / (1 - CHANCE)))
+    _set_bias(detector.classification_head, math.log(PRIOR_PROBABILITY / (1 - PRIOR_PROBABILITY)))
 
 
 def _set_bias(head: Any, value: float) -> None:
@@ -135,12 +135,12 @@ def _preset(hub: Any, settings: Settings, units: int) -> "keras.Model":
     """The detector of a local preset.
 
     Raises:
-        StepError: it cannot be opened.
+        StepError: the preset cannot be opened.
     """
     with _hub.preset(settings.preset) as folder:
         detector: keras.Model = hub.models.RetinaNetObjectDetector.from_preset(folder)
         if detector.num_classes != units:
-            # Asked for a number of classes, keras-hub loads no head.
+            # Given a number of classes, keras-hub does not load the heads.
             detector = hub.models.RetinaNetObjectDetector.from_preset(folder, num_classes=units)
-            _begin(detector)
+            _reset_biases(detector)
     return detector

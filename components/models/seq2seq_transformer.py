@@ -1,4 +1,4 @@
-"""A Transformer with an encoder and a decoder, for sequences to sequences (A. Vaswani et al., 2017, arXiv:1706.03762).
+"""An encoder-decoder Transformer for sequence to sequence tasks (A. Vaswani et al., 2017, arXiv:1706.03762).
 
 The defaults are small, for a CPU: 2 + 2 layers of width 128 on bytes, 1 million parameters. The paper's base model is
 ``width=512 heads=8 layers=6 hidden=2048 dropout=0.1 label_smoothing=0.1`` with ``pieces=32000``.
@@ -19,18 +19,18 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Settings(WithHeads):
-    """The network; its tokens are bytes and pieces of words.
+    """A network over bytes and pieces of words.
 
     Attributes:
-        source_length: tokens of a source with the one that ends it; of longer ones the first are read.
-        target_length: the same of a target.
-        pieces: so many parts of words of up to 8 bytes, counted on the train split, are tokens beside the 256 bytes. 0
-            takes bytes alone: nothing to count, and sequences are 3 to 4 times as long.
-        width: of the vector at each place.
-        heads: attention heads, which share the width.
+        source_length: tokens of a source, including END; longer sources are truncated.
+        target_length: the same for a target.
+        pieces: number of parts of words of up to 8 bytes, learned from the train split, that are tokens in addition to
+            the 256 bytes. 0 is bytes alone: nothing to learn, and sequences are 3 to 4 times as long.
+        width: of the vectors.
+        heads: attention heads, which divide the width.
         layers: of the encoder, and as many of the decoder.
         hidden: units between the two dense layers of each block.
-        label_smoothing: share of the probability that the loss asks to be spread over all tokens.
+        label_smoothing: share of the target probability that is spread over all tokens.
     """
 
     interface: ClassVar[str] = "source -> target"
@@ -49,10 +49,10 @@ class Settings(WithHeads):
 
 def build(settings: Settings, pieces: list[str]) -> "keras.Model":
     """The network, from source and target tokens, int32 [n, source_length + target_length], to the logits of each
-    target token, float32 [n, target_length, vocabulary]; ``EncoderDecoder`` says more.
+    target token, float32 [n, target_length, vocabulary]; see ``EncoderDecoder``.
 
     Args:
-        pieces: what the tokens beyond the bytes stand for.
+        pieces: of the tokenizer.
     """
     import keras
 

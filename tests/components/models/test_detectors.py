@@ -20,14 +20,14 @@ SMALL = detector.Settings(filters=(4, 8, 8, 8), pyramid=8, head=1)
     [
         (SMALL, (64, 32, 1), ""),
         (SMALL, (8, 8, 1), "4 stages leave nothing of 8 pixels; shorten model.filters"),
-        (SMALL, (64, 40, 3), "40 pixels are no multiple of 16; change the side, or shorten model.filters"),
+        (SMALL, (64, 40, 3), "40 pixels are not a multiple of 16; change the side, or shorten model.filters"),
         (retinanet.Settings(), (512, 640, 3), ""),
         (
             retinanet.Settings(),
             (512, 600, 3),
-            "600 pixels are no multiple of 128, which the coarsest feature map needs",
+            "600 pixels are not a multiple of 128, which the coarsest feature map needs",
         ),
-        (retinanet.Settings(), (512, 512, 1), "pictures of 3 channels were expected, not 1"),
+        (retinanet.Settings(), (512, 512, 1), "images of 3 channels were expected, not 1"),
     ],
     ids=str,
 )
@@ -46,7 +46,7 @@ def test_every_location_of_a_fresh_network_has_its_prior_box_and_doubts_every_cl
         keras.config.set_dtype_policy(before)
     found = network.predict(np.zeros((2, 64, 32, 1), np.uint8), verbose=0)
     assert found.dtype == np.float32 and found.shape == (2, 8 * 4 + 4 * 2, 4 + 3)
-    assert 1 / (1 + np.exp(-found[..., 4:])) == pytest.approx(np.full((2, 40, 3), detector.CHANCE), rel=0.5)
+    assert 1 / (1 + np.exp(-found[..., 4:])) == pytest.approx(np.full((2, 40, 3), detector.PRIOR_PROBABILITY), rel=0.5)
     prior = network.get_layer("boxes").priors() / np.array([32, 64, 32, 64])
     middles = (found[0, :, :2] + found[0, :, 2:4]) / 2 / UNITS
     assert np.abs(middles - prior[:, :2]).max() < 0.5
@@ -74,7 +74,7 @@ except StepError as error:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == (
         "the model retinanet needs keras-hub, which is not installed; "
-        "install the extra hub (pip install 'suanli[hub]'), or take model.name=detector\n"
+        "install the extra hub (pip install 'suanli[hub]'), or use model.name=detector\n"
     )
 
 
@@ -82,7 +82,7 @@ def test_a_preset_that_is_not_there_is_told() -> None:
     from components.core.errors import StepError
 
     pytest.importorskip("keras_hub")
-    with pytest.raises(StepError, match="there is no folder /nowhere; set model"):
+    with pytest.raises(StepError, match="no such folder: /nowhere; set model"):
         retinanet.build(retinanet.Settings(preset="/nowhere"), (128, 128, 3), 2)
 
 

@@ -100,7 +100,7 @@ def test_it_learns(preset: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"preset": "/nowhere"}, "there is no folder /nowhere"),
+        ({"preset": "/nowhere"}, "no such folder: /nowhere"),
         ({"length": 21}, "21 tokens are more than the 20"),
     ],
     ids=["no folder", "too long"],

@@ -74,7 +74,7 @@ def test_cnns_refusal_says_what_to_do() -> None:
     told = cnn.Settings().problem((8, 8, 1))
     assert told == (
         "convolution and pool 2 of 3 leave nothing of 8 pixels; "
-        "shorten model.filters to 1, or use model.padding=same or larger pictures"
+        "shorten model.filters to 1, or use model.padding=same or larger images"
     )
 
 
