@@ -1,13 +1,14 @@
 """docs/extending.md as it is written: its files are put into a copy of the checkout, and its commands are run there."""
 
 import doctest
+import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from checkout import copied, environment
+from checkout import PARTS, copied, environment
 from page import Command, File, read
 
 from components.core.sources import ROOT
@@ -16,6 +17,7 @@ PAGE = read(ROOT / "docs" / "extending.md")
 PROGRAMS = {"suanli": ["pipelines"], "pytest": ["pytest", "-q", "-p", "no:cacheprovider"]}
 # They take minutes.
 LONG = ("suanli run", "suanli predict", "pytest ")
+LEFT = re.compile("__pycache__|docs/pictures")
 LIKE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -55,22 +57,25 @@ TRIED = """
 import numpy as np
 from components.data import diabetes
 from components.models import mlp
-from components.tasks import row_regression as task
+from components.tasks import expected_arguments
+from components.tasks.contract import Task
 from pipelines.experiments.diabetes import EXPERIMENT
 
 source = diabetes.source(EXPERIMENT.data)
-examples = list(source.splits["train"]())
-stored = task.stored(examples, source.info)
-assert not stored.faults and len(stored.contents) == source.counts["train"]
-rows = np.asarray(stored.contents).copy().view("<f4")
-network = mlp.build(EXPERIMENT.model, **task.expected(EXPERIMENT.model, EXPERIMENT.data, None))
-assert task.problem(network, source.info) == ""
-network.compile(optimizer="adam", **task.compile_arguments(network, source.info))
-network.fit(rows, stored.features["value"], epochs=1, verbose=0)
-found = {"number": np.asarray(network(rows))[:, 0]}
-true = {"value": stored.features["value"], "key": np.arange(len(rows))}
-assert set(task.score(found, true, EXPERIMENT.evaluation, source.info)) == set(task.METRICS)
-print(task.row(task.predictions(found, EXPERIMENT.evaluation, source.info)[0]))
+task = Task("row_regression", source.info, EXPERIMENT.evaluation)
+records = task.examples.to_records(list(source.splits["train"]()))
+assert not records.faults and len(records.contents) == source.counts["train"]
+rows = np.stack([np.frombuffer(row, "<f4") for row in records.contents])
+network = mlp.build(EXPERIMENT.model, **expected_arguments("row_regression", EXPERIMENT.model, EXPERIMENT.data, None))
+assert task.evaluation.problem(network) == ""
+network.compile(optimizer="adam", **task.training.compile_arguments(network))
+network.fit(rows, records.features["value"], epochs=1, verbose=0)
+predicted = {"number": np.asarray(network(rows))[:, 0]}
+truth = {"value": records.features["value"], "key": np.arange(len(rows))}
+assert set(task.evaluation.score(predicted, truth)) == set(EXPERIMENT.evaluation.metrics)
+assert len(task.report.figures(predicted, truth, None, {})) == 1
+assert task.serving.from_text(",".join("1" * 10)).tolist() == [1] * 10
+print(task.serving.row(task.evaluation.predictions(predicted)[0]))
 """
 
 
@@ -95,6 +100,29 @@ def test_its_files_and_short_commands_do_what_it_says(checkout: Path) -> None:
             [Path(sys.executable).parent / "ruff", *arguments, *ours], cwd=checkout, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout
+
+
+# What ``suanli new`` wrote on the way.
+WRITTEN = {"components/models/our_net.py", "tests/components/models/test_our_net.py"} | {
+    *(f"components/tasks/row_regression/{name}.py" for name in ("__init__", "evaluation", "examples", "training")),
+    "tests/components/tasks/test_row_regression.py",
+}
+
+
+def test_nothing_of_ours_is_touched(checkout: Path) -> None:
+    """A source, a model, a task, an experiment, a pipeline and an accelerator are new files alone."""
+    before, after = contents(ROOT), contents(checkout)
+    assert [path for path in before if after.get(path) != before[path]] == []
+    pages = {part.path for part in PAGE if isinstance(part, File)}
+    assert after.keys() - before.keys() == pages | WRITTEN
+
+
+def contents(checkout: Path) -> dict[str, bytes]:
+    """Path -> content of all that is written by hand in what ``copied`` copies, and of what is new beside it."""
+    files = [path for room in (*PARTS, "trials") for path in (checkout / room).rglob("*") if path.is_file()]
+    files += [path for name in (*PARTS, "accelerators.toml") if (path := checkout / name).is_file()]
+    named = {str(path.relative_to(checkout)): path for path in files}
+    return {name: path.read_bytes() for name, path in named.items() if not LEFT.search(name)}
 
 
 def test_its_source_model_and_task_fit_each_other(checkout: Path) -> None:
