@@ -1,7 +1,7 @@
 """Experiments whose data cannot be here: their own data section, read by the code that reads the real ones.
 
 TensorFlow Datasets makes up examples with the features of a data set (``tfds.testing.mock_data``); sizes of models and
-batches are smaller, and all else is as it is. For ``coco`` it cannot (see test_detection_experiments.py).
+batches are smaller, and all else is as it is. For ``coco`` it cannot (see test_detection.py).
 """
 
 from collections.abc import Iterator
