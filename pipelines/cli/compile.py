@@ -27,7 +27,10 @@ def compile_(
     ] = "-",
     every: Annotated[bool, typer.Option("--all", help="Compile every experiment into the folder.")] = False,
     target: Annotated[
-        str, typer.Option(metavar="NAME", help="Whose roots and images become defaults: local, or of targets.toml.")
+        str,
+        typer.Option(
+            metavar="NAME", help="Whose roots and images become defaults: local, or an entry of targets.toml."
+        ),
     ] = "",
     sets: Sets = None,
 ) -> None:
@@ -55,7 +58,9 @@ def _target(name: str) -> Target | None:
 def _write(path: Path, named: NamedExperiment, target: Target | None) -> None:
     # The Kubernetes settings are a second YAML document, which JSON cannot hold.
     if str(path) != "-" and path.suffix not in ENDINGS:
-        raise StepError(f"{path}: a pipeline file ends in .yaml", advice="-o pipeline.yaml", kind="settings")
+        raise StepError(
+            f"{path}: a pipeline file must end in .yaml", advice="for example -o pipeline.yaml", kind="settings"
+        )
     # Importing kfp creates very many objects that stay: collecting garbage among them takes a fifth of the time.
     gc.disable()
     try:

@@ -50,7 +50,10 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
             "accelerators.accelerators",
             "List the accelerators that --accelerator takes. Prices are list prices: verify before use.",
         ),
-        "new": ("new.new", "Write components/ROOM/NAME.py and its test, which passes as it is."),
+        "new": (
+            "new.new",
+            "Write a data source, a model or a task from a template or another, and a test that passes as it is.",
+        ),
     },
     "Cluster": {
         "plan": ("plan.plan", "Estimate time, cost and memory of training on every accelerator, and recommend one."),

@@ -32,7 +32,7 @@ def new(
         str, typer.Option(metavar="NAME", help="Start from a copy of this one instead of the template.")
     ] = "",
 ) -> None:
-    """Write components/ROOM/NAME.py, for a task the folder components/tasks/NAME, and a test that passes as it is."""
+    """Write a data source, a model or a task from a template or another, and a test that passes as it is."""
     if kind not in ROOMS:
         raise StepError(f"there is no room for {kind!r}", advice=nearest(kind, ROOMS), kind="settings")
     room = ROOMS[kind]

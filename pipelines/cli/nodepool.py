@@ -17,7 +17,7 @@ Name = Annotated[
 Cluster = Annotated[str, typer.Option(metavar="NAME", help="The GKE cluster.")]
 Location = Annotated[str, typer.Option(metavar="PLACE", help="The cluster's region or zone.")]
 Zone = Annotated[str, typer.Option(metavar="ZONE", help="Zone of the machines; by default the cluster's zones.")]
-MaxNodes = Annotated[int, typer.Option(min=1, max=1000, help="At most so many machines; idle, the pool has none.")]
+MaxNodes = Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of machines; an idle pool has none.")]
 Format = Annotated[str, typer.Option("--format", metavar="gcloud|terraform", help="What to print.")]
 Driver = Annotated[str, typer.Option(metavar="latest|default", help="The NVIDIA driver that GKE installs.")]
 

@@ -12,7 +12,9 @@ import typer
 
 from components.core.errors import StepError
 
-Experiment = Annotated[str, typer.Argument(help="A name, or the path of a .py file; see suanli experiments.")]
+Experiment = Annotated[
+    str, typer.Argument(metavar="EXPERIMENT", help="A name (see suanli experiments), or the path of a .py file.")
+]
 Sets = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; repeatable.")
 ]

@@ -30,15 +30,19 @@ def plan(
     budget: Annotated[float | None, typer.Option(min=0, metavar="USD", help="Maximum cost.")] = None,
     prefer: Annotated[Literal["cost", "time"], typer.Option(help="What to minimise.")] = "cost",
     spot: Spot = False,
-    examples: Annotated[int | None, typer.Option(min=1, help="Training examples, if the source does not know.")] = None,
-    units: Annotated[int | None, typer.Option(min=1, help="The model's outputs, if the source does not know.")] = None,
+    examples: Annotated[
+        int | None, typer.Option(min=1, help="Number of training examples, if the source does not know it.")
+    ] = None,
+    units: Annotated[
+        int | None, typer.Option(min=1, help="Number of model outputs, if the source does not know it.")
+    ] = None,
     interruptions: Annotated[float, typer.Option(min=0, help="Preemptions per hour on spot.")] = 0.05,
     calibrate: Annotated[
         list[str] | None, typer.Option(metavar="RUN", help="Correct the estimate by a finished run; repeatable.")
     ] = None,
     here: Annotated[bool, typer.Option("--here", help="Include this machine; its speed is measured once.")] = False,
     explain: Annotated[str, typer.Option(metavar="NAME", help="Explain every number of one accelerator.")] = "",
-    every: Annotated[bool, typer.Option("--all", help="Show every row, and why the others do not fit.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Show every row, and why others do not fit.")] = False,
     runs: Runs = None,
     as_json: AsJson = False,
 ) -> None:

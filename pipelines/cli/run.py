@@ -20,7 +20,7 @@ def run(
     runner: Annotated[
         str, typer.Option(metavar="NAME", help="subprocess (the default), or docker: each step in its image.")
     ] = "",
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Use no results of other runs.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Do not reuse results of other runs.")] = False,
     resume: Annotated[str, typer.Option(metavar="ID", help="Continue a failed or interrupted run.")] = "",
     debug: Annotated[bool, typer.Option("--debug", help="Show full tracebacks.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record; progress goes to stderr.")] = False,
@@ -36,7 +36,9 @@ def run(
             "--resume takes its experiment and settings from the run", advice="give the id alone", kind="settings"
         )
     if not (resume or experiment):
-        raise StepError("which experiment?", advice=f"choose from {', '.join(experiments.names())}", kind="settings")
+        raise StepError(
+            "no experiment is given", advice=f"choose from {', '.join(experiments.names())}", kind="settings"
+        )
     if resume:
         raise typer.Exit(session.resume(folder.find(root, resume), debug=debug, as_json=as_json))
     code = session.start(

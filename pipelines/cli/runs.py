@@ -67,7 +67,7 @@ def list_(runs: Runs = None, as_json: AsJson = False) -> None:
 @app.command()
 @_readable
 def show(which: Which = "latest", runs: Runs = None, as_json: AsJson = False) -> None:
-    """Show a run: its steps, metrics and decision, and its page."""
+    """Show a run: its steps, metrics, decision and page."""
     run = folder.find(folder.root(runs), which)
     record = run.read()
     if as_json:

@@ -24,10 +24,14 @@ from pipelines.runs import folder
 # Options without a value are not given: an update keeps what there is, and a new schedule takes the default.
 Cron = Annotated[str, typer.Option("--cron", metavar='"M H DOM MON DOW"', help='Five fields, such as "0 3 * * *".')]
 Every = Annotated[str, typer.Option("--every", metavar="INTERVAL", help="Instead of a cron: 30m, 6h, 7d.")]
-Timezone = Annotated[str, typer.Option("--timezone", metavar="ZONE", help="Of the cron; by default the server's.")]
-Overlap = Annotated[int | None, typer.Option(min=1, max=10, help="How many of its runs may be active; default 1.")]
+Timezone = Annotated[
+    str, typer.Option("--timezone", metavar="ZONE", help="Time zone of the cron; default the server's.")
+]
+Overlap = Annotated[
+    int | None, typer.Option(min=1, max=10, help="How many of its runs may be active; 1 for a new schedule.")
+]
 CatchUp = Annotated[
-    bool | None, typer.Option("--catch-up/--no-catch-up", help="Run for missed times as well; default no.")
+    bool | None, typer.Option("--catch-up/--no-catch-up", help="Also run for missed times; off for a new schedule.")
 ]
 ServerTimezone = Annotated[
     str,
@@ -71,7 +75,7 @@ def schedule(
     options: SubmissionOptions,
     recurrence: RecurrenceOptions,
     cluster: ClusterOptions,
-    name: Annotated[str, typer.Option(metavar="NAME", help="The schedule's; by default the experiment's.")] = "",
+    name: Annotated[str, typer.Option(metavar="NAME", help="Its name; by default the experiment's.")] = "",
     paused: Annotated[bool, typer.Option("--paused", help="Create it paused.")] = False,
     server_timezone: ServerTimezone = "UTC",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; ask no server.")] = False,
@@ -105,12 +109,11 @@ def prepare(name: str, made: Declared, server_timezone: str) -> Prepared:
     resolved = SubmissionOptions(**shared, sets=made.set).resolve(fresh=True)
     if len(resolved.groups) > 1:
         raise StepError(
-            f"--accelerator {made.accelerator}: a schedule's runs are started by the server, which tries no second pod",
-            advice="give rows that one compute class can hold, or one row",
+            f"--accelerator {made.accelerator}: the server starts the runs of a schedule and does not try a second pod",
+            advice="give one row, or rows that fit into one compute class",
             kind="settings",
         )
-    if not resolved.target:
-        raise StepError("a schedule needs a target", advice="see targets.toml", kind="settings")
+    assert resolved.target  # a declared schedule has one
     submission = resolved.submission(resolved.groups[0])
     # Each run reads the state of its data anew; their state when the schedule is created does not matter.
     parameters = {**submission.parameters, "freshness": ""}
@@ -137,7 +140,7 @@ def admitted(prepared: Prepared, cluster: ClusterOptions) -> Server:
         Exit: a check failed; each failure has been printed as an error.
     """
     resolved, submission = prepared.resolved, prepared.submission
-    assert resolved.target  # prepare has checked it
+    assert resolved.target  # a declared schedule has one
     way = session.Way(cluster.connection(resolved.target), cluster.kube_context)
     rows, root = catalog.load(Path.cwd()), folder.root(None)
     estimates = session.estimates(resolved.experiment, submission.rungs, root, rows)

@@ -36,7 +36,7 @@ def check(options: ServerOptions, server_timezone: ServerTimezone = "UTC", as_js
 @grouped
 def apply(
     cluster: ClusterOptions,
-    prune: Annotated[bool, typer.Option("--prune", help="Delete our schedules that are not declared.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete schedules of suanli that are not declared.")] = False,
     dry_run: DryRun = False,
     server_timezone: ServerTimezone = "UTC",
     as_json: AsJson = False,

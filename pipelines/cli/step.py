@@ -19,31 +19,33 @@ AGAIN = "again"
 
 
 def step(
-    step: Annotated[str, typer.Argument(help=f"{', '.join(STEPS)}.")],
-    run: Annotated[str, typer.Option("--run", metavar="ID", help="Whose inputs and settings to take.")] = "latest",
+    step: Annotated[str, typer.Argument(metavar="STEP", help=f"{', '.join(STEPS)}.")],
+    run: Annotated[
+        str, typer.Option("--run", metavar="ID", help="The run whose inputs and settings are used.")
+    ] = "latest",
     runs: Runs = None,
 ) -> None:
     """Run one step of a run again in this process, on the same inputs. The run is left unchanged.
 
     For a debugger: python -m pdb -m pipelines step train, or breakpoint() in the code.
     """
-    found = folder.find(folder.root(runs), run)
-    records = found.steps()
+    original = folder.find(folder.root(runs), run)
+    records = original.steps()
     if step not in records:
-        started = nearest(step, records) if records else "it started none"
-        raise StepError(f"run {found.id} has started no step {step!r}", advice=started, kind="settings")
+        advice = nearest(step, records) if records else "it started no step"
+        raise StepError(f"run {original.id} did not start step {step!r}", advice=advice, kind="settings")
     record = records[step]
-    scratch = found.folder / AGAIN / step
+    scratch = original.folder / AGAIN / step
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    # Outside a run: no cache, no progress, and exceptions pass.
+    # Outside a run: no cache, no progress, and exceptions are not caught.
     os.environ.pop("SUANLI_RUN", None)
     os.environ["SUANLI_DEBUG"] = "1"
     result = run_step(
         step,
-        parameters=_elsewhere(record["parameters"], scratch),
+        parameters=_redirected(record["parameters"], scratch),
         inputs={
-            name: _artifact(given["type"], found.folder / given["path"], given["metadata"])
+            name: _artifact(given["type"], original.folder / given["path"], given["metadata"])
             for name, given in record["inputs"].items()
         },
         outputs={name: _artifact(kind, scratch / name, {}) for name, kind in record["output_types"].items()},
@@ -52,17 +54,16 @@ def step(
     print(f"{step} succeeded{shown}: {scratch}")
 
 
-def _elsewhere(parameters: dict[str, Any], scratch: Path) -> dict[str, Any]:
-    """The parameters with every place to write to below the scratch folder; the registry is a copy."""
-    moved = dict(parameters)
-    moved |= {place: str(scratch / place) for place in PLACES if place in moved}
-    if "registry" in moved and Path(parameters["registry"]).is_dir():
-        shutil.copytree(parameters["registry"], moved["registry"])
-    return moved
+def _redirected(parameters: dict[str, Any], scratch: Path) -> dict[str, Any]:
+    """The parameters with all output folders below the scratch folder; the registry is copied there."""
+    redirected = parameters | {place: str(scratch / place) for place in PLACES if place in parameters}
+    if "registry" in parameters and Path(parameters["registry"]).is_dir():
+        shutil.copytree(parameters["registry"], redirected["registry"])
+    return redirected
 
 
 def _artifact(kind: str, path: Path, metadata: dict[str, Any]) -> Any:
-    """What KFP would hand to the step: the artifact's class brings methods such as ``log_confusion_matrix``."""
-    from kfp import dsl
+    """An artifact as KFP passes it to a step: of a class with methods such as ``log_confusion_matrix``."""
+    from kfp import dsl  # 1.5 s, which neither --help nor a bad option needs
 
     return getattr(dsl, kind)(name=path.name, uri=str(path), metadata=metadata)

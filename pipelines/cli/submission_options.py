@@ -22,9 +22,7 @@ from pipelines.hardware.variant import RETRIES, SPOT_RETRIES, Variant
 
 Accelerator = Annotated[
     str,
-    typer.Option(
-        metavar="NAME[,NAME]...", help="A row of suanli accelerators, or a ladder such as v5e-4:spot,l4x2:spot,l4x2."
-    ),
+    typer.Option(metavar="NAME[,NAME]...", help="A row of suanli accelerators, or a ladder: l4:spot,l4."),
 ]
 ComputeClass = Annotated[str, typer.Option("--compute-class", metavar="NAME", help="A GKE compute class for train.")]
 Queue = Annotated[str, typer.Option(metavar="NAME", help="Kueue's local queue for train.")]

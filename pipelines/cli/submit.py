@@ -28,7 +28,7 @@ from pipelines.runs import folder
 from pipelines.runs.folder import Run
 
 GIVE_UP_S = 900.0
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="Its id here, Kubeflow's id, or latest.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, Kubeflow's id, or latest.")]
 GiveUp = Annotated[
     str,
     typer.Option(
@@ -40,7 +40,7 @@ Poll = Annotated[float, typer.Option(min=0.05, hidden=True)]
 
 
 @dataclass(frozen=True)
-class FollowOptions:
+class WaitOptions:
     """How long a run is followed, and how often its state is read."""
 
     give_up: GiveUp = ""
@@ -64,7 +64,7 @@ class FollowOptions:
 def submit(
     options: SubmissionOptions,
     cluster: ClusterOptions,
-    following: FollowOptions,
+    waiting: WaitOptions,
     no_cluster_checks: Annotated[
         bool, typer.Option("--no-cluster-checks", help="Do not check nodes, quota and permissions.")
     ] = False,
@@ -72,7 +72,9 @@ def submit(
     follow: Annotated[
         bool, typer.Option("--wait", help="Follow the run to its end; an interrupt does not stop the run.")
     ] = False,
-    key: Annotated[str, typer.Option(metavar="TEXT", help="A second submission with this key starts no run.")] = "",
+    key: Annotated[
+        str, typer.Option(metavar="TEXT", help="Submitting again with the same key starts no second run.")
+    ] = "",
     runs: Runs = None,
     as_json: AsJson = False,
 ) -> None:
@@ -80,7 +82,7 @@ def submit(
     resolved = options.resolve()
     connection = cluster.connection(resolved.target)
     queued = bool(resolved.variant.queue)
-    way = following.way(connection, cluster.kube_context, queued=queued, cluster=not no_cluster_checks)
+    way = waiting.way(connection, cluster.kube_context, queued=queued, cluster=not no_cluster_checks)
     root, rows = folder.root(runs), catalog.load(Path.cwd())
     notes = sys.stderr if as_json else sys.stdout
     assert resolved.target  # the option is required
@@ -137,7 +139,7 @@ def _print_submitted(values: dict[str, Any], as_json: bool) -> None:
         output.print_json(values)
         return
     cluster = values["cluster"]
-    print(f"submitted {values['id']}: Kubeflow's run {cluster['run']}")
+    print(f"submitted {values['id']} as Kubeflow run {cluster['run']}")
     if cluster["link"]:
         print(cluster["link"])
     print(f"to follow it: suanli wait {values['id']}")
@@ -152,14 +154,14 @@ def _conclude(run: Run, values: dict[str, Any], as_json: bool) -> int:
 @grouped
 def wait(
     cluster: ClusterOptions,
-    following: FollowOptions,
+    waiting: WaitOptions,
     which: RunId = "latest",
     runs: Runs = None,
     as_json: AsJson = False,
 ) -> None:
     """Follow a submitted run to its end. An interrupt ends the waiting, not the run."""
     run, values, connection = _find(which, cluster, runs)
-    way = following.way(connection, cluster.kube_context, queued=bool(values["cluster"].get("queue")))
+    way = waiting.way(connection, cluster.kube_context, queued=bool(values["cluster"].get("queue")))
     notes = sys.stderr if as_json else sys.stdout
     found = access.access(cluster.kube_context)
     values = session.wait(run, values, connect(connection), found, way, stream=notes)
@@ -172,7 +174,7 @@ def cancel(server: ServerOptions, which: RunId, runs: Runs = None) -> None:
     run, values, connection = _find(which, server, runs)
     cluster_runs.cancel(connect(connection), values["cluster"]["run"])
     run.write({**values, "status": "cancelled"})
-    print(f"stopping {run.id}: Kubeflow's run {values['cluster']['run']}")
+    print(f"stopping {run.id}, Kubeflow run {values['cluster']['run']}")
 
 
 def _find(which: str, server: ServerOptions, runs: Path | None) -> tuple[Run, dict[str, Any], Connection]:

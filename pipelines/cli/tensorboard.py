@@ -22,7 +22,7 @@ def tensorboard(
     root = folder.root(runs)
     chosen = [folder.find(root, name) for name in which or []] or folder.every(root)
     if find_spec("tensorboard") is None:
-        raise StepError("TensorBoard is not installed", advice="pip install 'suanli[cpu]'", kind="settings")
+        raise StepError("TensorBoard is not installed", advice="install it: pip install 'suanli[cpu]'", kind="settings")
     logs = {run.id: sorted(run.folder.glob("artifacts/*/train/logs")) for run in chosen}
     links = root / ".tensorboard"
     shutil.rmtree(links, ignore_errors=True)
@@ -31,7 +31,9 @@ def tensorboard(
             links.mkdir(parents=True, exist_ok=True)
             (links / name).symlink_to(folders[-1])
     if not links.is_dir():
-        raise StepError(f"none of {len(chosen)} runs in {root} has trained yet", advice="suanli run", kind="settings")
+        raise StepError(
+            f"none of {len(chosen)} runs in {root} has trained yet", advice="start one with suanli run", kind="settings"
+        )
     sys.stdout.flush()
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(links), "--port", str(port)]
     os.execv(sys.executable, command)

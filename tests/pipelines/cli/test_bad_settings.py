@@ -26,7 +26,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     [
         (["run", "digitz"], "unknown experiment 'digitz'; did you mean digits?"),
         (["run", "nowhere.py"], "no such experiment file: nowhere.py"),
-        (["run"], "which experiment?; choose from cifar10, "),
+        (["run"], "no experiment is given; choose from cifar10, "),
         (["run", "digits", "--set", "data.name=digit"], "unknown data source 'digit'; did you mean digits?"),
         (["run", "digits", "--set", "model.name=cn"], "unknown model 'cn'; did you mean cnn?"),
         (
@@ -63,7 +63,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["run", "digits", "--resume", "latest"], "--resume takes its experiment and settings from the run"),
         (["run", "digits", "--sett", "a.b=1"], "No such option: --sett"),
         (["rnu", "digits"], "No such command 'rnu'. Did you mean 'run'"),
-        (["compile", "digits", "--output", "file.json"], "file.json: a pipeline file ends in .yaml"),
+        (["compile", "digits", "--output", "file.json"], "file.json: a pipeline file must end in .yaml"),
         (["compile", "digits", "--target", "production"], "there is no targets.toml here"),
         (["compile"], "name one experiment, or give --all"),
         (["compile", "digits", "--all"], "name one experiment, or give --all"),

@@ -147,7 +147,7 @@ def test_the_servers_clock_may_be_told(command: Command, fake: kubeflow.FakeKube
         (("--cron", "0 3 * * *", "--server-timezone", "Mars", *HARDWARE), "unknown time zone 'Mars'"),
         (("--cron", "0 3 * * *", "--accelerator", "l5", "--target", "prod"), "l5"),
         (("--cron", "0 3 * * *", "--accelerator", "l4", "--target", "prd"), "unknown target 'prd'"),
-        (("--cron", "0 3 * * *", "--accelerator", "l4,v5e-4", "--target", "prod"), "tries no second pod"),
+        (("--cron", "0 3 * * *", "--accelerator", "l4,v5e-4", "--target", "prod"), "does not try a second pod"),
         (("--cron", "0 3 * * *", "--set", "training.epoch=3", *HARDWARE), "did you mean epochs"),
         (("--cron", "0 3 * * *", "--name", "Nightly Run", *HARDWARE), "'Nightly Run' is no name for a schedule"),
     ],
