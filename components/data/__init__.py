@@ -1,4 +1,4 @@
-"""Data sources, one a file: what can be prepared, and the settings they share."""
+"""Data sources, one per file, and what they share."""
 
 import hashlib
 import math
@@ -15,25 +15,24 @@ from components.core.config import Count, Fraction, Positive, Section
 from components.core.errors import StepError
 from components.core.streaming import When
 
-# One example as a source gives it: what the task's ``stored`` takes, such as ``image`` (a uint8 array, or the bytes of
-# a file) and ``label``; ``name`` says where it came from, for messages.
+# One example of a source: the fields that the task converts, such as ``image`` (a uint8 array, or the bytes of a file)
+# and ``label``; ``name`` is its origin, for messages.
 Example = dict[str, Any]
 Stream = Callable[[], Iterator[Example]]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data source, opened: nothing of it is read before one of its streams is.
+    """An opened data source; examples are read only by its streams.
 
     Attributes:
-        info: what the task needs to know, such as ``classes``; ``encoding`` is ``encoded`` where contents are decoded
-            whenever they are read.
-        splits: the source's own splits, ``train`` always, ``validation`` and ``test`` where they are official. Each
-            stream gives the same examples in the same order whenever it is called.
-        counts: how many examples a split gives, where that is known before it is read.
-        version: the version of the data.
-        licence: the licence they are under.
-        text: where they come from, in a sentence.
+        info: for the task, such as ``classes``; ``encoding`` is ``encoded`` if contents are decoded at each reading.
+        splits: the source's own splits: ``train``, and ``validation`` and ``test`` if they are official. Each call of a
+            stream gives the same examples in the same order.
+        counts: number of examples of a split, if known without reading it.
+        version: of the data.
+        licence: of the data.
+        text: the origin of the data, in a sentence.
     """
 
     info: dict[str, Any]
@@ -46,12 +45,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a data source before it is opened; its file may tell it by a function ``facts(settings)``.
+    """Properties of a data source known without opening it, from its optional function ``facts(settings)``.
 
     Attributes:
-        counts: examples of the source's own splits, ``train`` always.
-        classes: how many; 0 where examples have none.
-        encoded: whether pictures are stored as JPEG or PNG files, to be decoded in each epoch.
+        counts: examples of the source's own splits, including ``train``.
+        classes: number of classes; 0 if examples have none.
+        encoded: whether images are stored as JPEG or PNG files, which are decoded in each epoch.
     """
 
     counts: dict[str, int]
@@ -60,20 +59,20 @@ class Facts:
 
 
 class DataSettings(Section):
-    """What every data source can be asked for; a source's own Settings add to it.
+    """Settings of every data source; each source adds its own.
 
     Attributes:
-        task: what the examples are for, one of components/tasks; each source has its own default.
-        split: fractions of train, validation and test, which sum to 1. Where the source has an official test split,
-            only the ratio of the first two counts.
-        limit: at most so many examples of each of the source's splits; 0 takes all.
+        task: the task of the examples, one of components/tasks; each source has its own default.
+        split: fractions of train, validation and test, which sum to 1. If the source has an official test split, only
+            the ratio of the first two counts.
+        limit: maximum number of examples of each of the source's splits; 0 for all.
         quarantine: how many bad examples may be set aside and listed before the step fails.
-        shard_megabytes: the size aimed at for one record file.
-        stream: whether the steps read prepared data in Cloud Storage from there: ``never`` copies them, ``always``
-            reads a few files at a time, or a mounted bucket, ``auto`` does where they take over half of the free disk.
-        version: the declared version of data that lie outside (a query, a folder that others write); a new one
-            prepares anew. Empty: the source's own.
-        max_age: how long prepared data may be used again, such as ``12h`` or ``7d``; empty means for ever.
+        shard_megabytes: target size of one record file.
+        stream: whether the steps read prepared data directly from Cloud Storage: ``never`` copies them, ``always``
+            reads a few files at a time or a mounted bucket, ``auto`` does so if they exceed half of the free disk.
+        version: the declared version of external data (a query, a folder that others write); a new one prepares them
+            again. Empty for the source's own.
+        max_age: how long prepared data may be reused, such as ``12h`` or ``7d``; empty for ever.
     """
 
     name: str
@@ -105,30 +104,30 @@ class DataSettings(Section):
         return task
 
     def input_shape(self) -> tuple[int, ...]:
-        """The shape of one input without the batch axis where the settings alone tell it, else empty."""
+        """The shape of one input without the batch axis; empty if it does not follow from the settings."""
         return ()
 
 
 def freshness(settings: DataSettings) -> str:
-    """What stands for the state of data that lie outside: the declared version, else what the source's file can tell
-    without reading them (its function ``state``); empty for packaged data."""
+    """A token for the state of external data: the declared version, or the source's optional function ``state``, which
+    does not read them; empty for packaged data."""
     state = getattr(load("data", settings.name), "state", None)
     return settings.version or (state(settings) if state else "")
 
 
 def downloads(name: str) -> bool:
-    """Whether a source fetches its data over the network: its file says so by ``DOWNLOADS = True``."""
+    """Whether a source downloads its data: its file has ``DOWNLOADS = True``."""
     return bool(getattr(load("data", name), "DOWNLOADS", False))
 
 
 def folder_state(folder: str) -> str:
-    """A digest (16 hexadecimal digits) over the names, sizes and times of a local folder's files; empty without one."""
+    """A digest (16 hex digits) of the names, sizes and times of a local folder's files; empty if it is missing."""
     root = Path(folder).expanduser()
     total = hashlib.sha256()
-    for place, folders, files in os.walk(root):
+    for parent, folders, files in os.walk(root):
         folders.sort()
         for name in sorted(files):
-            path = Path(place) / name
+            path = Path(parent) / name
             status = path.stat()
             total.update(f"{path.relative_to(root)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return total.hexdigest()[:16] if root.is_dir() else ""

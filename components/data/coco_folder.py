@@ -1,4 +1,4 @@
-"""A folder of pictures with boxes in COCO's format: annotations.json beside the pictures."""
+"""A folder of images with boxes in COCO's format: annotations.json next to the images."""
 
 import json
 import os
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FILE = "annotations.json"
 SPLITS = ("train", "validation", "test")
-# The lists of the file, and what each entry must have (cocodataset.org/#format-data).
+# The lists of the file, and the keys of each entry (cocodataset.org/#format-data).
 LISTS: dict[str, tuple[str, ...]] = {
     "images": ("id", "file_name"),
     "categories": ("id", "name"),
@@ -28,12 +28,12 @@ LISTS: dict[str, tuple[str, ...]] = {
 
 
 class Settings(DataSettings):
-    """Pictures, and a file that tells the boxes of their objects. A picture without objects is one, too.
+    """Images, and a file with the boxes of their objects. Images without objects are examples, too.
 
     Attributes:
-        folder: holds ``annotations.json`` and the pictures it names, or the folders train and, where there are any,
-            validation and test, each with its own ``annotations.json``, which are then the official splits.
-        image_shape: height, width and channels that the model sees; pictures of other sizes are resized.
+        folder: contains ``annotations.json`` and its images, or the folders train and optionally validation and test,
+            each with its own ``annotations.json``, which are then the official splits.
+        image_shape: height, width and channels of the model's input; images of other sizes are resized.
     """
 
     name: Literal["coco_folder"] = "coco_folder"
@@ -46,47 +46,47 @@ class Settings(DataSettings):
 
 
 def state(settings: Settings) -> str:
-    """A digest over the names, sizes and times of all files."""
+    """A digest of the names, sizes and times of all files."""
     return folder_state(settings.folder)
 
 
 def facts(settings: Settings) -> Facts | None:
-    """Counted in the annotations, or None where the folder is not on this machine, or they cannot be read."""
+    """Counts from the annotations; None if they cannot be read."""
     try:
-        read = {split: Annotations.read(place) for split, place in _places(settings).items()}
+        splits = {split: Annotations.read(folder) for split, folder in _split_folders(settings).items()}
     except StepError:
         return None
-    return Facts({split: len(one.pictures) for split, one in read.items()}, len(read["train"].names), encoded=True)
+    return Facts({split: len(one.images) for split, one in splits.items()}, len(splits["train"].names), encoded=True)
 
 
 def source(settings: Settings) -> Source:
-    """The pictures as they lie in their files, with the boxes that the annotations give them.
+    """The image files, with their boxes from the annotations.
 
     Raises:
-        StepError: there is no such folder, its annotations cannot be read, or splits have other categories.
+        StepError: the annotations are missing or cannot be read, or the splits have different categories.
     """
-    read = {split: Annotations.read(place) for split, place in _places(settings).items()}
-    train = read["train"]
-    for split, one in read.items():
+    splits = {split: Annotations.read(folder) for split, folder in _split_folders(settings).items()}
+    train = splits["train"]
+    for split, one in splits.items():
         if one.names != train.names:
-            raise StepError(f"{split} has other categories than train", advice="give every split the same list")
+            raise StepError(f"{split} and train have different categories", advice="give all splits the same list")
     return Source(
         info={
             "classes": list(train.names.values()),
             "image_shape": list(settings.image_shape),
             "encoding": "encoded",
-            # 1 where no picture has an object: an array needs a size.
-            "most_boxes": max(1, *(one.most_boxes() for one in read.values())),
+            # At least 1: an array needs a size.
+            "most_boxes": max(1, *(one.most_boxes() for one in splits.values())),
         },
-        splits={split: one.stream for split, one in read.items()},
-        counts={split: len(one.pictures) for split, one in read.items()},
+        splits={split: one.stream for split, one in splits.items()},
+        counts={split: len(one.images) for split, one in splits.items()},
         version=settings.version,
         licence=train.licence,
         text=f"pictures with boxes of the folder {Path(settings.folder).name}",
     )
 
 
-def _places(settings: Settings) -> dict[str, Path]:
+def _split_folders(settings: Settings) -> dict[str, Path]:
     """The folder of each split.
 
     Raises:
@@ -94,7 +94,7 @@ def _places(settings: Settings) -> dict[str, Path]:
     """
     root = Path(settings.folder).expanduser()
     if not root.is_dir():
-        raise StepError(f"there is no folder {root}", advice="set data.folder to a folder on this machine")
+        raise StepError(f"no such folder: {root}", advice="set data.folder to a folder on this machine")
     splits = {name: root / name for name in SPLITS if (root / name / FILE).is_file()}
     if "train" in splits:
         return splits
@@ -107,100 +107,99 @@ def _places(settings: Settings) -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class Annotations:
-    """A split's annotations; pictures in the order of the file.
+    """A split's annotations; images in the order of the file.
 
     Attributes:
-        place: the folder of the pictures.
-        names: category id -> name, by rising ids; the order is that of the labels.
-        pictures: picture id -> its entry.
-        objects: picture id -> its annotations, those about crowds left out, which COCO's metrics neither reward nor
-            punish.
-        lost: annotations of pictures that there are not.
+        folder: of the images.
+        names: category id -> name, by ascending id, which is the order of the labels.
+        images: image id -> its entry.
+        objects: image id -> its annotations, without those of crowds, which COCO's metrics ignore.
+        orphans: annotations of images that are not listed.
     """
 
-    place: Path
+    folder: Path
     names: dict[int, str]
-    pictures: dict[int, dict[str, Any]]
+    images: dict[int, dict[str, Any]]
     objects: dict[int, list[dict[str, Any]]]
-    lost: list[dict[str, Any]]
+    orphans: list[dict[str, Any]]
     licence: str
 
     @classmethod
-    def read(cls, place: Path) -> "Annotations":
+    def read(cls, folder: Path) -> "Annotations":
         """Read a folder's annotations.
 
         Raises:
-            StepError: they are no JSON, or not in COCO's format; or an id stands for two things.
+            StepError: they are not JSON or not in COCO's format, or an id occurs twice.
         """
-        path = place / FILE
-        found = _json(path)
+        path = folder / FILE
+        content = _json(path)
         for name, keys in LISTS.items():
-            _check_list(path, found, name, keys)
-        # By id, whatever the file's order: every split must count the classes alike.
-        categories = sorted(found["categories"], key=lambda entry: entry["id"])
+            _check_list(path, content, name, keys)
+        # By id, whatever the order of the file: all splits must have the same labels.
+        categories = sorted(content["categories"], key=lambda entry: entry["id"])
         names = {entry["id"]: str(entry["name"]) for entry in categories}
-        pictures = {entry["id"]: entry for entry in found["images"]}
-        for name, made in (("categories", names), ("images", pictures)):
-            if len(made) != len(found[name]):
+        images = {entry["id"]: entry for entry in content["images"]}
+        for name, by_id in (("categories", names), ("images", images)):
+            if len(by_id) != len(content[name]):
                 raise StepError(f"{path}: two of the {name} have the same id", advice="give each its own")
         if not names:
             raise StepError(f"{path} has no categories", advice="list the classes there")
         if len(set(names.values())) != len(names):
             raise StepError(f"{path}: two categories have the same name", advice="give each its own")
         objects: dict[int, list[dict[str, Any]]] = defaultdict(list)
-        lost = []
-        for entry in found["annotations"]:
-            if entry["image_id"] not in pictures:
-                lost.append(entry)
+        orphans = []
+        for entry in content["annotations"]:
+            if entry["image_id"] not in images:
+                orphans.append(entry)
             elif not entry.get("iscrowd"):
                 objects[entry["image_id"]].append(entry)
-        return cls(place, names, pictures, objects, lost, _licence(found))
+        return cls(folder, names, images, objects, orphans, _licence(content))
 
     def most_boxes(self) -> int:
-        """Objects of the picture that has most."""
+        """The largest number of objects in an image."""
         return max(map(len, self.objects.values()), default=0)
 
     def stream(self) -> Iterator[Example]:
-        """Every picture, with what is wrong with it or its objects, and then what belongs to no picture."""
+        """The images with their objects, or with their ``fault`` if something is wrong; then the orphans' faults."""
         labels = {number: label for label, number in enumerate(self.names)}
-        for number, entry in self.pictures.items():
-            told = {"name": str(self.place / str(entry["file_name"])), "image": b""}
+        for number, entry in self.images.items():
+            example: Example = {"name": str(self.folder / str(entry["file_name"])), "image": b""}
             try:
                 image = self._bytes(entry)
                 boxes, classes = self._objects(number, _size(entry, image), labels)
-                yield {**told, "image": image, "boxes": boxes, "labels": classes}
+                yield {**example, "image": image, "boxes": boxes, "labels": classes}
             except ValueError as error:
-                yield {**told, "fault": str(error)}
-        for entry in self.lost:
-            fault = f"there is no image with the id {entry['image_id']}"
-            yield {"name": f"annotation {entry['id']} of {self.place / FILE}", "image": b"", "fault": fault}
+                yield {**example, "fault": str(error)}
+        for entry in self.orphans:
+            reason = f"there is no image with the id {entry['image_id']}"
+            yield {"name": f"annotation {entry['id']} of {self.folder / FILE}", "image": b"", "fault": reason}
 
     def _bytes(self, entry: dict[str, Any]) -> bytes:
-        """A picture's file.
+        """An image's file.
 
         Raises:
-            ValueError: it is missing, cannot be read, or lies outside the folder.
+            ValueError: the file is missing, cannot be read, or is outside the folder.
         """
-        path = self.place / str(entry["file_name"])
-        # Who wrote the annotations must not have other files of this machine read.
-        if not path.resolve().is_relative_to(self.place.resolve()):
-            raise ValueError("the file lies outside the annotations' folder")
+        path = self.folder / str(entry["file_name"])
+        # Whoever wrote the annotations must not make the step read other files of this machine.
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise ValueError("the file is outside the annotations' folder")
         try:
             return path.read_bytes()
         except OSError as error:
             raise ValueError(f"the file cannot be read: {os.strerror(error.errno or 0)}") from None
 
-    def _objects(self, picture: int, size: tuple[int, int], labels: dict[int, int]) -> "tuple[np.ndarray, np.ndarray]":
-        """A picture's boxes as fractions of its sides [objects, 4], and their labels [objects].
+    def _objects(self, image: int, size: tuple[int, int], labels: dict[int, int]) -> "tuple[np.ndarray, np.ndarray]":
+        """The boxes of an image as fractions of its sides [objects, 4], and their labels [objects].
 
         Raises:
-            ValueError: a category is unknown, or a box is none.
+            ValueError: a category or box is not valid.
         """
         import numpy as np
 
         from components.vision.boxes import from_corner_and_size
 
-        entries = self.objects.get(picture, [])
+        entries = self.objects.get(image, [])
         for entry in entries:
             if entry["category_id"] not in labels:
                 raise ValueError(f"annotation {entry['id']}: there is no category with the id {entry['category_id']}")
@@ -217,41 +216,41 @@ def _json(path: Path) -> dict[str, Any]:
     """A file's JSON object.
 
     Raises:
-        StepError: it is none.
+        StepError: it is not an object.
     """
     try:
-        found = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except OSError as error:
         raise StepError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from None
     except (ValueError, RecursionError) as error:
-        raise StepError(f"{path} is no JSON: {error}", advice="export the annotations again") from None
-    if not isinstance(found, dict):
+        raise StepError(f"{path} is not JSON: {error}", advice="export the annotations again") from None
+    if not isinstance(content, dict):
         raise StepError(f"{path} is not in COCO's format: an object with {', '.join(LISTS)} was expected")
-    return found
+    return content
 
 
-def _check_list(path: Path, found: dict[str, Any], name: str, keys: tuple[str, ...]) -> None:
-    """Check that a list is there, and that its entries have what they must.
+def _check_list(path: Path, content: dict[str, Any], name: str, keys: tuple[str, ...]) -> None:
+    """Check a list and the keys of its entries.
 
     Raises:
-        StepError: what is missing, and of which entry.
+        StepError: the list, or a key of an entry, is missing or not valid.
     """
-    entries = found.get(name)
+    entries = content.get(name)
     if not isinstance(entries, list):
         raise StepError(f"{path} is not in COCO's format: it has no list {name!r}")
     for number, entry in enumerate(entries):
         missing = [key for key in keys if key not in entry] if isinstance(entry, dict) else list(keys)
         if missing:
             raise StepError(f"{path}: {name}[{number}] lacks {', '.join(missing)}")
-        if strange := [key for key in keys if key.endswith("id") and not isinstance(entry[key], int)]:
-            raise StepError(f"{path}: {name}[{number}].{strange[0]} is no whole number")
+        if wrong := [key for key in keys if key.endswith("id") and not isinstance(entry[key], int)]:
+            raise StepError(f"{path}: {name}[{number}].{wrong[0]} is not a whole number")
 
 
 def _size(entry: dict[str, Any], image: bytes) -> tuple[int, int]:
-    """A picture's height and width, from its file's header.
+    """An image's height and width, from its file's header.
 
     Raises:
-        ValueError: it has none, or the annotations give others.
+        ValueError: the header is not valid, or the annotations have another size.
     """
     from components.vision import images
 
@@ -259,9 +258,9 @@ def _size(entry: dict[str, Any], image: bytes) -> tuple[int, int]:
         height, width = images.size(image)
     except ValueError as error:
         raise ValueError(f"cannot be read as an image: {error}") from None
-    told = entry.get("height", height), entry.get("width", width)
-    if told != (height, width):
-        raise ValueError(f"the picture is {width} x {height} pixels, the annotations say {told[1]} x {told[0]}")
+    annotated = entry.get("height", height), entry.get("width", width)
+    if annotated != (height, width):
+        raise ValueError(f"the image is {width} x {height} pixels, the annotations say {annotated[1]} x {annotated[0]}")
     return height, width
 
 
@@ -269,9 +268,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _licence(found: dict[str, Any]) -> str:
-    """The name of the annotations' one licence, where they have one."""
-    licences = found.get("licenses")
+def _licence(content: dict[str, Any]) -> str:
+    """The name of the annotations' licence, if they have exactly one."""
+    licences = content.get("licenses")
     if isinstance(licences, list) and len(licences) == 1 and isinstance(licences[0], dict):
         return str(licences[0].get("name") or "not stated")
     return "not stated"

@@ -1,4 +1,4 @@
-"""Composed scenes: real Fashion-MNIST items pasted on a canvas, so that their boxes are known by construction."""
+"""Composed scenes: Fashion-MNIST items pasted on a canvas, so that their boxes are known by construction."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,23 +11,23 @@ from components.data import DataSettings, Example, Facts, Source, fashion_mnist
 if TYPE_CHECKING:
     import numpy as np
 
-# An item's longer side, as parts of the canvas's side; the source's pictures are of 28 pixels.
+# An item's longer side, as fractions of the canvas's side; the source's images have 28 pixels.
 SMALLEST, LARGEST = 0.15, 0.45
-# How much of the smaller of two boxes the other may cover.
-MOST_COVERED = 0.2
-# Places tried for an item before it is left out.
+# The largest share of the smaller of two boxes that the other may cover.
+MAX_COVERED = 0.2
+# Positions tried for an item before it is left out.
 TRIES = 30
 
 
 class Settings(DataSettings):
-    """Scenes composed of Fashion-MNIST's items; those of the test split are made of its test items alone.
+    """Scenes composed of Fashion-MNIST items; the test split uses its test items alone.
 
     Attributes:
         side: height and width of a scene in pixels.
-        most_items: a scene has 1 to so many.
-        train_scenes: how many for training and validation.
-        test_scenes: how many for the test.
-        seed: other seeds compose other scenes.
+        most_items: the largest number of items in a scene; the smallest is 1.
+        train_scenes: number of scenes for training and validation.
+        test_scenes: number of scenes for the test.
+        seed: of the random composition.
     """
 
     name: Literal["composed_scenes"] = "composed_scenes"
@@ -44,12 +44,11 @@ class Settings(DataSettings):
 
 
 def facts(settings: Settings) -> Facts:
-    """Known from the settings."""
     return Facts(_counts(settings), len(fashion_mnist.CLASSES))
 
 
 def source(settings: Settings) -> Source:
-    """The scenes, composed as they are read: always the same ones for the same settings.
+    """The scenes, composed while they are read, always the same for the same settings.
 
     Raises:
         StepError: Fashion-MNIST is not on this machine.
@@ -82,35 +81,35 @@ def scenes(items: Source, split: str, count: int, settings: Settings) -> Iterato
     """Scenes of the items of one official split."""
     import numpy as np
 
-    drawn = list(items.splits[split]())
-    # One stream of random numbers for each split, so that the number of training scenes changes no test scene.
+    pool = list(items.splits[split]())
+    # A generator for each split, so that the number of training scenes does not change the test scenes.
     random = np.random.default_rng([settings.seed, split == "test"])
-    order, place = random.permutation(len(drawn)), 0
+    order, start = random.permutation(len(pool)), 0
     for number in range(count):
-        wanted = int(random.integers(1, settings.most_items + 1))
-        if place + wanted > len(order):
-            order, place = random.permutation(len(drawn)), 0
-        chosen = [drawn[index] for index in order[place : place + wanted]]
-        place += wanted
-        image, boxes, labels = composed(chosen, settings.side, random)
+        size = int(random.integers(1, settings.most_items + 1))
+        if start + size > len(order):
+            order, start = random.permutation(len(pool)), 0
+        chosen = [pool[index] for index in order[start : start + size]]
+        start += size
+        image, boxes, labels = compose(chosen, settings.side, random)
         yield {"image": image, "boxes": boxes, "labels": labels, "name": f"{split} scene {number}"}
 
 
-def composed(
+def compose(
     items: list[Example], side: int, random: "np.random.Generator"
 ) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
-    """A scene of some items, drawn at random places in random sizes; an item that finds no place is left out.
+    """A scene of items at random positions and sizes; an item for which there is no room is left out.
 
     Returns:
-        The picture uint8 [side, side, 1], the boxes as fractions of its sides float32 [items, 4] (left, top, right,
-        bottom: just around an item's pixels that are not zero), and the items' labels int64 [items].
+        The image, uint8 [side, side, 1], the boxes as fractions of its sides, float32 [items, 4] (left, top, right,
+        bottom, the bounds of an item's pixels that are not zero), and the items' labels, int64 [items].
     """
     import numpy as np
 
     canvas = background(side, random)
     boxes: list[tuple[int, int, int, int]] = []
     labels = []
-    # The largest first: it is hardest to find a place for.
+    # The largest first: it needs the most room.
     sizes = np.sort(random.uniform(SMALLEST, LARGEST, len(items)))[::-1] * side
     for item, size in zip(items, sizes, strict=True):
         pixels = _scaled(item["image"][..., 0], max(4, round(size)))
@@ -118,7 +117,7 @@ def composed(
             left = int(random.integers(0, side - pixels.shape[1] + 1))
             top = int(random.integers(0, side - pixels.shape[0] + 1))
             box = (left, top, left + pixels.shape[1], top + pixels.shape[0])
-            if all(_covered(box, other) <= MOST_COVERED for other in boxes):
+            if all(_covered(box, other) <= MAX_COVERED for other in boxes):
                 part = canvas[top : box[3], left : box[2]]
                 np.copyto(part, pixels, where=pixels > 0)
                 boxes.append(box)
@@ -129,7 +128,7 @@ def composed(
 
 
 def background(side: int, random: "np.random.Generator") -> "np.ndarray":
-    """A slope, a few soft blotches and grain, uint8 [side, side], darker than most items."""
+    """A gradient, a few soft blotches and noise, uint8 [side, side], darker than most items."""
     import numpy as np
     from PIL import Image
 
@@ -143,17 +142,17 @@ def background(side: int, random: "np.random.Generator") -> "np.ndarray":
 
 
 def _scaled(pixels: "np.ndarray", longer: int) -> "np.ndarray":
-    """An item cut to its pixels that are not zero, its longer side so many pixels; the result fills its frame."""
+    """An item cropped to its pixels that are not zero, with ``longer`` pixels along its longer side."""
     import numpy as np
     from PIL import Image
 
-    cut = _cut(pixels)
-    height, width = (max(1, round(side * longer / max(cut.shape))) for side in cut.shape)
-    return _cut(np.asarray(Image.fromarray(cut).resize((width, height), Image.Resampling.BILINEAR)))
+    crop = _crop(pixels)
+    height, width = (max(1, round(side * longer / max(crop.shape))) for side in crop.shape)
+    return _crop(np.asarray(Image.fromarray(crop).resize((width, height), Image.Resampling.BILINEAR)))
 
 
-def _cut(pixels: "np.ndarray") -> "np.ndarray":
-    """Without the empty rows and columns about it."""
+def _crop(pixels: "np.ndarray") -> "np.ndarray":
+    """An image without the empty rows and columns at its edges."""
     import numpy as np
 
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
@@ -162,7 +161,7 @@ def _cut(pixels: "np.ndarray") -> "np.ndarray":
 
 
 def _covered(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> float:
-    """The part of the smaller box that lies in the other."""
+    """The share of the smaller box that the other covers."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]

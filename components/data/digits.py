@@ -1,4 +1,4 @@
-"""Digits: scikit-learn's 1,797 handwritten digits, grey pictures of 8 x 8."""
+"""Digits: scikit-learn's 1,797 handwritten digits, grey images of 8 x 8 pixels."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -8,7 +8,7 @@ from components.data import DataSettings, Example, Facts, Source
 
 
 class Settings(DataSettings):
-    """The digits that scikit-learn ships; it has no official test split."""
+    """The digits of scikit-learn, without an official test split."""
 
     name: Literal["digits"] = "digits"
     task: str = "image_classification"
@@ -19,12 +19,11 @@ class Settings(DataSettings):
 
 
 def facts(settings: Settings) -> Facts:
-    """Known without scikit-learn."""
     return Facts({"train": 1797}, 10)
 
 
 def source(settings: Settings) -> Source:
-    """The digits, 17 levels of grey stretched to 0..240."""
+    """The digits, their 17 levels of grey scaled to 0..240."""
     import numpy as np
     from sklearn.datasets import load_digits
 

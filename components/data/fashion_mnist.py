@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 60,000 + 10,000 grey pictures of clothing, 28 x 28, 10 balanced classes (MIT licence)."""
+"""Fashion-MNIST: 60,000 + 10,000 grey images of clothing, 28 x 28, 10 balanced classes (MIT licence)."""
 
 import struct
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from components.core.config import Fraction
 from components.core.errors import StepError
 from components.data import DataSettings, Example, Facts, Source
 
-# Where Debian's package dataset-fashion-mnist puts its files.
+# The files of Debian's package dataset-fashion-mnist.
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
 FILES = {"train": "train", "test": "t10k"}
 SIDE = 28
@@ -32,7 +32,7 @@ CLASSES = (
 
 
 class Settings(DataSettings):
-    """Fashion-MNIST from the system package, else by TensorFlow Datasets. The 10,000 are the official test split."""
+    """Fashion-MNIST from the system package, or from TensorFlow Datasets. The 10,000 are the official test split."""
 
     name: Literal["fashion_mnist"] = "fashion_mnist"
     task: str = "image_classification"
@@ -43,28 +43,25 @@ class Settings(DataSettings):
 
 
 class Bytes(Protocol):
-    """A stream of bytes."""
-
     def read(self, size: int, /) -> bytes: ...
 
 
 def facts(settings: Settings) -> Facts:
-    """The same whichever way they come."""
     return Facts(COUNTS, len(CLASSES))
 
 
 def installed() -> tuple[str, str]:
-    """Where the system package's files are, else an empty text, and what to do then."""
+    """The folder of the system package's files, empty if they are missing, and advice for that case."""
     return (str(FOLDER) if _present() else "", "make data; else TensorFlow Datasets downloads it")
 
 
 def source(settings: Settings) -> Source:
-    """The pictures, from the system package's files or from TensorFlow Datasets.
+    """The images, from the system package's files or from TensorFlow Datasets.
 
     Raises:
         StepError: neither has them, and they cannot be downloaded.
     """
-    opened = Source(
+    packaged = Source(
         info={"classes": list(CLASSES), "image_shape": [SIDE, SIDE, 1], "encoding": "raw"},
         splits={split: lambda split=split: _stream(split) for split in FILES},  # type: ignore[misc]
         counts=COUNTS,
@@ -73,24 +70,24 @@ def source(settings: Settings) -> Source:
         text="Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017), Zalando SE",
     )
     if _present():
-        return opened
+        return packaged
     from components.data import tfds
 
-    named = tfds.Settings(dataset="fashion_mnist", image_shape=(SIDE, SIDE, 1))
-    other = tfds.source(named, advice="install Debian's package dataset-fashion-mnist (make data)")
-    return replace(opened, splits=other.splits, counts=other.counts, version=other.version)
+    downloaded = tfds.Settings(dataset="fashion_mnist", image_shape=(SIDE, SIDE, 1))
+    other = tfds.source(downloaded, advice="install Debian's package dataset-fashion-mnist (make data)")
+    return replace(packaged, splits=other.splits, counts=other.counts, version=other.version)
 
 
 def _present() -> bool:
-    return all(_path(split, what).is_file() for split in FILES for what in ("images-idx3", "labels-idx1"))
+    return all(_path(split, kind).is_file() for split in FILES for kind in ("images-idx3", "labels-idx1"))
 
 
-def _path(split: str, what: str) -> Path:
-    return FOLDER / f"{FILES[split]}-{what}-ubyte.gz"
+def _path(split: str, kind: str) -> Path:
+    return FOLDER / f"{FILES[split]}-{kind}-ubyte.gz"
 
 
 def _stream(split: str) -> Iterator[Example]:
-    """The pictures of the IDX files, a block at a time (http://yann.lecun.com/exdb/mnist describes the format)."""
+    """The images of the IDX files, a block at a time (http://yann.lecun.com/exdb/mnist describes the format)."""
     import gzip
 
     import numpy as np
@@ -107,18 +104,18 @@ def _stream(split: str) -> Iterator[Example]:
 
 
 def _header(stream: Bytes, dimensions: int) -> tuple[int, ...]:
-    """The sizes in the head of an IDX file of bytes."""
+    """The sizes in the header of an IDX file of bytes."""
     magic, *sizes = struct.unpack(f">{1 + dimensions}I", _read(stream, 4 * (1 + dimensions)))
     if magic != 0x0800 + dimensions:
-        raise StepError(f"{getattr(stream, 'name', 'a file')} is no IDX file of {dimensions} dimensions")
+        raise StepError(f"{getattr(stream, 'name', 'a file')} is not an IDX file of {dimensions} dimensions")
     return tuple(sizes)
 
 
 def _read(stream: Bytes, size: int) -> bytes:
-    """So many bytes.
+    """The next ``size`` bytes.
 
     Raises:
-        StepError: the file is cut short or corrupt.
+        StepError: the file is truncated or corrupt.
     """
     import zlib
 
@@ -130,5 +127,5 @@ def _read(stream: Bytes, size: int) -> bytes:
         data = b""
     if len(data) != size:
         name = getattr(stream, "name", "a file")
-        raise StepError(f"{name} is cut short or corrupt", advice="install dataset-fashion-mnist again")
+        raise StepError(f"{name} is truncated or corrupt", advice="install dataset-fashion-mnist again")
     return data

@@ -1,4 +1,4 @@
-"""A folder of pictures, JPEG or PNG, with a folder for each class."""
+"""A folder of images, JPEG or PNG, with a folder for each class."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -10,16 +10,16 @@ from pydantic import Field
 from components.core.config import Positive
 from components.data import DataSettings, Example, Facts, Source, _class_folders, folder_state
 
-PICTURES = _class_folders.Kind((".jpg", ".jpeg", ".png"), "pictures")
+IMAGES = _class_folders.Kind((".jpg", ".jpeg", ".png"), "images")
 
 
 class Settings(DataSettings):
-    """Pictures in files. A picture's class is the name of the folder it lies in, at any depth.
+    """Image files; the class is the name of the class folder that contains a file, at any depth.
 
     Attributes:
-        folder: holds a folder for each class, or the folders train and, where there are any, validation and test, which
-            hold the classes and are then the official splits.
-        image_shape: height, width and channels that the model sees; pictures of other sizes are resized.
+        folder: contains a folder for each class, or the folders train and optionally validation and test, which
+            contain the classes and are then the official splits.
+        image_shape: height, width and channels of the model's input; images of other sizes are resized.
     """
 
     name: Literal["image_folder"] = "image_folder"
@@ -32,23 +32,23 @@ class Settings(DataSettings):
 
 
 def state(settings: Settings) -> str:
-    """A digest over the names, sizes and times of all files."""
+    """A digest of the names, sizes and times of all files."""
     return folder_state(settings.folder)
 
 
 def facts(settings: Settings) -> Facts | None:
-    """Counted by the files' names, or None where the folder is not on this machine."""
-    counted = _class_folders.counted(settings.folder, PICTURES)
-    return Facts(*counted, encoded=True) if counted else None
+    """Counts by the files' names; None if the folder is not on this machine."""
+    counts = _class_folders.count_files(settings.folder, IMAGES)
+    return Facts(*counts, encoded=True) if counts else None
 
 
 def source(settings: Settings) -> Source:
-    """The pictures as they lie in their files.
+    """The image files.
 
     Raises:
-        StepError: there is no such folder, it has no classes, or a class has no pictures.
+        StepError: the folder does not exist, it has no classes, or a class has no images.
     """
-    classes, splits = _class_folders.opened(settings.folder, PICTURES)
+    classes, splits = _class_folders.open_folder(settings.folder, IMAGES)
 
     def stream(files: _class_folders.Files) -> Iterator[Example]:
         for image, label, path in files.contents():

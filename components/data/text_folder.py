@@ -14,12 +14,12 @@ TEXTS = _class_folders.Kind((".txt",), "texts")
 
 
 class Settings(DataSettings):
-    """Texts in files. A text's class is the name of the folder it lies in, at any depth.
+    """Text files; the class is the name of the class folder that contains a file, at any depth.
 
     Attributes:
-        folder: holds a folder for each class, or the folders train and, where there are any, validation and test, which
-            hold the classes and are then the official splits.
-        longest: a text of more bytes is a bad example.
+        folder: contains a folder for each class, or the folders train and optionally validation and test, which
+            contain the classes and are then the official splits.
+        longest: maximum bytes of a text; a longer one is a bad example.
     """
 
     name: Literal["text_folder"] = "text_folder"
@@ -29,28 +29,28 @@ class Settings(DataSettings):
 
 
 def state(settings: Settings) -> str:
-    """A digest over the names, sizes and times of all files."""
+    """A digest of the names, sizes and times of all files."""
     return folder_state(settings.folder)
 
 
 def facts(settings: Settings) -> Facts | None:
-    """Counted by the files' names, or None where the folder is not on this machine."""
-    counted = _class_folders.counted(settings.folder, TEXTS)
-    return Facts(*counted) if counted else None
+    """Counts by the files' names; None if the folder is not on this machine."""
+    counts = _class_folders.count_files(settings.folder, TEXTS)
+    return Facts(*counts) if counts else None
 
 
 def source(settings: Settings) -> Source:
-    """The texts as they lie in their files.
+    """The text files.
 
     Raises:
-        StepError: there is no such folder, it has no classes, or a class has no texts.
+        StepError: the folder does not exist, it has no classes, or a class has no texts.
     """
-    classes, splits = _class_folders.opened(settings.folder, TEXTS)
+    classes, splits = _class_folders.open_folder(settings.folder, TEXTS)
     name = Path(settings.folder).name
 
     def stream(files: _class_folders.Files) -> Iterator[Example]:
-        # A byte more than is allowed shows that a text is too long, however long it is.
-        for text, label, path in files.contents(most=settings.longest + 1):
+        # One byte more than allowed shows that a text is too long, however long it is.
+        for text, label, path in files.contents(limit=settings.longest + 1):
             yield {"text": text, "label": label, "source": 0, "name": str(path)}
 
     return Source(

@@ -1,4 +1,4 @@
-"""Any data set of TensorFlow Datasets, by its name; the task takes what it needs of it."""
+"""Any data set of TensorFlow Datasets, by name; the task converts its examples."""
 
 import socket
 import threading
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     import tensorflow_datasets
 
 DOWNLOADS = True
-# Who answers here can download; without a network, TFDS itself takes minutes to say so.
-REACHED = ("storage.googleapis.com", 443)
-PATIENCE = 2.0
-# Examples of the splits, classes, and the pictures' shape where all have one: as the data sets' pages in the catalog of
-# TensorFlow Datasets give them (tensorflow.org/datasets/catalog). TFDS itself knows only what has been prepared.
+# Probed before a download: without a network, TFDS fails only after minutes.
+PROBE = ("storage.googleapis.com", 443)
+TIMEOUT_S = 2.0
+# Examples of the splits, number of classes, and the images' shape if all have the same, from the catalog of TensorFlow
+# Datasets (tensorflow.org/datasets/catalog). TFDS itself has them only for prepared data sets.
 KNOWN: dict[str, tuple[dict[str, int], int, tuple[int, ...]]] = {
     "cifar10": ({"train": 50_000, "test": 10_000}, 10, (32, 32, 3)),
     "cifar100": ({"train": 50_000, "test": 10_000}, 100, (32, 32, 3)),
@@ -51,12 +51,12 @@ class Settings(DataSettings):
     """A data set of TensorFlow Datasets.
 
     Attributes:
-        dataset: its name there, with a configuration and version where wanted: ``cifar10``, ``imagenet2012:5.1.0``.
+        dataset: its name, optionally with a configuration and version: ``cifar10``, ``imagenet2012:5.1.0``.
         train: the split, or sub-split such as ``train[:10%]``, to train and validate on.
-        test: the official test split; empty cuts one from train by ``split``.
-        image_shape: height, width and channels that the model sees; encoded pictures of other sizes are resized.
-            Not for tasks without pictures.
-        languages: for translation, of source and target, such as ``de,en``; empty takes the data set's own order.
+        test: the official test split; empty takes one from train by ``split``.
+        image_shape: height, width and channels of the model's input; encoded images of other sizes are resized.
+            Only for tasks with images.
+        languages: for translation, of source and target, such as ``de,en``; empty for the data set's own order.
     """
 
     name: Literal["tfds"] = "tfds"
@@ -72,33 +72,33 @@ class Settings(DataSettings):
 
 
 def facts(settings: Settings) -> Facts | None:
-    """What is known of the data set and the splits asked for, or None."""
+    """Counts of the settings' splits from the table; None if they are not in it."""
     name = settings.dataset.partition(":")[0]
-    # Some configurations of a name are data sets of their own.
+    # The table has some configurations by their own names.
     counts, classes, shape = KNOWN.get(name) or KNOWN.get(name.partition("/")[0]) or ({}, 0, ())
     if settings.train not in counts:
         return None
-    taken = {"train": counts[settings.train]}
+    splits = {"train": counts[settings.train]}
     if settings.test in counts:
-        taken["test"] = counts[settings.test]
-    return Facts(taken, classes, encoded=bool(settings.image_shape) and shape != settings.image_shape)
+        splits["test"] = counts[settings.test]
+    return Facts(splits, classes, encoded=bool(settings.image_shape) and shape != settings.image_shape)
 
 
 def source(settings: Settings, advice: str = "") -> Source:
-    """The data set, downloaded and prepared by TFDS where it is not there yet.
+    """The data set, downloaded and prepared by TFDS if it is not on this machine.
 
     Args:
-        advice: another way to get the data, for the error that they are missing.
+        advice: another way to get the data, for the error message.
 
     Raises:
-        StepError: there is no such data set or split, it cannot be downloaded, or it has not what the task needs.
+        StepError: the data set or a split does not exist, cannot be downloaded, or does not suit the task.
     """
-    network = Network()  # asked while the imports go on
+    network = Network()  # probes during the imports
     builder = _builder(settings.dataset)
     if not builder.is_prepared():
         _download(builder, settings.dataset, advice, network)
-    wanted = {"train": settings.train} | ({"test": settings.test} if settings.test else {})
-    return opened(builder, settings.dataset, wanted, settings)
+    splits = {"train": settings.train} | ({"test": settings.test} if settings.test else {})
+    return from_builder(builder, settings.dataset, splits, settings)
 
 
 def _builder(name: str) -> "tensorflow_datasets.core.DatasetBuilder":
@@ -108,87 +108,87 @@ def _builder(name: str) -> "tensorflow_datasets.core.DatasetBuilder":
         return tfds.builder(name, try_gcs=False)
     except tfds.core.DatasetNotFoundError:
         plain = name.partition("/")[0].partition(":")[0]
-        raise StepError(f"TensorFlow Datasets has no {name!r}", advice=nearest(plain, _known(plain))) from None
+        raise StepError(f"TensorFlow Datasets has no {name!r}", advice=nearest(plain, _similar(plain))) from None
     except (AssertionError, ValueError) as error:
         raise StepError(f"TensorFlow Datasets cannot open {name!r}: {str(error).splitlines()[0]}") from None
 
 
-def _known(name: str) -> list[str]:
-    """The few data sets whose names look alike: there are hundreds of others."""
+def _similar(name: str) -> list[str]:
+    """The few data sets with a similar name, out of hundreds."""
     import tensorflow_datasets as tfds
 
-    known = tfds.list_builders(with_community_datasets=False)
-    return get_close_matches(name, known, n=5, cutoff=0.5) or ["cifar10", "imagenet2012", "mnist"]
+    names = tfds.list_builders(with_community_datasets=False)
+    return get_close_matches(name, names, n=5, cutoff=0.5) or ["cifar10", "imagenet2012", "mnist"]
 
 
 def _download(builder: Any, name: str, advice: str, network: "Network") -> None:
-    """Let TFDS download and prepare a data set, where there is a network or all it needs was brought by hand.
+    """Let TFDS download and prepare a data set, if there is a network or its files were downloaded by hand.
 
     Raises:
-        StepError: it cannot; the ways to get the data are named.
+        StepError: it cannot; the advice lists other ways to get the data.
     """
     import tensorflow_datasets as tfds
 
     root = Path(builder.data_dir).parents[builder.info.full_name.count("/")]
     manual = root / "downloads" / "manual" if builder.MANUAL_DOWNLOAD_INSTRUCTIONS else None
-    ways = [advice] if advice else []
-    ways += [f"put the files that TFDS's page of {name} names into {manual}"] if manual else ["connect to the network"]
-    way = ", or ".join([*ways, f"copy a prepared {name} to {builder.data_dir}"])
-    brought = manual is not None and manual.is_dir() and any(manual.iterdir())
-    if not brought and not network.reached():
-        raise StepError(f"{name} is not on this machine and there is no network to download it", advice=way)
+    options = [advice] if advice else []
+    options += [f"put the files named on TFDS's page of {name} into {manual}"] if manual else ["connect to the network"]
+    advice = ", or ".join([*options, f"copy a prepared {name} to {builder.data_dir}"])
+    by_hand = manual is not None and manual.is_dir() and any(manual.iterdir())
+    if not by_hand and not network.reachable():
+        raise StepError(f"{name} is not on this machine and there is no network to download it", advice=advice)
     try:
         builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
     except Exception as error:  # TFDS raises whatever its downloader and its builders raise
         if isinstance(error, OSError) and error.errno:
-            raise  # a full disk, told as such
+            raise  # such as a full disk, which has a message of its own
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise StepError(f"{name} could not be downloaded: {reason}", advice=way) from error
+        raise StepError(f"{name} could not be downloaded: {reason}", advice=advice) from error
 
 
 class Network:
-    """Whether there is a network, asked in a thread: looking up a name has no time limit of its own."""
+    """Whether there is a network, probed in a thread: the look-up of a name has no time limit of its own."""
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._answers: list[bool] = []
+        self._deadline = time.monotonic() + TIMEOUT_S
+        self._connected = False
         self._thread = threading.Thread(target=self._connect, daemon=True)
         self._thread.start()
 
     def _connect(self) -> None:
         with suppress(OSError):
-            socket.create_connection(REACHED, timeout=PATIENCE).close()
-            self._answers.append(True)
+            socket.create_connection(PROBE, timeout=TIMEOUT_S).close()
+            self._connected = True
 
-    def reached(self) -> bool:
-        """The answer, PATIENCE seconds after the question at the latest."""
-        self._thread.join(max(0.0, self._began + PATIENCE - time.monotonic()))
-        return bool(self._answers)
+    def reachable(self) -> bool:
+        """The result, at most TIMEOUT_S after the start of the probe."""
+        self._thread.join(max(0.0, self._deadline - time.monotonic()))
+        return self._connected
 
 
-def opened(builder: Any, name: str, wanted: dict[str, str], settings: DataSettings) -> Source:
-    """A builder whose data are there, as a source.
+def from_builder(builder: Any, name: str, splits: dict[str, str], settings: DataSettings) -> Source:
+    """The source of a builder whose data are prepared.
 
     Args:
-        wanted: our split -> the split or sub-split to take.
-        settings: the task's name, and whatever else the task looks at.
+        splits: our split -> the builder's split or sub-split.
+        settings: the task's name, and other settings that the task reads.
 
     Raises:
-        StepError: it has no such split, or not the features that the task needs.
+        StepError: a split does not exist, or the features do not suit the task.
     """
     reading = _reading(builder, name, settings)
     counts = {}
-    for ours, split in wanted.items():
-        for plain in named(split):
+    for ours, split in splits.items():
+        for plain in split_names(split):
             if plain not in builder.info.splits:
                 raise StepError(f"{name} has no split {plain!r}", advice=nearest(plain, builder.info.splits))
         try:
             counts[ours] = builder.info.splits[split].num_examples
         except (AssertionError, ValueError) as error:
-            raise StepError(f"{split!r} is no split of {name}: {str(error).splitlines()[0]}") from None
+            raise StepError(f"{split!r} is not a split of {name}: {str(error).splitlines()[0]}") from None
     return Source(
         info=reading.info,
-        splits={ours: _stream(builder, theirs, reading) for ours, theirs in wanted.items()},
+        splits={ours: _stream(builder, theirs, reading) for ours, theirs in splits.items()},
         counts=counts,
         version=str(builder.version),
         licence=builder.info.redistribution_info.license or "not stated",
@@ -197,10 +197,10 @@ def opened(builder: Any, name: str, wanted: dict[str, str], settings: DataSettin
 
 
 def _reading(builder: Any, name: str, settings: DataSettings) -> TfdsConversion:
-    """What the task takes of the data set.
+    """The task's conversion of the data set.
 
     Raises:
-        StepError: nothing.
+        StepError: the features do not suit the task.
     """
     try:
         conversion: TfdsConversion = role(settings.task, "examples").from_tfds(builder.info.features, settings)
@@ -209,8 +209,8 @@ def _reading(builder: Any, name: str, settings: DataSettings) -> TfdsConversion:
     return conversion
 
 
-def named(split: str) -> list[str]:
-    """The splits that a split's text names: ``train[:10%]+test`` names two."""
+def split_names(split: str) -> list[str]:
+    """The splits in a split expression: ``train[:10%]+test`` has two."""
     return [part.partition("[")[0].strip() for part in split.split("+")]
 
 

@@ -42,18 +42,18 @@ def test_different_numbers_have_different_words(language: str) -> None:
 
 
 def test_numbers_come_once_and_all_counts_of_digits_as_often_as_they_can() -> None:
-    numbers = number_words.drawn(999_999, 20_000, seed=0)
+    numbers = number_words.sample(999_999, 20_000, seed=0)
     assert len(set(numbers)) == len(numbers) == 20_000
     lengths = Counter(len(str(number)) for number in numbers)
     assert [lengths[digits] for digits in (1, 2, 3)] == [10, 90, 900]
     assert max(lengths.values()) - lengths[4] <= 1
-    assert numbers == number_words.drawn(999_999, 20_000, seed=0)
-    assert numbers != number_words.drawn(999_999, 20_000, seed=1)
+    assert numbers == number_words.sample(999_999, 20_000, seed=0)
+    assert numbers != number_words.sample(999_999, 20_000, seed=1)
 
 
 @pytest.mark.parametrize("largest", [9, 10, 137, 4000])
 def test_all_numbers_may_be_asked_for(largest: int) -> None:
-    assert sorted(number_words.drawn(largest, largest + 1, seed=0)) == list(range(largest + 1))
+    assert sorted(number_words.sample(largest, largest + 1, seed=0)) == list(range(largest + 1))
 
 
 def test_the_source_gives_what_it_promised() -> None:

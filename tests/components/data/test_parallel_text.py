@@ -72,7 +72,7 @@ def test_sides_of_different_numbers_of_lines_are_refused(tmp_path: Path) -> None
 
 def test_missing_and_empty_files_are_refused(tmp_path: Path) -> None:
     missing = str(tmp_path / "none.tsv")
-    with pytest.raises(StepError, match=r"there is no file .*; set data\.file"):
+    with pytest.raises(StepError, match=r"no such file: .*; set data\.file"):
         parallel_text.source(Settings(file=missing))
     assert parallel_text.facts(Settings(file=missing)) is None
     assert parallel_text.state(Settings(file=missing)) == ""

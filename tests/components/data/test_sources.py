@@ -76,7 +76,7 @@ def test_idx_files_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     ("broken", "message"),
-    [({"cut": 30}, "is cut short or corrupt"), ({"magic": 0x802}, "is no IDX file of 3 dimensions")],
+    [({"cut": 30}, "is truncated or corrupt"), ({"magic": 0x802}, "is not an IDX file of 3 dimensions")],
 )
 def test_a_broken_idx_file_is_named(
     broken: dict[str, int], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -134,9 +134,9 @@ def test_train_validation_and_test_folders_are_the_official_splits(tmp_path: Pat
     [
         ({}, "has 0 class folders, at least 2 were expected"),
         ({"only": 1}, "has 1 class folders, at least 2 were expected"),
-        ({"a": 2, "b": 0}, "/b has no pictures (.jpg, .jpeg, .png); fill it or remove it"),
+        ({"a": 2, "b": 0}, "/b has no images (.jpg, .jpeg, .png); fill it or remove it"),
         ({"train/a": 1, "train/b": 1, "test/c": 1}, "test/c is a class that"),
-        ({"train/a": 1, "train/b": 1, "spare/a": 1}, "spare lies beside train"),
+        ({"train/a": 1, "train/b": 1, "spare/a": 1}, "spare is next to train"),
     ],
 )
 def test_a_folder_that_is_no_data_set_is_told_in_one_line(counts: dict[str, int], message: str, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_folder_that_is_no_data_set_is_told_in_one_line(counts: dict[str, int]
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StepError, match=r"there is no folder .*/nowhere; set data\.folder"):
+    with pytest.raises(StepError, match=r"no such folder: .*/nowhere; set data\.folder"):
         opened(tmp_path / "nowhere")
 
 
@@ -193,7 +193,7 @@ def test_a_tfds_directory_gives_its_pictures_as_they_are_stored(encoding: str, t
     ("changes", "message"),
     [
         ({"train": "trian"}, "has no split 'trian'; did you mean train?"),
-        ({"train": "train[:x]"}, "'train[:x]' is no split of"),
+        ({"train": "train[:x]"}, "'train[:x]' is not a split of"),
         ({"validation": "held"}, "has no split 'held'"),
         ({"image_shape": (9, 6, 3)}, "has arrays of [8, 6, 3], not [9, 6, 3]"),
         ({"directory": "/nowhere"}, "/nowhere has no dataset_info.json; give the folder of one version"),
@@ -216,8 +216,8 @@ def test_a_corrupt_description_is_one_line(tmp_path: Path) -> None:
 # An address that answers nobody: https://www.rfc-editor.org/rfc/rfc5737
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tfds, "REACHED", ("192.0.2.1", 443))
-    monkeypatch.setattr(tfds, "PATIENCE", 0.2)
+    monkeypatch.setattr(tfds, "PROBE", ("192.0.2.1", 443))
+    monkeypatch.setattr(tfds, "TIMEOUT_S", 0.2)
 
 
 @pytest.mark.usefixtures("offline")

@@ -165,7 +165,7 @@ def test_a_file_that_holds_no_labelled_texts_is_told_in_one_line(
 def test_a_missing_file_is_named_and_known_to_nobody(tmp_path: Path) -> None:
     settings = text_file.Settings(file=str(tmp_path / "none.csv"))
     assert text_file.facts(settings) is None and text_file.state(settings) == ""
-    with pytest.raises(StepError, match="there is no file"):
+    with pytest.raises(StepError, match="no such file"):
         text_file.source(settings)
 
 
