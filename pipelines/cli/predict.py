@@ -1,16 +1,28 @@
-"""``suanli predict``: what a published model says of files or texts, in any of its formats."""
+"""``suanli predict``: predictions of a published model for files or texts, by any of its formats."""
 
+import json
 import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-if TYPE_CHECKING:
-    from components.export.version import LoadedVersion, Predicted
+from components import storage
+from components.core.choices import nearest
+from components.core.errors import StepError
+from components.core.plain import one_line, visible
+from components.export import version
+from components.export.version import LoadedVersion, Predicted
+from components.registry import champion
+from components.tasks import EvaluationSettings
+from components.tasks.contract import overrides
+from pipelines.runs import folder
 
 VERSION, CHAMPION = "version.json", "champion.json"
 
@@ -40,9 +52,6 @@ def predict(
     """Predict with a published model: a table on a terminal, lines of JSON for programs."""
     # TensorFlow and its parts greet at length.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from components.core.errors import StepError
-    from components.export import version
-    from pipelines.runs import folder
 
     if not inputs and not text:
         raise StepError("there is nothing to predict", advice="give files, folders or --text", kind="settings")
@@ -68,12 +77,6 @@ def version_folder(model: str, runs: Path) -> Path:
     Raises:
         StepError: nothing of that name has a published model.
     """
-    from components import storage
-    from components.core.choices import nearest
-    from components.core.errors import StepError
-    from components.registry import champion
-    from pipelines.runs import folder
-
     registry = runs / folder.REGISTRY
     for place in (model, str(registry / model)):
         if storage.exists(storage.join(place, VERSION)):
@@ -98,25 +101,17 @@ def version_folder(model: str, runs: Path) -> Path:
 
 
 def _local(place: str) -> Path:
-    from components import storage
-
     if not storage.is_remote(place):
         return Path(place)
     return storage.download(place, Path(tempfile.mkdtemp(prefix="version-")))
 
 
-def _changed(predictor: "LoadedVersion", changes: Sequence[str]) -> "LoadedVersion":
-    """The same with other settings of the task's own, which decide what is made of the model's outputs.
+def _changed(predictor: LoadedVersion, changes: Sequence[str]) -> LoadedVersion:
+    """The version with other settings of the task's own, which decide how the model's outputs are processed.
 
     Raises:
         StepError: the task has no such setting, or its value is impossible.
     """
-    import json
-
-    from components.core.choices import nearest
-    from components.core.errors import StepError
-    from components.tasks import EvaluationSettings
-
     own = type(predictor.task.settings).model_fields.keys() - EvaluationSettings.model_fields.keys()
     values = {}
     for change in changes:
@@ -133,34 +128,26 @@ def _changed(predictor: "LoadedVersion", changes: Sequence[str]) -> "LoadedVersi
     return predictor.with_settings(values)
 
 
-def _predicted(predictor: "LoadedVersion", inputs: Sequence[str], texts: Sequence[str]) -> "Iterator[Predicted]":
+def _predicted(predictor: LoadedVersion, inputs: Sequence[str], texts: Sequence[str]) -> Iterator[Predicted]:
     """A prediction for everything that was named, then for what was typed.
 
     Raises:
         StepError: something cannot be read, or is not typed.
     """
-    from components.core.errors import StepError
-    from components.tasks.contract import overrides
-
     serving = predictor.task.serving
     if texts and not overrides(serving, "from_text"):
-        raise StepError(
-            f"{_task(predictor)} takes no text that is typed", advice="give files or folders", kind="settings"
-        )
+        raise StepError(f"{_task(predictor)} takes no typed text", advice="give files or folders", kind="settings")
     for path in inputs:
         yield from predictor.of(path)
     yield from predictor.of_contents([(text, serving.from_text(text)) for text in texts])
 
 
-def _drawn(predictor: "LoadedVersion", found: "Iterator[Predicted]", folder: Path) -> "Iterator[Predicted]":
+def _drawn(predictor: LoadedVersion, found: Iterator[Predicted], folder: Path) -> Iterator[Predicted]:
     """The predictions, each with the ``picture`` that was drawn of it, named after its input.
 
     Raises:
         StepError: the task draws none, or a picture would take its input's place.
     """
-    from components.core.errors import StepError
-    from components.tasks.contract import overrides
-
     serving = predictor.task.serving
     if not overrides(serving, "render"):
         raise StepError(f"{_task(predictor)} draws no pictures", advice="leave --output out", kind="settings")
@@ -183,28 +170,18 @@ def _stem(name: str, taken: set[str]) -> str:
     return chosen
 
 
-def _task(predictor: "LoadedVersion") -> str:
+def _task(predictor: LoadedVersion) -> str:
     return f"the task {predictor.task.name}"
 
 
-def _lines(found: "Iterator[Predicted]") -> None:
-    import json
-
-    from components.core.plain import visible
-
+def _lines(found: Iterator[Predicted]) -> None:
     for one in found:
         # JSON itself leaves out some of what moves a cursor or hides text.
         print(visible(json.dumps({"input": one.name, **one.said}, ensure_ascii=False)))
 
 
-def _table(predictor: "LoadedVersion", found: "list[Predicted]") -> None:
+def _table(predictor: LoadedVersion, found: list[Predicted]) -> None:
     """A line for each input, its columns those of the task."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from components.core.plain import one_line
-
     rows = []
     for one in found:
         drawn = {"picture": one.said["picture"]} if "picture" in one.said else {}

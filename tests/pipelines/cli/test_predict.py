@@ -1,8 +1,8 @@
+import importlib.util
 import json
 import shutil
 import subprocess
 import sys
-import types
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,7 @@ def test_a_terminal_gets_a_table(
         ),
         (["light", "{pictures}", "--set", "margin=0.5"], "has no setting 'margin'"),
         (["light", "{pictures}", "--set", "abstain_below=2"], "evaluation.abstain_below"),
-        (["light", "--text", "a"], "the task image_classification takes no text that is typed"),
+        (["light", "--text", "a"], "the task image_classification takes no typed text"),
         (["light", "{pictures}", "--output", "{pictures}/drawn"], "the task image_classification draws no pictures"),
         (["light"], "there is nothing to predict; give files, folders or --text"),
         ([], "Missing argument"),
@@ -174,26 +174,48 @@ def test_settings_that_decide_what_is_made_of_outputs_can_be_others(
 @pytest.fixture
 def words(version: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A version of a team's own task: it gives a number to a text, draws it, and has no top_k."""
-    source = """
-from pathlib import Path
+    files = {
+        "__init__": """
 from components.tasks import EvaluationSettings
-INTERFACE, CONTENT = "text -> number", "text"
+INTERFACE = "text -> number"
 class Settings(EvaluationSettings):
     scale: float = 1.0
-def typed(text, info): return text.encode()
-def read_inputs(path, info): return [(path, Path(path).read_bytes())]
-def answers(runner, batch, settings, info, assets): return {"lengths": [len(text) for text in batch["text"]]}
-def predictions(found, settings, info): return [{"number": settings.scale * one} for one in found["lengths"]]
-def row(prediction): return {"number": f"{prediction['number']:g}"}
-def rendered(content, prediction, info): return b"PNG of " + content
-"""
+""",
+        "evaluation": """
+import numpy as np
+from components.tasks import contract
+class Evaluation(contract.Evaluation):
+    content = "text"
+    def predict(self, predictor, batch, assets): return {"lengths": np.array([len(text) for text in batch["text"]])}
+    def predictions(self, predicted): return [{"number": self.settings.scale * one} for one in predicted["lengths"]]
+""",
+        "serving": """
+from pathlib import Path
+from components.tasks import contract
+class Serving(contract.Serving):
+    def from_text(self, text): return text.encode()
+    def read_inputs(self, path): return [(path, Path(path).read_bytes())]
+    def row(self, prediction): return {"number": f"{prediction['number']:g}"}
+    def render(self, content, prediction): return b"PNG of " + content
+""",
+    }
+    place = tmp_path / "task"
+    place.mkdir()
+    for name, source in files.items():
+        (place / f"{name}.py").write_text(source)
     folder = tmp_path / "words"
     shutil.copytree(version, folder)
-    module = types.ModuleType("components.tasks.words")
-    exec(source, module.__dict__)
+    spec = importlib.util.spec_from_file_location(
+        "components.tasks.words", place / "__init__.py", submodule_search_locations=[str(place)]
+    )
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     named = choices.names
     monkeypatch.setattr(choices, "names", lambda room: [*named(room), *(["words"] if room == "tasks" else [])])
     monkeypatch.setitem(sys.modules, "components.tasks.words", module)
+    for role in ("evaluation", "serving"):
+        monkeypatch.delitem(sys.modules, f"components.tasks.words.{role}", raising=False)
     evaluation = module.Settings().parameters()
     (folder / "version.json").write_text(json.dumps({"task": "words", "info": {}, "evaluation": evaluation}))
     return folder
