@@ -107,7 +107,7 @@ def profiled(names: Iterable[str]) -> dict[str, Profile]:
             from components.profile import counting
 
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(counting.of(networks.BUILD[name], name).record()))
+            path.write_text(json.dumps(counting.profile(networks.BUILD[name], name).record()))
         found[name] = Profile.from_record(json.loads(path.read_text()))
     return found
 

@@ -1,10 +1,10 @@
-"""A model's profile: what one training step computes, moves and holds, counted on the graph that really runs."""
+"""A model's profile: FLOPs, traffic and memory of one training step, counted on the graph that runs."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-# A new way of counting gives a new number, so that no cached profile outlives it.
+# Changes with the way of counting, so that cached profiles of an older version are not used.
 VERSION = 2
 FAMILIES = ("float32", "mixed")
 
@@ -29,13 +29,13 @@ NOTHING = Size()
 
 @dataclass(frozen=True)
 class Kernel:
-    """Equal operations of one step, each launched by itself.
+    """Equal operations of one step, each launched separately.
 
     Attributes:
         kind: ``conv``, ``winograd`` (convolutions that Winograd's algorithm can speed up), ``depthwise``, ``matmul``,
             ``gather`` or ``memory`` (elementwise, reductions, pools).
-        count: how many of them a step launches.
-        flops: of one, a multiply-add counting 2; only products of matrices and convolutions are counted.
+        count: launches per step.
+        flops: of one, a multiply-add counting 2; only matrix products and convolutions are counted.
         bytes: that one reads and writes.
         sides: the two sides of the matrix product that do not grow with the batch; (0, 0) for other kinds.
     """
@@ -54,11 +54,11 @@ class Traced:
     Attributes:
         forward_flops: of the forward pass.
         flops: of forward and backward pass.
-        fused: the kernels where a compiler fuses elementwise operations into their neighbours (XLA on GPU and TPU).
-        single: the kernels where each operation runs by itself (TensorFlow on a CPU).
+        fused: the kernels if a compiler fuses elementwise operations with their neighbours (XLA on GPU and TPU).
+        single: the kernels if each operation runs separately (TensorFlow on a CPU).
         kept: bytes of activations that the backward pass reads.
-        peak: bytes of activations and gradients alive at the fullest moment, operations running by themselves.
-        peak_fused: the same where operations are fused.
+        peak: peak bytes of activations and gradients with separate operations.
+        peak_fused: the same with fused operations.
     """
 
     forward_flops: Size
@@ -75,13 +75,13 @@ class Profile:
     """A model's profile.
 
     Attributes:
-        model: its name.
-        input_shape: of one example as the network takes it.
+        model: name of the model.
+        input_shape: of one example.
         input_dtype: of its elements.
         input_bytes: of one example.
-        parameters: numbers in all its variables.
-        trainable: numbers in its trainable variables, each with a gradient and optimizer slots.
-        traced: the step by family of number formats: ``float32``, ``mixed`` (16-bit activations, float32 variables).
+        parameters: number of elements in all variables.
+        trainable: number of elements in trainable variables, which have gradients and optimizer slots.
+        traced: the step by number formats: ``float32``, or ``mixed`` (16-bit activations, float32 variables).
     """
 
     model: str
@@ -96,17 +96,17 @@ class Profile:
         """The step in a Keras dtype policy.
 
         Raises:
-            KeyError: the model was not traced in it.
+            KeyError: the model was not traced with it.
         """
         return self.traced["float32" if precision == "float32" else "mixed"]
 
     def record(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """The profile as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_record(cls, values: Mapping[str, Any]) -> "Profile":
-        """The profile behind plain JSON values."""
+        """The profile of a record."""
         traced = {family: _traced(step) for family, step in values["traced"].items()}
         return cls(**{**values, "input_shape": tuple(values["input_shape"]), "traced": traced})
 

@@ -4,45 +4,42 @@ import json
 import os
 import re
 import sys
-from typing import Any
+
+from components.core.choices import load
+from components.core.config import validated
+from components.core.errors import StepError
 
 BOLD = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def main() -> None:
-    """Read ``{"model": section, "arguments": {...}}``, write the profile's record as one line of JSON.
+    """Read ``{"model": section, "arguments": {...}}`` and write the profile's record as one line of JSON.
 
-    The arguments are those of the model's ``build`` beside its settings, as the task expects them.
+    The arguments are those of the model's ``build`` other than its settings.
     """
     request = json.load(sys.stdin)
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    # Tracing executes nothing: it must not wait for, or take, an accelerator's memory.
+    # Tracing executes nothing, so it should not reserve an accelerator.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    from components.core.choices import load
-    from components.core.config import validated
-    from components.core.errors import StepError
-    from components.profile import counting
+    from components.profile import counting  # Keras reads KERAS_BACKEND when it is imported
 
     try:
         architecture = validated("model", request["model"])
         module = load("models", architecture.name)
-        # JSON has no tuples, and a shape is one.
+        # Shapes are tuples, which JSON does not have.
         arguments = {name: tuple(one) if isinstance(one, list) else one for name, one in request["arguments"].items()}
 
-        def build() -> Any:
-            return module.build(architecture, **arguments)
-
-        answer = counting.of(build).record()
+        answer = counting.profile(lambda: module.build(architecture, **arguments)).record()
     except StepError as error:
         answer = {"error": error.message, "advice": error.advice}
     except Exception as error:  # a model's own code may raise anything
-        answer = {"error": f"model {request['model'].get('name')}: {_told(error)}", "advice": ""}
+        answer = {"error": f"model {request['model'].get('name')}: {_one_line(error)}", "advice": ""}
     print(json.dumps(answer))
 
 
-def _told(error: Exception) -> str:
-    """An exception in one line: Keras writes several, in bold, the cause after a line that says where."""
+def _one_line(error: Exception) -> str:
+    """An exception in one line. Keras writes several, in bold: first the location, then the cause."""
     lines = [line.strip() for line in BOLD.sub("", str(error)).splitlines() if line.strip()]
     return f"{type(error).__name__}: {' '.join(lines[:2])}"
 

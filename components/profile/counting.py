@@ -1,41 +1,36 @@
 """The profile of a Keras model."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+
+import keras
+import tensorflow as tf
 
 from components.profile import FAMILIES, Profile, Size, Traced, memory, trace
 from components.profile.kernels import Fusion, grouped, single
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import keras
-
 POLICIES = {"float32": "float32", "mixed": "mixed_bfloat16"}
 
 
-def of(build: "Callable[[], keras.Model]", name: str = "") -> Profile:
-    """The profile of a model, built once in each family of number formats.
+def profile(build: Callable[[], keras.Model], name: str = "") -> Profile:
+    """The profile of a model, built once for each family of number formats.
 
     Args:
-        build: makes the model; it is called under each dtype policy.
-        name: what to call it; without one, the model's own name.
+        build: builds the model; called under each dtype policy.
+        name: empty for the model's own name.
 
     Raises:
-        ValueError: a side of the model's input has no fixed size, so that nothing can be counted.
+        ValueError: the model's input has an axis without a fixed size.
     """
-    import keras
-    import tensorflow as tf
-
     before = keras.config.dtype_policy()
     traced: dict[str, Traced] = {}
     try:
         for family in FAMILIES:
             keras.config.set_dtype_policy(POLICIES[family])
             model = build()
-            for given in model.inputs:
-                if None in given.shape[1:]:
-                    raise ValueError(f"the input {given.name} has no fixed size: {list(given.shape[1:])}")
+            for tensor in model.inputs:
+                if None in tensor.shape[1:]:
+                    raise ValueError(f"the input {tensor.name} has no fixed size: {list(tensor.shape[1:])}")
             traced[family] = traced_step(model)
     finally:
         keras.config.set_dtype_policy(before)
@@ -51,22 +46,22 @@ def of(build: "Callable[[], keras.Model]", name: str = "") -> Profile:
     )
 
 
-def traced_step(model: "keras.Model") -> Traced:
-    """One training step of a built model, in the number formats it was built in."""
+def traced_step(model: keras.Model) -> Traced:
+    """One training step of a model, in its number format."""
     graph = trace.graph_of(model)
-    alone, fused = single(graph), Fusion(graph).run()
+    separate, fused = single(graph), Fusion(graph).run()
     return Traced(
         forward_flops=_flops(node for node in graph.nodes if node.forward),
         flops=_flops(graph.nodes),
         fused=grouped(graph, fused),
-        single=grouped(graph, alone),
-        kept=memory.kept(graph, fused),
-        peak=memory.peak(graph, alone, in_place=True),
+        single=grouped(graph, separate),
+        kept=memory.activations(graph, fused),
+        peak=memory.peak(graph, separate, in_place=True),
         peak_fused=memory.peak(graph, fused, in_place=False),
     )
 
 
-def _flops(nodes: Any) -> Size:
+def _flops(nodes: Iterable[trace.Node]) -> Size:
     total = Size()
     for node in nodes:
         total = total.plus(node.flops, node.times)

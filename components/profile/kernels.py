@@ -1,4 +1,4 @@
-"""A traced step as the kernels that run it: operation by operation, or with elementwise work fused as XLA does."""
+"""The kernels of a traced step: one per operation, or with elementwise operations fused as by XLA."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -7,21 +7,21 @@ from dataclasses import dataclass, field, replace
 from components.profile import NOTHING, Kernel, Size
 from components.profile.trace import Graph, Node
 
-# Sizes are compared at this batch.
+# The batch at which sizes are compared.
 BATCH = 32
 PRODUCTS = frozenset({"conv", "winograd", "depthwise", "matmul"})
-# An operand this much smaller than a result (a channel's mean, a bias) costs nothing to read again.
+# Reading an operand again is free below this share of the result's size (a channel's mean, a bias).
 SMALL = 1 / 16
 
 
 @dataclass
 class Launch:
-    """One kernel, with the tensors that it really reads and writes.
+    """One kernel, with the tensors that it reads and writes in memory.
 
     Attributes:
-        reads: numbers of the tensors it reads.
-        writes: numbers of the tensors it writes.
-        reduces: the size of what it reduces, for a reduction, so that sisters can share one reading.
+        reads: indices of the tensors that it reads.
+        writes: indices of the tensors that it writes.
+        reduces: of a reduction, the size of its input: reductions of equal size may share one reading.
     """
 
     kind: str
@@ -35,7 +35,7 @@ class Launch:
 
 
 def single(graph: Graph) -> list[Launch]:
-    """Each operation by itself: it reads all its inputs and writes all its outputs."""
+    """One kernel per operation, which reads all its inputs and writes all its outputs."""
     alias = aliases(graph)
     launches = []
     for node in graph.nodes:
@@ -51,23 +51,23 @@ def _launch(node: Node, reads: dict[int, None], writes: dict[int, None]) -> Laun
 
 
 def aliases(graph: Graph) -> dict[int, int]:
-    """Tensor -> the tensor whose buffer it is a view of."""
-    found: dict[int, int] = {}
+    """Tensor -> the tensor whose buffer it views."""
+    roots: dict[int, int] = {}
     for node in graph.nodes:
         if node.kind == "free" and node.inputs and node.outputs and node.type != "While":
-            root = found.get(node.inputs[0], node.inputs[0])
+            root = roots.get(node.inputs[0], node.inputs[0])
             if graph.tensors[node.outputs[0]] == graph.tensors[root]:
-                found[node.outputs[0]] = root
-    return found
+                roots[node.outputs[0]] = root
+    return roots
 
 
 @dataclass
 class Fusion:
-    """Elementwise results stay expressions over tensors in memory until someone needs them in memory.
+    """Elementwise results stay expressions over tensors in memory until they are needed in memory.
 
-    The rules follow what XLA does: an elementwise operation joins its consumers; one whose consumers would read more
-    by computing it again than by reading it is written once; reductions of one tensor share a reading; what follows a
-    product and is its only consumer is written by the product's own kernel.
+    The rules follow XLA: an elementwise operation is fused into its consumers, but written once if they would read more
+    by computing it again than by reading it; reductions of one tensor share a reading; the only consumer of a product
+    is written by the product's kernel.
     """
 
     graph: Graph
@@ -75,7 +75,6 @@ class Fusion:
     sources: dict[int, frozenset[int]] = field(default_factory=dict)
 
     def run(self) -> list[Launch]:
-        """The fused kernels."""
         self.alias = aliases(self.graph)
         self.uses = self._uses()
         for node in self.graph.nodes:
@@ -95,7 +94,7 @@ class Fusion:
         return self.alias.get(number, number)
 
     def _uses(self) -> dict[int, Counter[str]]:
-        """Tensor -> how many operations of each kind read it."""
+        """Tensor -> number of operations of each kind that read it."""
         uses: dict[int, Counter[str]] = {}
         for node in self.graph.nodes:
             if node.kind != "free":
@@ -148,22 +147,22 @@ class Fusion:
     def _epilogues(self) -> list[Launch]:
         readers = Counter(number for launch in self.launches for number in launch.reads)
         makers = {number: launch for launch in self.launches for number in launch.writes}
-        kept = []
+        remaining = []
         for launch in self.launches:
             product = None
             if launch.kind == "memory" and launch.reduces is None and len(launch.writes) == 1:
                 product = self._product_before(launch, readers, makers)
             if product is None:
-                kept.append(launch)
+                remaining.append(launch)
                 continue
             inner = next(iter(product.writes))
             product.reads.update({number: None for number in launch.reads if number != inner})
             product.writes = launch.writes
             makers[next(iter(launch.writes))] = product
-        return kept
+        return remaining
 
     def _product_before(self, launch: Launch, readers: Counter[int], makers: dict[int, Launch]) -> Launch | None:
-        """The product whose result only this kernel reads, and which it leaves as large as it was."""
+        """The product whose result only this kernel reads, if the kernel does not change its size."""
         size = self.graph.tensors[next(iter(launch.writes))]
         for number in launch.reads:
             before, alone = makers.get(number), readers[number] == 1 and number not in self.graph.results
@@ -174,7 +173,7 @@ class Fusion:
 
 
 def grouped(graph: Graph, launches: Iterable[Launch]) -> tuple[Kernel, ...]:
-    """Equal launches together, in order of first appearance."""
+    """Equal launches as one kernel, in the order of their first occurrence."""
     counts: dict[Kernel, float] = {}
     for launch in launches:
         moved = Size()

@@ -1,4 +1,4 @@
-"""How many bytes are alive at the fullest moment of a step, and how many wait for the backward pass."""
+"""Peak memory of a step, and the activations stored for its backward pass."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,8 @@ from components.profile.kernels import BATCH, Launch
 from components.profile.trace import Graph
 
 
-def kept(graph: Graph, launches: Sequence[Launch]) -> Size:
-    """Bytes that the forward pass makes or is given and the backward pass reads; variables do not count."""
+def activations(graph: Graph, launches: Sequence[Launch]) -> Size:
+    """Bytes that the forward pass makes and the backward pass reads, without variables."""
     made = {number for launch in launches if launch.forward for number in launch.writes}
     later = {number for launch in launches if not launch.forward for number in launch.reads}
     total = Size()
@@ -18,30 +18,30 @@ def kept(graph: Graph, launches: Sequence[Launch]) -> Size:
 
 
 def peak(graph: Graph, launches: Sequence[Launch], in_place: bool) -> Size:
-    """Bytes alive while the fullest kernel runs, in the order of the trace: activations and gradients, no variables.
+    """The largest sum of live activations and gradients, in the order of the trace, without variables.
 
     Args:
-        in_place: whether an elementwise kernel may write over an operand that nobody reads again.
+        in_place: whether an elementwise kernel may overwrite an operand at its last use.
     """
-    last = {number: place for place, launch in enumerate(launches) for number in launch.reads}
+    last = {number: index for index, launch in enumerate(launches) for number in launch.reads}
     end = len(launches)
     last |= dict.fromkeys(graph.results, end)
     made: set[int] = set()
-    alive, most = Size(), Size()
-    for place, launch in enumerate(launches):
+    alive, largest_sum = Size(), Size()
+    for index, launch in enumerate(launches):
         for number in launch.writes:
             if number not in graph.variables:
                 alive = alive.plus(graph.tensors[number])
                 made.add(number)
-        dying = [number for number in launch.reads if number in made and last[number] == place]
+        dying = [number for number in launch.reads if number in made and last[number] == index]
         now = alive
         if in_place and launch.kind == "memory" and launch.reduces is None and dying:
-            # The result takes a dying operand's place: one of the two counts.
+            # The result overwrites an operand at its last use: one of the two counts.
             largest = max(dying, key=lambda number: graph.tensors[number].at(BATCH))
             if any(graph.tensors[number] == graph.tensors[largest] for number in launch.writes):
                 now = alive.plus(graph.tensors[largest], -1)
-        most = max(most, now, key=lambda size: size.at(BATCH))
+        largest_sum = max(largest_sum, now, key=lambda size: size.at(BATCH))
         for number in (*dying, *(number for number in launch.writes if number not in last)):
             alive = alive.plus(graph.tensors[number], -1)
             made.discard(number)
-    return most
+    return largest_sum

@@ -1,9 +1,11 @@
-"""What one operation of TensorFlow's graph is: free, elementwise, a reduction, a product, or a kernel of its own."""
+"""Kinds of operations in TensorFlow's graph, and the FLOPs of products."""
 
 import math
 from typing import Any
 
-# They move no data: views of a buffer, constants, bookkeeping.
+import tensorflow as tf
+
+# Without traffic: views of a buffer, constants, bookkeeping.
 FREE = frozenset(
     {
         "Const", "Placeholder", "Identity", "IdentityN", "Reshape", "Squeeze", "ExpandDims", "StopGradient",
@@ -20,7 +22,7 @@ REDUCTIONS = frozenset(
         "SegmentSum", "L2Loss",
     }
 )  # fmt: skip
-# Kernels that no compiler fuses into a neighbour: each reads its inputs and writes its outputs.
+# Never fused with a neighbour: a kernel reads its inputs and writes its outputs.
 OPAQUE = frozenset(
     {
         "MaxPool", "MaxPoolGrad", "AvgPool", "AvgPoolGrad", "MaxPool3D", "AvgPool3D", "MaxPoolV2", "Softmax",
@@ -58,18 +60,18 @@ PRODUCTS = frozenset(
 def kind_of(operation: str) -> str:
     """``free``, ``elementwise``, ``reduction``, ``opaque``, ``gather``, ``conv``, ``depthwise`` or ``matmul``.
 
-    Unknown operations count as elementwise: they read their inputs and write their outputs, fused with neighbours.
+    Unknown operations count as elementwise.
     """
     if operation in FREE:
         return "free"
     if operation in CONVOLUTIONS:
         return "depthwise" if operation.startswith("Depthwise") else "conv"
-    named = (("matmul", PRODUCTS), ("reduction", REDUCTIONS), ("gather", GATHERS), ("opaque", OPAQUE))
-    return next((kind for kind, members in named if operation in members), "elementwise")
+    kinds = {"matmul": PRODUCTS, "reduction": REDUCTIONS, "gather": GATHERS, "opaque": OPAQUE}
+    return next((kind for kind, members in kinds.items() if operation in members), "elementwise")
 
 
 def minimal(operation: Any) -> bool:
-    """Whether a convolution can be computed with fewer multiplications than its FLOPs say, on the units for float32.
+    """Whether Winograd's algorithm saves multiplications in a convolution, on units for float32.
 
     Source: Lavin and Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308: windows of 3 x 3 and
     more, a stride of 1, no groups.
@@ -83,9 +85,9 @@ def minimal(operation: Any) -> bool:
 
 
 def product(operation: Any) -> tuple[float, tuple[int, int]]:
-    """FLOPs of a convolution or matrix product, a multiply-add counting 2, and its two sides beside the batch.
+    """FLOPs of a convolution or matrix product, a multiply-add counting 2, and its two sides other than the batch.
 
-    A convolution is the product of its patches [batch x places, window x channels in] and its filter
+    A convolution is the product of its patches [batch x positions, window x channels in] and its filter
     [window x channels in, channels out]; both passes of its gradient are products of the same three sides.
 
     Args:
@@ -106,8 +108,6 @@ def product(operation: Any) -> tuple[float, tuple[int, int]]:
 
 
 def _convolution(operation: Any) -> tuple[float, tuple[int, int]]:
-    import tensorflow as tf
-
     role = CONVOLUTIONS[operation.type]
     if role == "filter":
         filters = operation.outputs[0].shape
@@ -115,19 +115,19 @@ def _convolution(operation: Any) -> tuple[float, tuple[int, int]]:
             filters = tf.TensorShape(tf.get_static_value(operation.inputs[1]))
     else:
         filters = operation.inputs[1].shape
-    places = operation.outputs[0] if role == "out" else operation.inputs[2]
+    positions = operation.outputs[0] if role == "out" else operation.inputs[2]
     *window, channels, out = filters.as_list()
     across = math.prod(window)
     if operation.type.startswith("Depthwise"):
-        return 2.0 * math.prod(places.shape) * across, (channels, across)
-    groups = places.shape[-1] // out if places.shape[-1] % out == 0 and places.shape[-1] > out else 1
+        return 2.0 * math.prod(positions.shape) * across, (channels, across)
+    groups = positions.shape[-1] // out if positions.shape[-1] % out == 0 and positions.shape[-1] > out else 1
     if role == "out":
         groups = operation.inputs[0].shape[-1] // channels
-    return 2.0 * math.prod(places.shape) * across * channels, (out // groups, across * channels)
+    return 2.0 * math.prod(positions.shape) * across * channels, (out // groups, across * channels)
 
 
 def _einsum(equation: str, first: list[int], second: list[int]) -> tuple[float, tuple[int, int]]:
-    """Every label once: those in both operands and the result are the batch, the rest make the product's sides."""
+    """Labels in both operands and the result are the batch, the others the product's sides."""
     left, _, result = equation.replace(" ", "").partition("->")
     names = left.split(",")
     if "..." in equation:
@@ -147,6 +147,6 @@ def _einsum(equation: str, first: list[int], second: list[int]) -> tuple[float, 
 
 
 def _smaller(*sides: int) -> tuple[int, int]:
-    """The two smaller sides: the third is the one that grows with the batch, or is as good as it."""
+    """The two smaller sides; the third grows with the batch, or serves as that."""
     small = sorted(sides)
     return small[0], small[1]

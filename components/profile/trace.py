@@ -1,16 +1,16 @@
-"""One training step of a model as TensorFlow traces it, as a plain list of operations; nothing of it is executed."""
+"""One training step of a model, traced by TensorFlow without executing it, as a list of operations."""
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
+import tensorflow as tf
 
 from components.profile import NOTHING, Size
 from components.profile.operations import kind_of, minimal, product
 
-if TYPE_CHECKING:
-    import keras
-
-# Two traces tell what grows with the batch; neither size is one that graphs treat specially.
+# Two traces show what grows with the batch; graphs treat neither size specially.
 BATCHES = (2, 4)
 
 
@@ -19,14 +19,14 @@ class Node:
     """An operation.
 
     Attributes:
-        type: TensorFlow's name of it.
-        kind: as ``operations.kind_of`` says.
-        inputs: numbers of the tensors that it reads, in the graph's list of tensors.
-        outputs: numbers of the tensors that it makes.
-        flops: if it is a product.
-        sides: of the product.
-        times: how often a step runs it, more than once inside a loop.
-        forward: whether it belongs to the forward pass.
+        type: TensorFlow's name of the operation.
+        kind: from ``operations.kind_of``.
+        inputs: indices of its input tensors in the graph's list of tensors.
+        outputs: indices of its output tensors.
+        flops: of a product.
+        sides: of a product.
+        times: executions per step, more than 1 in a loop.
+        forward: whether it is part of the forward pass.
     """
 
     type: str
@@ -44,10 +44,10 @@ class Graph:
     """A training step.
 
     Attributes:
-        nodes: in an order in which they can run.
+        nodes: in an order of execution.
         tensors: bytes of each tensor.
-        results: numbers of the tensors that leave the step: the loss and the gradients.
-        variables: numbers of the tensors that are a variable's value.
+        results: indices of the loss and the gradients.
+        variables: indices of the tensors that are a variable's value.
     """
 
     nodes: tuple[Node, ...]
@@ -56,7 +56,7 @@ class Graph:
     variables: frozenset[int]
 
 
-def graph_of(model: "keras.Model") -> Graph:
+def graph_of(model: keras.Model) -> Graph:
     """Forward pass, a cross-entropy over each output's last axis, and the gradients of all trainable variables."""
     few, more = (_Walk(*_traced(model, batch)) for batch in BATCHES)
     if [node.type for node in few.nodes] != [node.type for node in more.nodes]:
@@ -74,11 +74,8 @@ def _linear(few: float, more: float) -> Size:
     return Size(few - each * BATCHES[0], each)
 
 
-def _traced(model: "keras.Model", batch: int) -> tuple[Any, int]:
-    """The traced step, and how many of its operations the forward pass made."""
-    import keras
-    import tensorflow as tf
-
+def _traced(model: keras.Model, batch: int) -> tuple[Any, int]:
+    """The traced step, and the number of its operations that belong to the forward pass."""
     forward = 0
 
     def step(inputs: Any) -> Any:
@@ -89,14 +86,14 @@ def _traced(model: "keras.Model", batch: int) -> tuple[Any, int]:
         forward = len(tf.compat.v1.get_default_graph().get_operations())
         return loss, tape.gradient(loss, model.trainable_variables)
 
-    given = model.inputs[0] if len(model.inputs) == 1 else model.input
-    specs = keras.tree.map_structure(lambda one: tf.TensorSpec((batch, *one.shape[1:]), one.dtype), given)
+    inputs = model.inputs[0] if len(model.inputs) == 1 else model.input
+    specs = keras.tree.map_structure(lambda one: tf.TensorSpec((batch, *one.shape[1:]), one.dtype), inputs)
     concrete = tf.function(step, autograph=False, jit_compile=False).get_concrete_function(specs)
     return concrete.graph, forward
 
 
 class _Walk:
-    """The operations of a traced graph that its results stand on, functions and loops opened."""
+    """The operations that a traced graph's results depend on, including those in functions and loops."""
 
     def __init__(self, graph: Any, forward: int) -> None:
         self.nodes: list[Node] = []
@@ -121,7 +118,7 @@ class _Walk:
         return self._numbers[key]
 
     def _same(self, outer: Any, inner: Any) -> None:
-        """Let a tensor inside a function be the tensor outside that it stands for."""
+        """Identify a tensor in a function with the tensor that is passed for it."""
         self._numbers[inner.ref()] = self._number(outer)
 
     def _add(self, operation: Any, times: float, forward: bool) -> None:
@@ -141,16 +138,16 @@ class _Walk:
 
     def _call(self, operation: Any, times: float, forward: bool) -> None:
         inner = operation.graph._get_function(operation.get_attr("f").name).graph
-        for outer, given in zip(operation.inputs, inner.inputs, strict=True):
-            self._same(outer, given)
+        for outer, parameter in zip(operation.inputs, inner.inputs, strict=True):
+            self._same(outer, parameter)
         for one in _ordered(inner):
             self._add(one, times, forward)
-        for outer, made in zip(operation.outputs, inner.outputs, strict=True):
-            self._numbers[outer.ref()] = self._number(made)
+        for outer, result in zip(operation.outputs, inner.outputs, strict=True):
+            self._numbers[outer.ref()] = self._number(result)
 
     def _loop(self, operation: Any, times: float, forward: bool) -> None:
-        """The body's operations ``trips`` times; what it pushes for the backward loop is kept in lists, which a node of
-        their own writes after the forward loop and reads after the backward one."""
+        """The body's operations ``trips`` times. Values for the backward loop are pushed to lists, which an extra node
+        writes after the forward loop and reads after the backward one."""
         trips = self._trips_of(operation)
         body = operation.graph._get_function(operation.get_attr("body").name).graph
         for one in _ordered(body):
@@ -169,9 +166,7 @@ class _Walk:
             self._trips[tensor.name] = trips
 
     def _trips_of(self, operation: Any) -> float:
-        """How often a loop runs: its largest known count, the length of a list it reads, or its forward loop's."""
-        import tensorflow as tf
-
+        """Iterations of a loop: those of its forward loop, the length of a list that it reads, or its static limit."""
         for tensor in operation.inputs:
             if tensor.name in self._trips:
                 return self._trips[tensor.name]
@@ -192,42 +187,42 @@ def _ordered(graph: Any) -> list[Any]:
 
 
 def _needed(results: Any, others: list[Any]) -> set[str]:
-    """The names of all operations that these tensors and operations stand on."""
-    waiting, seen = [tensor.op for tensor in results] + others, set[str]()
-    while waiting:
-        operation = waiting.pop()
-        if operation.name not in seen:
-            seen.add(operation.name)
-            waiting += [tensor.op for tensor in operation.inputs]
-    return seen
+    """The names of all operations that these tensors and operations depend on."""
+    pending, names = [tensor.op for tensor in results] + others, set[str]()
+    while pending:
+        operation = pending.pop()
+        if operation.name not in names:
+            names.add(operation.name)
+            pending += [tensor.op for tensor in operation.inputs]
+    return names
 
 
 def _pushed(tensor: Any, body: Any) -> float:
-    """Bytes that one turn of a loop adds to a list that leaves its body; 0 for other tensors.
+    """Bytes that one iteration of a loop adds to a list that leaves its body; 0 for other tensors.
 
-    A list holds references: what is the same at each turn, a variable or what the loop hands on as it is, adds nothing.
+    A list holds references: a variable, or a value that the loop passes on unchanged, adds nothing.
     """
     push = _origin(tensor).op
     if push.type != "TensorListPushBack":
         return 0.0
     value = _origin(push.inputs[1])
-    given = {one.ref(): place for place, one in enumerate(body.inputs)}
+    parameters = {tensor.ref(): index for index, tensor in enumerate(body.inputs)}
     if value.op.type == "ReadVariableOp":
         return 0.0
-    if value.ref() in given and _origin(body.outputs[given[value.ref()]]).ref() == value.ref():
+    if value.ref() in parameters and _origin(body.outputs[parameters[value.ref()]]).ref() == value.ref():
         return 0.0
     return _bytes(value)
 
 
 def _origin(tensor: Any) -> Any:
-    """The tensor that another one is, under another name."""
+    """The tensor behind identity operations."""
     while tensor.op.type == "Identity":
         tensor = tensor.op.inputs[0]
     return tensor
 
 
 def _bytes(tensor: Any) -> float:
-    """Bytes of a tensor; 0 for resources, lists and what has no known shape."""
+    """Bytes of a tensor; 0 for resources, lists and unknown shapes."""
     if tensor.dtype.name in {"resource", "variant", "string"} or not tensor.shape.is_fully_defined():
         return 0.0
     return float(math.prod(tensor.shape) * tensor.dtype.size)

@@ -22,7 +22,7 @@ def keras():
 
 @pytest.fixture(scope="module")
 def tutorial(keras) -> Profile:
-    return counting.of(lambda: cnn.build(cnn.Settings(), (32, 32, 3), 10))
+    return counting.profile(lambda: cnn.build(cnn.Settings(), (32, 32, 3), 10))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_what_waits_for_the_backward_pass_is_alive_at_the_fullest_moment(resnet5
 
 def test_the_policy_in_force_is_restored(keras) -> None:
     before = keras.config.dtype_policy().name
-    counting.of(lambda: cnn.build(cnn.Settings(filters=(4,)), (8, 8, 1), 2))
+    counting.profile(lambda: cnn.build(cnn.Settings(filters=(4,)), (8, 8, 1), 2))
     assert keras.config.dtype_policy().name == before
 
 
@@ -138,7 +138,7 @@ def embedded(keras, body):
 def test_a_recurrent_network_of_tokens_counts_both_directions_and_what_it_keeps(keras, kind: str, gates: int) -> None:
     layers = keras.layers
     both = layers.Bidirectional(getattr(layers, kind)(UNITS))
-    profile = counting.of(lambda: embedded(keras, lambda x: layers.Dense(3, dtype="float32")(both(x))))
+    profile = counting.profile(lambda: embedded(keras, lambda x: layers.Dense(3, dtype="float32")(both(x))))
     assert (profile.input_shape, profile.input_dtype, profile.input_bytes) == ((LENGTH,), "int32", 4 * LENGTH)
     step = profile.step("float32")
     forward = 2 * LENGTH * 2 * (WIDTH + UNITS) * gates * UNITS + 2 * 2 * UNITS * 3
@@ -176,7 +176,7 @@ def test_an_input_without_a_fixed_size_cannot_be_counted(keras) -> None:
         return keras.Model(tokens, keras.layers.LSTM(4)(keras.layers.Embedding(10, 4)(tokens)))
 
     with pytest.raises(ValueError, match=r"the input tokens has no fixed size: \[None\]"):
-        counting.of(build)
+        counting.profile(build)
 
 
 def test_a_model_inside_a_model_counts_like_its_layers(keras) -> None:
@@ -195,7 +195,7 @@ def test_a_model_inside_a_model_counts_like_its_layers(keras) -> None:
 
 def test_a_network_of_keras_applications_is_counted_too(keras) -> None:
     build = lambda: keras.applications.MobileNetV2(weights=None, input_shape=(96, 96, 3), alpha=0.35)  # noqa: E731
-    profile = counting.of(build)
+    profile = counting.profile(build)
     kinds = {kernel.kind for kernel in profile.step("float32").fused}
     assert {"conv", "depthwise", "matmul", "memory"} <= kinds
     # keras.io/api/applications: 1.7 million parameters; Sandler et al., 2018: 11 million multiply-adds at 96 px.
