@@ -96,11 +96,11 @@ def load(name: str) -> Any:
     """A command, imported."""
     target = next(commands[name][0] for commands in PANELS.values() if name in commands)
     module, _, attribute = target.partition(".")
-    found = getattr(importlib.import_module(f"pipelines.cli.{module}"), attribute)
-    if isinstance(found, typer.Typer):
-        return typer.main.get_group(found)
+    definition = getattr(importlib.import_module(f"pipelines.cli.{module}"), attribute)
+    if isinstance(definition, typer.Typer):
+        return typer.main.get_group(definition)
     single = typer.Typer(add_completion=False)
-    single.command(name)(found)
+    single.command(name)(definition)
     return typer.main.get_command(single)
 
 

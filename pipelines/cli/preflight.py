@@ -19,7 +19,7 @@ def show(results: Iterable[CheckResult], stream: TextIO) -> None:
         print(f"{result.level:5} {_line(result)}", file=stream)
 
 
-def admitted(found: Look, rungs: Sequence[Rung], needed_class: str, stream: TextIO) -> Server:
+def checked_server(found: Look, rungs: Sequence[Rung], needed_class: str, stream: TextIO) -> Server:
     """The server, if no check failed. Creates the compute class that the rungs need, if any.
 
     Args:

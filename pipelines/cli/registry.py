@@ -114,19 +114,19 @@ def _registries(model: str, target: str, runs: Path | None) -> list[str]:
     if not model:
         return contents.models(root)
     for uri in (model, storage.join(root, model)):
-        if (storage.is_remote(uri) or "/" in uri or Path(uri).is_dir()) and (found := contents.models(uri)):
-            return found
+        if (storage.is_remote(uri) or "/" in uri or Path(uri).is_dir()) and (models := contents.models(uri)):
+            return models
     known = [contents.model_name(uri) for uri in contents.models(root)]
     advice = nearest(model, known) if known else folder.START
     raise StepError(f"unknown model {model!r} in {root}", advice=advice, kind="settings")
 
 
 def _registry(model: str, target: str, runs: Path | None) -> str:
-    found = _registries(model, target, runs)
-    if len(found) > 1:
-        names = ", ".join(map(contents.model_name, found))
+    registries = _registries(model, target, runs)
+    if len(registries) > 1:
+        names = ", ".join(map(contents.model_name, registries))
         raise StepError(f"{model} holds several models", advice=f"name one: {names}", kind="settings")
-    return found[0]
+    return registries[0]
 
 
 def _published(version: Version) -> str:

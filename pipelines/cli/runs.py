@@ -112,18 +112,18 @@ def compare(
     if len(which) < 2:
         raise StepError("compare needs two runs", advice="see suanli runs list", kind="settings")
     root = folder.root(runs)
-    found = comparison.side_by_side([folder.find(root, run).read() for run in which])
+    table = comparison.side_by_side([folder.find(root, run).read() for run in which])
     if as_json:
-        print_json(found)
+        print_json(table)
         return
-    metrics = {name: row for name, row in found["metrics"].items() if display.headline({name: row[0]})}
-    decisions = [MODEL.get(accepted, "") for accepted in found["accepted"]]
-    rows: list[list[Any]] = [["", *found["runs"]], ["model", *decisions]]
+    metrics = {name: row for name, row in table["metrics"].items() if display.headline({name: row[0]})}
+    decisions = [MODEL.get(accepted, "") for accepted in table["accepted"]]
+    rows: list[list[Any]] = [["", *table["runs"]], ["model", *decisions]]
     rows += [
         [name, *(f"{value:.4f}" if isinstance(value, int | float) else "" for value in row)]
         for name, row in metrics.items()
     ]
-    rows += [[name, *row] for part in ("parameters", "versions") for name, row in found[part].items()]
+    rows += [[name, *row] for part in ("parameters", "versions") for name, row in table[part].items()]
     print_table(rows)
 
 

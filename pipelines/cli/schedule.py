@@ -86,33 +86,32 @@ def schedule(
     values["set"] = values.pop("sets")
     given = {key: value for key, value in values.items() if value is not None}
     prepared = prepare(name, declared.checked("the schedule", given), server_timezone)
-    created_id = "" if dry_run else schedules.create(admitted(prepared, cluster), prepared.wanted).now.id
+    created_id = "" if dry_run else schedules.create(checked_server(prepared, cluster), prepared.wanted).now.id
     if as_json:
         output.print_json(schedule_output.new_document(prepared.wanted, created_id))
     else:
         output.print_table(schedule_output.new_rows(prepared.wanted, created_id))
 
 
-def prepare(name: str, made: Declared, server_timezone: str) -> Prepared:
+def prepare(name: str, declaration: Declared, server_timezone: str) -> Prepared:
     """Compile a schedule.
 
     Args:
         name: its name; empty for the experiment's.
-        made: what it is.
+        declaration: what it is.
         server_timezone: the time zone in which the server reads cron.
 
     Raises:
         StepError: the first thing wrong with it.
     """
-    trigger = made.trigger(server_timezone)
-    shared = {field.name: getattr(made, field.name) for field in fields(SubmissionOptions) if field.name != "sets"}
-    resolved = SubmissionOptions(**shared, sets=made.set).resolve(fresh=True)
+    trigger = declaration.trigger(server_timezone)
+    names = [field.name for field in fields(SubmissionOptions) if field.name != "sets"]
+    shared = {name: getattr(declaration, name) for name in names}
+    resolved = SubmissionOptions(**shared, sets=declaration.set).resolve(fresh=True)
     if len(resolved.groups) > 1:
-        raise StepError(
-            f"--accelerator {made.accelerator}: the server starts the runs of a schedule and does not try a second pod",
-            advice="give one row, or rows that fit into one compute class",
-            kind="settings",
-        )
+        message = "the server starts the runs of a schedule and does not try a second pod"
+        advice = "give one row, or rows that fit into one compute class"
+        raise StepError(f"--accelerator {declaration.accelerator}: {message}", advice=advice, kind="settings")
     assert resolved.target  # a declared schedule has one
     submission = resolved.submission(resolved.groups[0])
     # Each run reads the state of its data anew; their state when the schedule is created does not matter.
@@ -126,14 +125,14 @@ def prepare(name: str, made: Declared, server_timezone: str) -> Prepared:
         text=submission.text,
         digest=submission.digest,
         parameters=parameters,
-        memo=declared.Memo(declared=made, server_timezone=server_timezone),
+        memo=declared.Memo(declared=declaration, server_timezone=server_timezone),
         service_account=resolved.target.service_account,
         pipeline_root=resolved.target.pipeline_root,
     )
     return Prepared(resolved, submission, wanted)
 
 
-def admitted(prepared: Prepared, cluster: ClusterOptions) -> Server:
+def checked_server(prepared: Prepared, cluster: ClusterOptions) -> Server:
     """The server, if the whole preflight passes.
 
     Raises:
@@ -146,4 +145,4 @@ def admitted(prepared: Prepared, cluster: ClusterOptions) -> Server:
     estimates = session.estimates(resolved.experiment, submission.rungs, root, rows)
     needed_class = resolved.needed_class(submission.rungs)
     found = session.look(submission, resolved.experiment, resolved.target, way, estimates, needed_class)
-    return preflight.admitted(found, submission.rungs, needed_class, sys.stderr)
+    return preflight.checked_server(found, submission.rungs, needed_class, sys.stderr)

@@ -8,7 +8,7 @@ import typer
 from components.core.errors import StepError
 from pipelines.cli import output, schedule_output, schedules_file
 from pipelines.cli.options import AsJson, DryRun, Sets, grouped
-from pipelines.cli.schedule import Prepared, RecurrenceOptions, ServerTimezone, admitted, prepare
+from pipelines.cli.schedule import Prepared, RecurrenceOptions, ServerTimezone, checked_server, prepare
 from pipelines.cli.server_options import ClusterOptions, ServerOptions
 from pipelines.cluster.kubeflow import api
 from pipelines.cluster.scheduling import declared, drift, live, schedules
@@ -25,23 +25,23 @@ Target = Annotated[str, typer.Option("--target", metavar="NAME", help="An instal
 @app.command("list")
 @grouped
 def list_(
-    server: ServerOptions, target: Target = "", server_timezone: ServerTimezone = "UTC", as_json: AsJson = False
+    options: ServerOptions, target: Target = "", server_timezone: ServerTimezone = "UTC", as_json: AsJson = False
 ) -> None:
     """List the schedules of a namespace with their next times."""
-    found = live.every(server.connect(target))
+    existing = live.every(options.connect(target))
     if as_json:
-        output.print_json([schedule_output.live_document(schedule, server_timezone) for schedule in found])
+        output.print_json([schedule_output.live_document(schedule, server_timezone) for schedule in existing])
         return
     rows = [("name", "state", "when", "next", "made from")]
-    for schedule in found:
-        made = schedule.memo and schedule.memo.declared
+    for schedule in existing:
+        declaration = schedule.memo and schedule.memo.declared
         rows.append(
             (
                 schedule.name,
                 schedule_output.state(schedule),
                 schedule.when(server_timezone),
                 schedule_output.next_time(schedule, server_timezone),
-                f"{made.experiment} on {made.accelerator}" if made else "",
+                f"{declaration.experiment} on {declaration.accelerator}" if declaration else "",
             )
         )
     output.print_table(rows)
@@ -50,17 +50,17 @@ def list_(
 @app.command()
 @grouped
 def show(
-    server: ServerOptions,
+    options: ServerOptions,
     which: Which,
     target: Target = "",
     server_timezone: ServerTimezone = "UTC",
     as_json: AsJson = False,
 ) -> None:
     """Show a schedule: its times, pipeline version and parameters."""
-    there = server.connect(target)
-    schedule = live.find(there, which)
+    server = options.connect(target)
+    schedule = live.find(server, which)
     item = schedule.now
-    found = api.find_version(there, item.pipeline_id, item.version_id) if item.version_id else None
+    found = api.find_version(server, item.pipeline_id, item.version_id) if item.version_id else None
     version = found.name if found else "gone from the server" if item.version_id else "always the newest"
     if as_json:
         output.print_json({**schedule_output.live_document(schedule, server_timezone), "version": version})
@@ -70,17 +70,17 @@ def show(
 
 @app.command()
 @grouped
-def pause(server: ServerOptions, which: Which, target: Target = "", as_json: AsJson = False) -> None:
+def pause(options: ServerOptions, which: Which, target: Target = "", as_json: AsJson = False) -> None:
     """Stop a schedule from starting runs; an active run continues."""
-    schedule = schedules.pause(server.connect(target), which)
+    schedule = schedules.pause(options.connect(target), which)
     _print_done(schedule, f"paused{schedule_output.left_over(schedule)}", as_json)
 
 
 @app.command()
 @grouped
-def resume(server: ServerOptions, which: Which, target: Target = "", as_json: AsJson = False) -> None:
+def resume(options: ServerOptions, which: Which, target: Target = "", as_json: AsJson = False) -> None:
     """Let a paused schedule start runs again, from its next time on; missed times are not made up for."""
-    schedule = schedules.resume(server.connect(target), which)
+    schedule = schedules.resume(options.connect(target), which)
     time = schedule_output.next_time(schedule)
     _print_done(schedule, f"resumed{f', next {time}' if time else ''}{schedule_output.left_over(schedule)}", as_json)
 
@@ -88,14 +88,14 @@ def resume(server: ServerOptions, which: Which, target: Target = "", as_json: As
 @app.command()
 @grouped
 def delete(
-    server: ServerOptions,
+    options: ServerOptions,
     which: Which,
     force: Annotated[bool, typer.Option("--force", help="Also stop its active run.")] = False,
     target: Target = "",
     as_json: AsJson = False,
 ) -> None:
     """Delete a schedule. Its finished runs remain."""
-    _print_done(schedules.delete(server.connect(target), which, force=force), "deleted", as_json)
+    _print_done(schedules.delete(options.connect(target), which, force=force), "deleted", as_json)
 
 
 @app.command()
@@ -117,8 +117,8 @@ def update(
     schedule = live.find(server, which)
     if not dry_run:
         schedule = schedules.settle(server, schedule)
-    options = {**asdict(recurrence), "accelerator": accelerator, "target": target, "spot": spot}
-    changes = {key: value for key, value in options.items() if value not in ("", None)}
+    given = {**asdict(recurrence), "accelerator": accelerator, "target": target, "spot": spot}
+    changes = {key: value for key, value in given.items() if value not in ("", None)}
     if recurrence.every:
         changes |= {"cron": recurrence.cron, "timezone": recurrence.timezone}
     elif recurrence.cron:
@@ -128,7 +128,7 @@ def update(
     if not as_json:
         schedules_file.print_all(differences)
     if differences and not dry_run:
-        schedule = schedules.update(admitted(prepared, cluster), prepared.wanted)
+        schedule = schedules.update(checked_server(prepared, cluster), prepared.wanted)
     done = "updated" if differences and not dry_run else "would be updated" if differences else "up to date"
     done += schedule_output.left_over(schedule)
     _print_done(schedule, done, as_json, changes=[asdict(difference) for difference in differences])
@@ -148,8 +148,8 @@ def _prepare_again(schedule: Schedule, changes: dict[str, Any], sets: list[str],
         )
     old = schedule.memo.declared
     values = {**old.model_dump(), **changes, "set": [*old.set, *sets], "paused": not schedule.now.enabled}
-    made = declared.checked(schedule.name, values)
-    return prepare(schedule.name, made, server_timezone or schedule.memo.server_timezone)
+    declaration = declared.checked(schedule.name, values)
+    return prepare(schedule.name, declaration, server_timezone or schedule.memo.server_timezone)
 
 
 def _print_done(schedule: Schedule, done: str, as_json: bool, **more: Any) -> None:

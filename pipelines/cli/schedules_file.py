@@ -11,7 +11,7 @@ import typer
 from components.core.errors import StepError
 from pipelines.cli import output
 from pipelines.cli.options import AsJson, DryRun, grouped
-from pipelines.cli.schedule import Prepared, ServerTimezone, admitted, prepare
+from pipelines.cli.schedule import Prepared, ServerTimezone, checked_server, prepare
 from pipelines.cli.server_options import ClusterOptions, ServerOptions
 from pipelines.cluster.kubeflow.connection import Connection
 from pipelines.cluster.kubeflow.server import Server, connect, require_recent
@@ -25,12 +25,12 @@ AS_DECLARED = "all schedules are as declared"
 @grouped
 def check(options: ServerOptions, server_timezone: ServerTimezone = "UTC", as_json: AsJson = False) -> None:
     """Compare the schedules with schedules.toml and print each difference; exit 1 if there are any."""
-    found = [difference for _, _, differences in _compare(options, server_timezone) for difference in differences]
+    differences = [difference for _, _, found in _compare(options, server_timezone) for difference in found]
     if as_json:
-        output.print_json([asdict(difference) for difference in found])
+        output.print_json([asdict(difference) for difference in differences])
     else:
-        print_all(found or [AS_DECLARED])
-    raise typer.Exit(int(bool(found)))
+        print_all(differences or [AS_DECLARED])
+    raise typer.Exit(int(bool(differences)))
 
 
 @grouped
@@ -43,19 +43,19 @@ def apply(
 ) -> None:
     """Make the schedules what schedules.toml declares, with the current code."""
     done: list[dict[str, Any]] = []
-    for server, prepared, differences in _compare(cluster, server_timezone):
+    for server, declarations, found in _compare(cluster, server_timezone):
         if not as_json:
-            print_all(differences)
-        for name, group in groupby(differences, lambda difference: difference.schedule):
-            found, wanted = list(group), prepared.get(name)
+            print_all(found)
+        for name, group in groupby(found, lambda difference: difference.schedule):
+            differences, prepared = list(group), declarations.get(name)
             action = "left alone"
-            if not dry_run and (wanted or prune):
-                if wanted and any(difference.kind in ("missing", "content") for difference in found):
-                    admitted(wanted, cluster)
-                action = drift.repair(server, found, wanted.wanted if wanted else None)
-            done.append({"name": name, "done": action, "changes": [asdict(difference) for difference in found]})
+            if not dry_run and (prepared or prune):
+                if prepared and any(difference.kind in ("missing", "content") for difference in differences):
+                    checked_server(prepared, cluster)
+                action = drift.repair(server, differences, prepared.wanted if prepared else None)
+            done.append({"name": name, "done": action, "changes": [asdict(difference) for difference in differences]})
             if not as_json and not dry_run:
-                print(f"{name}: {action}{'' if wanted or prune else '; --prune deletes it'}")
+                print(f"{name}: {action}{'' if prepared or prune else '; --prune deletes it'}")
     if as_json:
         output.print_json(done)
     elif not done:
@@ -73,10 +73,10 @@ def _compare(
     """Each server that schedules.toml names, the schedules it should have, and how it differs."""
     tables = declared.load(Path.cwd())
     servers: dict[str, tuple[Connection, dict[str, Prepared]]] = {}
-    for name, made in tables.items():
+    for name, declaration in tables.items():
         try:
-            connection = options.connection(targets.load(made.target, Path.cwd()))
-            compiled = prepare(name, made, server_timezone)
+            connection = options.connection(targets.load(declaration.target, Path.cwd()))
+            compiled = prepare(name, declaration, server_timezone)
         except StepError as error:
             message = f"{declared.FILE}: [{name}] {error.message}"
             raise StepError(message, advice=error.advice, kind=error.kind) from None
@@ -87,5 +87,5 @@ def _compare(
     for connection, prepared in servers.values():
         server = connect(connection)
         require_recent(server)
-        wanted = [one.wanted for one in prepared.values()]
+        wanted = [schedule.wanted for schedule in prepared.values()]
         yield server, prepared, drift.differences(server, wanted, live.every(server))

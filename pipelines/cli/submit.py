@@ -94,7 +94,7 @@ def submit(
         if dry_run:
             _print_pods(submission, found, as_json)
             raise typer.Exit(2 if found.failed else 0)
-        server = preflight.admitted(found, group, needed_class, notes)
+        server = preflight.checked_server(found, group, needed_class, notes)
         again = f"{key}-{number}" if key and number else key
         run, values = session.send(
             submission, resolved.experiment, options.experiment, resolved.target, server, root, estimates, rows, again
