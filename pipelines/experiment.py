@@ -23,9 +23,9 @@ from components.steps import STEPS
 from components.tasks import EvaluationSettings, misfit
 from components.train.settings import TrainingSettings
 
-# A registry folder, an image tag and a Kubernetes name are made of it.
+# It becomes part of a registry folder, an image tag and a Kubernetes name.
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
-# What makes a file of pipelines/ a pipeline: one is known without importing kfp.
+# A file of pipelines/ with this line is a pipeline; so pipelines are listed without importing kfp.
 DEFINED = re.compile(r"^\s*@dsl\.pipeline\(", re.MULTILINE)
 PIPELINE = "training"
 
@@ -56,10 +56,10 @@ class Experiment:
                 advice="give data.split a second fraction above 0, or set training.patience=0",
                 kind="settings",
             )
-        wanted = section_class("evaluation", {}, self.data.task)
-        if type(self.evaluation) is not wanted:
+        expected = section_class("evaluation", {}, self.data.task)
+        if type(self.evaluation) is not expected:
             raise StepError(
-                f"evaluation: the task {self.data.task} is judged by {wanted.__module__}.Settings, not "
+                f"evaluation: the task {self.data.task} needs {expected.__module__}.Settings, not "
                 f"{type(self.evaluation).__module__}.{type(self.evaluation).__name__}",
                 kind="settings",
             )
@@ -74,33 +74,33 @@ class Experiment:
         return {name: getattr(self, name).parameters() for name in SECTIONS}
 
     def with_settings(self, changes: Iterable[str]) -> "Experiment":
-        """The experiment with settings such as ``training.epochs=3`` laid over it.
+        """The experiment with settings such as ``training.epochs=3`` changed.
 
-        A new ``data.name``, ``data.task`` or ``model.name`` starts from that choice's own defaults and keeps the
-        settings that both have in common.
+        A new ``data.name``, ``data.task`` or ``model.name`` starts from its own defaults and keeps the settings that it
+        has in common with the old one.
 
         Raises:
             StepError: a setting is unknown, misspelt or impossible.
         """
-        wanted: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+        new: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
         for change in changes:
-            path, value = _assignment(change)
-            wanted[path[0]] = _laid(wanted[path[0]], path[1:], value)
-        return self.from_sections({name: self._section(name, wanted) for name in SECTIONS}, self.pipeline)
+            (section, *path), value = _assignment(change)
+            new[section] = _updated(new[section], path, value)
+        return self.from_sections({name: self._section(name, new) for name in SECTIONS}, self.pipeline)
 
-    def _section(self, name: str, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    def _section(self, name: str, new: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         present = getattr(self, name)
-        task = str(wanted["data"].get("task", self.data.task))
-        cls = section_class(name, {"name": getattr(present, "name", ""), **wanted[name]}, task)
-        kept = present.parameters()
+        task = str(new["data"].get("task", self.data.task))
+        cls = section_class(name, {"name": getattr(present, "name", ""), **new[name]}, task)
+        old = present.parameters()
         if cls is not type(present):
-            defaults = cls.model_fields
-            kept = {key: value for key, value in kept.items() if key in defaults and key not in {"name", "split"}}
-        return {**kept, **wanted[name]}
+            fields = cls.model_fields.keys() - {"name", "split"}
+            old = {key: value for key, value in old.items() if key in fields}
+        return {**old, **new[name]}
 
     @staticmethod
     def from_sections(sections: Mapping[str, Mapping[str, Any]], pipeline: str = PIPELINE) -> "Experiment":
-        """The experiment behind plain values.
+        """The experiment of plain values, as ``sections`` returns them.
 
         Raises:
             StepError: the first thing wrong with them.
@@ -108,8 +108,8 @@ class Experiment:
         source = section_class("data", sections["data"])
         task = str(sections["data"].get("task", source.model_fields["task"].default))
         classes = {name: section_class(name, sections[name], task) for name in SECTIONS}
-        found = {name: checked(name, classes[name], sections[name]) for name in SECTIONS}
-        return Experiment(**found, pipeline=pipeline)
+        valid = {name: checked(name, classes[name], sections[name]) for name in SECTIONS}
+        return Experiment(**valid, pipeline=pipeline)
 
 
 def _assignment(change: str) -> tuple[list[str], Any]:
@@ -129,24 +129,24 @@ def _assignment(change: str) -> tuple[list[str], Any]:
         return parts, text
 
 
-def _laid(values: Mapping[str, Any], path: list[str], value: Any) -> dict[str, Any]:
-    if len(path) == 1:
-        return {**values, path[0]: value}
-    below = values.get(path[0], {})
-    return {**values, path[0]: _laid(below if isinstance(below, Mapping) else {}, path[1:], value)}
+def _updated(values: Mapping[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    key, *rest = path
+    if not rest:
+        return {**values, key: value}
+    inner = values.get(key)
+    return {**values, key: _updated(inner if isinstance(inner, Mapping) else {}, rest, value)}
 
 
 def pipelines() -> list[str]:
-    """The pipelines there are: the files beside this one that define one, sorted."""
+    """The names of the pipelines, sorted: the files of this folder that define one."""
     return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if DEFINED.search(path.read_text("utf-8")))
 
 
 def steps_of(pipeline: str) -> list[str]:
-    """The steps of a pipeline, in the table's order: those whose image it takes as a parameter."""
+    """The steps of a pipeline, in the order of ``STEPS``: those whose image it takes as a parameter."""
     text = (Path(__file__).parent / f"{pipeline}.py").read_text("utf-8")
-    defined = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
-    taken = {argument.arg for function in defined for argument in (*function.args.args, *function.args.kwonlyargs)}
-    return [name for name in STEPS if f"{name}_image" in taken]
+    parameters = {node.arg for node in ast.walk(ast.parse(text)) if isinstance(node, ast.arg)}
+    return [name for name in STEPS if f"{name}_image" in parameters]
 
 
 def names() -> list[str]:
@@ -164,7 +164,7 @@ class NamedExperiment:
     experiment: Experiment
 
     def with_settings(self, changes: Iterable[str]) -> "NamedExperiment":
-        """The same with settings laid over it."""
+        """The same with settings changed."""
         return replace(self, experiment=self.experiment.with_settings(changes))
 
 
@@ -172,7 +172,7 @@ def load(which: str) -> NamedExperiment:
     """An experiment by its name, or by the path of a Python file that defines ``EXPERIMENT``.
 
     Raises:
-        StepError: there is none, or the file does not define one.
+        StepError: there is no such experiment, or the file does not define one.
     """
     if which.endswith(".py") or "/" in which:
         module = _module_at(Path(which))

@@ -27,7 +27,7 @@ def doctor(
     """Check this machine, and the cluster of a target, host or context. Exit 1 if a run would fail."""
     # Invalid options are reported before anything is checked.
     root, cluster_results = folder.root(runs), _check_cluster(target, cluster)
-    results = [*machine.findings(root), *cluster_results]
+    results = [*machine.check(root), *cluster_results]
     if as_json:
         output.print_json([result._asdict() for result in results])
     else:

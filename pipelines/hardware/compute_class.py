@@ -1,7 +1,7 @@
 """GKE's ComputeClass for a ladder: the rungs that one pod can use, tried from top to bottom.
 
-Fields and what excludes what: Google Cloud, "ComputeClass" (reference of the custom resource definition), and the
-classes of GoogleCloudPlatform/accelerated-platforms, platforms/gke/base/core/custom_compute_class.
+Fields and their conflicts: Google Cloud, "ComputeClass" (reference of the custom resource definition), and the classes
+of GoogleCloudPlatform/accelerated-platforms, platforms/gke/base/core/custom_compute_class.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ from pipelines.hardware.ladder import CAPACITIES, Rung
 
 API_VERSION, KIND = "cloud.google.com/v1", "ComputeClass"
 LABELS: Mapping[str, str] = {"app.kubernetes.io/name": "suanli", "app.kubernetes.io/component": "compute-class"}
-# Flex-start machines are taken back after seven days at most (Google Cloud, "About flex-start"); a shorter time does
-# not make them come sooner.
+# Flex-start machines are taken back after seven days at most (Google Cloud, "About flex-start"); asking for a shorter
+# time does not start them sooner.
 FLEX_START_S = 7 * 24 * 3600
 # Google Cloud, "About flex-start": GPUs, TPUs from v5e on.
 NO_FLEX_START = ("v4",)
@@ -24,11 +24,11 @@ NAME_LENGTH = 63
 
 
 def manifest(name: str, rungs: Sequence[Rung], *, driver: str = "latest") -> dict[str, Any]:
-    """The class as Kubernetes takes it.
+    """The class as a Kubernetes object.
 
     Args:
         name: its name, which pods select: :func:`name_of`.
-        rungs: all of one resource and count, in the order of trying.
+        rungs: of one resource and count, in the order in which they are tried.
         driver: the version of NVIDIA's driver that GKE installs: ``default`` or ``latest``.
 
     Raises:
@@ -41,7 +41,7 @@ def manifest(name: str, rungs: Sequence[Rung], *, driver: str = "latest") -> dic
         "metadata": {"name": name, "labels": dict(LABELS)},
         "spec": {
             "nodePoolAutoCreation": {"enabled": True},
-            # A better rule that becomes free would evict a training pod to move it there.
+            # Migration would evict a training pod when capacity of a better rule becomes free.
             "activeMigration": {"optimizeRulePriority": False},
             "whenUnsatisfiable": "DoNotScaleUp",
             "priorities": [_priority(rung, driver) for rung in rungs],
@@ -52,7 +52,7 @@ def manifest(name: str, rungs: Sequence[Rung], *, driver: str = "latest") -> dic
 def name_of(rungs: Sequence[Rung]) -> str:
     """The name of a ladder's class, such as ``suanli-l4x2-spot-l4x2``: the same for the same rungs, a DNS-1123 label.
 
-    It is cut and ends in a digest where it would be too long, or could be another ladder's too.
+    It is cut and ends in a digest if it would be too long, or could be another ladder's as well.
     """
     words = [str(rung) for rung in rungs]
     name = "-".join(["suanli", *words]).replace(":", "-")
@@ -66,8 +66,7 @@ def name_of(rungs: Sequence[Rung]) -> str:
 def _check(rungs: Sequence[Rung]) -> None:
     if not rungs:
         raise StepError("a compute class needs at least one rung", kind="settings")
-    asked = {(rung.row.resource, rung.row.count) for rung in rungs}
-    if len(asked) > 1:
+    if len({(rung.row.resource, rung.row.count) for rung in rungs}) > 1:
         names = ", ".join(dict.fromkeys(rung.row.name for rung in rungs))
         raise StepError(
             f"no compute class can hold {names}: a pod asks for one resource and one count",
@@ -89,7 +88,7 @@ def _chips(row: Row, driver: str) -> dict[str, Any]:
         case "gpu":
             return {"gpu": {"type": _type(row, GPU_LABEL), "count": row.count, "driverVersion": driver}}
         case "tpu":
-            # The count is that of a node, which for a single-host slice is all of it.
+            # The chips of a node, which are all chips of a single-host slice.
             return {"tpu": {"type": _type(row, TPU_LABEL), "count": row.count, "topology": row.topology}}
     return {}
 

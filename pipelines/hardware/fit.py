@@ -1,18 +1,16 @@
-"""Whether a job's settings fit a row of the catalog, as far as that can be told before anything is submitted."""
+"""Whether a job's settings fit a row of the catalog, as far as can be checked before submission."""
 
 from components.core.errors import StepError
 from components.train.settings import TrainingSettings
 from pipelines.hardware.catalog import Row
 
-# What each image holds (pyproject's extras of the same names).
+# Image -> its backends (pyproject's extras of the same names).
 BACKENDS: dict[str, tuple[str, ...]] = {
     "cpu": ("tensorflow",),
     "gpu": ("tensorflow",),
     "tpu": ("jax",),
 }
-
-
-# Float16 products this much faster than float32 ones come from tensor cores, which P100 has not.
+# Float16 products this much faster than float32 ones come from tensor cores, which P100 lacks.
 TENSOR_CORES = 3.0
 
 
@@ -20,13 +18,12 @@ def check(training: TrainingSettings, row: Row) -> None:
     """Refuse a job that cannot run on a row.
 
     Raises:
-        StepError: the row has no units for its precision, its batch cannot be shared out, or the image lacks its
-            backend.
+        StepError: the row has no units for its precision, its batch cannot be divided, or the image lacks its backend.
     """
-    wanted = training.precision
-    if wanted != "auto" and wanted not in row.precisions:
+    policy = training.precision
+    if policy != "auto" and policy not in row.precisions:
         raise StepError(
-            f"training.precision: {row.chip} has no {wanted.removeprefix('mixed_')} units",
+            f"training.precision: {row.chip} has no {policy.removeprefix('mixed_')} units",
             advice=f"use auto or {' or '.join(row.precisions)}",
             kind="settings",
         )
@@ -34,7 +31,7 @@ def check(training: TrainingSettings, row: Row) -> None:
     if training.batch_size % chips:
         near = max(chips, round(training.batch_size / chips) * chips)
         raise StepError(
-            f"training.batch_size: {training.batch_size} cannot be shared out over {chips} chips of {row.name}",
+            f"training.batch_size: {training.batch_size} cannot be divided among {chips} chips of {row.name}",
             advice=f"use a multiple of {chips}, such as {near}",
             kind="settings",
         )
@@ -46,10 +43,10 @@ def check(training: TrainingSettings, row: Row) -> None:
         )
 
 
-def precision(wanted: str, row: Row) -> str:
-    """The dtype policy that training takes there; ``auto`` is chosen as components/core/devices.py does."""
-    if wanted != "auto":
-        return wanted
+def precision(setting: str, row: Row) -> str:
+    """The dtype policy of training on a row; ``auto`` is resolved as in components/core/devices.py."""
+    if setting != "auto":
+        return setting
     if "mixed_bfloat16" in row.precisions:
         return "mixed_bfloat16"
     fast = row.peak.get("mixed_float16", 0.0) > TENSOR_CORES * row.peak["float32"]

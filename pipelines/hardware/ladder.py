@@ -1,4 +1,4 @@
-"""What a user writes after --accelerator: one row, or a ladder of rows to try in turn, each on demand or cheaper."""
+"""The value of --accelerator: one row, or a ladder of rows to try in turn, each with a capacity type."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Rung:
 
     @property
     def price(self) -> float | None:
-        """USD an hour; flex-start's own rate is not in the catalog."""
+        """USD an hour; None for flex-start, whose rate is not in the catalog."""
         return None if self.capacity == "flex-start" else self.row.price(self.spot)
 
     def __str__(self) -> str:
@@ -37,17 +37,17 @@ def parse(text: str, catalog: Catalog, *, spot: bool = False) -> tuple[Rung, ...
     """The rungs of ``v5e-4:spot,l4x2:spot,l4x2``, the first one to be tried first.
 
     Args:
-        spot: what a rung without a capacity means (``--spot``).
+        spot: whether a rung without a capacity is a spot one (``--spot``).
 
     Raises:
-        StepError: a row or capacity is unknown, a slice has several machines, or a rung stands twice.
+        StepError: a row or capacity is unknown, a slice has several machines, or a rung occurs twice.
     """
     rungs = tuple(_rung(part.strip(), catalog, spot) for part in text.split(",") if part.strip())
     if not rungs:
         raise StepError("--accelerator names nothing", advice="for example l4, or l4:spot,l4", kind="settings")
     for rung in rungs:
         if rungs.count(rung) > 1:
-            raise StepError(f"--accelerator: {rung} stands twice in {text}", kind="settings")
+            raise StepError(f"--accelerator: {rung} occurs twice in {text}", kind="settings")
     return rungs
 
 
@@ -66,10 +66,7 @@ def _rung(text: str, catalog: Catalog, spot: bool) -> Rung:
 
 
 def one_pod(rungs: Iterable[Rung]) -> list[tuple[Rung, ...]]:
-    """The ladder cut where the pod itself changes: rungs of one group ask for the same resource and count by the same
-    image, so one compute class can hold them; from group to group the run is submitted anew."""
-
-    def asked(rung: Rung) -> tuple[str, int, str]:
-        return rung.row.resource, rung.row.count, rung.row.image
-
-    return [tuple(group) for _, group in groupby(rungs, asked)]
+    """The ladder in groups of rungs with the same resource, count and image: one compute class holds a group, and the
+    run is submitted anew for the next one."""
+    groups = groupby(rungs, lambda rung: (rung.row.resource, rung.row.count, rung.row.image))
+    return [tuple(group) for _, group in groups]

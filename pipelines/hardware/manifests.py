@@ -1,10 +1,10 @@
-"""What ``manifests/`` repeats of the catalog, written from it: Kueue's flavors and quotas, and GKE's compute classes.
+"""The files in ``manifests/`` that follow from the catalog: Kueue's flavors and quotas, and GKE's compute classes.
 
 ``python -m pipelines.hardware.manifests`` writes the files. Kueue's fields:
 kubernetes-sigs/kueue, apis/kueue/v1beta2 at v0.19.2.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ from pipelines.hardware.catalog.row import RESOURCES, SPOT_LABEL, Taint
 from pipelines.hardware.ladder import Capacity, Rung
 
 ROOT = Path(__file__).parents[2] / "manifests"
-# The rows that have flavors and a class. Kueue takes 64 flavors in a group, two a row.
+# The rows with flavors and a class. Kueue allows 64 flavors in a group; a row has two.
 USUAL = ("cpu-16", "t4", "l4", "l4x4", "a100-40g", "h100x8", "v5e-4", "v6e-8")
-# Machines of each row that may be in use at once: as spot capacity, and on demand.
+# Machines of each row that may be in use at once: spot, and on demand.
 SPOT_MACHINES, MACHINES = 4, 2
 FLAVORS, CLASSES = "components/kueue/flavors", "components/compute-classes/classes"
 CLUSTER_QUEUE = "components/kueue/cluster-queue.yaml"
@@ -29,7 +29,7 @@ LABELS: Mapping[str, str] = {"app.kubernetes.io/name": "suanli", "app.kubernetes
 
 
 def files(catalog: Catalog) -> dict[str, str]:
-    """Path below ``manifests/`` -> text, of every file that is written.
+    """Path below ``manifests/`` -> text of every file.
 
     Raises:
         StepError: the catalog lacks a usual row, or GKE cannot make its nodes.
@@ -38,25 +38,21 @@ def files(catalog: Catalog) -> dict[str, str]:
     rungs = [rung for row in rows for rung in (Rung(row, "spot"), Rung(row))]
     flavors = {f"{flavor_name(rung)}.yaml": flavor(rung) for rung in rungs}
     classes = {f"{row.name}.yaml": class_of(row) for row in rows}
-    found = {**dict(_folder(FLAVORS, flavors)), **dict(_folder(CLASSES, classes)), CLUSTER_QUEUE: cluster_queue(rungs)}
-    return {path: HEAD + yaml.safe_dump(value, sort_keys=False) for path, value in found.items()}
+    objects = {**_folder(FLAVORS, flavors), **_folder(CLASSES, classes), CLUSTER_QUEUE: cluster_queue(rungs)}
+    return {path: HEAD + yaml.safe_dump(value, sort_keys=False) for path, value in objects.items()}
 
 
 def write(root: Path, catalog: Catalog) -> list[Path]:
-    """Write the files, and remove those of rows that are usual no more.
-
-    Returns:
-        What was written.
-    """
-    wanted = files(catalog)
+    """Write the files, remove those of rows that are no longer usual, and return the written paths."""
+    texts = files(catalog)
     for folder in (FLAVORS, CLASSES):
         for old in (root / folder).glob("*.yaml"):
-            if str(old.relative_to(root)) not in wanted:
+            if str(old.relative_to(root)) not in texts:
                 old.unlink()
-    for path, text in wanted.items():
+    for path, text in texts.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
-    return [root / path for path in wanted]
+    return [root / path for path in texts]
 
 
 def flavor_name(rung: Rung) -> str:
@@ -64,7 +60,7 @@ def flavor_name(rung: Rung) -> str:
 
 
 def flavor(rung: Rung) -> dict[str, Any]:
-    """Kueue's name for the nodes of a rung: it adds these labels and tolerations to the pods that it admits there."""
+    """Kueue's object for the nodes of a rung: it adds these labels and tolerations to pods that it admits there."""
     taints = (*rung.row.taints, *((Taint(key=SPOT_LABEL, value="true"),) if rung.spot else ()))
     tolerations = [taint.toleration() for taint in taints]
     return {
@@ -77,12 +73,12 @@ def flavor(rung: Rung) -> dict[str, Any]:
 
 
 def cluster_queue(rungs: Iterable[Rung]) -> dict[str, Any]:
-    """One group with every flavor, since a resource can be in one group only, and CPU and memory are in all of them."""
+    """One group with every flavor: a resource can be in one group only, and all flavors have CPU and memory."""
     resources = ["cpu", "memory", *(name for name in RESOURCES.values() if name)]
     return {
         **_head("ClusterQueue", QUEUE),
         "spec": {
-            # Whoever may make local queues decides which namespaces use it.
+            # Whoever may create local queues decides which namespaces use it.
             "namespaceSelector": {},
             "flavorFungibility": {"whenCanBorrow": "TryNextFlavor", "whenCanPreempt": "TryNextFlavor"},
             # Kueue deletes the pods that it preempts, which Kubeflow sees as a failed step.
@@ -93,7 +89,7 @@ def cluster_queue(rungs: Iterable[Rung]) -> dict[str, Any]:
 
 
 def class_of(row: Row) -> dict[str, Any]:
-    """Spot, then flex-start where GKE has it, then on demand; named as the ladder that a user would write."""
+    """Spot, then flex-start if GKE has it, then on demand; named after the ladder that a user would write."""
     capacities: tuple[Capacity, ...] = (
         ("spot", "on-demand") if row.kind == "cpu" else ("spot", "flex-start", "on-demand")
     )
@@ -118,13 +114,10 @@ def _head(kind: str, name: str) -> dict[str, Any]:
     return {"apiVersion": KUEUE, "kind": kind, "metadata": {"name": name, "labels": dict(LABELS)}}
 
 
-def _folder(folder: str, objects: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _folder(folder: str, objects: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """The objects' files, and the kustomization that lists them."""
-    yield (
-        f"{folder}/kustomization.yaml",
-        {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": list(objects)},
-    )
-    yield from ((f"{folder}/{name}", value) for name, value in objects.items())
+    kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": [*objects]}
+    return {f"{folder}/{name}": value for name, value in {"kustomization.yaml": kustomization, **objects}.items()}
 
 
 if __name__ == "__main__":

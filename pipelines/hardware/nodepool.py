@@ -1,8 +1,8 @@
 """The GKE node pool that a rung's pods select, and the gcloud command that creates it.
 
-Options: ``gcloud container node-pools create`` in the Cloud SDK reference; which of them capacity and accelerators
-need: AI-Hypercomputer/xpk, core/nodepool.py and core/capacity.py. GKE puts its own labels on the nodes: they follow
-from machine type, accelerator and capacity.
+Options: ``gcloud container node-pools create`` in the Cloud SDK reference; those that a capacity or accelerator needs:
+AI-Hypercomputer/xpk, core/nodepool.py and core/capacity.py. GKE itself labels the nodes with machine type, accelerator
+and capacity.
 """
 
 import re
@@ -21,15 +21,15 @@ from pipelines.hardware.placement_parameters import FLEX_LABEL, capacity_taints
 
 DRIVERS = ("latest", "default")
 POOL_LABEL = "cloud.google.com/gke-nodepool"
-# Labels that the pool's name, machine type, accelerator and capacity bring.
-BROUGHT = {POOL_LABEL, MACHINE_LABEL, GPU_LABEL, TPU_LABEL, TOPOLOGY_LABEL, COUNT_LABEL, SPOT_LABEL, FLEX_LABEL}
-# Nobody else may set these; a compute class is bound to a pool by hand, though.
+# Labels that follow from the pool's name, machine type, accelerator and capacity.
+IMPLIED = {POOL_LABEL, MACHINE_LABEL, GPU_LABEL, TPU_LABEL, TOPOLOGY_LABEL, COUNT_LABEL, SPOT_LABEL, FLEX_LABEL}
+# Labels that only GKE sets; a user may bind a pool to a compute class, though.
 RESERVED = re.compile(r"(cloud\.google\.com/(?!compute-class$)|([a-z0-9.-]+\.)?(kubernetes|k8s|gke)\.io/)")
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 LOCATION = re.compile(r"[a-z]+(-[a-z]+[0-9]+)(-[a-z0-9]+)?")
 KEY = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-# The unpacked GPU image is about 10 GB, twice while a node changes to a new one; the rest is for the steps' own files.
+# The unpacked GPU image is about 10 GB, and twice that while a node changes to a new one; the rest is for the steps.
 DISK_GB = 200
 # Compute Engine, "A3 High machine types": smaller ones than the machine of 8 are not sold on demand.
 NOT_ON_DEMAND = ("a3-highgpu-1g", "a3-highgpu-2g", "a3-highgpu-4g")
@@ -37,22 +37,22 @@ NOT_ON_DEMAND = ("a3-highgpu-1g", "a3-highgpu-2g", "a3-highgpu-4g")
 
 @dataclass(frozen=True)
 class Pool:
-    """A node pool that shrinks to no machines.
+    """A node pool that scales down to no machines.
 
     Attributes:
         name: its name.
         cluster: the cluster's name.
         location: the cluster's region or zone.
-        zone: where its machines are; empty for the cluster's own zones.
+        zone: of its machines; empty for the cluster's own zones.
         machine_type: Compute Engine's machine type.
         capacity: how the machines are paid for.
-        gpu: GPU type; empty where the machine type brings its TPUs, or there is none.
+        gpu: GPU type; empty for TPUs, which the machine type implies, and CPUs.
         gpus: GPUs of a machine.
         driver: NVIDIA's driver that GKE installs, ``latest`` or ``default``.
-        most: machines at most, in all zones together.
-        taints: what keeps other pods off.
-        labels: labels of the team's own that its pods select.
-        notes: what the command cannot do by itself, a line each.
+        most: the largest number of machines, in all zones together.
+        taints: taints that keep other pods away.
+        labels: the team's own labels that its pods select.
+        notes: what the command alone cannot do, a line each.
         disk_gb: a machine's boot disk, in GB.
     """
 
@@ -73,7 +73,7 @@ class Pool:
 
     @property
     def location_policy(self) -> str:
-        """Scarce machines are taken wherever a zone has them."""
+        """``ANY``: scarce machines come from any zone that has them."""
         return "" if self.capacity == "on-demand" else "ANY"
 
 
@@ -81,7 +81,7 @@ def for_rung(rung: Rung, cluster: str, location: str, *, zone: str = "", most: i
     """The pool for a rung.
 
     Raises:
-        StepError: a name cannot be one, the zone is elsewhere, or the row is no machine of GKE's.
+        StepError: a name is not valid, the zone is elsewhere, or GKE has no such machine.
     """
     row = rung.row
     _check(row, rung.capacity, cluster, location, zone, driver)
@@ -89,10 +89,10 @@ def for_rung(rung: Rung, cluster: str, location: str, *, zone: str = "", most: i
     labels = {key: value for key, value in row.labels.items() if not RESERVED.match(key)}
     for key, value in [*labels.items(), *((taint.key, taint.value) for taint in taints)]:
         if not (KEY.fullmatch(key) and VALUE.fullmatch(value)):
-            raise StepError(f"{row.name}: {key}={value} is no label or taint of Kubernetes", kind="settings")
+            _wrong(f"{row.name}: {key}={value} is not a valid label or taint", "correct it in accelerators.toml")
     name = row.labels.get(POOL_LABEL) or _name(rung)
     if not NAME.fullmatch(name):
-        _wrong(f"{row.name}: {name} cannot be the name of a node pool", f"mend {POOL_LABEL} in accelerators.toml")
+        _wrong(f"{row.name}: {name} is not a valid name of a node pool", f"correct {POOL_LABEL} in accelerators.toml")
     return Pool(
         name=name,
         cluster=cluster,
@@ -111,7 +111,7 @@ def for_rung(rung: Rung, cluster: str, location: str, *, zone: str = "", most: i
 
 
 def gcloud(pool: Pool) -> str:
-    """The command for a POSIX shell, an option a line, with a comment for each note."""
+    """The command for a POSIX shell, one option a line, with the notes as comments."""
     words = [f"gcloud container node-pools create {shlex.quote(pool.name)}"]
     words += [shlex.quote(f"--{name}={value}" if value else f"--{name}") for name, value in _options(pool)]
     return "\n".join([*(f"# {note}" for note in pool.notes), " \\\n  ".join(words)])
@@ -119,12 +119,12 @@ def gcloud(pool: Pool) -> str:
 
 def _check(row: Row, capacity: Capacity, cluster: str, location: str, zone: str, driver: str) -> None:
     if not NAME.fullmatch(cluster):
-        _wrong(f"--cluster {cluster}: no cluster can have this name", "use its name alone, such as training")
+        _wrong(f"--cluster {cluster}: not a valid name of a cluster", "use its name alone, such as training")
     if not LOCATION.fullmatch(location):
-        _wrong(f"--location {location}: neither a region nor a zone", "such as us-central1 or us-central1-a")
+        _wrong(f"--location {location}: neither a region nor a zone", "give one such as us-central1 or us-central1-a")
     region = "-".join(location.split("-")[:2])
     if zone and not (LOCATION.fullmatch(zone) and zone.startswith(f"{region}-")):
-        _wrong(f"--zone {zone}: no zone of {region}", f"such as {region}-a")
+        _wrong(f"--zone {zone}: not a zone of {region}", f"give one such as {region}-a")
     if driver not in DRIVERS:
         _wrong(f"--driver {driver}: unknown", nearest(driver, DRIVERS))
     if row.refused:
@@ -133,11 +133,14 @@ def _check(row: Row, capacity: Capacity, cluster: str, location: str, zone: str,
         _wrong(f"{row.name}:flex-start: GKE has no flex-start for {row.chip}", "use spot")
     label = {"gpu": GPU_LABEL, "tpu": TPU_LABEL}.get(row.kind)
     if label and label not in row.labels:
-        _wrong(f"{row.name}: no machine of GKE's, its labels have no {label}", "add the label in accelerators.toml")
-    follows = {MACHINE_LABEL: row.machine_types[0], COUNT_LABEL: str(row.count), TOPOLOGY_LABEL: row.topology}
-    for key, value in follows.items():
+        _wrong(
+            f"{row.name}: its labels have no {label}, so GKE cannot make its nodes",
+            "add the label in accelerators.toml",
+        )
+    implied = {MACHINE_LABEL: row.machine_types[0], COUNT_LABEL: str(row.count), TOPOLOGY_LABEL: row.topology}
+    for key, value in implied.items():
         if row.labels.get(key, value) != value:
-            _wrong(f"{row.name}: its pods select {key}={row.labels[key]}, its pool has {value}", "mend its labels")
+            _wrong(f"{row.name}: its pods select {key}={row.labels[key]}, its pool has {value}", "correct its labels")
 
 
 def _wrong(message: str, advice: str) -> None:
@@ -155,12 +158,12 @@ def _notes(rung: Rung) -> Iterator[str]:
     if rung.capacity == "on-demand" and machine_type in NOT_ON_DEMAND:
         yield f"{machine_type} is sold as spot and flex-start only"
     for key, value in rung.row.labels.items():
-        if RESERVED.match(key) and key not in BROUGHT:
-            yield f"the pods also select {key}={value}, which only GKE sets: add the option that brings it"
+        if RESERVED.match(key) and key not in IMPLIED:
+            yield f"the pods also select {key}={value}, which only GKE sets: add the option that implies it"
 
 
 def _options(pool: Pool) -> Iterator[tuple[str, str]]:
-    """Name and value of each option; an empty value for a switch."""
+    """Name and value of each option; the value of a flag is empty."""
     yield "cluster", pool.cluster
     yield "location", pool.location
     if pool.zone:

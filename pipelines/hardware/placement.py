@@ -1,4 +1,4 @@
-"""Where a task's pod goes: every value is a pipeline parameter, so one compiled file serves every node pool."""
+"""The placement of a task's pod: every value is a pipeline parameter, so one compiled file serves every node pool."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ from pipelines.hardware.catalog.shapes import GPU_LABEL, TPU_LABEL
 from pipelines.hardware.pods import QUEUE_LABEL
 from pipelines.hardware.variant import RETRIES, Variant
 
-# Nodes that carry accelerators, which no step without one may occupy, tainted or not.
+# Labels of nodes with accelerators, which no step without one may occupy, tainted or not.
 ACCELERATOR_LABELS = (GPU_LABEL, TPU_LABEL)
 WEEK_S = "604800s"
-# images/Dockerfile's user; an image of a team's own runs as it, too.
+# The user of images/Dockerfile, and of a team's own images.
 USER = 65532
-# Volume -> where a step may write: what the launcher makes there it has volumes for itself (/gcs, /s3, /.cache, ...).
+# Volume -> its path. Kubeflow's launcher has its own volumes for /gcs, /s3, /.cache and so on.
 WRITABLE = {"suanli-tmp": "/tmp", "suanli-home": "/home/suanli"}
 
 
 def on_cpu(task: PipelineTask, image: Any, cpu: Any, memory: Any, node_selector: Any, variant: Variant) -> PipelineTask:
-    """A step that needs no accelerator, and never lies on a node that has one.
+    """A step that needs no accelerator, and never runs on a node that has one.
 
     Args:
         cpu: how many CPUs the pod asks for, a str parameter such as ``2`` or ``500m``.
@@ -50,8 +50,8 @@ def on_accelerator(
     Args:
         accelerator_count: a str parameter, as are cpu and memory: Kubeflow's backend reads an int one as "" and the
             pod starts without its accelerator.
-        cpu: how many CPUs the pod asks for; ``0`` for whatever is there.
-        memory: how much memory; ``0`` for whatever is there.
+        cpu: how many CPUs the pod asks for; ``0`` for no request.
+        memory: how much memory; ``0`` for no request.
     """
     task.set_container_image(image).set_accelerator_type(accelerator_type).set_accelerator_limit(accelerator_count)
     # set_accelerator_* do not register their parameters, which fails inside If, ParallelFor and ExitHandler.
@@ -63,11 +63,15 @@ def on_accelerator(
     kubernetes.empty_dir_mount(
         task, "shared-memory", "/dev/shm", medium="Memory", size_limit=variant.shared_memory or None
     )
-    return _constants(_confined(task), variant)
+    if variant.timeout:
+        kubernetes.set_timeout(task, variant.timeout)
+    if variant.queue:
+        kubernetes.add_pod_label(task, QUEUE_LABEL, variant.queue)
+    return _confined(_retried(task, variant.retries))
 
 
 def with_bucket(task: PipelineTask, variant: Variant) -> PipelineTask:
-    """A step that finds the bucket's files in a folder, where the variant names a claim of it.
+    """A step with the bucket mounted as a folder, if the variant has a claim of it.
 
     GKE adds the sidecar that mounts it to pods with this annotation
     (https://cloud.google.com/kubernetes-engine/docs/how-to/cloud-storage-fuse-csi-driver-pv).
@@ -79,36 +83,27 @@ def with_bucket(task: PipelineTask, variant: Variant) -> PipelineTask:
 
 
 def _sized(task: PipelineTask, cpu: Any, memory: Any) -> PipelineTask:
-    """Requests, no limits: a step may use what its node has to spare."""
+    """Requests without limits: a step may use the spare capacity of its node."""
     task.set_cpu_request(cpu).set_memory_request(memory)
     task.register_pipeline_channels([value for value in (cpu, memory) if not isinstance(value, str)])
     return task
 
 
 def _confined(task: PipelineTask) -> PipelineTask:
-    """No root, and writable places of its own, so that the rest of the file system may be read-only.
+    """No root, and writable volumes, so that the rest of the file system may be read-only.
 
-    kfp-kubernetes 2.17 has no field for a read-only one: a policy of the cluster's sets it (docs/safety.md). Privileges
-    and capabilities are dropped by Kubeflow's backend (argocompiler/security_context.go at 2.17.0).
+    kfp-kubernetes 2.17 has no field for a read-only file system: a policy of the cluster sets it (docs/safety.md).
+    Kubeflow's backend drops privileges and capabilities (argocompiler/security_context.go at 2.17.0).
     """
     kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
-    for name, place in WRITABLE.items():
-        kubernetes.empty_dir_mount(task, name, place)
+    for name, path in WRITABLE.items():
+        kubernetes.empty_dir_mount(task, name, path)
     return task
 
 
 def _retried(task: PipelineTask, times: int) -> PipelineTask:
     if times:
-        # Argo counts the longest back-off from the first attempt and ends a retry by it: the default hour would
-        # forbid to retry what has worked for longer. A minute lets a node go, and another one come.
+        # Argo counts the maximum back-off from the first attempt and retries no more after it: the default of an hour
+        # would end the retries of longer steps. A minute is enough for a node to go and another one to come.
         task.set_retry(num_retries=times, backoff_duration="60s", backoff_factor=2.0, backoff_max_duration=WEEK_S)
-    return task
-
-
-def _constants(task: PipelineTask, variant: Variant) -> PipelineTask:
-    _retried(task, variant.retries)
-    if variant.timeout:
-        kubernetes.set_timeout(task, variant.timeout)
-    if variant.queue:
-        kubernetes.add_pod_label(task, QUEUE_LABEL, variant.queue)
     return task

@@ -8,35 +8,30 @@ from pipelines.hardware.catalog.shapes import COUNT_LABEL, MACHINE_LABEL
 from pipelines.hardware.ladder import Capacity, Rung
 
 FLEX_LABEL = "cloud.google.com/gke-flex-start"
-# Capacity -> the label of its nodes; pools may have the same key as their taint.
+# Capacity -> the label of its nodes; the same key may be a taint of the pool.
 CAPACITY_LABELS: Mapping[Capacity, str] = {"spot": SPOT_LABEL, "flex-start": FLEX_LABEL}
 
 
 def for_rungs(rungs: Sequence[Rung], *, compute_class: str = "", autopilot: bool = False) -> dict[str, Any]:
-    """Parameter of the training pipeline -> value, so that train's pod lands on this hardware and on no other.
+    """Parameter of the training pipeline -> value, which binds train's pod to this hardware.
 
     Args:
-        rungs: one rung, or several that one pod can use, for which a compute class decides.
-        compute_class: the class that picks the nodes; it replaces the row's own labels.
-        autopilot: whether the cluster is GKE Autopilot, which knows no machine types as labels.
+        rungs: one rung, or several that one pod can use and a compute class chooses from.
+        compute_class: the class that selects the nodes; it replaces the row's own labels.
+        autopilot: whether the cluster is GKE Autopilot, whose nodes have no label for the machine type.
     """
     row = rungs[0].row
-    cpu, memory = _smallest_requests(rungs)
+    # The requests must fit each of the machines that the pod may get.
+    smallest = min(rungs, key=lambda rung: (rung.row.vcpus, rung.row.memory_gib)).row
+    tightest = min(rungs, key=lambda rung: rung.row.memory_gib).row
     return {
         "accelerator_type": row.resource,
         "accelerator_count": str(row.count) if row.resource else "0",
         "node_selector": _selector(rungs[0], compute_class, autopilot),
         "tolerations": _tolerations(rungs, compute_class),
-        "train_cpu": cpu,
-        "train_memory": memory,
+        "train_cpu": smallest.requests[0],
+        "train_memory": tightest.requests[1],
     }
-
-
-def _smallest_requests(rungs: Sequence[Rung]) -> tuple[str, str]:
-    """What fits each of the machines that the pod may get."""
-    smallest = min(rungs, key=lambda rung: (rung.row.vcpus, rung.row.memory_gib)).row
-    tightest = min(rungs, key=lambda rung: rung.row.memory_gib).row
-    return smallest.requests[0], tightest.requests[1]
 
 
 def _selector(rung: Rung, compute_class: str, autopilot: bool) -> dict[str, str]:
@@ -53,9 +48,9 @@ def _selector(rung: Rung, compute_class: str, autopilot: bool) -> dict[str, str]
 
 
 def capacity_taints(rungs: Sequence[Rung]) -> list[Taint]:
-    """What keeps pods that pay for other capacity off these machines: a selector cannot say "not spot".
+    """Taints that keep pods of other capacity types away from these machines: a selector cannot exclude spot nodes.
 
-    Standard clusters taint such pools only where their owner says so (``suanli nodepool`` does); compute classes and
+    Standard clusters taint such pools only if their owner configures it (``suanli nodepool`` does); compute classes and
     Autopilot always taint spot nodes.
     """
     keys = {CAPACITY_LABELS[rung.capacity]: None for rung in rungs if rung.capacity in CAPACITY_LABELS}

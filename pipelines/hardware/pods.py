@@ -1,7 +1,7 @@
-"""The pods that Kubeflow's backend makes of a compiled file and a run's parameters, as far as placement goes.
+"""The placement of the pods that Kubeflow's backend makes of a compiled file and a run's parameters.
 
-Read from the compiled documents alone, not from what was meant: what is shown and checked is what will be submitted.
-How the backend reads them: kubeflow/pipelines, backend/src/v2/driver/{driver,k8s}.go at 2.17.0.
+It is read from the compiled documents alone: what is shown and checked is what will be submitted. How the backend
+reads them: kubeflow/pipelines, backend/src/v2/driver/{driver,k8s}.go at 2.17.0.
 """
 
 import re
@@ -18,7 +18,7 @@ QUANTITY = re.compile(r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$")
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 # The C parser is ten times as fast where PyYAML has it.
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-# What only a run can tell: another task's output, an item of a loop.
+# A value known only at run time: another task's output, an item of a loop.
 UNKNOWN = object()
 
 
@@ -31,15 +31,15 @@ class Pod:
         image: its image.
         node_selector: labels that its node must have.
         tolerations: taints that it accepts.
-        limits: resource -> quantity that it holds.
-        requests: resource -> quantity that it asks for.
+        limits: resource -> limit.
+        requests: resource -> request.
         labels: its own labels.
         affinity: required node affinity, as match expressions.
         volumes: mount path -> size limit of a volume in memory; empty for none.
-        retries: how often it is started again.
-        timeout: seconds after which it is ended; 0 for never.
-        cached: whether a cached result may stand in for it.
-        user: the numeric user that it runs as; 0 for whatever the image says.
+        retries: how often it is retried.
+        timeout: seconds after which it is stopped; 0 for never.
+        cached: whether a cached result may replace it.
+        user: the numeric user that it runs as; 0 for the image's.
     """
 
     step: str
@@ -62,18 +62,18 @@ def from_compiled(text: str, arguments: Mapping[str, Any]) -> list[Pod]:
 
     Args:
         text: the compiled file, both documents.
-        arguments: the run's parameters; the file's defaults stand for the others.
+        arguments: the run's parameters; the others have the file's defaults.
 
     Raises:
-        StepError: the backend would refuse a value, or drop it in silence.
+        StepError: the backend would refuse a value, or ignore it silently.
     """
     documents = [document for document in yaml.load_all(text, Loader) if document]
     platform: dict[str, Any] = {}
     for document in documents[1:]:
         platform |= document.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
     pipeline = documents[0]
-    known = pipeline["root"].get("inputDefinitions", {}).get("parameters", {})
-    values = {name: body.get("defaultValue", "") for name, body in known.items()} | dict(arguments)
+    inputs = pipeline["root"].get("inputDefinitions", {}).get("parameters", {})
+    values = {name: body.get("defaultValue", "") for name, body in inputs.items()} | dict(arguments)
     return list(_walk(pipeline, platform, pipeline["root"]["dag"], values))
 
 
@@ -92,7 +92,7 @@ def _walk(pipeline: Any, platform: Any, dag: Any, values: Mapping[str, Any]) -> 
 
 
 def _in_order(tasks: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Every task after those that it waits for."""
+    """Every task after those that it depends on."""
     done: dict[str, Any] = {}
     while len(done) < len(tasks):
         ready = [
@@ -102,12 +102,12 @@ def _in_order(tasks: Mapping[str, Any]) -> list[tuple[str, Any]]:
         ]
         done |= {name: tasks[name] for name in ready}
         if not ready:
-            raise ValueError("the tasks of a DAG wait for each other")
+            raise ValueError("the tasks of a DAG depend on each other")
     return list(done.items())
 
 
 def _given(value: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
-    """A task's input: a parameter of its DAG, a constant, or what only a run can tell."""
+    """A task's input: a parameter of its DAG, a constant, or UNKNOWN."""
     if "componentInputParameter" in value:
         return values.get(value["componentInputParameter"], UNKNOWN)
     if "runtimeValue" in value:
@@ -116,13 +116,13 @@ def _given(value: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
 
 
 def _resolved(step: str, value: Any, given: Mapping[str, Any]) -> str:
-    """A text with its placeholders replaced by the task's inputs, which must be texts.
+    """A text with its placeholders replaced by the task's inputs.
 
     Raises:
-        StepError: one is not: the backend reads anything else as an empty text.
+        StepError: an input is not a text: the backend reads anything else as an empty text.
     """
 
-    def found(match: re.Match[str]) -> str:
+    def replaced(match: re.Match[str]) -> str:
         inner = given.get(match[1], UNKNOWN)
         if not isinstance(inner, str):
             name = match[1].removeprefix("pipelinechannel--")
@@ -133,7 +133,7 @@ def _resolved(step: str, value: Any, given: Mapping[str, Any]) -> str:
             )
         return inner
 
-    return PLACEHOLDER.sub(found, str(value))
+    return PLACEHOLDER.sub(replaced, str(value))
 
 
 def _quantity(step: str, value: Any, given: Mapping[str, Any]) -> str:
@@ -145,24 +145,22 @@ def _quantity(step: str, value: Any, given: Mapping[str, Any]) -> str:
 
 def _json(step: str, setting: Any, kind: type, values: Mapping[str, Any]) -> Any:
     """A placement value that is a constant or a parameter of the task's DAG."""
-    found = _given(setting, values) if isinstance(setting, Mapping) else setting
-    if not isinstance(found, kind):
-        raise StepError(f"{step}: {setting} is not a {kind.__name__}, but {found!r}", kind="settings")
-    return found
+    value = _given(setting, values) if isinstance(setting, Mapping) else setting
+    if not isinstance(value, kind):
+        raise StepError(f"{step}: {setting} is not a {kind.__name__}, but {value!r}", kind="settings")
+    return value
 
 
 def _pod(name: str, task: Any, container: Any, platform: Any, given: Mapping[str, Any], values: Any) -> Pod:
     resources = container.get("resources", {})
-    requests = {
-        key: _quantity(name, resources[field], given)
-        for key, field in (("cpu", "resourceCpuRequest"), ("memory", "resourceMemoryRequest"))
-        if field in resources
-    }
-    limits = {
-        key: _quantity(name, resources[field], given)
-        for key, field in (("cpu", "resourceCpuLimit"), ("memory", "resourceMemoryLimit"))
-        if field in resources
-    }
+    requests, limits = (
+        {
+            resource.lower(): _quantity(name, resources[field], given)
+            for resource in ("Cpu", "Memory")
+            if (field := f"resource{resource}{kind}") in resources
+        }
+        for kind in ("Request", "Limit")
+    )
     accelerator = resources.get("accelerator", {})
     kind = _resolved(name, accelerator.get("resourceType", accelerator.get("type", "")), given)
     count = _resolved(name, accelerator.get("resourceCount", accelerator.get("count", "")), given)
@@ -202,13 +200,13 @@ def _selector(step: str, setting: Any, values: Any) -> dict[str, str]:
 
 
 def _tolerations(step: str, settings: Any, values: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    tolerations: list[dict[str, Any]] = []
     for setting in settings:
         if "tolerationJson" in setting:
-            found += _json(step, setting["tolerationJson"], list, values)
+            tolerations += _json(step, setting["tolerationJson"], list, values)
         else:
-            found.append({key: value for key, value in setting.items() if value != ""})
-    return found
+            tolerations.append({key: value for key, value in setting.items() if value != ""})
+    return tolerations
 
 
 def cores(quantity: str) -> float:

@@ -14,7 +14,7 @@ EFFECTS = {"NoSchedule": "NO_SCHEDULE", "PreferNoSchedule": "PREFER_NO_SCHEDULE"
 
 
 def resource(pool: Pool) -> str:
-    """The resource, as ``terraform fmt`` would write it, with a comment for each note."""
+    """The resource as ``terraform fmt`` formats it, with the notes as comments."""
     return "\n".join(
         [
             *(f"# {note}" for note in pool.notes),
@@ -26,7 +26,7 @@ def resource(pool: Pool) -> str:
 
 
 def _arguments(pool: Pool) -> dict[str, Any]:
-    """The resource's body: a list of dicts is that many blocks, a dict is a map, a tuple a list."""
+    """The resource's body: a list of dicts stands for blocks, a dict for a map, a tuple for a list."""
     flex = pool.capacity == "flex-start"
     return {
         "name": pool.name,
@@ -57,7 +57,7 @@ def _node_config(pool: Pool, flex: bool) -> dict[str, Any]:
         **({"spot": True} if pool.capacity == "spot" else {}),
         **({"flex_start": True, "max_run_duration": f"{FLEX_START_S}s"} if flex else {}),
         "disk_size_gb": pool.disk_gb,
-        # Without it nodes can neither install drivers nor pull images; pods have their own identity.
+        # Without this scope nodes can neither install drivers nor pull images; pods have their own identity.
         "oauth_scopes": ("https://www.googleapis.com/auth/cloud-platform",),
         **({"labels": dict(pool.labels)} if pool.labels else {}),
         **({"guest_accelerator": [gpu]} if pool.gpu else {}),
@@ -68,7 +68,7 @@ def _node_config(pool: Pool, flex: bool) -> dict[str, Any]:
 
 
 def _body(body: Mapping[str, Any], indent: str) -> Iterator[str]:
-    """Arguments with their equals signs aligned, then blocks, an empty line before each."""
+    """Arguments with aligned equals signs, then blocks, each after an empty line."""
     blocks = {name: value for name, value in body.items() if isinstance(value, list)}
     arguments = {name: value for name, value in body.items() if name not in blocks}
     width = max(map(len, arguments), default=0)
@@ -90,7 +90,7 @@ def _literal(value: Any) -> str:
         case bool():
             return str(value).lower()
         case str():
-            # A template sequence would be evaluated.
+            # Terraform would evaluate a template sequence.
             return json.dumps(value).replace("${", "$${").replace("%{", "%%{")
         case tuple():
             return f"[{', '.join(map(_literal, value))}]"

@@ -1,4 +1,4 @@
-"""Whether this machine can run the default experiment, and what to do where it cannot."""
+"""Whether this machine can run the default experiment, and what to do if it cannot."""
 
 import os
 import platform
@@ -6,12 +6,15 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import metadata, util
 from pathlib import Path
 
 from components.core import choices
+from components.core.sources import LOCKS, ROOT
 from pipelines.compile.check_result import CheckResult
+from pipelines.runs.record import cores
 
-# The whole of the default experiment's run (make run), with its cache and formats, and room to breathe.
+# A whole run of the default experiment (make run), with its cache and formats, and some reserve.
 DISK_GB = 2.0
 MEMORY_GB = 4.0
 SHARED_MEMORY_MB = 64
@@ -30,14 +33,14 @@ STEPS_NEED = {
 }
 
 
-def findings(runs: Path) -> Iterator[CheckResult]:
+def check(runs: Path) -> Iterator[CheckResult]:
     """Python, packages, data, disk, memory and processor, one line each.
 
     Args:
         runs: the folder of runs.
     """
-    for check in (_python, _packages, _locks, _data, _processor, _memory):
-        yield from check()
+    for checks in (_python, _packages, _locks, _data, _processor, _memory):
+        yield from checks()
     yield from _disk(runs)
 
 
@@ -49,8 +52,6 @@ def _python() -> Iterator[CheckResult]:
 
 
 def _packages() -> Iterator[CheckResult]:
-    from importlib import util
-
     for package, distribution in {"kfp": "kfp", "kfp.kubernetes": "kfp-kubernetes", **STEPS_NEED}.items():
         try:
             present = util.find_spec(package) is not None
@@ -63,18 +64,12 @@ def _packages() -> Iterator[CheckResult]:
 
 
 def _version(distribution: str) -> str:
-    from importlib import metadata
-
     with suppress(metadata.PackageNotFoundError):
         return metadata.version(distribution)
     return "installed under another name"
 
 
 def _locks() -> Iterator[CheckResult]:
-    from importlib import metadata
-
-    from components.core.sources import LOCKS, ROOT
-
     path = ROOT / LOCKS["cpu"]
     if not path.is_file():
         yield CheckResult("warn", "lock file", "absent", "run from the checkout to compare versions")
@@ -92,16 +87,14 @@ def _locks() -> Iterator[CheckResult]:
 
 
 def _data() -> Iterator[CheckResult]:
-    """Of each data source that can be installed: its file says so by a function ``installed``."""
+    """Each data source that can be installed: its file has a function ``installed``."""
     for name in choices.names("data"):
-        if look := getattr(choices.load("data", name), "installed", None):
-            place, advice = look()
-            yield CheckResult("ok", name, place) if place else CheckResult("warn", name, "not installed", advice)
+        if installed := getattr(choices.load("data", name), "installed", None):
+            path, advice = installed()
+            yield CheckResult("ok", name, path) if path else CheckResult("warn", name, "not installed", advice)
 
 
 def _processor() -> Iterator[CheckResult]:
-    from pipelines.runs.record import cores
-
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
     fast = "amx_bf16" in flags
     speed = "bfloat16 in hardware (AMX)" if fast else "no AMX: auto precision is float32"

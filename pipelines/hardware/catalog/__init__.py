@@ -1,4 +1,4 @@
-"""The catalog of accelerators: Suanli's rows with a team's own ``accelerators.toml`` laid over them."""
+"""The catalog of accelerators: Suanli's rows, changed and extended by a team's own ``accelerators.toml``."""
 
 import re
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from components.core.choices import nearest
 from components.core.errors import StepError
+from pipelines.hardware.catalog import team
 from pipelines.hardware.catalog.row import Row
 from pipelines.hardware.catalog.shapes import rows
 
@@ -15,27 +16,25 @@ Catalog = Mapping[str, Row]
 
 
 def load(folder: Path | None = None) -> Catalog:
-    """Name -> row, in the order of listing.
+    """Name -> row, in the order in which they are listed.
 
     Args:
-        folder: where ``accelerators.toml`` may lie; without one, Suanli's rows alone.
+        folder: of ``accelerators.toml``, if any; None for Suanli's rows alone.
 
     Raises:
-        StepError: the file has a misspelt key, an impossible value, or a row that lacks something.
+        StepError: the file has a misspelt key, an impossible value, or an incomplete row.
     """
     ours = {row.name: row for row in rows()}
     if folder is None:
         return ours
-    from pipelines.hardware.catalog import team
-
-    return team.laid_over(ours, folder)
+    return team.merged(ours, folder)
 
 
 def find(catalog: Catalog, name: str) -> Row:
-    """The row of a name that can be submitted to.
+    """The row with a name, if it can be submitted to.
 
     Raises:
-        StepError: there is none (the nearest is named), or it is a slice of several machines.
+        StepError: there is no such row (the nearest is named), or it is a slice of several machines.
     """
     row = catalog.get(name)
     if row is None:
@@ -46,7 +45,7 @@ def find(catalog: Catalog, name: str) -> Row:
 
 
 def _advice(catalog: Catalog, name: str) -> str:
-    """The shapes that a named chip comes in, else the nearest name."""
+    """The shapes of the chip that was meant, else the nearest name."""
     usable = [row for row in catalog.values() if not row.refused and row.kind != "cpu"]
     typed = name.lower()
     meant = {row.chip for row in usable if typed in row.chip or row.chip in re.split(r"[-_x ]", typed)}

@@ -19,8 +19,8 @@ class Chip(NamedTuple):
         bandwidth: its bytes/s.
         link: bytes/s to the other chips of the machine, both directions together.
         peak: FLOP/s by number format.
-        usd: on demand and spot, USD an hour for one chip, without the machine for GPUs and with it for TPUs.
-        region: where that holds.
+        usd: on-demand and spot price of one chip, USD an hour, for GPUs without the machine and for TPUs with it.
+        region: of these prices.
     """
 
     label: str
@@ -33,9 +33,9 @@ class Chip(NamedTuple):
 
 
 def _gpu(float32: float, tf32: float = 0, bfloat16: float = 0, float16: float = 0) -> dict[str, float]:
-    """Peaks in TFLOP/s; 0 where there are no units."""
-    named = {"float32": float32, "tf32": tf32, "mixed_bfloat16": bfloat16, "mixed_float16": float16}
-    return {name: value * T for name, value in named.items() if value}
+    """Peaks in TFLOP/s; 0 without units for a format."""
+    peaks = {"float32": float32, "tf32": tf32, "mixed_bfloat16": bfloat16, "mixed_float16": float16}
+    return {name: value * T for name, value in peaks.items() if value}
 
 
 def _tpu(bfloat16: float) -> dict[str, float]:
@@ -56,8 +56,8 @@ GPUS: dict[str, Chip] = {
     "h100-mega": Chip("nvidia-h100-mega-80gb", 80, 3350 * G, 900 * G, _gpu(67, 494, 989, 989), (10.34428, 5.6299)),
     "h200": Chip("nvidia-h200-141gb", 141, 4800 * G, 900 * G, _gpu(67, 494, 989, 989), (9.31174, 5.1215)),
     "b200": Chip("nvidia-b200", 180, 8000 * G, 1800 * G, _gpu(80, 1100, 2250, 2250), (11.277, 4.7183)),
-    # Its dense tensor peaks were not found in a source: float32 alone. The price is what is left of g4-standard-48's
-    # 4.5001 (dstackai/dstack#3213, 2025-10-22) without the machine.
+    # Its dense tensor peaks were not found in a source: float32 alone. The price is g4-standard-48's 4.5001
+    # (dstackai/dstack#3213, 2025-10-22) less the machine's.
     "rtx-pro-6000": Chip("nvidia-rtx-pro-6000", 96, 1597 * G, PCIE5, _gpu(117), (1.0958, None)),
 }
 TPUS: dict[str, Chip] = {

@@ -9,9 +9,9 @@ class Machine(NamedTuple):
     Attributes:
         vcpus: threads.
         memory_gib: memory in GiB.
-        on_demand: USD an hour in us-central1, without GPUs; None where no source was read. TPU machines are in the
-            price of their chips.
-        spot: the same as spot capacity.
+        on_demand: USD an hour in us-central1, without GPUs; None without a source. The price of a TPU machine is part
+            of its chips'.
+        spot: the same for spot capacity.
     """
 
     vcpus: int
@@ -47,7 +47,7 @@ MACHINES: dict[str, Machine] = {
     **_linear("a3-highgpu-{}g", (1, 2, 4, 8), 26, 234, (1.18251, 0.64454)),
     "a3-megagpu-8g": Machine(208, 1872, 9.46006, 5.15632),
     "a3-ultragpu-8g": Machine(224, 2952, 12.266, 6.68552),
-    # The catalogue's B200 rows seem to hold the whole machine: its own row says 0.
+    # The price of a B200 in the source seems to be that of the whole machine: its own row has 0.
     "a4-highgpu-8g": Machine(224, 3968, 0.0, 0.0),
     "ct4p-hightpu-4t": Machine(240, 407),
     "ct5lp-hightpu-1t": Machine(24, 48),

@@ -1,4 +1,4 @@
-"""One row of the catalog: an accelerator shape that one pod can ask for, with everything that follows from it."""
+"""One row of the catalog: an accelerator shape that a pod can ask for, and all that follows from it."""
 
 import math
 from typing import Annotated, Any, Literal
@@ -12,12 +12,12 @@ Price = Annotated[float, Field(gt=0)]
 RESOURCES: dict[str, str] = {"cpu": "", "gpu": "nvidia.com/gpu", "tpu": "google.com/tpu"}
 SPOT_LABEL = "cloud.google.com/gke-spot"
 CLASS_LABEL = "cloud.google.com/compute-class"
-# What a node's own pods (drivers, logging, metrics) may ask for: a share, and so many cores on top.
+# Requests of a node's own pods (drivers, logging, metrics): a share of the machine, and cores on top.
 DAEMONS_SHARE, DAEMONS_CORES = 0.1, 0.3
 
 
 class Taint(BaseModel):
-    """A taint of a node pool, and the toleration that answers it."""
+    """A taint of a node pool, and its toleration."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,7 +26,6 @@ class Taint(BaseModel):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
 
     def toleration(self) -> dict[str, str]:
-        """The toleration, in a pod's own spelling."""
         return {"key": self.key, "operator": "Exists", "effect": self.effect}
 
 
@@ -37,27 +36,27 @@ class Row(BaseModel):
         name: what a user types: ``l4``, ``h100x8``, ``v5e-4`` (chips), ``cpu-8`` (vCPUs).
         kind: ``cpu``, ``gpu`` or ``tpu``.
         chip: the product, as people call it.
-        count: chips that a pod asks for, which are all chips of the machine.
-        hosts: machines; more than one is a multi-host slice.
+        count: chips that a pod asks for: all chips of the machine.
+        hosts: machines; more than one in a multi-host slice.
         topology: a TPU slice's topology, such as ``2x4``.
-        machine_types: Compute Engine machine types that have this shape; the first one is meant.
+        machine_types: Compute Engine machine types that have this shape; the first one is used.
         labels: node labels that select the pool.
-        taints: taints of the pool.
-        image: which of our images runs there.
+        taints: of the pool.
+        image: the image that runs there.
         vcpus: of one machine.
         memory_gib: of one machine.
         chip_memory_gib: of one chip; 0 for a CPU, whose memory is the machine's.
         peak: dense FLOP/s of one chip (for a CPU: of the machine) by number format: ``float32``, ``tf32``,
             ``mixed_bfloat16``, ``mixed_float16``. No sparsity.
         bandwidth: bytes/s of one chip's memory.
-        link: bytes/s between the chips of a machine, each chip's both directions together; 0 where there is one chip.
+        link: bytes/s between the chips of a machine, each chip's both directions together; 0 for one chip.
         precisions: Keras's dtype policies that the hardware has units for.
         on_demand: list price in USD an hour, of all machines together, their chips included.
-        spot: the same as spot capacity.
-        region: where these prices hold.
-        priced: when they were read.
-        source: where they, and the shape, were read.
-        refused: why nothing can be submitted to it, or an empty string.
+        spot: the same for spot capacity.
+        region: of these prices.
+        priced: the date of these prices.
+        source: of prices and shape.
+        refused: why nothing can be submitted to it, if so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,8 +92,7 @@ class Row(BaseModel):
 
     @property
     def requests(self) -> tuple[str, str]:
-        """CPU and memory that a pod can ask for and still fit the machine: what GKE leaves allocatable, less a share
-        for the node's own pods."""
+        """CPU and memory of the largest pod that fits the machine: what is allocatable, less the node's own pods."""
         cores = allocatable_cores(self.vcpus) * (1 - DAEMONS_SHARE) - DAEMONS_CORES
         memory = allocatable_gib(self.memory_gib) * (1 - DAEMONS_SHARE)
         return f"{max(100, math.floor(cores * 10) * 100)}m", f"{max(1, math.floor(memory))}Gi"
@@ -118,7 +116,7 @@ class Row(BaseModel):
         return self.spot if spot else self.on_demand
 
     def record(self) -> dict[str, Any]:
-        """The row as plain JSON values, with what follows from it."""
+        """The row as plain JSON values, with resource, requests and tolerations."""
         cpu, memory = self.requests
         return {
             **self.model_dump(mode="json"),

@@ -1,4 +1,4 @@
-"""Suanli's own rows: a table's line for each shape that GKE offers on one machine, and the multi-host TPU slices."""
+"""Suanli's own rows: one for each shape that GKE offers on one machine, and the multi-host TPU slices."""
 
 from collections.abc import Iterator
 
@@ -8,10 +8,10 @@ from pipelines.hardware.catalog.row import RESOURCES, Precision, Row, Taint
 
 GPU_LABEL, TPU_LABEL = "cloud.google.com/gke-accelerator", "cloud.google.com/gke-tpu-accelerator"
 TOPOLOGY_LABEL = "cloud.google.com/gke-tpu-topology"
-# Tells a v5e machine of eight chips from two of four, whose topology is the same.
+# Distinguishes a v5e machine of eight chips from two of four, whose topology is the same.
 COUNT_LABEL = "cloud.google.com/gke-accelerator-count"
-# Tells a pool of machines with two L4s from one with four. The count label would do too, but was only seen on nodes
-# that Autopilot and auto-provisioning made, and on TPU nodes; this one is on every node.
+# Distinguishes machines with two L4s from those with four. The count label was only seen on TPU nodes and on nodes that
+# Autopilot and auto-provisioning made; this one is on every node.
 MACHINE_LABEL = "node.kubernetes.io/instance-type"
 PRICED = "2026"
 SOURCE = (
@@ -22,7 +22,7 @@ MULTI_HOST = (
     "one task is one pod, and this slice has {} machines: it needs distributed training, which is not there yet"
 )
 
-# chip, chips of the machine -> machine types with that many; the first one is meant.
+# chip, chips of the machine, machine types with that many, of which the first one is used.
 GPU_SHAPES: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     ("p4", 1, ("n1-standard-8",)),
     ("p4", 2, ("n1-standard-16",)),
@@ -192,5 +192,5 @@ def _tpu(chip: str, topology: str, chips: int, hosts: int, machine_type: str) ->
 
 
 def together(count: int, chip: float | None, machine: float | None) -> float | None:
-    """Chips and machine, or None where either's price is not known."""
+    """The price of chips and machine; None if either is not known."""
     return None if chip is None or machine is None else round(count * chip + machine, 4)

@@ -1,4 +1,4 @@
-"""A team's own ``accelerators.toml``: rows of its own, its prices, the labels of its pools."""
+"""A team's ``accelerators.toml``: its own rows and prices, and the labels of its pools."""
 
 import tomllib
 from collections.abc import Mapping
@@ -15,20 +15,20 @@ from pipelines.hardware.catalog.row import Row
 from pipelines.hardware.catalog.shapes import MACHINE_LABEL, together
 
 FILE = "accelerators.toml"
-# Beside the row's own fields: the row to start from, and the machine type that the pool has.
+# Keys beside the fields of a row: the row to start from, and the pool's machine type.
 LIKE, MACHINE = "like", "machine_type"
 KEYS = (*(name for name in Row.model_fields if name != "name"), LIKE, MACHINE)
-# What a price means on its own day; a team's prices do not stay ours in name.
+# A row with a team's prices names the team's file as their source.
 OWN = {"source": FILE, "priced": ""}
 
 
-def laid_over(ours: Mapping[str, Row], folder: Path) -> dict[str, Row]:
-    """Our rows with the file's tables laid over them: ``[l4]`` changes a row, ``like = "l4"`` in ``[my-l4]`` adds one.
+def merged(ours: Mapping[str, Row], folder: Path) -> dict[str, Row]:
+    """Our rows, changed and extended by the file: ``[l4]`` changes a row, ``like = "l4"`` in ``[my-l4]`` adds one.
 
-    ``labels`` are added to the row's own, and an empty value takes one away; every other key replaces.
+    ``labels`` are added to the row's own, and an empty value removes one; every other key replaces a value.
 
     Raises:
-        StepError: the file is no TOML, a key is misspelt, a value impossible, or a new row lacks something.
+        StepError: the file is not TOML, a key is misspelt, a value impossible, or a new row incomplete.
     """
     path = folder / FILE
     try:
@@ -46,7 +46,7 @@ def laid_over(ours: Mapping[str, Row], folder: Path) -> dict[str, Row]:
 def _row(path: Path, catalog: Mapping[str, Row], name: str, table: Any) -> Row:
     where = f"{path}: [{name}]"
     if not isinstance(table, dict):
-        raise StepError(f"{where} is no table", advice=f"write [{name}] and its keys below it", kind="settings")
+        raise StepError(f"{where} is not a table", advice=f"write [{name}] and its keys below it", kind="settings")
     for key in table:
         if key not in KEYS:
             raise StepError(f"{where} has an unknown key {key}", advice=nearest(key, KEYS), kind="settings")
@@ -54,17 +54,17 @@ def _row(path: Path, catalog: Mapping[str, Row], name: str, table: Any) -> Row:
         return Row.model_validate(_values(where, catalog, name, table))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        key = ".".join(map(str, first["loc"]))
         if first["type"] == "missing":
             raise StepError(
-                f"{where} lacks {place}", advice='give it, or like = "NAME" to start from a row', kind="settings"
+                f"{where} lacks {key}", advice='give it, or like = "NAME" to start from a row', kind="settings"
             ) from None
         message = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
-        raise StepError(f"{where} {place}: {message}, not {first['input']!r}", kind="settings") from None
+        raise StepError(f"{where} {key}: {message}, not {first['input']!r}", kind="settings") from None
 
 
 def _values(where: str, catalog: Mapping[str, Row], name: str, table: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a row: those of the row that it starts from, of the machine that it names, and its own."""
+    """The fields of a row: those of its base row, of its machine type, and its own."""
     start = table.get(LIKE, name)
     if LIKE in table and not (isinstance(start, str) and start in catalog):
         raise StepError(f"{where} like: no accelerator {start!r}", advice=nearest(str(start), catalog), kind="settings")
@@ -82,7 +82,7 @@ def _values(where: str, catalog: Mapping[str, Row], name: str, table: Mapping[st
 
 
 def _machine(where: str, base: Row | None, machine_type: Any) -> dict[str, Any]:
-    """Size and price of the machine type that a pool has."""
+    """Size and price of the pool's machine type."""
     if not isinstance(machine_type, str) or machine_type not in MACHINES:
         raise StepError(
             f"{where} {MACHINE}: {machine_type!r} is not known here",

@@ -1,1 +1,1 @@
-"""The planner: how fast, how long, how dear and whether at all, for each row of the catalog."""
+"""The planner: whether a job fits a row of the catalog, how fast it trains there, how long, and at what cost."""

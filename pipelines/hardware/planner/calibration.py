@@ -1,8 +1,8 @@
-"""What finished runs measured, set against what was predicted for them."""
+"""Calibration: the speeds that finished runs measured, divided by the planner's predictions."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from pipelines.experiment import Experiment, NamedExperiment
 from pipelines.hardware.catalog.row import Row
 from pipelines.hardware.planner import duration, jobs
 
-# Product names as the frameworks give them, in the order of looking -> chip of the catalog.
+# Pattern of a product name as frameworks report it -> chip of the catalog; the first match counts.
 CHIPS: tuple[tuple[str, str], ...] = (
     (r"\bT4\b", "t4"),
     (r"\bV100\b", "v100"),
@@ -41,7 +41,7 @@ class Calibration:
         chip: of the catalog; for a CPU its product name.
         precision: Keras's dtype policy.
         measured: examples a second.
-        predicted: examples a second, before.
+        predicted: examples a second.
         source: the run.
     """
 
@@ -54,18 +54,14 @@ class Calibration:
 
     @property
     def factor(self) -> float:
-        """What a prediction is multiplied by."""
+        """The factor for further predictions."""
         return self.measured / self.predicted
-
-    def record(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {**asdict(self), "factor": self.factor}
 
 
 def from_run(
     record: Mapping[str, Any], rows: Iterable[Row], source: str = "", cache: Path | None = None
 ) -> Calibration:
-    """The calibration that a finished run gives.
+    """The calibration by a finished run.
 
     Args:
         record: the run's run.json.
@@ -73,7 +69,7 @@ def from_run(
         source: the run's name.
 
     Raises:
-        StepError: the run has not measured a speed, or its device is not in the catalog.
+        StepError: the run has not measured a training speed, or its device is not in the catalog.
     """
     measured = record.get("training") or {}
     rate, match = float(measured.get("examples_per_second") or 0), DEVICE.match(str(measured.get("device", "")))
@@ -94,10 +90,10 @@ def from_run(
 
 
 def _row(kind: str, name: str, count: int, threads: int, rows: Sequence[Row]) -> Row | None:
-    """The row that a run's device is. A CPU is measured by what the catalog's CPUs have for each thread."""
+    """The row of a run's device. A CPU is compared with the catalog's CPUs, thread by thread."""
     if kind == "cpu":
-        like = next((row for row in rows if row.kind == "cpu"), None)
-        return scaled(like, threads) if like else None
+        cpu = next((row for row in rows if row.kind == "cpu"), None)
+        return scaled(cpu, threads) if cpu else None
     chip = next((chip for pattern, chip in CHIPS if re.search(pattern, name)), "")
     return next((row for row in rows if row.chip == chip and row.count == count and row.hosts == 1), None)
 
@@ -111,6 +107,6 @@ def scaled(row: Row, vcpus: int) -> Row:
 
 
 def for_row(calibrations: Iterable[Calibration], row: Row) -> Calibration | None:
-    """The newest calibration that speaks of a row: of the same chip, or of any CPU for a CPU."""
-    mine = [one for one in calibrations if one.kind == row.kind and (row.kind == "cpu" or one.chip == row.chip)]
-    return mine[-1] if mine else None
+    """The newest calibration for a row: of the same chip, or of any CPU for a CPU."""
+    matching = [one for one in calibrations if one.kind == row.kind and (row.kind == "cpu" or one.chip == row.chip)]
+    return matching[-1] if matching else None

@@ -1,4 +1,4 @@
-"""What a training costs, on demand and on spot capacity with its interruptions."""
+"""The cost of a training, on demand and on spot capacity with its interruptions."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from components.train.checkpoint_timer import best_interval
 
 HOUR = 3600.0
 # Interruptions an hour of spot capacity: an assumption, one in 20 hours. Google observed 5 to 15% of preemptible
-# machines a day over all kinds (Compute Engine's page on preemptible VMs); accelerators in demand are taken more often.
+# machines a day over all kinds (Compute Engine's page on preemptible VMs); those in demand are preempted more often.
 INTERRUPTIONS = 0.05
 # Bytes/s of a checkpoint to Cloud Storage: the lower end of the usual 100 to 200 MB/s of one stream.
 WRITE_RATE = 100e6
@@ -20,9 +20,9 @@ class Spot:
     Attributes:
         seconds: expected, with losses.
         interruptions: expected number.
-        lost: expected seconds done twice or spent on starting again.
+        lost: expected seconds computed twice or spent on restarts.
         interval: seconds between checkpoints.
-        best_interval: what they would best be.
+        best_interval: the interval that loses least.
     """
 
     seconds: float
@@ -33,14 +33,14 @@ class Spot:
 
 
 def spot(work: float, start: float, interval: float, write: float, rate: float) -> Spot:
-    """The expected course of a training that is interrupted at random.
+    """The expected duration of a training that is interrupted at random.
 
     Source: Daly, "A higher order estimate of the optimum checkpoint interval for restart dumps", FGCS 22(3), 2006,
     equation 13: with a mean time M between interruptions, M exp(R/M) (exp((T + d)/M) - 1) W/T.
 
     Args:
-        work: W, seconds of training, the first start not included.
-        start: R, seconds from an interruption until training goes on.
+        work: W, seconds of training without the first start.
+        start: R, seconds from an interruption until training continues.
         interval: T, seconds of work between checkpoints.
         write: d, seconds to write one.
         rate: interruptions an hour.
@@ -57,5 +57,5 @@ def spot(work: float, start: float, interval: float, write: float, rate: float) 
 
 
 def dollars(seconds: float, price: float | None) -> float | None:
-    """USD for a time at a price an hour; Compute Engine bills by the second, a minute at least."""
+    """USD for a time at a price an hour; Compute Engine bills by the second, and at least a minute."""
     return None if price is None or math.isinf(seconds) else max(seconds, 60.0) / HOUR * price

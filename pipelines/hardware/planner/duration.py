@@ -1,4 +1,4 @@
-"""How long a whole training takes on a row, and what bounds it: the step, its input, the host's own time."""
+"""How long a whole training takes on a row, and what limits it: the step, the input, or the host's own time."""
 
 from dataclasses import dataclass
 
@@ -9,36 +9,36 @@ from pipelines.hardware.planner.jobs import Job
 from pipelines.hardware.planner.throughput import Chip, Step
 from pipelines.hardware.pods import cores
 
-# Encoded examples that one vCPU decodes, resizes and augments in a second, seen with JPEG pictures of about 500 x 375,
-# of which a fast core of 2023 alone made 540 in a CPU second; a vCPU is half a core. Others state 100 to 150.
+# Encoded examples that one vCPU decodes, resizes and augments in a second: measured with JPEG images of about 500 x
+# 375, of which a fast core of 2023 managed 540 in a CPU second; a vCPU is half a core. Others report 100 to 150.
 DECODED = 200.0
 # Bytes of raw examples that one vCPU reads, parses and batches in a second (160 to 216 thousand of 3 kB on two cores:
-# benchmarks/reading.py), and that it gathers where the split is held in memory.
+# benchmarks/reading.py), and that it gathers if the split is held in memory.
 PARSED, GATHERED = 0.25e9, 1.0e9
-# Assumptions: seconds of Python for one call of the training function (dispatch, callbacks, the metrics' way back), and
-# of TensorFlow's executor and iterator for each step of it. On a CPU the launches of its kernels stand for the latter.
+# Assumptions: seconds of Python for one call of the training function (dispatch, callbacks, fetching metrics), and of
+# TensorFlow's executor and iterator for each of its steps. On a CPU the kernel launches cover the latter.
 HOST_SECONDS = {"tensorflow": 2.5e-3, "jax": 3e-3}
 STEP_SECONDS = {"cpu": 0.0, "gpu": 1e-3, "tpu": 0.0}
-# Assumptions: a machine of an autoscaled pool until it is ready, the image's pull, the imports and the data's opening.
+# Assumptions: the start of a machine in an autoscaled pool, the pull of the image, the imports and opening the data.
 NODE_SECONDS = {"cpu": 60.0, "gpu": 180.0, "tpu": 180.0}
 PULL_SECONDS = {"cpu": 40.0, "gpu": 120.0, "tpu": 60.0}
 OPEN_SECONDS = 30.0
-# Seconds to compile a fused kernel, its share of autotuning included (20 to 120 s for a model in all).
+# Seconds to compile a fused kernel, including its share of autotuning (20 to 120 s for a model).
 COMPILE_SECONDS = {"cpu": 0.0, "gpu": 0.1, "tpu": 0.1}
 
 
 @dataclass(frozen=True)
 class Duration:
-    """A training on a row.
+    """The duration of a training on a row.
 
     Attributes:
-        step: the device's part.
+        step: of the device.
         host: seconds of Python for each step.
-        input: seconds to make a batch ready.
-        step_seconds: of one step in the end.
+        input: seconds to prepare a batch.
+        step_seconds: of one step, device, host and input together.
         rate: examples a second.
-        bound: what takes the most of it.
-        validation: seconds of all validation together.
+        bound: what takes most of a step.
+        validation: seconds of all validation.
         work: seconds of all epochs, validation included.
         start: seconds until the first step.
     """
@@ -55,15 +55,15 @@ class Duration:
 
 
 def predict(job: Job, row: Row, precision: str, factor: float = 1.0, start: float | None = None) -> Duration:
-    """The course of a training.
+    """The duration of a training.
 
     Args:
-        factor: measured by predicted rate, of a calibration.
-        start: seconds until the first step, where known better.
+        factor: of a calibration: measured divided by predicted rate.
+        start: seconds until the first step; None for the planner's own estimate.
     """
     step = throughput.step(job.profile, precision, job.batch_size, Chip.from_row(row, precision), job.optimizer)
     host, feed = host_seconds(job, row, precision), job.batch_size / input_rate(job, row)
-    # An accelerator computes while the host makes the next batch ready; a CPU does one or the other.
+    # An accelerator computes while the host prepares the next batch; a CPU does one after the other.
     seconds = step.seconds + host + feed if row.kind == "cpu" else max(step.seconds, host, feed)
     seconds /= factor
     traced = job.profile.step(precision)
@@ -90,15 +90,15 @@ def bound(step: Step, host: float, feed: float, kind: str) -> str:
         "step overhead": step.launch + (host if kind == "cpu" else 0.0),
         "all-reduce": step.exchange,
     }
-    whole = {"step overhead": host, "input pipeline": feed}
-    late = max(whole, key=lambda name: whole[name])
     if kind == "cpu":
-        return max((both := {**device, "input pipeline": feed}), key=lambda name: both[name])
-    return late if whole[late] > step.seconds else max(device, key=lambda name: device[name])
+        device["input pipeline"] = feed
+    elif max(host, feed) > step.seconds:
+        return "step overhead" if host >= feed else "input pipeline"
+    return max(device, key=lambda name: device[name])
 
 
 def input_rate(job: Job, row: Row) -> float:
-    """Examples a second that the host's processors make ready."""
+    """Examples a second that the host's processors prepare."""
     vcpus = cores(row.requests[0])
     if job.encoded:
         return vcpus * DECODED
@@ -107,18 +107,18 @@ def input_rate(job: Job, row: Row) -> float:
 
 
 def host_seconds(job: Job, row: Row, precision: str) -> float:
-    """The host's part of one step: a call's, shared out over its steps, and each step's own."""
+    """The host's seconds of one step: its share of a call, and its own."""
     call = HOST_SECONDS.get(backend_of(job, row), HOST_SECONDS["jax"])
     return call / steps_a_call(job, row, precision) + STEP_SECONDS[row.kind]
 
 
 def backend_of(job: Job, row: Row) -> str:
-    """The backend that trains there: the asked one, else what the row's image provides."""
+    """The backend of the training: the job's, or what the row's image provides."""
     return job.backend if job.backend != "auto" else "jax" if row.kind == "tpu" else "tensorflow"
 
 
 def steps_a_call(job: Job, row: Row, precision: str) -> int:
-    """Steps that one call makes, as ``components/train/compiling.py`` chooses them."""
+    """The steps of one call, as ``components/train/compiling.py`` chooses them."""
     if backend_of(job, row) != "tensorflow" or row.count > 1:
         return 1
     flops = job.profile.step(precision).flops.at(job.batch_size)

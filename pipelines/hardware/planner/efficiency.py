@@ -1,4 +1,4 @@
-"""The few fitted numbers of the planner: what share of its peaks a kind of device reaches."""
+"""The fitted numbers of the planner: the share of its peaks that a kind of device reaches."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -6,11 +6,11 @@ from typing import Any
 
 from components.profile import Traced
 
-# The bandwidth that ``memory`` speaks of; see ``Efficiency.narrowing``.
+# The bandwidth at which ``Efficiency.memory`` holds; see ``Efficiency.narrowing``.
 REFERENCE = 1e12
-# Shares of the catalog's FLOP/s and bytes/s that a chip sustains. Cards of 70 to 75 W do not hold their peak clocks:
-# from the few published speeds. The CPU's efficiencies below speak of what a probe finds: about 0.8 of what clock and
-# units promise, and four times a vCPU's part of the memory's channels, as much of a step's traffic stays in caches.
+# Shares of the catalog's FLOP/s and bytes/s that a chip sustains. Cards of 70 to 75 W do not sustain their peak clocks,
+# by the few published speeds. The CPU's efficiencies below are relative to a probe's results: about 0.8 of the
+# theoretical FLOP/s, and four times a vCPU's share of the memory bandwidth, since much of the traffic stays in caches.
 SUSTAINED = {"t4": (0.75, 0.75), "p4": (0.75, 0.75), "l4": (0.85, 0.85), "e2": (0.8, 4.0)}
 
 
@@ -24,15 +24,15 @@ class Efficiency:
         matmul: the same for matrix products.
         memory: share of the memory's bandwidth that kernels of a convolutional network reach, up to 1 TB/s.
         products_memory: the same for a network of matrix products.
-        narrowing: of k TB/s beyond that, k^-narrowing times the share is reached.
-        depthwise: what depthwise convolutions reach, as a share of the other kernels' bandwidth.
-        winograd: how much faster convolutions of 3 x 3 are on vector units than their FLOPs say.
+        narrowing: at k TB/s beyond that, the share is multiplied by k^-narrowing.
+        depthwise: bandwidth of depthwise convolutions, as a share of the other kernels'.
+        winograd: how much faster convolutions of 3 x 3 are on vector units than by their FLOPs.
         launch: seconds to start a kernel.
-        overlap: p of the p-norm that joins a kernel's arithmetic and traffic: 1 adds them, infinity takes the longer.
+        overlap: p of the p-norm of a kernel's arithmetic and traffic: 1 adds them, infinity takes the longer.
         exchange: share of the link's bandwidth that an all-reduce reaches.
         tile: side of the matrix unit's tile.
-        spread: the factor up and down that most held-out cases lie within.
-        source: where the numbers come from.
+        spread: most held-out cases are within this factor, up or down.
+        source: of the numbers.
     """
 
     conv: Mapping[str, float]
@@ -66,7 +66,7 @@ class Efficiency:
 
 
 def mostly_products(traced: Traced) -> bool:
-    """Whether most of a step's arithmetic is matrix products: the model's class, found in its graph."""
+    """Whether most of a step's arithmetic is matrix products, counted in the model's graph."""
     products = sum(kernel.count * kernel.flops.each for kernel in traced.fused if kernel.kind == "matmul")
     return products > 0.5 * traced.flops.each
 
@@ -86,8 +86,8 @@ EFFICIENCIES = {
         spread=1.35,
         source=FITTED,
     ),
-    # Shares of the memory's bandwidth above 1: XLA for TPUs fuses normalization into convolutions, and so moves less
-    # than is counted.
+    # A share of the memory bandwidth above 1: XLA for TPUs fuses normalization into convolutions, so less is moved than
+    # counted.
     "tpu": Efficiency(
         conv={"half": 0.9},
         matmul={"half": 0.65},
@@ -100,7 +100,7 @@ EFFICIENCIES = {
         spread=1.5,
         source=FITTED,
     ),
-    # Shares of what a probe measures on this machine; on the catalog's machines, of the estimate that stands there.
+    # Shares of the probe's result on this machine; for the catalog's machines, of the estimate in the catalog.
     "cpu": Efficiency(
         conv={"float32": 1.2, "half": 1.0},
         matmul={"float32": 1.0, "half": 1.0},

@@ -1,8 +1,7 @@
-"""One row of the catalog for one job: whether it can hold it, how long it takes and what it costs."""
+"""A job on one row of the catalog: whether it fits, how long it takes and what it costs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from pipelines.hardware import fit
 from pipelines.hardware.catalog.row import Row
@@ -12,18 +11,18 @@ from pipelines.hardware.planner.efficiency import EFFICIENCIES
 from pipelines.hardware.planner.jobs import Job
 from pipelines.hardware.planner.memory import GIB
 
-# A measured speed of the same chip leaves the spread of batch sizes and of the day.
+# With a measured speed of the same chip, batch sizes and the day still make a difference.
 CALIBRATED_SPREAD = 1.15
 
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What a plan assumes beside the catalog.
+    """The assumptions of a plan beside the catalog.
 
     Attributes:
         interruptions: of spot capacity, an hour.
-        start_seconds: until the first step; None for the planner's own.
-        calibrations: what finished runs measured.
+        start_seconds: until the first step; None for the planner's own estimate.
+        calibrations: measured by finished runs.
     """
 
     interruptions: float = cost.INTERRUPTIONS
@@ -33,29 +32,29 @@ class Assumptions:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a row can do for a job. Times and costs include the start; spot ones the expected losses.
+    """A job on a row. Times and costs include the start, those of spot capacity the expected losses.
 
     Attributes:
         row: the row's name.
-        precision: Keras's dtype policy there.
+        precision: Keras's dtype policy.
         examples_per_second: expected.
-        low: examples a second at the lower end of the estimate's range.
-        high: at its upper end.
+        low: lower end of the range of ``examples_per_second``.
+        high: its upper end.
         bound: what takes most of a step: ``compute``, ``memory bandwidth``, ``input pipeline``, ``step overhead`` or
             ``all-reduce``.
         start_seconds: until the first step.
-        seconds: in all, on demand.
-        cost: USD on demand; None where the catalog has no price.
-        spot_seconds: in all, expected.
-        spot_cost: USD, expected.
-        interruptions: expected on spot.
-        lost_seconds: expected to be done twice or spent on starting again on spot.
+        seconds: of the whole training on demand.
+        cost: USD on demand; None if the catalog has no price.
+        spot_seconds: of the whole training on spot, expected.
+        spot_cost: USD on spot, expected.
+        interruptions: on spot, expected.
+        lost_seconds: on spot, expected to be computed twice or spent on restarts.
         checkpoint_seconds: between two checkpoints.
-        best_checkpoint_seconds: what would lose least.
+        best_checkpoint_seconds: the interval that loses least.
         memory: bytes on one chip.
-        memory_limit: bytes that it has.
+        memory_limit: bytes of one chip.
         largest_batch: the largest global batch that fits.
-        calibrated: the run whose measured speed counts, or an empty string.
+        calibrated: the run whose measured speed is used, if any.
     """
 
     row: str
@@ -79,36 +78,26 @@ class Estimate:
     calibrated: str = ""
 
     def hours(self, spot: bool) -> float:
-        """In all."""
         return (self.spot_seconds if spot else self.seconds) / cost.HOUR
 
     def price(self, spot: bool) -> float | None:
-        """USD in all."""
+        """USD of the whole training."""
         return self.spot_cost if spot else self.cost
-
-    def record(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A row that cannot hold the job, and why."""
+    """A row that the job does not fit, and why."""
 
     row: str
     reason: str
 
 
-def precision_of(job: Job, row: Row) -> str:
-    """The dtype policy that the job's training takes there."""
-    return fit.precision(job.precision, row)
-
-
 def misfit(job: Job, row: Row) -> str:
-    """Why a row cannot hold the job, or an empty string."""
+    """Why a job does not fit a row, or an empty string."""
     if row.refused:
         return row.refused
-    precision, chips = precision_of(job, row), row.count * row.hosts
+    precision, chips = fit.precision(job.precision, row), row.count * row.hosts
     if precision not in row.precisions:
         return f"no units for {precision}; it has {', '.join(row.precisions)}"
     if row.kind == "tpu" and job.backend not in {"auto", "jax"}:
@@ -116,35 +105,35 @@ def misfit(job: Job, row: Row) -> str:
     if job.batch_size % chips:
         below = job.batch_size // chips * chips
         near = f"{below} or {below + chips}" if below else str(chips)
-        return f"a batch of {job.batch_size} cannot be shared out over {chips} chips; {near} can"
-    holds = memory.needed(job, row, precision)
-    if holds.total > holds.limit:
-        most = memory.largest_batch(job, row, precision)
-        can = f"the largest batch that fits is {most}" if most else "no batch fits"
-        return f"needs {holds.total / GIB:.1f} GiB a chip of {holds.limit / GIB:.0f}; {can}"
+        return f"a batch of {job.batch_size} cannot be divided among {chips} chips; {near} can"
+    needed = memory.needed(job, row, precision)
+    if needed.total > needed.limit:
+        largest = memory.largest_batch(job, row, precision)
+        can = f"the largest batch that fits is {largest}" if largest else "no batch fits"
+        return f"needs {needed.total / GIB:.1f} GiB a chip of {needed.limit / GIB:.0f}; {can}"
     return ""
 
 
 def estimate(job: Job, row: Row, assumed: Assumptions) -> Estimate:
-    """The estimate for a row that can hold the job."""
-    precision = precision_of(job, row)
+    """The estimate for a row that the job fits."""
+    precision = fit.precision(job.precision, row)
     measured = calibration.for_row(assumed.calibrations, row)
     factor = measured.factor if measured else 1.0
-    course = duration.predict(job, row, precision, factor, assumed.start_seconds)
+    predicted = duration.predict(job, row, precision, factor, assumed.start_seconds)
     spread = CALIBRATED_SPREAD if measured else EFFICIENCIES[row.kind].spread
-    holds = memory.needed(job, row, precision)
-    write = (holds.variables + holds.slots) / cost.WRITE_RATE
-    interval = job.checkpoints.expected(write, course.work / job.epochs)
-    spot = cost.spot(course.work, course.start, interval, write, assumed.interruptions)
-    seconds = course.start + course.work + write * course.work / interval
+    needed = memory.needed(job, row, precision)
+    write = (needed.variables + needed.slots) / cost.WRITE_RATE
+    interval = job.checkpoints.expected(write, predicted.work / job.epochs)
+    spot = cost.spot(predicted.work, predicted.start, interval, write, assumed.interruptions)
+    seconds = predicted.start + predicted.work + write * predicted.work / interval
     return Estimate(
         row=row.name,
         precision=precision,
-        examples_per_second=course.rate,
-        low=course.rate / spread,
-        high=course.rate * spread,
-        bound=course.bound,
-        start_seconds=course.start,
+        examples_per_second=predicted.rate,
+        low=predicted.rate / spread,
+        high=predicted.rate * spread,
+        bound=predicted.bound,
+        start_seconds=predicted.start,
         seconds=seconds,
         cost=cost.dollars(seconds, row.on_demand),
         spot_seconds=spot.seconds,
@@ -153,8 +142,8 @@ def estimate(job: Job, row: Row, assumed: Assumptions) -> Estimate:
         lost_seconds=spot.lost,
         checkpoint_seconds=interval,
         best_checkpoint_seconds=spot.best_interval,
-        memory=holds.total,
-        memory_limit=holds.limit,
+        memory=needed.total,
+        memory_limit=needed.limit,
         largest_batch=memory.largest_batch(job, row, precision),
         calibrated=measured.source if measured else "",
     )

@@ -1,4 +1,4 @@
-"""Where each number of a row's estimate comes from: its value, its formula and its source."""
+"""The numbers behind a row's estimate: the value, formula and source of each."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,11 +21,11 @@ class Fact:
     """One number.
 
     Attributes:
-        name: what it is.
-        value: the number, in ``unit``; or a word.
+        name: of the number.
+        value: in ``unit``; or a word.
         unit: such as ``examples/s``, ``GiB``, ``USD``.
-        formula: what it follows from, by the names of other facts.
-        source: where a measured or chosen number comes from.
+        formula: by the names of other facts.
+        source: of a measured or chosen number.
     """
 
     name: str
@@ -40,10 +40,10 @@ class Fact:
 
 
 def explained(job: Job, row: Row, assumed: Assumptions) -> tuple[Fact, ...]:
-    """The facts behind a row's line, in the order of their use.
+    """The facts behind a row's estimate, in the order of their use.
 
     Raises:
-        StepError: the row cannot hold the job.
+        StepError: the job does not fit the row.
     """
     if reason := misfit(job, row):
         raise StepError(f"{row.name} cannot hold {job.experiment}: {reason}", kind="settings")
@@ -95,16 +95,16 @@ def _step(job: Job, row: Row, answer: Estimate, assumed: Assumptions) -> tuple[F
 
 def _time(job: Job, row: Row, answer: Estimate, assumed: Assumptions) -> tuple[Fact, ...]:
     measured = calibration.for_row(assumed.calibrations, row)
-    course = duration.predict(job, row, answer.precision, start=assumed.start_seconds)
+    predicted = duration.predict(job, row, answer.precision, start=assumed.start_seconds)
     rate = duration.input_rate(job, row)
     joined = "sum of" if row.kind == "cpu" else "the longest of"
     decoded = f"vCPUs x {duration.DECODED:g} examples/s" if job.encoded else "vCPUs x bytes/s / bytes of an example"
     facts = (
         Fact("input pipeline", rate, "examples/s", decoded, "an assumption"),
         Fact(
-            "host", 1e3 * course.host, "ms a step", "a call's / steps in a call, and each step's own", "an assumption"
+            "host", 1e3 * predicted.host, "ms a step", "a call's / steps in a call + each step's own", "an assumption"
         ),
-        Fact("step", 1e3 * course.step_seconds, "ms", f"{joined} device, host and input"),
+        Fact("step", 1e3 * predicted.step_seconds, "ms", f"{joined} device, host and input"),
     )
     factor = Fact("calibration", measured.factor, "", "measured / predicted", measured.source) if measured else None
     low, high = f"{answer.low:,.0f}", f"{answer.high:,.0f}"
@@ -114,24 +114,24 @@ def _time(job: Job, row: Row, answer: Estimate, assumed: Assumptions) -> tuple[F
         Fact("speed", answer.examples_per_second, "examples/s", "batch / step", f"between {low} and {high}"),
         Fact("bound", answer.bound, formula="what takes most of a step"),
         Fact("epochs", job.epochs, "", f"{job.steps} steps each; patience {job.patience} may end it earlier"),
-        Fact("validation", course.validation / cost.HOUR, "h", "forward pass over the validation split, each epoch"),
+        Fact("validation", predicted.validation / cost.HOUR, "h", "forward pass over the validation split, each epoch"),
         Fact("start", answer.start_seconds / 60, "min", "machine, image, imports and compilation", "assumptions"),
         Fact("time", answer.seconds / cost.HOUR, "h", "start + steps + validation + checkpoints"),
     )
 
 
 def _memory(job: Job, row: Row, answer: Estimate) -> tuple[Fact, ...]:
-    holds = memory.needed(job, row, answer.precision)
+    needed = memory.needed(job, row, answer.precision)
     chosen = "chosen: benchmarks/planner.py measures it on a CPU"
     return (
-        Fact("variables", holds.variables / GIB, "GiB", "4 bytes a parameter"),
-        Fact("optimizer", holds.slots / GIB, "GiB", f"{memory.SLOTS[job.optimizer]} x 4 bytes a trained one"),
-        Fact("gradients", holds.gradients / GIB, "GiB", "4 bytes a trained one"),
-        Fact("activations", holds.activations / GIB, "GiB", "alive at the fullest moment, and scratch", COUNTED),
-        Fact("data", holds.data / GIB, "GiB", "examples held in memory, on a CPU"),
-        Fact("runtime", holds.runtime / GIB, "GiB", source=chosen),
-        Fact("memory", holds.total / GIB, "GiB a chip", "the larger of gradients and activations, and the others"),
-        Fact("memory of a chip", holds.limit / GIB, "GiB", source=CATALOG),
+        Fact("variables", needed.variables / GIB, "GiB", "4 bytes a parameter"),
+        Fact("optimizer", needed.slots / GIB, "GiB", f"{memory.SLOTS[job.optimizer]} x 4 bytes a trained one"),
+        Fact("gradients", needed.gradients / GIB, "GiB", "4 bytes a trained one"),
+        Fact("activations", needed.activations / GIB, "GiB", "alive at the fullest moment, and scratch", COUNTED),
+        Fact("data", needed.data / GIB, "GiB", "examples held in memory, on a CPU"),
+        Fact("runtime", needed.runtime / GIB, "GiB", source=chosen),
+        Fact("memory", needed.total / GIB, "GiB a chip", "the larger of gradients and activations, and the others"),
+        Fact("memory of a chip", needed.limit / GIB, "GiB", source=CATALOG),
         Fact("largest batch", answer.largest_batch, "examples", "over all chips"),
     )
 

@@ -1,4 +1,4 @@
-"""The job to plan: an experiment's training, in numbers."""
+"""The job to plan: the training of an experiment, in numbers."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,18 +22,18 @@ class Job:
 
     Attributes:
         experiment: its name.
-        profile: the model's.
+        profile: of the model.
         precision: Keras's dtype policy, or ``auto``.
         backend: Keras's backend, or ``auto``.
         batch_size: global.
         optimizer: ``adam``, ``adamw`` or ``sgd``.
-        steps: an epoch.
-        validation_steps: an epoch; 0 without validation.
-        epochs: at most; patience may end it earlier.
+        steps: of an epoch.
+        validation_steps: of an epoch; 0 without validation.
+        epochs: at most; patience may end training earlier.
         patience: 0 for none.
         examples: in the training split.
         encoded: whether examples are decoded in each epoch.
-        checkpoints: how far apart.
+        checkpoints: the time between them.
     """
 
     experiment: str
@@ -52,7 +52,7 @@ class Job:
 
     @property
     def input_bytes(self) -> int:
-        """Bytes of one example as the model takes it."""
+        """Bytes of one example as an input of the model."""
         return self.profile.input_bytes
 
     @property
@@ -81,13 +81,13 @@ def from_experiment(
     """The job of an experiment.
 
     Args:
-        examples: in all of the source's training data, where its file cannot tell.
-        units: outputs of the model, where the source's file cannot tell, in place of its number of classes.
+        examples: in all of the source's training data, if its file does not know.
+        units: outputs of the model, in place of the number of classes, if the source's file does not know.
         cache: the folder of profiles.
 
     Raises:
-        StepError: how many examples there are, or what the task builds the model from, cannot be known; the model does
-            not build.
+        StepError: the number of examples, or what the task builds the model from, is not known; the model does not
+            build.
     """
     experiment = named.experiment
     data, training = experiment.data, experiment.training
@@ -95,8 +95,8 @@ def from_experiment(
     count = facts.counts.get("train") if facts else None
     if count is None:
         raise StepError(
-            f"how many examples {data.name} has is not known before it is prepared",
-            advice="give it: --examples N",
+            f"the number of examples of {data.name} is not known before they are prepared",
+            advice="give it with --examples N",
             kind="settings",
         )
     arguments = expected_arguments(data.task, experiment.model, data, facts)
@@ -126,18 +126,18 @@ def from_experiment(
 
 
 def _facts(data: DataSettings, examples: int | None, units: int | None) -> Facts | None:
-    """What the source's file tells, with what is given laid over it; None where neither says anything."""
-    tell = getattr(load("data", data.name), "facts", None)
-    found: Facts | None = tell(data) if tell else None
+    """The facts of the source's file, with the given ones in place of its own; None if there are none."""
+    read = getattr(load("data", data.name), "facts", None)
+    facts: Facts | None = read(data) if read else None
     if examples is None and units is None:
-        return found
-    known = found or Facts({}, 0)
-    counts = known.counts if examples is None else {**known.counts, "train": examples}
-    return replace(known, counts=counts, classes=known.classes if units is None else units)
+        return facts
+    facts = facts or Facts({}, 0)
+    counts = facts.counts if examples is None else {**facts.counts, "train": examples}
+    return replace(facts, counts=counts, classes=facts.classes if units is None else units)
 
 
 def _split(data: DataSettings, count: int, facts: Facts | None) -> tuple[int, int]:
-    """Training and validation examples, as prepare cuts them: ``data.split`` without the splits that are official."""
+    """The number of training and validation examples, as prepare splits them: official splits stay as they are."""
     count = min(count, data.limit) if data.limit else count
     official = facts.counts if facts else {}
     shares = {name: share for name, share in zip(SPLITS, data.split, strict=True) if name not in official}

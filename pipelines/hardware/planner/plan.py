@@ -1,4 +1,4 @@
-"""A plan: every row that can hold a job, and the one to take under a deadline and a budget."""
+"""A plan: every row that a job fits, and the best one under a deadline and a budget."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -20,20 +20,20 @@ Prefer = Literal["cost", "time"]
 
 @dataclass(frozen=True)
 class Plan:
-    """The answer for one job.
+    """The plan of a job.
 
     Attributes:
         job: its record.
-        lines: rows that can hold it, the preferred ones first.
+        lines: the estimates of all rows that it fits, the preferred ones first.
         refused: the other rows.
-        choice: the row to take, or an empty string where none meets deadline and budget.
-        nearest: the row that comes nearest to meeting them, where none does.
+        choice: the best row that meets deadline and budget, if any.
+        nearest: otherwise the row that comes nearest to meeting them.
         verdict: the recommendation in a sentence.
-        deadline_hours: as asked.
-        budget: USD, as asked.
+        deadline_hours: as given.
+        budget: USD, as given.
         prefer: ``cost`` or ``time``.
         spot: whether times and costs of spot capacity decide.
-        interruptions: of spot capacity an hour, as assumed.
+        interruptions: of spot capacity, an hour, as assumed.
     """
 
     job: dict[str, Any]
@@ -71,19 +71,18 @@ def plan(
         deadline_hours: from the submission until training ends.
         budget: USD for the training step's machine.
         prefer: what decides among the rows that meet both.
-        spot: decide by spot capacity's expected time and cost.
-        calibrations: what finished runs measured.
+        spot: decide by the expected time and cost of spot capacity.
+        calibrations: measured by finished runs.
         interruptions: of spot capacity, an hour.
-        start_minutes: until the first step, where known better.
+        start_minutes: until the first step; None for the planner's own estimate.
 
     Raises:
-        StepError: no row can hold the job.
+        StepError: the job fits no row.
     """
     assumed = Assumptions(interruptions, None if start_minutes is None else 60 * start_minutes, calibrations)
     lines, refused = [], []
     for row in rows:
-        reason = misfit(job, row)
-        if reason:
+        if reason := misfit(job, row):
             refused.append(Refusal(row.name, reason))
         else:
             lines.append(estimate(job, row, assumed))
@@ -119,24 +118,24 @@ def explain(
     interruptions: float = INTERRUPTIONS,
     start_minutes: float | None = None,
 ) -> tuple[Fact, ...]:
-    """Every number behind a row's line, with its formula and its source; arguments as for ``plan``.
+    """Every number of a row's estimate, with its formula and its source; arguments as for ``plan``.
 
     Raises:
-        StepError: the row cannot hold the job.
+        StepError: the job does not fit the row.
     """
     start = None if start_minutes is None else 60 * start_minutes
     return explained(job, row, Assumptions(interruptions, start, calibrations))
 
 
 def _preference(one: Estimate, prefer: Prefer, spot: bool) -> tuple[float, float]:
-    """What to sort by; a row without a price comes last among costs."""
+    """The key to sort by; a row without a price comes last by cost."""
     price = one.price(spot)
     known = math.inf if price is None else price
     return (known, one.hours(spot)) if prefer == "cost" else (one.hours(spot), known)
 
 
 def _excess(one: Estimate, deadline_hours: float | None, budget: float | None, spot: bool) -> float:
-    """By what factor, as a logarithm, a row misses deadline and budget together; 0 where it meets both."""
+    """The factor by which a row misses deadline and budget, as a logarithm; 0 if it meets both."""
     missed = 0.0
     if deadline_hours is not None:
         missed += max(0.0, math.log(one.hours(spot) / deadline_hours))
@@ -154,31 +153,28 @@ def _verdict(
     prefer: Prefer,
     spot: bool,
 ) -> str:
-    limits = [
-        *([f"within {format_duration(3600 * deadline)}"] if deadline is not None else []),
-        *([f"for at most {_usd(budget)}"] if budget is not None else []),
-    ]
-    asked = " and ".join(limits)
+    within = "" if deadline is None else f"within {format_duration(3600 * deadline)}"
+    limits = " and ".join(filter(None, (within, "" if budget is None else f"for at most {_usd(budget)}")))
     if not meeting:
-        return f"nothing trains it {asked}; {nearest.row} comes nearest: {_told(nearest, spot)}"
+        return f"nothing trains it {limits}; {nearest.row} comes nearest: {_time_and_cost(nearest, spot)}"
     best = meeting[0]
     what = "the cheapest" if prefer == "cost" and best.price(spot) is not None else "the fastest"
-    return f"{best.row} is {what}{f' {asked}' if asked else ''}: {_told(best, spot)}"
+    return f"{best.row} is {what}{f' {limits}' if limits else ''}: {_time_and_cost(best, spot)}"
 
 
-def _told(one: Estimate, spot: bool) -> str:
+def _time_and_cost(one: Estimate, spot: bool) -> str:
     price = one.price(spot)
     money = "price not known" if price is None else _usd(price)
     return f"{format_duration(3600 * one.hours(spot))}, {money}{' on spot' if spot else ''}"
 
 
 def _usd(value: float) -> str:
-    """US dollars with cents, or with two figures that count where it is less than one."""
+    """US dollars with cents, or with two significant figures below a cent."""
     return f"{value:,.2f} USD" if value >= 0.01 else f"{value:.2g} USD"
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds as people say them: ``45 s``, ``12 min``, ``3 h 20 min``, ``4 d 6 h``."""
+    """A duration such as ``45 s``, ``12 min``, ``3 h 20 min`` or ``4 d 6 h``."""
     if math.isinf(seconds):
         return "for ever"
     if seconds < 90:

@@ -1,4 +1,4 @@
-"""Profiles of models, each counted once in a process of its own and kept under a digest of all that it stands on."""
+"""Profiles of models, each counted once in a process of its own and cached under a digest of all that it depends on."""
 
 import hashlib
 import json
@@ -18,22 +18,22 @@ from components.profile import VERSION, Profile
 
 MODULES = ("counting", "kernels", "memory", "operations", "trace")
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu")
-PATIENCE = 600
+TIMEOUT_S = 600
 
 
 def cache_folder() -> Path:
-    """Where profiles are kept: ``$SUANLI_CACHE_HOME``, else the user's cache."""
-    chosen = os.environ.get("SUANLI_CACHE_HOME")
-    home = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "suanli"
+    """The cache of profiles, below ``$SUANLI_CACHE_HOME`` or the user's cache."""
+    own = os.environ.get("SUANLI_CACHE_HOME")
+    home = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "suanli"
     return home / "profiles"
 
 
 def profile(section: Mapping[str, Any], arguments: Mapping[str, Any], cache: Path | None = None) -> Profile:
-    """The profile of a model section, from the cache or counted now, in some seconds.
+    """The profile of a model section, from the cache or counted now, which takes seconds.
 
     Args:
         section: the model section's parameters.
-        arguments: what the model's ``build`` takes beside them, JSON values.
+        arguments: the other arguments of the model's ``build``, JSON values.
         cache: the folder of profiles.
 
     Raises:
@@ -44,8 +44,8 @@ def profile(section: Mapping[str, Any], arguments: Mapping[str, Any], cache: Pat
     try:
         return Profile.from_record(json.loads(path.read_text()))
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there, or not whole: count again
-    values = _counted(request)
+        pass  # absent or incomplete: count again
+    values = _count(request)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(values))
     return Profile.from_record(values)
@@ -60,37 +60,41 @@ def key(request: Mapping[str, Any]) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
-def _counted(request: Mapping[str, Any]) -> dict[str, Any]:
+def environment() -> dict[str, str]:
+    """The environment of a process that imports ``components`` from this checkout."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+
+
+def _count(request: Mapping[str, Any]) -> dict[str, Any]:
     command = [sys.executable, "-P", "-m", "components.profile"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
     try:
         done = subprocess.run(
             command,
             input=json.dumps(request),
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
-            env=environment,
+            timeout=TIMEOUT_S,
+            env=environment(),
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise StepError(f"the model's profile took more than {PATIENCE} s", kind="settings") from None
+        raise StepError(f"the model's profile took more than {TIMEOUT_S} s", kind="settings") from None
     lines = done.stdout.strip().splitlines()
     try:
         values: dict[str, Any] = json.loads(lines[-1])
     except (IndexError, ValueError):
-        told = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        problem = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise StepError(
-            f"the model could not be profiled: {told}", advice="see suanli doctor", kind="settings"
+            f"the model could not be profiled: {problem}", advice="see suanli doctor", kind="settings"
         ) from None
     if "error" in values:
         raise StepError(values["error"], advice=values["advice"], kind="settings")

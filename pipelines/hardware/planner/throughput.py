@@ -1,8 +1,8 @@
-"""How long a training step takes: a roofline over the step's kernels, the optimizer, and the gradients' exchange.
+"""How long a training step takes: a roofline over the step's kernels, the optimizer, and the exchange of gradients.
 
-A kernel's arithmetic takes its FLOPs at the share of the chip's peak that its kind reaches, its traffic its bytes at
-the share of the memory's bandwidth (Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009); the two overlap in
-part. A step is the sum of its kernels, each with a launch.
+A kernel's arithmetic takes its FLOPs over the share of the chip's peak that its kind reaches, its traffic its bytes
+over the share of the memory bandwidth (Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009); the two overlap
+in part. A step is the sum of its kernels, each with a launch.
 """
 
 import math
@@ -12,18 +12,18 @@ from components.profile import Kernel, Profile, Traced
 from pipelines.hardware.catalog.row import Row
 from pipelines.hardware.planner.efficiency import EFFICIENCIES, SUSTAINED, Efficiency, mostly_products
 
-# Numbers read and written for each trained one: weight, gradient and slots in, weight and slots out.
+# Numbers read and written for each trained weight: weight, gradient and slots read, weight and slots written.
 OPTIMIZER_PASSES = {"adam": 7, "adamw": 7, "sgd": 5}
 FLOAT = 4
 
 
 @dataclass(frozen=True)
 class Chip:
-    """What one chip offers a number format.
+    """The chips of a row, for one number format.
 
     Attributes:
         kind: ``cpu``, ``gpu`` or ``tpu``.
-        unit: the format its products are computed in: ``float32``, ``tf32`` or ``half``.
+        unit: the format in which products are computed: ``float32``, ``tf32`` or ``half``.
         flops: dense FLOP/s for products.
         bandwidth: bytes/s of its memory.
         count: chips that share a step.
@@ -51,7 +51,7 @@ class Chip:
 
 @dataclass(frozen=True)
 class Step:
-    """Seconds of one training step on the device, by what they go to.
+    """Seconds of one training step on the device, by their use.
 
     Attributes:
         compute: kernels that arithmetic bounds.
@@ -69,12 +69,11 @@ class Step:
 
     @property
     def seconds(self) -> float:
-        """Of the whole step."""
         return self.compute + self.memory + self.launch + self.exchange
 
     @property
     def rate(self) -> float:
-        """Examples a second, were input and host never late."""
+        """Examples a second, if input and host are never late."""
         return self.examples / self.seconds
 
 
@@ -86,10 +85,10 @@ def step(
     optimizer: str = "adam",
     efficiency: Efficiency | None = None,
 ) -> Step:
-    """One step with a global batch, shared out evenly over the chips.
+    """One step with a global batch, divided evenly among the chips.
 
     Args:
-        efficiency: another than that of the chip's kind.
+        efficiency: in place of that of the chip's kind.
     """
     reached = efficiency or EFFICIENCIES[chip.kind]
     traced, share = profile.step(precision), batch / chip.count
@@ -115,26 +114,26 @@ def kernels(traced: Traced, kind: str) -> tuple[Kernel, ...]:
 def kernel_seconds(
     kernel: Kernel, batch: float, chip: Chip, efficiency: Efficiency, bandwidth: float
 ) -> tuple[float, float]:
-    """Seconds of arithmetic and of traffic of one launch, for a batch of one chip."""
+    """Seconds of arithmetic and of traffic of one launch, for the batch of one chip."""
     slow = efficiency.depthwise if kernel.kind == "depthwise" else 1.0
     traffic = kernel.bytes.at(batch) / (bandwidth * slow)
     flops = kernel.flops.at(batch)
     if not flops:
         return 0.0, traffic
-    share = efficiency.product(kernel.kind, chip.unit) * filled(kernel.sides, efficiency.tile.get(chip.unit, 1))
-    return flops / (chip.flops * share), traffic
+    used = tile_utilization(kernel.sides, efficiency.tile.get(chip.unit, 1))
+    return flops / (chip.flops * efficiency.product(kernel.kind, chip.unit) * used), traffic
 
 
 def norm(arithmetic: float, traffic: float, p: float) -> float:
-    """The p-norm of the two: they overlap in part."""
+    """The p-norm of two durations that overlap in part."""
     if not arithmetic or not traffic or p == 1.0:
         return arithmetic + traffic
     most, least = max(arithmetic, traffic), min(arithmetic, traffic)
     return float(most * (1.0 + (least / most) ** p) ** (1.0 / p))
 
 
-def filled(sides: tuple[int, int], tile: int) -> float:
-    """The share of the matrix unit's tiles that a product's two fixed sides fill."""
+def tile_utilization(sides: tuple[int, int], tile: int) -> float:
+    """The share of the matrix unit's tiles that the two fixed sides of a product fill."""
     share = 1.0
     for side in sides:
         if side:

@@ -340,7 +340,7 @@ def test_a_server_that_refuses_is_one_line_and_nothing_is_left(
         ),
         (
             ["--accelerator", "v6e-8", "--set", "training.batch_size=60"],
-            "training.batch_size: 60 cannot be shared out ov",
+            "training.batch_size: 60 cannot be divided among",
         ),
         (
             ["--accelerator", "v5e-8", "--set", "training.backend=tensorflow"],
@@ -414,4 +414,4 @@ def test_what_cannot_be_estimated_is_said_and_stops_nothing(here: Path, capsys: 
         "    model=cnn.Settings(), evaluation=image_classification.Settings())\n"
     )
     out, _ = ended(capsys, 0, "submit", "part.py", "--target", "gke", "--accelerator", "l4", "--dry-run")
-    assert "warn  l4 estimate: none: how many examples tfds has is not known" in out
+    assert "warn  l4 estimate: none: the number of examples of tfds is not known" in out

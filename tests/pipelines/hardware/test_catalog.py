@@ -131,7 +131,7 @@ def test_a_team_changes_and_adds_rows(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("[l4", "accelerators.toml: "),
-        ("l4 = 3", "[l4] is no table"),
+        ("l4 = 3", "[l4] is not a table"),
         ("[l4]\non_demnd = 1", "[l4] has an unknown key on_demnd; did you mean on_demand?"),
         ("[l4]\non_demand = -1", "[l4] on_demand: should be greater than 0, not -1"),
         ("[l4]\nprecisions = ['bf16']", "[l4] precisions.0: should be 'float32'"),

@@ -29,7 +29,7 @@ def test_one_pod_holds_the_rungs_that_ask_for_the_same() -> None:
         ("", "--accelerator names nothing"),
         (",", "--accelerator names nothing"),
         ("l4:spto", "unknown capacity 'spto'; did you mean spot?"),
-        ("l4,l4", "l4 stands twice in l4,l4"),
+        ("l4,l4", "l4 occurs twice in l4,l4"),
         ("l4:spot,v5e-16", "this slice has 4 machines"),
     ],
 )

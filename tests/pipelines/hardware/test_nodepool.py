@@ -224,16 +224,24 @@ def changed(**update: Any) -> Rung:
 @pytest.mark.parametrize(
     ("rung", "given", "said"),
     [
-        (changed(), {"cluster": "My Cluster; rm -rf /"}, "no cluster can have this name"),
-        (changed(), {"cluster": "${var.x}"}, "no cluster can have this name"),
-        (changed(), {"location": "Iowa"}, "--location Iowa: neither a region nor a zone; such as us-central1"),
-        (changed(), {"zone": "europe-west4-a"}, "--zone europe-west4-a: no zone of us-central1"),
-        (changed(), {"zone": "us-central1"}, "--zone us-central1: no zone of us-central1; such as us-central1-a"),
+        (changed(), {"cluster": "My Cluster; rm -rf /"}, "not a valid name of a cluster"),
+        (changed(), {"cluster": "${var.x}"}, "not a valid name of a cluster"),
+        (changed(), {"location": "Iowa"}, "--location Iowa: neither a region nor a zone; give one such as us-central1"),
+        (changed(), {"zone": "europe-west4-a"}, "--zone europe-west4-a: not a zone of us-central1"),
+        (
+            changed(),
+            {"zone": "us-central1"},
+            "not a zone of us-central1; give one such as us-central1-a",
+        ),
         (changed(), {"driver": "lates"}, "--driver lates: unknown; did you mean latest?"),
-        (changed(labels={"desk": "yes"}), {}, "no machine of GKE's, its labels have no cloud.google.com/gke-acc"),
-        (changed(labels={**CATALOG["l4"].labels, "team": "a,b"}), {}, "l4: team=a,b is no label or taint"),
-        (changed(labels={**CATALOG["l4"].labels, "team": "$(x)"}), {}, "l4: team=$(x) is no label or taint"),
-        (changed(labels={**CATALOG["l4"].labels, nodepool.POOL_LABEL: "A_B"}), {}, "A_B cannot be the name of a"),
+        (
+            changed(labels={"desk": "yes"}),
+            {},
+            "l4: its labels have no cloud.google.com/gke-accelerator, so GKE",
+        ),
+        (changed(labels={**CATALOG["l4"].labels, "team": "a,b"}), {}, "l4: team=a,b is not a valid label or taint"),
+        (changed(labels={**CATALOG["l4"].labels, "team": "$(x)"}), {}, "l4: team=$(x) is not a valid label or taint"),
+        (changed(labels={**CATALOG["l4"].labels, nodepool.POOL_LABEL: "A_B"}), {}, "l4: A_B is not a valid name of a"),
         (Rung(CATALOG["v4-4"], "flex-start"), {}, "v4-4:flex-start: GKE has no flex-start for v4"),
         (Rung(CATALOG["v5p-8"]), {}, "accelerator 'v5p-8': one task is one pod, and this slice has 2 machines"),
         (

@@ -58,9 +58,9 @@ def test_a_profile_is_named_by_all_that_it_stands_on(change: dict[str, object]) 
 @pytest.mark.parametrize(
     ("settings", "given", "message"),
     [
-        (BEANS, {}, "how many examples tfds has .*--examples"),
+        (BEANS, {}, "the number of examples of tfds .*--examples"),
         (BEANS, {"examples": 1000}, "how many classes tfds has .*--units"),
-        (BEANS, {"units": 3}, "how many examples tfds has .*--examples"),
+        (BEANS, {"units": 3}, "the number of examples of tfds .*--examples"),
         (("training.batch_size=2000",), {}, "2000 is more than the 1258 training examples"),
     ],
 )

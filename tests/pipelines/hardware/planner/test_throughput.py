@@ -49,7 +49,7 @@ def test_the_parts_of_a_step_add_up() -> None:
     ],
 )
 def test_narrow_products_leave_part_of_a_tile_empty(sides: tuple[int, int], tile: int, share: float) -> None:
-    assert throughput.filled(sides, tile) == pytest.approx(share)
+    assert throughput.tile_utilization(sides, tile) == pytest.approx(share)
 
 
 @pytest.mark.parametrize(("p", "value"), [(1.0, 7.0), (2.0, 5.0), (100.0, 4.0)])
