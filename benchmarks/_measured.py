@@ -32,7 +32,7 @@ def measured(
     from components.core.choices import load
     from components.core.config import checked, section_class
     from components.tasks.image_classification.training import Training
-    from components.train import compiling, epoch_callbacks, inputs, loop
+    from components.train import callbacks, compiling, inputs, loop
     from components.train.settings import TrainingSettings
 
     settings = TrainingSettings(batch_size=batch, **training)
@@ -49,15 +49,15 @@ def measured(
         task = Training({})  # type: ignore[typeddict-item]
         split = inputs.Split(None, "train", count, specs, task.input_fn({}), task.augment, held)  # type: ignore[arg-type]
         network = load("models", architecture.name).build(architecture, tuple(shape), units)
-        compiling.make_ready(network, task.compile_arguments(network), split.any_targets(), settings, steps, device)
+        compiling.compile_model(network, task.compile_arguments(network), split.zero_targets(), settings, steps, device)
         whole = count // batch
         rates, work = [], []
         for epoch in range(4):
-            clock, worked = epoch_callbacks.Clock(batch, steps), time.process_time()
+            throughput, worked = callbacks.Throughput(batch, steps), time.process_time()
             data = inputs.shuffled(split, batch, whole, seed=0, epoch=epoch).repeat(-(-steps // whole)).take(steps)
-            looking_on = (clock, epoch_callbacks.Report(settings, clock))
-            loop.one_epoch(network, data, None, epoch, looking_on, steps=steps)
-            rates.append(clock.rate)
+            watching = (throughput, callbacks.ProgressReport(settings, throughput))
+            loop.one_epoch(network, data, None, epoch, watching, steps=steps)
+            rates.append(throughput.rate)
             work.append(steps * batch / (time.process_time() - worked) * device.threads)
         most = watch_memory.stop() - base
     return {"rate": max(rates[1:]), "work_rate": max(work[1:]), "bytes": most, "threads": device.threads}

@@ -76,36 +76,37 @@ def epochs(root: Path, examples: str, stack: ExitStack) -> Callable[[bool], tupl
     """A function that trains one epoch, with or without checkpoints; seconds in all and for writing them."""
     from components.core.examples import PreparedData
     from components.tasks.image_classification.training import Training
-    from components.train import compiling, epoch_callbacks, inputs, loop
-    from components.train.checkpoint_callback import Saver
-    from components.train.checkpoint_file import Origin, Progress
-    from components.train.checkpoint_store import Checkpoints
-    from components.train.checkpoint_timer import Interval, Rhythm
-    from components.train.goodput import Ledger
-    from components.train.preemption import Stop
+    from components.train import callbacks, compiling, inputs, loop
+    from components.train.checkpoint_callback import CheckpointCallback
+    from components.train.checkpoint_file import Provenance, TrainingState
+    from components.train.checkpoint_store import CheckpointStore
+    from components.train.checkpoint_timer import CheckpointInterval, CheckpointTimer
+    from components.train.goodput import GoodputTracker
+    from components.train.preemption import StopRequest
 
     data = PreparedData.read(examples)
     task = Training(data.info)
-    split = inputs.opened(data, "train", task.input_fn({}))
+    split = inputs.open_split(data, "train", task.input_fn({}))
     steps = count_steps(split.count, TRAINING.batch_size, TRAINING.steps_per_epoch, whole_batches=True)
     device = stack.enter_context(devices.opened())
     model = cnn.build(MODEL, **task.arguments(MODEL, data))
-    compiling.make_ready(model, task.compile_arguments(model), split.any_targets(), TRAINING, steps, device)
+    compiling.compile_model(model, task.compile_arguments(model), split.zero_targets(), TRAINING, steps, device)
     # Where patience is asked for, as by default, the best weights so far are saved with the last ones.
-    done = Progress(best_weights=model.get_weights())
-    clock, rhythm = epoch_callbacks.Clock(TRAINING.batch_size, steps), Rhythm(Interval.of(TRAINING))
-    kept = Checkpoints.under(str(root / "kept"), Origin("overhead"))
-    saver = Saver(model, kept, done, rhythm, Stop(), clock, Ledger.since_start())
+    state = TrainingState(best_weights=model.get_weights())
+    throughput = callbacks.Throughput(TRAINING.batch_size, steps)
+    timer = CheckpointTimer(CheckpointInterval.from_settings(TRAINING))
+    store = CheckpointStore.under(str(root / "kept"), Provenance("overhead"))
+    checkpoints = CheckpointCallback(model, store, state, timer, StopRequest(), throughput, GoodputTracker.resume({}))
 
     def epoch(saved: bool) -> tuple[float, float]:
-        pairs = inputs.shuffled(split, TRAINING.batch_size, steps, seed=0, epoch=done.epochs)
-        began, before = time.perf_counter(), rhythm.seconds
-        looking_on = (clock, epoch_callbacks.Report(TRAINING, clock), *([saver] if saved else []))
-        loop.one_epoch(model, pairs, None, done.epochs, looking_on, steps=steps)
-        done.epochs, done.step = done.epochs + 1, 0
+        pairs = inputs.shuffled(split, TRAINING.batch_size, steps, seed=0, epoch=state.epochs)
+        began, before = time.perf_counter(), timer.seconds
+        watching = (throughput, callbacks.ProgressReport(TRAINING, throughput), *([checkpoints] if saved else []))
+        loop.one_epoch(model, pairs, None, state.epochs, watching, steps=steps)
+        state.epochs, state.step = state.epochs + 1, 0
         if saved:
-            saver.epoch_over()
-        return time.perf_counter() - began, rhythm.seconds - before
+            checkpoints.epoch_counted()
+        return time.perf_counter() - began, timer.seconds - before
 
     return epoch
 

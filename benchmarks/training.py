@@ -10,7 +10,7 @@ from typing import Any
 from components.core import devices
 from components.models import cnn
 from components.tasks.image_classification.training import Training
-from components.train import compiling, epoch_callbacks, inputs, loop
+from components.train import callbacks, compiling, inputs, loop
 from components.train.settings import TrainingSettings
 
 IMAGES = Path("/usr/share/datasets/fashion-mnist")
@@ -88,17 +88,17 @@ def ours(images: Any, labels: Any, batch: int, precision: str) -> Epoch:
     specs = (tf.TensorSpec((None, *SHAPE), tf.uint8), tf.TensorSpec((None,), tf.int64))
     held = (tf.constant(images), tf.constant(labels))
     task = Training({})  # type: ignore[typeddict-item]
-    # Held in memory, as every split below inputs.HELD_BYTES is.
+    # Held in memory, as every split below settings.IN_MEMORY_BYTES is.
     split = inputs.Split(None, "train", EXAMPLES, specs, task.input_fn({}), None, held)  # type: ignore[arg-type]
     with devices.opened(precision=precision) as device:
         model = cnn.build(NETWORK, SHAPE, CLASSES)
-        compiling.make_ready(model, task.compile_arguments(model), split.any_targets(), settings, steps, device)
-    clock = epoch_callbacks.Clock(batch, steps)
-    looking_on = (clock, epoch_callbacks.Report(settings, clock))
+        compiling.compile_model(model, task.compile_arguments(model), split.zero_targets(), settings, steps, device)
+    throughput = callbacks.Throughput(batch, steps)
+    watching = (throughput, callbacks.ProgressReport(settings, throughput))
 
     def epoch(number: int) -> None:
         pairs = inputs.shuffled(split, batch, steps, seed=0, epoch=number)
-        loop.one_epoch(model, pairs, None, number, looking_on, steps=steps)
+        loop.one_epoch(model, pairs, None, number, watching, steps=steps)
 
     return epoch
 

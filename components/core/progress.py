@@ -1,4 +1,4 @@
-"""Lines of progress from inside a step to whoever watches the run."""
+"""A step's progress, for whoever watches the run."""
 
 import json
 import os
@@ -13,9 +13,9 @@ def report(step: str, **values: Any) -> None:
     """Append one line of JSON to the run's ``progress.jsonl``; outside a local run, do nothing.
 
     Args:
-        step: the step that speaks.
-        values: what it says: ``state``, ``note``, ``epoch``, ``epochs``, ``batch``, ``batches``, ``loss``, ``rate``
-            (examples a second), ``done`` and ``total``.
+        step: the step that reports.
+        values: any of ``state``, ``note``, ``epoch``, ``epochs``, ``batch``, ``batches``, ``loss``, ``rate`` (examples
+            per second), ``done`` and ``total``.
     """
     folder = os.environ.get("SUANLI_RUN", "")
     if not folder:
@@ -23,3 +23,9 @@ def report(step: str, **values: Any) -> None:
     line = json.dumps({"time": round(time.time(), 3), "step": step, **secrets.cleaned(values)})
     with (Path(folder) / "progress.jsonl").open("a") as stream:
         stream.write(line + "\n")
+
+
+def log(step: str, note: str) -> None:
+    """Print a line and report it as a note."""
+    print(note, flush=True)
+    report(step, note=note)

@@ -1,91 +1,90 @@
-"""Writes checkpoints inside an epoch and after it, when they are due and when the machine is about to be taken away."""
+"""Writes checkpoints within an epoch and after it: when they are due, and on preemption."""
 
 import time
 from typing import Any
 
 import keras
 
-from components.train.callbacks import Part
-from components.train.checkpoint_file import Progress
-from components.train.checkpoint_store import Checkpoints
-from components.train.checkpoint_timer import Rhythm
-from components.train.epoch_callbacks import Clock
-from components.train.goodput import Ledger
-from components.train.preemption import Stop
+from components.train.callbacks import Callback, Throughput
+from components.train.checkpoint_file import TrainingState
+from components.train.checkpoint_store import CheckpointStore
+from components.train.checkpoint_timer import CheckpointTimer
+from components.train.goodput import GoodputTracker
+from components.train.preemption import StopRequest
 
 
-class Saver(Part):
-    """The part of an epoch that saves it.
+class CheckpointCallback(Callback):
+    """Saves the model and the state of its training.
 
-    Keras sets the metrics back when an epoch begins, and uses the same ones for validation: their sums are laid back
-    when a resumed epoch begins, and kept aside during validation.
+    Keras resets the metrics when an epoch begins, and uses the same ones for validation. So their values are put back
+    when a resumed epoch begins, and set aside during validation.
     """
 
     def __init__(
         self,
         model: keras.Model,
-        kept: Checkpoints,
-        done: Progress,
-        rhythm: Rhythm,
-        stop: Stop,
-        clock: Clock,
-        ledger: Ledger,
+        store: CheckpointStore,
+        state: TrainingState,
+        timer: CheckpointTimer,
+        stop: StopRequest,
+        throughput: Throughput,
+        goodput: GoodputTracker,
     ) -> None:
-        """For a model that was just restored, or is new, with what that says about the progress."""
-        self.model, self.kept, self.done = model, kept, done
-        self.rhythm, self.stop, self.clock, self.ledger = rhythm, stop, clock, ledger
-        self._saved = (done.epochs, done.step)
-        self._sums: list[Any] | None = self._sums_now() if done.step else None
+        """For a model that is new or was just restored, with its state."""
+        self.model, self.store, self.state = model, store, state
+        self.timer, self.stop, self.throughput, self.goodput = timer, stop, throughput, goodput
+        self._saved = (state.epochs, state.step)
+        self._metrics: list[Any] | None = self._metric_values() if state.step else None
 
-    def epoch_begins(self, epoch: int, step: int) -> None:
-        self._lay_back()
+    def on_epoch_begin(self, epoch: int, step: int) -> None:
+        self._put_back_metrics()
 
-    def call_ends(self, step: int, logs: Any) -> None:
-        self.done.step = step
-        if self.stop.asked or self.rhythm.due(epoch_over=False):
+    def on_train_batch_end(self, step: int, logs: Any) -> None:
+        self.state.step = step
+        if self.stop.received or self.timer.due(epoch_end=False):
             self.save()
-        self.stop.check(str(self.done))
+        self.stop.check(str(self.state))
 
-    def steps_end(self) -> None:
-        self._sums = self._sums_now()
+    def on_train_epoch_end(self) -> None:
+        self._metrics = self._metric_values()
 
-    def validation_call_ends(self) -> None:
-        if self.stop.asked:
-            self._lay_back()
+    def on_validation_batch_end(self) -> None:
+        if self.stop.received:
+            self._put_back_metrics()
             self.save()
-        self.stop.check(str(self.done))
+        self.stop.check(str(self.state))
 
-    def epoch_over(self) -> None:
-        """Call it when ``done`` counts the epoch.
+    def epoch_counted(self) -> None:
+        """Call it as soon as ``state`` counts the epoch.
 
         Raises:
             StepError: kind ``preempted``: SIGTERM has come.
         """
-        self._sums = None
-        if self.stop.asked or self.rhythm.due(epoch_over=True):
+        self._metrics = None
+        if self.stop.received or self.timer.due(epoch_end=True):
             self.save()
-        self.stop.check(str(self.done))
+        self.stop.check(str(self.state))
 
     def save(self) -> None:
-        """Write a checkpoint, unless the last one says the same."""
-        if self._saved == (self.done.epochs, self.done.step):
+        """Write a checkpoint, unless the last one has this state."""
+        if self._saved == (self.state.epochs, self.state.step):
             return
-        began = time.perf_counter()
+        started = time.perf_counter()
         if hasattr(self.model, "jax_state_sync"):
-            self.model.jax_state_sync()  # inside an epoch JAX holds the values aside
-        self.done.spent = self.ledger.state()
-        with self.ledger.spending("checkpoints"):
-            self.kept.save(self.model, self.done)
-        took = time.perf_counter() - began
-        self._saved = (self.done.epochs, self.done.step)
-        self.rhythm.written(took)
-        self.clock.pause(took)
+            self.model.jax_state_sync()  # within an epoch JAX holds the values outside of the variables
+        self.state.spent = self.goodput.snapshot()
+        with self.goodput.measure("checkpoints"):
+            self.store.save(self.model, self.state)
+        seconds = time.perf_counter() - started
+        self._saved = (self.state.epochs, self.state.step)
+        self.timer.written(seconds)
+        self.throughput.exclude(seconds)
 
-    def _sums_now(self) -> list[Any]:
+    def _metric_values(self) -> list[Any]:
         return [keras.ops.convert_to_numpy(variable).copy() for variable in self.model.metrics_variables]
 
-    def _lay_back(self) -> None:
-        if self._sums is not None:
-            for variable, value in zip(self.model.metrics_variables, self._sums, strict=True):
+    def _put_back_metrics(self) -> None:
+        if self._metrics is not None:
+            for variable, value in zip(self.model.metrics_variables, self._metrics, strict=True):
                 variable.assign(value)
-            self._sums = None
+            self._metrics = None

@@ -1,7 +1,6 @@
-"""One checkpoint is one file: every number that changes in training, and where it stood."""
+"""A checkpoint file: all values that change in training, and the position in the data."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,23 @@ import numpy as np
 from components.core import archives
 
 FILE = "checkpoint.npz"
-STATE = "state"
+HEADER = "state"
 
 
 @dataclass
-class Progress:
-    """How far training has come.
+class TrainingState:
+    """How far training has come. The names of the attributes are keys of the file's JSON.
 
     Attributes:
-        epochs: epochs done.
-        step: steps done of the epoch after them; with the seed and ``epochs`` it is the position in the data.
+        epochs: finished epochs.
+        step: finished steps of the next epoch; with ``epochs`` and the seed it is the position in the data.
         history: metric -> its value after each epoch.
-        best_epoch: the epoch (1, 2, ...) with the lowest validation loss; 0 before there is one.
+        best_epoch: the epoch (1, 2, ...) with the lowest validation loss; 0 before the first.
         best_loss: that loss.
-        waited: epochs since then.
-        best_weights: the model's weights after it, where training is to end with them.
-        spent: what all attempts took so far (``spent.Ledger``).
-        samples: what the task has to show after each epoch, such as texts; empty where it has nothing.
+        waited: epochs since the best one.
+        best_weights: the model's weights after the best epoch, if training is to end with them.
+        spent: seconds of all attempts (``GoodputTracker.snapshot``).
+        samples: what the task shows after each epoch, such as generated texts, if anything.
     """
 
     epochs: int = 0
@@ -37,7 +36,7 @@ class Progress:
     best_epoch: int = 0
     best_loss: float = float("inf")
     waited: int = 0
-    best_weights: "list[np.ndarray] | None" = None
+    best_weights: list[np.ndarray] | None = None
     spent: dict[str, Any] = field(default_factory=dict)
     samples: list[list[str]] = field(default_factory=list)
 
@@ -46,13 +45,13 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """What a checkpoint belongs to.
+class Provenance:
+    """The training that a checkpoint belongs to. The names of the attributes are keys of the file's JSON.
 
     Attributes:
-        fingerprint: of data, model and training settings; it must be the reader's own.
+        fingerprint: of data, model and training settings.
         seed: of the order of the data and of every random change to them.
-        threads: that computed it; equal results are promised for equal threads only.
+        threads: that computed it; equal results are promised for equal numbers of threads only.
     """
 
     fingerprint: str
@@ -60,100 +59,99 @@ class Origin:
     threads: int = 0
 
 
-class ForeignError(Exception):
-    """A checkpoint of other data, another model or other settings."""
+class MismatchError(Exception):
+    """The checkpoint belongs to other data, another model or other settings."""
 
 
 class UnusableError(Exception):
-    """A checkpoint that cannot be read, or that the model's present code does not fit."""
+    """The checkpoint cannot be read, or the model's code has changed since."""
 
 
-def state_variables(model: keras.Model) -> "list[keras.Variable]":
-    """Everything that changes in training: weights, seed generators, optimizer and metric accumulators.
+def state_variables(model: keras.Model) -> list[keras.Variable]:
+    """All variables that change in training: weights, seed generators, optimizer and metrics.
 
-    A ``.keras`` file leaves the seed generators out (keras-team/keras#19796), so Dropout would go on differently.
+    A ``.keras`` file leaves out the seed generators (keras-team/keras#19796), so Dropout would continue differently.
     """
-    every = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
-    return list({id(variable): variable for variable in every}.values())
+    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    return list({id(variable): variable for variable in variables}.values())
 
 
-def pack(path: Path, model: keras.Model, done: Progress, origin: Origin) -> None:
-    """Write a checkpoint: a zip of arrays, each with its checksum, and of the rest as JSON.
+def save(path: Path, model: keras.Model, state: TrainingState, provenance: Provenance) -> None:
+    """Write a zip of arrays, each with its checksum; everything else is JSON in the array ``HEADER``.
 
     Raises:
-        OSError: it could not be written.
+        OSError: it cannot be written.
     """
     variables = state_variables(model)
-    state = {
-        "origin": asdict(origin),
+    header = {
+        "origin": asdict(provenance),
         "layout": _layout(variables),
-        "progress": {name: value for name, value in vars(done).items() if name != "best_weights"},
-        "best_weights": len(done.best_weights or ()),
+        "progress": {name: value for name, value in vars(state).items() if name != "best_weights"},
+        "best_weights": len(state.best_weights or ()),
     }
-    arrays = {STATE: np.frombuffer(json.dumps(state).encode(), np.uint8)}
+    arrays = {HEADER: np.frombuffer(json.dumps(header).encode(), np.uint8)}
     arrays |= {f"variable-{i}": keras.ops.convert_to_numpy(variable) for i, variable in enumerate(variables)}
-    arrays |= {f"best-{i}": values for i, values in enumerate(done.best_weights or ())}
+    arrays |= {f"best-{i}": values for i, values in enumerate(state.best_weights or ())}
     np.savez(path, allow_pickle=False, **arrays)
 
 
-def unpack(path: Path, model: keras.Model, origin: Origin) -> tuple[Progress, Origin]:
-    """Bring a built and compiled model to where a checkpoint left it.
+def load(path: Path, model: keras.Model, provenance: Provenance) -> tuple[TrainingState, Provenance]:
+    """Restore a built and compiled model. Everything is read and checked before the model is changed.
 
-    Everything is read and checked before the model is touched.
+    Args:
+        provenance: of the training that resumes.
 
     Returns:
-        How far it had come, and what it was written by.
+        The state of the training, and the provenance of the checkpoint.
 
     Raises:
-        ForeignError: it belongs to something else.
+        MismatchError: it belongs to another training.
         UnusableError: it is damaged, or the model has other variables.
     """
     variables = state_variables(model)
     try:
         # The zip holds a checksum of each array.
         arrays = archives.arrays(path)
-        state: dict[str, Any] = json.loads(arrays[STATE].tobytes())
-        written, done = Origin(**state["origin"]), Progress(**state["progress"])
-        if not _possible(written, done) or state["best_weights"] not in {0, len(model.weights)}:
-            raise UnusableError("it tells of a state that no training has")
-        _check(written, origin, state["layout"], _layout(variables))
+        header: dict[str, Any] = json.loads(arrays[HEADER].tobytes())
+        written, state = Provenance(**header["origin"]), TrainingState(**header["progress"])
+        if not _is_valid(written, state) or header["best_weights"] not in {0, len(model.weights)}:
+            raise UnusableError("its state is impossible")
+        if (written.fingerprint, written.seed) != (provenance.fingerprint, provenance.seed):
+            raise MismatchError(f"it belongs to {written.fingerprint}, and this training is {provenance.fingerprint}")
+        if header["layout"] != _layout(variables):
+            raise UnusableError("the model's code has changed since")
         values = [arrays[f"variable-{i}"].reshape(variable.shape) for i, variable in enumerate(variables)]
-        done.best_weights = [arrays[f"best-{i}"] for i in range(state["best_weights"])] or None
-    except (ForeignError, UnusableError, MemoryError):
+        state.best_weights = [arrays[f"best-{i}"] for i in range(header["best_weights"])] or None
+    except (MismatchError, UnusableError, MemoryError):
         raise
-    # NumPy and zip raise many things at a damaged file: BadZipFile, zlib.error, ValueError, NotImplementedError, ...
+    # NumPy and zip raise many exceptions for a damaged file: BadZipFile, zlib.error, ValueError, NotImplementedError...
     except Exception as error:
         raise UnusableError(f"it cannot be read ({type(error).__name__}: {error})") from error
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-    return done, written
+    return state, written
 
 
-def _possible(written: Origin, done: Progress) -> bool:
-    """Whether what was read has the kinds of values that are written."""
-    counts = (written.seed, written.threads, done.epochs, done.step, done.best_epoch, done.waited)
+def _is_valid(provenance: Provenance, state: TrainingState) -> bool:
+    """Whether all values have the types and ranges that ``save`` writes."""
+    counts = (provenance.seed, provenance.threads, state.epochs, state.step, state.best_epoch, state.waited)
     return (
-        type(written.fingerprint) is str
+        type(provenance.fingerprint) is str
         and all(type(count) is int for count in counts)
         and min(counts[2:]) >= 0
-        and type(done.best_loss) is float
-        and type(done.spent) is dict
-        and type(done.history) is dict
+        and type(state.best_loss) is float
+        and type(state.spent) is dict
+        and type(state.history) is dict
         and all(
-            type(values) is list and len(values) == done.epochs and all(type(value) in {int, float} for value in values)
-            for values in done.history.values()
+            type(values) is list
+            and len(values) == state.epochs
+            and all(type(value) in {int, float} for value in values)
+            for values in state.history.values()
         )
-        and type(done.samples) is list
-        and all(type(texts) is list and all(type(text) is str for text in texts) for texts in done.samples)
+        and type(state.samples) is list
+        and all(type(texts) is list and all(type(text) is str for text in texts) for texts in state.samples)
     )
 
 
-def _check(written: Origin, origin: Origin, layout: list[str], own: list[str]) -> None:
-    if (written.fingerprint, written.seed) != (origin.fingerprint, origin.seed):
-        raise ForeignError(f"it belongs to {written.fingerprint}, and this training is {origin.fingerprint}")
-    if layout != own:
-        raise UnusableError("the model's code has changed since")
-
-
-def _layout(variables: "Sequence[keras.Variable]") -> list[str]:
+def _layout(variables: list[keras.Variable]) -> list[str]:
     return [f"{variable.path} {tuple(variable.shape)} {variable.dtype}" for variable in variables]

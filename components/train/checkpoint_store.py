@@ -1,4 +1,8 @@
-"""The checkpoints of one training: published whole, the last few kept, and the newest that is sound restored."""
+"""The checkpoints of one training: each is published as a whole, the last few stay, the newest usable one is restored.
+
+A checkpoint is a folder ``epoch-00002-step-00000120`` with one file; ``lease.json`` names the process that writes, and
+``spent.json`` is its goodput so far.
+"""
 
 import json
 import re
@@ -8,146 +12,149 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 
 from components import storage
+from components.core import progress
 from components.core.errors import StepError
-from components.train import lease
-from components.train.checkpoint_file import FILE, ForeignError, Origin, Progress, UnusableError, pack, unpack
-from components.train.telling import say
+from components.train import checkpoint_file, lease
+from components.train.checkpoint_file import FILE, MismatchError, Provenance, TrainingState, UnusableError
 
-# Names sort as training goes: 2 epochs done, then 120 steps of the third, then 3 epochs done.
+# The order of the names is the order of training: 2 epochs done, then 120 steps of the third, then 3 epochs done.
 NAME = re.compile(rf"(epoch-\d{{5}}(?:-step-\d{{8}})?)/{re.escape(FILE)}$")
-LEASE, SPENT = "lease.json", "spent.json"
+LEASE, GOODPUT = "lease.json", "spent.json"
 
 
 @dataclass
-class Checkpoints:
-    """The checkpoints of one training: of one fingerprint over data, model and training settings.
+class CheckpointStore:
+    """The checkpoints of one training, that is of one fingerprint of data, model and training settings.
 
     Attributes:
-        place: a folder, on an absolute path or ``gs://``, with one folder a checkpoint.
-        origin: what they belong to.
+        uri: their folder, an absolute path or ``gs://``.
+        provenance: the training they belong to.
         count: how many are kept.
     """
 
-    place: str
-    origin: Origin
+    uri: str
+    provenance: Provenance
     count: int = 2
     _lease: lease.Lease | None = field(default=None, init=False)
 
     @classmethod
-    def under(cls, root: str, origin: Origin, count: int = 2) -> "Checkpoints":
-        """The checkpoints of a training below the installation's root."""
-        return cls(storage.join(root, origin.fingerprint), origin, count)
+    def under(cls, root: str, provenance: Provenance, count: int = 2) -> Self:
+        """A training's checkpoints below ``checkpoint_root``."""
+        return cls(storage.join(root, provenance.fingerprint), provenance, count)
 
     def names(self) -> list[str]:
-        """The published checkpoints, the oldest first."""
-        found = (NAME.match(path) for path in storage.listing(self.place))
-        return sorted(match[1] for match in found if match)
+        """The published checkpoints, oldest first."""
+        matches = (NAME.match(path) for path in storage.listing(self.uri))
+        return sorted(match[1] for match in matches if match)
 
-    def save(self, model: keras.Model, done: Progress) -> None:
-        """Publish a checkpoint, then remove those that are too many.
+    def save(self, model: keras.Model, state: TrainingState) -> None:
+        """Publish a checkpoint, then remove the oldest ones beyond ``count``.
 
-        It is written aside and appears whole: a kill at any moment leaves the ones before.
+        It is staged and appears as a whole: if the process is killed at any moment, the ones before stay.
 
         Raises:
-            StepError: it could not be written, or (kind ``conflict``) another run has taken the lease.
+            StepError: it cannot be written, or (kind ``conflict``) another run has taken the lease.
         """
         if self._lease:
             self._lease.check()
-        name = f"epoch-{done.epochs:05d}" + (f"-step-{done.step:08d}" if done.step else "")
-        with self._aside() as folder:
-            pack(folder / FILE, model, done, self.origin)
-            storage.upload(folder, storage.join(self.place, name), move=True)
+        name = f"epoch-{state.epochs:05d}" + (f"-step-{state.step:08d}" if state.step else "")
+        with self._staged_folder() as folder:
+            checkpoint_file.save(folder / FILE, model, state, self.provenance)
+            storage.upload(folder, storage.join(self.uri, name), move=True)
         for old in self.names()[: -self.count]:
-            storage.remove(storage.join(self.place, old))
+            storage.remove(storage.join(self.uri, old))
 
-    def restore(self, model: keras.Model) -> Progress:
-        """Bring a built and compiled model to where the newest usable checkpoint left it.
+    def restore(self, model: keras.Model) -> TrainingState:
+        """Restore a built and compiled model from the newest usable checkpoint.
 
-        One that is damaged, or whose variables are not the model's, is removed with a line that says why, and the one
-        before serves; without any, training starts anew.
+        A checkpoint that is damaged or has other variables is removed with a warning, and the one before is tried;
+        without any, training starts from the beginning.
 
         Raises:
-            StepError: a checkpoint belongs to another configuration. Nothing of it is loaded, and nothing is touched.
+            StepError: a checkpoint belongs to another configuration; nothing was loaded or removed.
         """
-        self._clear()
+        self._remove_staged()
         for name in reversed(self.names()):
-            uri = storage.join(self.place, name)
+            uri = storage.join(self.uri, name)
             try:
                 with tempfile.TemporaryDirectory(prefix="checkpoint-") as folder:
-                    done, written = unpack(storage.download(uri, Path(folder)) / FILE, model, self.origin)
-            except ForeignError as error:
+                    path = storage.download(uri, Path(folder)) / FILE
+                    state, written = checkpoint_file.load(path, model, self.provenance)
+            except MismatchError as error:
                 raise StepError(
-                    f"the checkpoint {uri} is of another configuration: {error}",
-                    advice=f"remove {self.place}, or give another checkpoint_root",
+                    f"the checkpoint {uri} belongs to another configuration: {error}",
+                    advice=f"remove {self.uri}, or use another checkpoint_root",
                 ) from None
             except (UnusableError, OSError, StepError) as error:
                 if isinstance(error, StepError) and error.kind != "data":
-                    raise  # storage that cannot be reached says nothing about the checkpoint
-                say(f"warning: checkpoint {name} is unusable and passed over: {error}")
-                storage.remove(uri)  # or it would count among the kept ones for good
+                    raise  # storage cannot be reached; the checkpoint may be sound
+                progress.log("train", f"warning: checkpoint {name} is unusable and skipped: {error}")
+                storage.remove(uri)  # otherwise it would count as one of those to keep
                 continue
-            if written.threads != self.origin.threads:
-                say(
-                    f"warning: {written.threads} threads computed this checkpoint, and {self.origin.threads} go on: "
-                    "the last figures may differ from an uninterrupted training (training.threads fixes their number)"
+            if written.threads != self.provenance.threads:
+                progress.log(
+                    "train",
+                    f"warning: {written.threads} threads computed this checkpoint, and {self.provenance.threads} "
+                    "continue: the last digits may differ from an uninterrupted training (training.threads sets the "
+                    "number)",
                 )
-            return done
-        return Progress()
+            return state
+        return TrainingState()
 
-    def note_spent(self, spent: Mapping[str, Any]) -> None:
-        """Keep what this attempt has spent so far beside the checkpoints: a kill loses what came after the last one."""
-        storage.write_text(storage.join(self.place, SPENT), json.dumps(spent))
+    def save_goodput(self, snapshot: Mapping[str, Any]) -> None:
+        """Save this attempt's goodput beside the checkpoints, so that the next attempt knows what a kill has lost."""
+        storage.write_text(storage.join(self.uri, GOODPUT), json.dumps(snapshot))
 
-    def spent(self) -> dict[str, Any] | None:
-        """What the last attempt had spent when it was last noted; None without such a note."""
+    def load_goodput(self) -> dict[str, Any] | None:
+        """The last goodput that the attempt before has saved, if any."""
         try:
-            noted = json.loads(storage.read_text(storage.join(self.place, SPENT)))
+            snapshot = json.loads(storage.read_text(storage.join(self.uri, GOODPUT)))
         except (FileNotFoundError, ValueError):
             return None
-        return noted if isinstance(noted, dict) else None
+        return snapshot if isinstance(snapshot, dict) else None
 
     def remove(self) -> None:
-        """Forget the training: the next one starts from scratch. Call it while holding the lease."""
-        storage.remove(self.place)
-        if not storage.is_remote(self.place):
+        """Remove everything: the next training starts from the beginning. The caller holds the lease."""
+        storage.remove(self.uri)
+        if not storage.is_remote(self.uri):
             self._lock.unlink(missing_ok=True)
 
     @contextmanager
     def lease(self) -> Iterator[None]:
-        """Be the only writer: another training of the same is waited for.
+        """Hold the right to write; wait while another run of the same training holds it.
 
         Raises:
-            StepError: kind ``conflict``: in Cloud Storage another one holds it for too long.
+            StepError: kind ``conflict``: in Cloud Storage another run holds it for too long.
         """
-        if not storage.is_remote(self.place):
+        if not storage.is_remote(self.uri):
             with lease.local(self._lock):
                 yield
             return
-        with lease.remote(storage.join(self.place, LEASE)) as self._lease:
+        with lease.remote(storage.join(self.uri, LEASE)) as self._lease:
             yield
 
     @property
     def _lock(self) -> Path:
-        return Path(f"{self.place}.lease")
+        return Path(f"{self.uri}.lease")
 
     @contextmanager
-    def _aside(self) -> Iterator[Path]:
-        """An empty folder to write a checkpoint in, on the same file system where that spares a copy."""
-        place = None if storage.is_remote(self.place) else Path(self.place)
-        if place:
-            place.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".checkpoint-", dir=place) as outer:
-            folder = Path(outer) / "whole"  # a temporary folder's own rights are narrower than a checkpoint's
+    def _staged_folder(self) -> Iterator[Path]:
+        """An empty folder to write a checkpoint in, on the same file system if that saves a copy."""
+        parent = None if storage.is_remote(self.uri) else Path(self.uri)
+        if parent:
+            parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".checkpoint-", dir=parent) as outer:
+            folder = Path(outer) / "whole"  # a temporary folder's permissions are narrower than a checkpoint's
             folder.mkdir()
             yield folder
 
-    def _clear(self) -> None:
-        """Remove what killed writers left aside; whoever holds the lease knows them to be dead."""
-        if not storage.is_remote(self.place):
-            for left in Path(self.place).glob(".*/"):
-                shutil.rmtree(left, ignore_errors=True)
+    def _remove_staged(self) -> None:
+        """Remove what killed processes have left staged; the holder of the lease knows that none is alive."""
+        if not storage.is_remote(self.uri):
+            for folder in Path(self.uri).glob(".*/"):
+                shutil.rmtree(folder, ignore_errors=True)

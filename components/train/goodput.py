@@ -1,20 +1,19 @@
-"""Where a run's seconds went: its goodput, and what was lost to everything else, over all of its attempts.
+"""Goodput: the share of a run's time that went into training steps which the model keeps, over all attempts.
 
-Goodput is the share of time that went into steps whose result the model keeps (the term and the idea: "Introducing ML
-Productivity Goodput", Google Cloud, 2024). Whatever an attempt did after its last checkpoint is done again by the next
-one: the first time counts as lost, the second as kept. Usage in the loop::
+The term: "Introducing ML Productivity Goodput", Google Cloud, 2024. What an attempt does after its last checkpoint is
+done again by the next attempt: the first time counts as lost, the second as kept. Usage::
 
-    ledger = spent.Ledger.since_start()          # or: Ledger.resumed(checkpoint["spent"], mark)
-    with ledger.spending("checkpoints"):
+    goodput = GoodputTracker.resume(checkpoint["spent"], snapshot)      # both empty for a first attempt
+    with goodput.measure("checkpoints"):
         ...
-    ledger.took("steps", seconds)                # and ``ledger.took("input", seconds)`` for a part of them
-    checkpoint["spent"] = ledger.state()         # plain numbers
-    with ledger.marked(write):                   # from a thread, now and then: how far this attempt has come
+    goodput.add("steps", seconds)
+    checkpoint["spent"] = goodput.snapshot()                            # plain numbers
+    with goodput.saved_periodically(write):                             # from a thread
         ...
-    metrics.metadata.update(ledger.metrics())
+    metrics.metadata.update(goodput.metrics())
 
-The mark is what lets the next attempt know how long this one went on after its last checkpoint. It is a small file
-beside the checkpoints; without it, or between two of them, what was lost is not known and not counted.
+The snapshot, a small file beside the checkpoints, tells the next attempt how long this one ran after its last
+checkpoint. Time after the last snapshot is unknown and not counted.
 """
 
 import os
@@ -23,110 +22,109 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-# Kept steps, and what is lost: start-up (imports, the data, the model, compilation), waiting for input, checkpoints
-# (as far as training waits for them), steps that were done again, validation, and what none of these names.
-PARTS = ("steps", "startup", "input", "checkpoints", "recomputed", "validation", "other")
-MARK_S = 30.0
+# Kept steps, then what is lost: start-up (imports, data, model, compilation), waiting for input, checkpoints (as far as
+# training waits for them), steps that are repeated, validation, and everything else.
+CATEGORIES = ("steps", "startup", "input", "checkpoints", "recomputed", "validation", "other")
+SNAPSHOT_S = 30.0
 
 
-class Ledger:
-    """A run's seconds by what they went into.
+class GoodputTracker:
+    """A run's seconds by category.
 
     Args:
-        seconds: of earlier attempts, by part.
-        began: when this attempt began, by the monotonic clock.
+        seconds: of earlier attempts, by category.
+        started: when this attempt started, by the monotonic clock.
         attempts: including this one.
+
+    Attributes:
+        accounted: seconds of this attempt that have a category.
     """
 
-    def __init__(self, seconds: Mapping[str, float], began: float, attempts: int = 1) -> None:
-        self.seconds = {part: float(seconds.get(part, 0.0)) for part in PARTS}
-        self.before, self.began, self.attempts = sum(self.seconds.values()), began, attempts
-        self.inner = 0.0
+    def __init__(self, seconds: Mapping[str, float], started: float, attempts: int = 1) -> None:
+        self.seconds = {category: float(seconds.get(category, 0.0)) for category in CATEGORIES}
+        self.previous, self.started, self.attempts = sum(self.seconds.values()), started, attempts
+        self.accounted = 0.0
 
     @classmethod
-    def since_start(cls) -> "Ledger":
-        """A first attempt's, which began with its process."""
-        return cls({}, time.monotonic() - _age())
-
-    @classmethod
-    def resumed(cls, state: Mapping[str, Any], mark: Mapping[str, Any] | None = None) -> "Ledger":
-        """Another attempt's.
+    def resume(cls, checkpointed: Mapping[str, Any], snapshot: Mapping[str, Any] | None = None) -> Self:
+        """The tracker of an attempt that starts with its process.
 
         Args:
-            state: of the checkpoint that is continued.
-            mark: the last one that was written; what it has more than the checkpoint is lost.
+            checkpointed: the snapshot in the checkpoint that is resumed; empty for a first attempt.
+            snapshot: the last one that was saved; what it has more than the checkpoint is lost.
         """
-        seconds = dict(state.get("seconds", {}))
-        if mark:
-            ours, theirs = sum(seconds.values()), sum(dict(mark.get("seconds", {})).values())
-            seconds["recomputed"] = seconds.get("recomputed", 0.0) + max(0.0, theirs - ours)
-        attempts = max(int(state.get("attempts", 0)), int((mark or {}).get("attempts", 0)))
-        return cls(seconds, time.monotonic() - _age(), attempts + 1)
+        seconds = dict(checkpointed.get("seconds", {}))
+        if snapshot:
+            lost = sum(dict(snapshot.get("seconds", {})).values()) - sum(seconds.values())
+            seconds["recomputed"] = seconds.get("recomputed", 0.0) + max(0.0, lost)
+        attempts = max(int(checkpointed.get("attempts", 0)), int((snapshot or {}).get("attempts", 0)))
+        return cls(seconds, time.monotonic() - _process_age(), attempts + 1)
 
-    def took(self, part: str, seconds: float) -> None:
-        """Count seconds that have passed as a part's.
+    def add(self, category: str, seconds: float) -> None:
+        """Add seconds that have passed.
 
         Raises:
-            KeyError: there is no such part.
+            KeyError: there is no such category.
         """
-        self.seconds[part] += seconds
-        self.inner += seconds
+        self.seconds[category] += seconds
+        self.accounted += seconds
 
     @contextmanager
-    def spending(self, part: str) -> Iterator[None]:
-        """Count the block's time as a part's, but for what the block itself counts as another's."""
-        began, inner = time.monotonic(), self.inner
+    def measure(self, category: str) -> Iterator[None]:
+        """Add the block's time, except for what the block itself adds to another category."""
+        started, accounted = time.monotonic(), self.accounted
         try:
             yield
         finally:
-            self.took(part, max(0.0, time.monotonic() - began - (self.inner - inner)))
+            self.add(category, max(0.0, time.monotonic() - started - (self.accounted - accounted)))
 
-    def moved(self, source: str, target: str, seconds: float) -> None:
-        """Count seconds as another part's than they were, as far as that has so many: input's out of the steps'."""
-        some = min(seconds, self.seconds[source])
-        self.seconds[source] -= some
-        self.seconds[target] += some
+    def move(self, source: str, target: str, seconds: float) -> None:
+        """Move seconds to another category, at most as many as there are."""
+        moved = min(seconds, self.seconds[source])
+        self.seconds[source] -= moved
+        self.seconds[target] += moved
 
-    def _now(self) -> dict[str, float]:
-        """The parts, with what this attempt spent unnamed as ``other``."""
-        passed = self.before + time.monotonic() - self.began
-        return self.seconds | {"other": self.seconds["other"] + max(0.0, passed - sum(self.seconds.values()))}
+    def _current(self) -> dict[str, float]:
+        """Seconds by category; ``other`` includes what this attempt has not accounted for."""
+        total = self.previous + time.monotonic() - self.started
+        return self.seconds | {"other": self.seconds["other"] + max(0.0, total - sum(self.seconds.values()))}
 
-    def state(self) -> dict[str, Any]:
-        """Everything, as plain numbers, for a checkpoint or a mark."""
-        return {"seconds": {part: round(value, 3) for part, value in self._now().items()}, "attempts": self.attempts}
+    def snapshot(self) -> dict[str, Any]:
+        """Everything as plain numbers."""
+        seconds = {category: round(value, 3) for category, value in self._current().items()}
+        return {"seconds": seconds, "attempts": self.attempts}
 
     @property
     def goodput(self) -> float:
         """The share of all seconds that went into kept steps, 0 to 1."""
-        now = self._now()
-        return now["steps"] / total if (total := sum(now.values())) else 0.0
+        current = self._current()
+        return current["steps"] / total if (total := sum(current.values())) else 0.0
 
     def metrics(self) -> dict[str, float | int]:
-        """``goodput``, ``attempts`` and ``seconds_<part>``, as metrics show them."""
-        parts = {f"seconds_{part}": round(value, 2) for part, value in self._now().items()}
-        return {"goodput": round(self.goodput, 4), "attempts": self.attempts, **parts}
+        """``goodput``, ``attempts`` and ``seconds_<category>``."""
+        seconds = {f"seconds_{category}": round(value, 2) for category, value in self._current().items()}
+        return {"goodput": round(self.goodput, 4), "attempts": self.attempts, **seconds}
 
     @contextmanager
-    def marked(self, write: Callable[[dict[str, Any]], None], every: float = MARK_S) -> Iterator[None]:
-        """Write a mark at once and every so many seconds of the block, from a thread of its own.
+    def saved_periodically(self, write: Callable[[dict[str, Any]], None], every: float = SNAPSHOT_S) -> Iterator[None]:
+        """Write a snapshot at once and every few seconds during the block, from a thread.
 
         Args:
-            write: what writes it; what it raises ends the marking, never the training.
+            write: writes it; if it raises, no more are written and training goes on.
         """
         over = threading.Event()
 
-        def mark() -> None:
+        def save() -> None:
             try:
-                write(self.state())
+                write(self.snapshot())
                 while not over.wait(every):
-                    write(self.state())
+                    write(self.snapshot())
             except Exception as error:
-                print(f"warning: no more marks of the time spent: {error}", flush=True)
+                print(f"warning: goodput is no longer saved: {error}", flush=True)
 
-        thread = threading.Thread(target=mark, daemon=True, name="spent")
+        thread = threading.Thread(target=save, daemon=True, name="goodput")
         thread.start()
         try:
             yield
@@ -135,23 +133,23 @@ class Ledger:
             thread.join(every)
 
 
-def told(metrics: Mapping[str, Any]) -> str:
-    """Goodput and the parts that matter, as one line; empty where metrics hold none."""
+def summary(metrics: Mapping[str, Any]) -> str:
+    """Goodput and the largest losses in one line; empty if metrics have no goodput."""
     if "goodput" not in metrics:
         return ""
-    parts = {part: float(metrics.get(f"seconds_{part}", 0.0)) for part in PARTS}
-    whole = sum(parts.values()) or 1.0
-    lost = sorted(((seconds, part) for part, seconds in parts.items() if part != "steps"), reverse=True)
-    shown = ", ".join(f"{part} {seconds / whole:.0%}" for seconds, part in lost if seconds / whole >= 0.005)
+    seconds = {category: float(metrics.get(f"seconds_{category}", 0.0)) for category in CATEGORIES}
+    total = sum(seconds.values()) or 1.0
+    losses = sorted(((value, category) for category, value in seconds.items() if category != "steps"), reverse=True)
+    shown = ", ".join(f"{category} {value / total:.0%}" for value, category in losses if value / total >= 0.005)
     attempts = int(metrics.get("attempts", 1))
-    again = f", {attempts} attempts" if attempts > 1 else ""
-    return f"{float(metrics['goodput']):.0%} of {whole:.0f} s in kept steps{again}" + (f"; {shown}" if shown else "")
+    suffix = f", {attempts} attempts" if attempts > 1 else ""
+    return f"{float(metrics['goodput']):.0%} of {total:.0f} s in kept steps{suffix}" + (f"; {shown}" if shown else "")
 
 
-def _age() -> float:
-    """Seconds since this process began (proc(5), field 22 of stat); 0 where the system does not tell."""
+def _process_age() -> float:
+    """Seconds since this process started (proc(5), field 22 of stat); 0 if the system does not say."""
     try:
-        began = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
-        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
+        started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
     except (OSError, ValueError, IndexError, AttributeError):
         return 0.0

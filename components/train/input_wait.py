@@ -1,8 +1,8 @@
-"""How long training waits for its input, measured inside ``tf.data``, since ``model.fit`` asks for batches in a graph.
+"""Input wait: how long training waits for its next batch.
 
-One batch of ``SAMPLED`` is timed, from the moment it is asked for to the moment it is there, and stands for the others:
-timing costs about 0.1 ms a batch of a small data set, which a split that is decoded on the way does not notice, and a
-split that is held in memory does. So only the former is to be timed.
+It is measured inside ``tf.data``, because ``model.fit`` asks for batches from within a graph. One batch in ``SAMPLED``
+is timed, from the request to the arrival, and stands for the others. Timing costs about 0.1 ms per batch of a small
+data set: negligible for a split that is decoded on the fly, noticeable for one in memory, which should not be timed.
 """
 
 import time
@@ -12,53 +12,48 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# A prime, so that no rhythm of shards and buffers is in step with it.
+# A prime, so that it does not coincide with the periods of shards and buffers.
 SAMPLED = 17
-# The first batch, for which buffers fill and graphs are made, is no sample of the others.
+# The first batch, which waits for buffers and graph tracing, is not typical and not sampled.
 FIRST = SAMPLED // 2
-# What the two calls into Python take where nothing is waited for (0.18 ms here).
+# Duration of the two calls into Python when there is nothing to wait for (0.18 ms measured).
 COST_S = 0.0002
 
 
-def timed(data: tf.data.Dataset, waited: Callable[[float], None]) -> tf.data.Dataset:
-    """The same batches in the same order, with their waiting times told.
+def measured(data: tf.data.Dataset, on_wait: Callable[[float], None]) -> tf.data.Dataset:
+    """The same batches in the same order, with their waiting times reported.
 
     Args:
-        data: batches, prefetched; its cardinality stays.
-        waited: called from a thread of TensorFlow's with the seconds that ``SAMPLED`` batches took.
+        data: prefetched batches, of known cardinality.
+        on_wait: called with the estimated waiting time of ``SAMPLED`` batches, from a thread of TensorFlow.
     """
 
-    def asked() -> Any:
+    def now() -> Any:
         return np.float64(time.monotonic())
 
-    def there(since: Any) -> Any:
-        waited(max(0.0, time.monotonic() - float(since) - COST_S) * SAMPLED)
+    def report(requested: Any) -> Any:
+        on_wait(max(0.0, time.monotonic() - float(requested) - COST_S) * SAMPLED)
         return np.float64(0.0)
 
-    def clock(number: tf.Tensor) -> tf.Tensor:
-        # tf.timestamp is forbidden where operations are to be deterministic.
-        now = tf.cond(
+    def request(number: tf.Tensor) -> tf.Tensor:
+        # tf.timestamp is not allowed with deterministic operations.
+        requested = tf.cond(
             number % SAMPLED == FIRST,
-            lambda: tf.numpy_function(asked, [], tf.float64, stateful=True),
+            lambda: tf.numpy_function(now, [], tf.float64, stateful=True),
             lambda: tf.constant(0.0, tf.float64),
         )
-        return tf.ensure_shape(now, ())
+        return tf.ensure_shape(requested, ())
 
-    def note(since: tf.Tensor, *batch: Any) -> Any:
+    def arrive(requested: tf.Tensor, batch: Any) -> Any:
         with tf.control_dependencies(tf.nest.flatten(batch)):
-            noted = tf.cond(
-                since > 0,
-                lambda: tf.numpy_function(there, [since], tf.float64, stateful=True),
+            reported = tf.cond(
+                requested > 0,
+                lambda: tf.numpy_function(report, [requested], tf.float64, stateful=True),
                 lambda: tf.constant(0.0, tf.float64),
             )
-        with tf.control_dependencies([noted]):
-            same = tf.nest.map_structure(tf.identity, batch)
-        return same if len(same) > 1 else same[0]
+        with tf.control_dependencies([reported]):
+            return tf.nest.map_structure(tf.identity, batch)
 
-    clocks = tf.data.Dataset.counter().map(clock)
-    both = tf.data.Dataset.zip((clocks, data)).map(lambda since, batch: note(since, *_parts(batch)))
-    return both.apply(tf.data.experimental.assert_cardinality(int(data.cardinality())))
-
-
-def _parts(batch: Any) -> tuple[Any, ...]:
-    return batch if isinstance(batch, tuple) else (batch,)
+    requests = tf.data.Dataset.counter().map(request)
+    timed = tf.data.Dataset.zip((requests, data)).map(arrive)
+    return timed.apply(tf.data.experimental.assert_cardinality(int(data.cardinality())))

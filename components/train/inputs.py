@@ -1,8 +1,8 @@
-"""What ``model.fit`` reads: one split, an epoch at a time, in an order that depends on the seed and the epoch alone."""
+"""The input of ``model.fit``: one epoch of a split, in an order that depends only on the seed and the epoch."""
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from components.core.devices import cpu_count
 from components.core.examples import PreparedData
-from components.train.settings import HELD_BYTES
+from components.train.settings import IN_MEMORY_BYTES
 
-READ = 1024
+READ_BATCH = 1024
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Split:
     Attributes:
         count: its number of examples.
         spec: TensorFlow's specification of a batch of inputs and targets.
-        input_fn: parsed examples to inputs and targets, the task's.
-        augment: changes inputs and targets at random, the task's.
-        held: all its inputs and targets where they are held in memory, else None.
+        input_fn: from a batch of parsed examples to inputs and targets; the task's.
+        augment: changes inputs and targets at random; the task's.
+        in_memory: all its inputs and targets; None if they are read from files.
     """
 
     examples: PreparedData
@@ -33,44 +33,44 @@ class Split:
     spec: Any
     input_fn: Callable[[Any], tuple[Any, Any]]
     augment: Callable[..., tuple[Any, Any]] | None = None
-    held: Any = None
+    in_memory: Any = None
 
-    def any_targets(self) -> Any:
-        """Targets of one example, with a batch axis, of no particular value."""
+    def zero_targets(self) -> Any:
+        """Zeros with the shape of one example's targets and a batch axis."""
         return tf.nest.map_structure(
             lambda spec: np.zeros((1, *spec.shape[1:]), spec.dtype.as_numpy_dtype), self.spec[1]
         )
 
 
-def opened(
+def open_split(
     examples: PreparedData,
     name: str,
     input_fn: Callable[[Any], tuple[Any, Any]],
     augment: Callable[..., tuple[Any, Any]] | None = None,
-    held_bytes: int = HELD_BYTES,
+    in_memory_bytes: int = IN_MEMORY_BYTES,
 ) -> Split:
-    """A split, read into memory where it is small.
+    """A split; a small one is read into memory.
 
     Args:
         input_fn: the task's.
-        augment: the task's; a split that is only validated on needs none.
+        augment: the task's; not needed for validation.
+        in_memory_bytes: the largest size of a split in memory.
 
     Raises:
         StepError: the data have no such split.
     """
     count = examples.require(name)
-    pairs = examples.batches(name, min(READ, count)).map(input_fn)
-    size = count * sum(_bytes(spec) for spec in tf.nest.flatten(pairs.element_spec))
-    if size > held_bytes:
-        return Split(examples, name, count, pairs.element_spec, input_fn, augment)
-    # On the host: fit copies a batch at a time to where it computes.
+    pairs = examples.batches(name, min(READ_BATCH, count)).map(input_fn)
+    split = Split(examples, name, count, pairs.element_spec, input_fn, augment)
+    if count * sum(_example_bytes(spec) for spec in tf.nest.flatten(split.spec)) > in_memory_bytes:
+        return split
+    # In the host's memory: fit copies one batch at a time to the device.
     with tf.device("CPU"):
-        held = tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *pairs)
-    return Split(examples, name, count, pairs.element_spec, input_fn, augment, held)
+        return replace(split, in_memory=tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *pairs))
 
 
-def _bytes(spec: Any) -> float:
-    """Bytes of one example; infinite where they differ from example to example."""
+def _example_bytes(spec: Any) -> float:
+    """Bytes of one example; infinite if examples differ in size."""
     shape = spec.shape[1:]
     return shape.num_elements() * spec.dtype.size if shape.is_fully_defined() else math.inf
 
@@ -85,52 +85,52 @@ def shuffled(
     kinds: tuple[str, ...] = (),
     done: int = 0,
 ) -> tf.data.Dataset:
-    """One epoch: the first ``steps`` whole batches of a fresh shuffle, augmented.
+    """One epoch: the first ``steps`` full batches of a new shuffle, augmented.
 
-    Nothing carries over from epoch to epoch, and what is random in a batch follows from its number in the epoch: a
+    No state is carried from epoch to epoch, and all randomness in a batch follows from its number in the epoch: a
     resumed run reads what an uninterrupted one would have read.
 
     Args:
-        seed: the run's seed; with ``epoch`` it decides about the order and every random change.
+        seed: the run's; together with ``epoch`` it determines the order and every random change.
         kinds: the augmentations.
-        done: leave out so many batches at the start, which an interrupted run has trained on.
+        done: batches to skip, on which an interrupted run has already trained.
     """
-    if split.held is None:
+    if split.in_memory is None:
         batches = split.examples.batches(
-            split.name, batch_size, shuffle_seed=mixed(seed, epoch), drop_remainder=True, skip=done
+            split.name, batch_size, shuffle_seed=combined_seed(seed, epoch), drop_remainder=True, skip=done
         )
         data = batches.take(steps - done).map(split.input_fn)
     else:
         order = np.random.default_rng([seed, epoch]).permutation(split.count)[: steps * batch_size]
         data = tf.data.Dataset.from_tensor_slices(order.reshape(steps, batch_size)[done:]).map(
-            lambda rows: tf.nest.map_structure(lambda whole: tf.gather(whole, rows), split.held)
+            lambda rows: tf.nest.map_structure(lambda values: tf.gather(values, rows), split.in_memory)
         )
     if kinds and split.augment:
-        start, augment = mixed(seed, epoch, 1), split.augment
+        epoch_seed, augment = combined_seed(seed, epoch, 1), split.augment
 
-        def changed(step: tf.Tensor, pair: Any) -> Any:
-            # Stateless: what changes follows from seed, epoch and step, whichever thread does it.
-            return augment(*pair, kinds, tf.stack([tf.constant(start, tf.int64), step]))
+        def augment_batch(step: tf.Tensor, pair: Any) -> Any:
+            # Stateless: the changes follow from seed, epoch and step, whichever thread makes them.
+            return augment(*pair, kinds, tf.stack([tf.constant(epoch_seed, tf.int64), step]))
 
-        data = data.enumerate(done).map(changed, num_parallel_calls=cpu_count(), deterministic=True)
-    return _finished(data, steps - done, split)
+        data = data.enumerate(done).map(augment_batch, num_parallel_calls=cpu_count(), deterministic=True)
+    return _prefetched(data, steps - done, split)
 
 
 def in_order(split: Split, batch_size: int, steps: int) -> tf.data.Dataset:
-    """The first ``steps`` batches of the split, the last one with what is left."""
-    if split.held is None:
+    """The first ``steps`` batches of the split; the last one may be smaller."""
+    if split.in_memory is None:
         data = split.examples.batches(split.name, batch_size).take(steps).map(split.input_fn)
     else:
         data = tf.data.Dataset.range(0, steps * batch_size, batch_size).map(
-            lambda start: tf.nest.map_structure(lambda whole: whole[start : start + batch_size], split.held)
+            lambda start: tf.nest.map_structure(lambda values: values[start : start + batch_size], split.in_memory)
         )
-    return _finished(data, steps, split)
+    return _prefetched(data, steps, split)
 
 
-def _finished(data: tf.data.Dataset, steps: int, split: Split) -> tf.data.Dataset:
+def _prefetched(data: tf.data.Dataset, steps: int, split: Split) -> tf.data.Dataset:
     data = data.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
-    if split.held is not None:
-        # Rows of an array need no tuning, and on two busy cores autotune made an epoch up to 1.5 times as long
+    if split.in_memory is not None:
+        # Slicing needs no tuning, and on two busy cores autotune made an epoch up to 1.5 times as long
         # (benchmarks/training.py: 0.7 of a hand-written epoch's speed with it, about the same speed without).
         options = tf.data.Options()
         options.autotune.enabled = False
@@ -138,6 +138,6 @@ def _finished(data: tf.data.Dataset, steps: int, split: Split) -> tf.data.Datase
     return data
 
 
-def mixed(*numbers: int) -> int:
-    """One seed of 31 bits out of several numbers."""
+def combined_seed(*numbers: int) -> int:
+    """One 31-bit seed from several numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0] >> 1)

@@ -1,8 +1,8 @@
-"""Who may write a training's checkpoints: one process at a time.
+"""Lease: one process at a time may write a training's checkpoints.
 
-On a local path a lock of the system's, which ends with its process. Cloud Storage has none: there an object names the
-holder, who writes it anew every few seconds. Each write is conditional on the generation before, so of two who take it
-one fails, and a holder that was given up for dead notices when it comes back.
+On a local path it is a lock of the operating system, which ends with its process. Cloud Storage has no locks; there an
+object names the holder, who renews it every few seconds. Each write requires the generation that was read before, so if
+two processes take the lease, one of them fails, and a holder that was presumed dead notices when it comes back.
 """
 
 import fcntl
@@ -17,43 +17,59 @@ from typing import IO, Any
 from uuid import uuid4
 
 from components import storage
+from components.core import progress
 from components.core.errors import StepError
-from components.train.telling import say
 
-# A pod that replaces a preempted one needs longer than EXPIRY_S to start, so it hardly ever waits.
-BEAT_S, EXPIRY_S = 5.0, 30.0
-# A holder that lives is waited for so long, and no longer: whoever waits may hold an accelerator.
-PATIENCE_S = 600.0
-LOOK_S = 1.0
+# A pod that replaces a preempted one takes longer than EXPIRY_S to start, so it hardly ever waits.
+RENEW_S, EXPIRY_S = 5.0, 30.0
+# How long to wait for a living holder: the waiting process may hold an accelerator.
+WAIT_S = 600.0
+POLL_S = 1.0
 RELEASE_S = 2.0
 WAITING = "another run is training the same model on the same data: waiting for it to end"
 
 
 @contextmanager
 def local(path: Path) -> Iterator[None]:
-    """Hold a lock file; another holder is waited for.
-
-    The holder may remove the file.
-    """
-    with _locked(path):
+    """Hold a lock file; wait while another process holds it. The holder may remove the file."""
+    with _lock(path):
         yield
 
 
-def _locked(path: Path) -> IO[str]:
-    """The open lock file; closing it ends its lock."""
+def _lock(path: Path) -> IO[str]:
+    """The open and locked file; closing it releases the lock."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        lock = path.open("w")
+        file = path.open("w")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(WAITING)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        # Whoever held it may have finished and removed the file: then this lock guards nothing.
+            progress.log("train", WAITING)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        # The holder before may have removed the file: then this lock protects nothing.
         with suppress(FileNotFoundError):
-            if os.fstat(lock.fileno()).st_ino == path.stat().st_ino:
-                return lock
-        lock.close()
+            if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
+                return file
+        file.close()
+
+
+@contextmanager
+def remote(uri: str) -> "Iterator[Lease]":
+    """Hold a lease in Cloud Storage; wait while another process holds it.
+
+    Raises:
+        StepError: kind ``conflict``: another process holds it for too long.
+    """
+    lease = Lease(uri)
+    lease.acquire()
+    thread = threading.Thread(target=lease.renew, daemon=True, name="lease")
+    thread.start()
+    try:
+        yield lease
+    finally:
+        lease.over.set()
+        # A process that is about to be killed has no time for storage that does not answer.
+        thread.join(RELEASE_S)
 
 
 class Lease:
@@ -62,73 +78,72 @@ class Lease:
     Attributes:
         uri: the object; its holder may remove it.
         lost: another process has taken it.
+        over: set it to release the lease.
     """
 
     def __init__(self, uri: str) -> None:
-        self.uri, self.lost = uri, False
-        self._generation, self._over = 0, threading.Event()
-        self._me = _this_process() | {"id": uuid4().hex}
+        self.uri, self.lost, self.over = uri, False, threading.Event()
+        self._generation = 0
+        pid = os.getpid()
+        self._holder = {"machine": _machine(), "pid": pid, "began": _start_ticks(pid), "id": uuid4().hex}
 
     def check(self) -> None:
-        """Make sure that nobody else writes.
+        """Make sure that no other process writes.
 
         Raises:
             StepError: kind ``conflict``: another process does.
         """
         if self.lost:
             raise StepError(
-                f"another run has taken over this training: {self.uri} is not ours any more",
-                advice=f"wait for its result; this one was not heard of for {EXPIRY_S:g} s",
+                f"another run has taken over this training: {self.uri} is no longer held by this one",
+                advice=f"wait for the other run's result; this one did not renew its lease for {EXPIRY_S:g} s",
                 kind="conflict",
             )
 
-    def take(self) -> None:
-        """Wait until it is free, and take it.
+    def acquire(self) -> None:
+        """Wait until the lease is free, then take it.
 
         Raises:
-            StepError: kind ``conflict``: its holder lives on for too long.
+            StepError: kind ``conflict``: a living holder has it for too long.
         """
-        began = changed = time.monotonic()
-        seen = -1
+        started = changed = time.monotonic()
+        last = -1
         while True:
             holder, generation = self._read()
             now = time.monotonic()
-            if generation != seen:
-                changed, seen = now, generation
-            # The second clause needs no agreement of two machines' clocks.
-            if _free(holder) or now - changed > EXPIRY_S:
-                with suppress(_Taken):
+            if generation != last:
+                changed, last = now, generation
+            # The second condition needs no agreement between two machines' clocks.
+            if _is_free(holder) or now - changed > EXPIRY_S:
+                with suppress(_TakenError):
                     self._write(generation)
                     return
-            elif now - began > PATIENCE_S:
+            elif now - started > WAIT_S:
                 raise StepError(
                     f"another run is training the same model on the same data, and holds {self.uri}",
-                    advice="wait for its result, or give this one another checkpoint_root",
+                    advice="wait for its result, or use another checkpoint_root",
                     kind="conflict",
                 )
             else:
-                if now - began < LOOK_S:
-                    say(WAITING)
-                time.sleep(LOOK_S)
+                if now - started < POLL_S:
+                    progress.log("train", WAITING)
+                time.sleep(POLL_S)
 
-    def keep(self) -> None:
-        """Write it anew every few seconds until it is over, then give it back. For a thread."""
-        while not self._over.wait(BEAT_S):
+    def renew(self) -> None:
+        """Renew the lease until it is over, then release it. Runs in a thread."""
+        while not self.over.wait(RENEW_S):
             try:
                 self._write(self._generation)
-            except _Taken:
+            except _TakenError:
                 self.lost = True
                 return
             except StepError as error:
-                say(f"warning: the lease on the checkpoints could not be renewed: {error}")
-        with suppress(StepError, _Taken):
+                progress.log("train", f"warning: the lease on the checkpoints could not be renewed: {error}")
+        with suppress(StepError, _TakenError):
             storage.write_text(self.uri, "{}", generation=self._generation)
 
-    def end(self) -> None:
-        """Let the thread end."""
-        self._over.set()
-
     def _read(self) -> tuple[dict[str, Any], int]:
+        """The holder and the object's generation; empty and 0 if there is no object."""
         try:
             text, generation = storage.read_versioned(self.uri)
         except FileNotFoundError:
@@ -140,75 +155,52 @@ class Lease:
         return holder if isinstance(holder, dict) else {}, generation
 
     def _write(self, generation: int) -> None:
-        """Write the holder over a generation, and learn the new one.
+        """Replace a generation by this process, and read the new generation.
 
         Raises:
-            _Taken: somebody else was first.
+            _TakenError: another process has replaced it.
         """
         try:
-            storage.write_text(self.uri, json.dumps(self._me | {"beat": time.time()}), generation=generation)
+            storage.write_text(self.uri, json.dumps(self._holder | {"beat": time.time()}), generation=generation)
         except StepError as error:
             if error.kind != "conflict":
                 raise
-            raise _Taken from None
+            raise _TakenError from None
         holder, self._generation = self._read()
-        if holder.get("id") != self._me["id"]:
-            raise _Taken
+        if holder.get("id") != self._holder["id"]:
+            raise _TakenError
 
 
-class _Taken(Exception):  # noqa: N818  # no fault
-    """Somebody else has the lease."""
+class _TakenError(Exception):
+    """Another process holds the lease."""
 
 
-@contextmanager
-def remote(uri: str) -> Iterator[Lease]:
-    """Hold a lease in Cloud Storage.
-
-    Raises:
-        StepError: kind ``conflict``: another process holds it for too long.
-    """
-    lease = Lease(uri)
-    lease.take()
-    thread = threading.Thread(target=lease.keep, daemon=True, name="lease")
-    thread.start()
+def _is_free(holder: dict[str, Any]) -> bool:
+    """Whether the holder has released the lease, is known to be dead, or has not renewed it for too long."""
     try:
-        yield lease
-    finally:
-        lease.end()
-        # A process that is about to be killed has no time for storage that does not answer.
-        thread.join(RELEASE_S)
-
-
-def _free(holder: dict[str, Any]) -> bool:
-    """Whether the holder has given it back, is dead for sure, or was not heard of for too long."""
-    try:
-        return not holder or time.time() - float(holder["beat"]) > EXPIRY_S or _dead(holder)
+        return not holder or time.time() - float(holder["beat"]) > EXPIRY_S or _is_dead(holder)
     except (KeyError, TypeError, ValueError):
-        return True  # nothing that was written here
+        return True  # this module did not write it
 
 
-def _this_process() -> dict[str, Any]:
-    return {"machine": _machine(), "pid": os.getpid(), "began": _began(os.getpid())}
+def _is_dead(holder: dict[str, Any]) -> bool:
+    """Whether the holder was a process of this machine that has ended: a retry here does not wait for it."""
+    here = _machine()
+    return bool(here) and holder["machine"] == here and _start_ticks(int(holder["pid"])) != holder["began"]
 
 
 def _machine() -> str:
-    """This boot of this machine and this container's process numbers; empty where the system does not tell."""
+    """Identifies this boot of this machine and this container's process IDs; empty if the system does not say."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + Path("/proc/self/ns/pid").readlink().name
     except OSError:
         return ""
 
 
-def _began(pid: int) -> int:
-    """When a process began, in clock ticks (proc(5), field 22 of stat); 0 for one that is not there."""
+def _start_ticks(pid: int) -> int:
+    """When a process started, in clock ticks (proc(5), field 22 of stat); 0 if it does not run."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return 0 if fields[0] in "ZX" else int(fields[19])
     except (OSError, ValueError, IndexError):
         return 0
-
-
-def _dead(holder: dict[str, Any]) -> bool:
-    """Whether the holder was a process here that is gone: a retry in the same place waits for nothing."""
-    here = _machine()
-    return bool(here) and holder["machine"] == here and _began(int(holder["pid"])) != holder["began"]

@@ -1,4 +1,4 @@
-"""Train a Keras model on prepared data, from the newest checkpoint if there is one."""
+"""Train a Keras model on prepared data, resuming from the newest checkpoint if any."""
 
 import time
 from collections.abc import Callable
@@ -18,9 +18,9 @@ from components.train.settings import TrainingSettings, count_steps
 if TYPE_CHECKING:
     import keras
 
-    from components.train.checkpoint_file import Progress
+    from components.train.checkpoint_file import TrainingState
 
-# Examples that a task may show after each epoch what has become of.
+# The number of examples for which a task may show something after each epoch.
 SAMPLES = 6
 
 
@@ -44,7 +44,7 @@ def train(
         training: the training section.
         checkpoint_root: where checkpoints are kept.
         accelerator_type: the promised resource, such as ``nvidia.com/gpu``; empty for none.
-        accelerator_count: how many of it.
+        accelerator_count: its number.
         trained: becomes a folder: ``model.keras``, ``history.json`` (metric -> value after each epoch) and
             ``training.json``. The same data, settings and threads give the same bytes on a CPU.
         metrics: gets the final losses and metrics, the speed and the device.
@@ -53,14 +53,14 @@ def train(
 
     Raises:
         StepError: settings do not fit the data or this machine, the promised accelerator is not visible, the loss is
-            not finite, memory ran out, or (kind ``preempted``) SIGTERM has come: its last checkpoint is written then.
+            not finite, memory ran out, or (kind ``preempted``) SIGTERM has come and a checkpoint is written.
     """
     architecture: ModelSettings = validated("model", model)
     settings: TrainingSettings = validated("training", training)
     data = PreparedData.read(examples.path)
     steps = check(data, architecture, settings)
-    prints = {"data": data.fingerprint, "model": architecture.fingerprint(), "training": settings.fingerprint()}
-    began = time.perf_counter()
+    fingerprints = {"data": data.fingerprint, "model": architecture.fingerprint(), "training": settings.fingerprint()}
+    started = time.perf_counter()
     with devices.opened(
         backend=settings.backend,
         precision=settings.precision,
@@ -69,55 +69,57 @@ def train(
         accelerator_type=accelerator_type,
         accelerator_count=accelerator_count,
     ) as device:
-        # TensorFlow and Keras come with these, and Keras reads its backend from the environment as it is imported.
+        # These import TensorFlow and Keras, and Keras reads its backend from the environment when it is imported.
         from components.train import compiling, inputs, loop, results
-        from components.train.checkpoint_file import Origin
-        from components.train.checkpoint_store import Checkpoints
+        from components.train.checkpoint_file import Provenance
+        from components.train.checkpoint_store import CheckpointStore
 
         check_devices(settings, device)
         role = contract.Task(data.task, data.info).training
         network = _network(data, architecture, settings, role, device)
         assets = role.assets(network)
         input_fn = role.input_fn(assets)
-        split = inputs.opened(data, "train", input_fn, role.augment)
-        validation = inputs.opened(data, "validation", input_fn) if data.splits.get("validation") else None
+        split = inputs.open_split(data, "train", input_fn, role.augment)
+        validation = inputs.open_split(data, "validation", input_fn) if data.splits.get("validation") else None
         with devices.scope(device):
             arguments = role.compile_arguments(network)
-            compiling.make_ready(network, arguments, split.any_targets(), settings, steps, device)
-        origin = Origin(fingerprint(prints), settings.seed, device.threads)
-        kept = Checkpoints.under(checkpoint_root, origin, settings.checkpoint_kept)
-        with kept.lease():
-            board = results.Board(logs.path)
-            show = _sampler(network, role, data, assets)
-            done, clock, ledger = loop.fit(network, split, validation, settings, device, kept, board.write, show)
-            board.write(done, {})
+            compiling.compile_model(network, arguments, split.zero_targets(), settings, steps, device)
+        provenance = Provenance(fingerprint(fingerprints), settings.seed, device.threads)
+        store = CheckpointStore.under(checkpoint_root, provenance, settings.checkpoint_kept)
+        with store.lease():
+            board = results.TensorBoardLog(logs.path)
+            samples = _sampler(network, role, data, assets)
+            state, throughput, goodput = loop.fit(
+                network, split, validation, settings, device, store, board.write, samples
+            )
+            board.write(state, {})
             board.close()
-            record = _record(network, done, data, architecture, settings, device) | {"fingerprints": prints}
+            record = _record(network, state, data, architecture, settings, device) | {"fingerprints": fingerprints}
             speed = {
-                "examples_per_second": round(clock.rate, 1),
-                "seconds": round(time.perf_counter() - began, 3),
+                "examples_per_second": round(throughput.rate, 1),
+                "seconds": round(time.perf_counter() - started, 3),
                 "device": str(device),
-            } | ledger.metrics()
-            results.write(network, done, settings, record, speed, trained, metrics, curves)
-            kept.remove()
+            } | goodput.metrics()
+            results.write(network, state, settings, record, speed, trained, metrics, curves)
+            store.remove()
 
 
 def _record(
     network: "keras.Model",
-    done: "Progress",
+    state: "TrainingState",
     data: PreparedData,
     architecture: ModelSettings,
     settings: TrainingSettings,
     device: devices.Device,
 ) -> dict[str, Any]:
-    """What later steps read about the model. Their cache keys are digests of it: no times, no rates."""
+    """Facts about the model for later steps. Their cache keys depend on it, so it has no times and no rates."""
     return {
         "name": architecture.name,
         "task": data.task,
         "input_shape": list(network.input_shape[1:]),
         "parameters": network.count_params(),
-        "epochs": done.epochs,
-        "best_epoch": done.best_epoch,
+        "epochs": state.epochs,
+        "best_epoch": state.best_epoch,
         "seed": settings.seed,
         "backend": device.backend,
         "precision": device.precision,
@@ -128,10 +130,10 @@ def _record(
 
 
 def check(data: PreparedData, architecture: ModelSettings, settings: TrainingSettings) -> int:
-    """The number of steps an epoch, if settings and data fit each other.
+    """The number of steps per epoch.
 
     Raises:
-        StepError: they do not.
+        StepError: settings and data do not fit each other.
     """
     count = data.require("train")
     if settings.batch_size > count:
@@ -151,7 +153,7 @@ def check(data: PreparedData, architecture: ModelSettings, settings: TrainingSet
     steps = count_steps(count, settings.batch_size, settings.steps_per_epoch, whole_batches=True)
     if settings.warmup_steps and settings.warmup_steps >= steps * settings.epochs:
         raise StepError(
-            f"training.warmup_steps: {settings.warmup_steps} leave nothing of {steps * settings.epochs} steps",
+            f"training.warmup_steps: {settings.warmup_steps} of {steps * settings.epochs} steps leave none to train",
             advice=f"use fewer than {steps * settings.epochs}",
             kind="settings",
         )
@@ -159,14 +161,14 @@ def check(data: PreparedData, architecture: ModelSettings, settings: TrainingSet
 
 
 def check_devices(settings: TrainingSettings, device: devices.Device) -> None:
-    """A global batch must be shared out evenly.
+    """Check that a batch can be divided evenly.
 
     Raises:
-        StepError: it cannot be.
+        StepError: it cannot.
     """
     if settings.batch_size % device.count:
         raise StepError(
-            f"training.batch_size: {settings.batch_size} cannot be shared out over {device.count} devices",
+            f"training.batch_size: {settings.batch_size} cannot be divided over {device.count} devices",
             advice=f"use a multiple of {device.count}",
             kind="settings",
         )
@@ -183,7 +185,7 @@ def _network(
     if problem := architecture.problem(tuple(arguments.get("input_shape", ()))):
         raise StepError(f"model: {problem}", kind="settings")
     # Keras draws the seeds of initializers and of Dropout from Python's generator, and so does the library of Cloud
-    # Storage when it waits before it tries again: nothing may be read or written between these two lines.
+    # Storage for its waits between retries: nothing may be read or written between these two lines.
     devices.seeded(settings.seed)
     with devices.scope(device):
         network: keras.Model = load("models", architecture.name).build(architecture, **arguments)
@@ -194,7 +196,7 @@ def _network(
 def _sampler(
     network: "keras.Model", role: Training[Any], data: PreparedData, assets: dict[str, Any]
 ) -> Callable[[int], list[str]] | None:
-    """What the task shows after each epoch, if it shows anything; a seed decides about its draws."""
+    """What the task shows after each epoch, from a seed; None if it shows nothing."""
     if not contract.overrides(role, "epoch_samples"):
         return None
     tensors = next(iter(data.batches("validation" if data.splits.get("validation") else "train", SAMPLES)))

@@ -1,4 +1,4 @@
-"""The epochs: ``model.fit`` one at a time, so that whatever a run knows between two of them is ours to save."""
+"""The training loop: ``model.fit`` for one epoch at a time, so that the whole state can be saved between two epochs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -6,34 +6,41 @@ from typing import Any, NamedTuple
 
 import keras
 
+from components.core import progress
 from components.core.devices import Device
 from components.core.errors import StepError
-from components.train import compiling, failures, inputs, watchdog
-from components.train.callbacks import Part, Watch
-from components.train.checkpoint_callback import Saver
-from components.train.checkpoint_file import Progress
-from components.train.checkpoint_store import Checkpoints
-from components.train.checkpoint_timer import Interval, Rhythm
-from components.train.epoch_callbacks import Account, Clock, Heart, Report
-from components.train.goodput import Ledger
-from components.train.input_wait import timed
-from components.train.preemption import held
+from components.train import compiling, failure, input_wait, inputs
+from components.train.callbacks import (
+    Callback,
+    GoodputCallback,
+    KerasCallback,
+    ProgressReport,
+    Throughput,
+    WatchdogCallback,
+)
+from components.train.checkpoint_callback import CheckpointCallback
+from components.train.checkpoint_file import TrainingState
+from components.train.checkpoint_store import CheckpointStore
+from components.train.checkpoint_timer import CheckpointInterval, CheckpointTimer
+from components.train.failure import MemoryEstimate
+from components.train.goodput import GoodputTracker
+from components.train.preemption import sigterm_deferred
 from components.train.settings import TrainingSettings, count_steps
-from components.train.telling import say
+from components.train.watchdog import Watchdog
 
 
 class Fitted(NamedTuple):
-    """What a training came to.
+    """The outcome of a training.
 
     Attributes:
-        done: how far it went; all its epochs.
-        clock: the speed of this attempt.
-        ledger: where the seconds of all attempts went.
+        state: after the last epoch.
+        throughput: of this attempt.
+        goodput: of all attempts.
     """
 
-    done: Progress
-    clock: Clock
-    ledger: Ledger
+    state: TrainingState
+    throughput: Throughput
+    goodput: GoodputTracker
 
 
 def fit(
@@ -42,132 +49,137 @@ def fit(
     validation: inputs.Split | None,
     settings: TrainingSettings,
     device: Device,
-    kept: Checkpoints,
-    after_epoch: Callable[[Progress, dict[str, float]], None],
+    store: CheckpointStore,
+    after_epoch: Callable[[TrainingState, dict[str, float]], None],
     samples: Callable[[int], list[str]] | None = None,
 ) -> Fitted:
-    """Train from where the checkpoints left off until the epochs or the patience are used up.
+    """Train from the newest checkpoint until all epochs are done or the patience is exhausted.
 
-    The model ends with its best weights where ``patience`` asks for them.
+    With ``patience`` the model ends with its best weights.
 
     Args:
-        model: built, compiled.
-        kept: its checkpoints, whose lease is held.
-        after_epoch: called after each epoch with the progress, and the epoch's learning rate and examples a second.
-        samples: what the task shows after an epoch, given a seed; it leaves the model as it is.
+        model: compiled.
+        store: the checkpoints, whose lease the caller holds.
+        after_epoch: called after each epoch with the state and the epoch's learning rate and examples per second.
+        samples: what the task shows after an epoch, from a seed; it does not change the model.
 
     Raises:
-        StepError: the loss is not finite, memory ran out, a device was lost, a checkpoint is of another configuration,
-            or (kind ``preempted``) SIGTERM has come.
+        StepError: the loss is not finite, memory ran out, a device was lost, a checkpoint belongs to another
+            configuration, or (kind ``preempted``) SIGTERM has come.
     """
     steps = count_steps(train.count, settings.batch_size, settings.steps_per_epoch, whole_batches=True)
-    held_out = None
+    validation_data = None
     if validation:
-        most = settings.validation_steps
-        checks = count_steps(validation.count, settings.batch_size, most, whole_batches=False)
-        held_out = inputs.in_order(validation, settings.batch_size, checks)
-    done = kept.restore(model)
-    if done.step or done.epochs:
-        say(f"resumed {done}" + f" of {steps}" * bool(done.step))
-    ledger = Ledger.resumed(done.spent, kept.spent())
-    clock = Clock(settings.batch_size, steps)
-    need = failures.need(model, settings.batch_size, device)
-    with held() as stop, watchdog.watching(settings.stall_seconds) as heart, ledger.marked(kept.note_spent):
-        saver = Saver(model, kept, done, Rhythm(Interval.of(settings)), stop, clock, ledger)
-        # The saver comes last: it may end the epoch.
-        parts = (clock, Report(settings, clock), Heart(heart), Account(ledger), saver)
-        while done.epochs < settings.epochs and not (settings.patience and done.waited >= settings.patience):
+        limit = settings.validation_steps
+        validation_steps = count_steps(validation.count, settings.batch_size, limit, whole_batches=False)
+        validation_data = inputs.in_order(validation, settings.batch_size, validation_steps)
+    state = store.restore(model)
+    if state.step or state.epochs:
+        progress.log("train", f"resumed {state}" + f" of {steps}" * bool(state.step))
+    goodput = GoodputTracker.resume(state.spent, store.load_goodput())
+    throughput = Throughput(settings.batch_size, steps)
+    estimate = failure.estimate_memory(model, settings.batch_size, device)
+    with (
+        sigterm_deferred() as stop,
+        Watchdog(settings.stall_seconds) as watchdog,
+        goodput.saved_periodically(store.save_goodput),
+    ):
+        timer = CheckpointTimer(CheckpointInterval.from_settings(settings))
+        checkpoints = CheckpointCallback(model, store, state, timer, stop, throughput, goodput)
+        report = ProgressReport(settings, throughput)
+        # Checkpoints come last: they may end the epoch.
+        callbacks = (throughput, report, WatchdogCallback(watchdog), GoodputCallback(goodput), checkpoints)
+        while state.epochs < settings.epochs and not (settings.patience and state.waited >= settings.patience):
             data = inputs.shuffled(
                 train,
                 settings.batch_size,
                 steps,
                 seed=settings.seed,
-                epoch=done.epochs,
+                epoch=state.epochs,
                 kinds=settings.augmentation,
-                done=done.step,
+                done=state.step,
             )
-            if train.held is None:
-                data = timed(data, lambda seconds: ledger.moved("steps", "input", seconds))
-            with _named(need, done.epochs + 1):
-                logs = one_epoch(model, data, held_out, done.epochs, parts, steps=steps, done=done.step)
-            _advance(done, logs, model, settings)
+            if train.in_memory is None:
+                data = input_wait.measured(data, lambda seconds: goodput.move("steps", "input", seconds))
+            with _failures_named(estimate, state.epochs + 1):
+                logs = one_epoch(model, data, validation_data, state.epochs, callbacks, steps=steps, done=state.step)
+            _count_epoch(state, logs, model, settings)
             if samples:
-                done.samples.append(samples(inputs.mixed(settings.seed, done.epochs, 2)))
-            saver.epoch_over()
-            values = ", ".join(f"{name} {values[-1]:.4f}" for name, values in done.history.items())
-            print(f"epoch {done.epochs}/{settings.epochs}: {values}, {clock.epoch_rate:,.0f} examples/s", flush=True)
-            learning_rate = compiling.learning_rate(settings, steps * settings.epochs, done.epochs * steps - 1)
-            after_epoch(done, {"learning_rate": learning_rate, "examples_per_second": clock.epoch_rate})
-    if done.best_weights is not None:
-        model.set_weights(done.best_weights)
-    return Fitted(done, clock, ledger)
+                state.samples.append(samples(inputs.combined_seed(settings.seed, state.epochs, 2)))
+            checkpoints.epoch_counted()
+            metrics = ", ".join(f"{name} {values[-1]:.4f}" for name, values in state.history.items())
+            rate = throughput.epoch_rate
+            print(f"epoch {state.epochs}/{settings.epochs}: {metrics}, {rate:,.0f} examples/s", flush=True)
+            learning_rate = compiling.learning_rate(settings, steps * settings.epochs, state.epochs * steps - 1)
+            after_epoch(state, {"learning_rate": learning_rate, "examples_per_second": rate})
+    if state.best_weights is not None:
+        model.set_weights(state.best_weights)
+    return Fitted(state, throughput, goodput)
 
 
 @contextmanager
-def _named(need: failures.Need, epoch: int) -> Iterator[None]:
-    """A backend's failures by their names."""
+def _failures_named(estimate: MemoryEstimate, epoch: int) -> Iterator[None]:
     try:
         yield
     except StepError:
         raise
     except Exception as error:
-        if told := failures.of(error, need, f"epoch {epoch}"):
-            raise told from error
+        if named := failure.from_exception(error, estimate, f"epoch {epoch}"):
+            raise named from error
         raise
 
 
 def one_epoch(
     model: keras.Model,
     data: Any,
-    held_out: Any,
+    validation_data: Any,
     epoch: int,
-    parts: Sequence[Part],
+    callbacks: Sequence[Callback],
     *,
     steps: int,
     done: int = 0,
 ) -> dict[str, float]:
-    """Train on one epoch's batches and validate.
+    """Train for one epoch and validate.
 
     Args:
-        data: the batches that are left of it.
-        held_out: the validation batches; None for no validation.
+        data: the remaining batches of the epoch.
+        validation_data: batches; None for no validation.
         epoch: 0, 1, ...
-        parts: what looks on.
         steps: all steps of the epoch.
-        done: steps done before an interruption.
+        done: its steps that were done before an interruption.
 
     Returns:
-        The means of the loss and the metrics over the whole epoch, and with ``val_`` those of validation.
+        The means of the loss and the metrics over the whole epoch, those of validation with the prefix ``val_``.
 
     Raises:
-        StepError: what a part raises.
+        StepError: raised by a callback.
     """
-    watch = Watch(parts, epoch, done, steps)
+    runner = KerasCallback(callbacks, epoch, done, steps)
     if done < steps:
-        model.fit(data, epochs=epoch + 1, initial_epoch=epoch, callbacks=[watch], shuffle=False, verbose=0)
+        model.fit(data, epochs=epoch + 1, initial_epoch=epoch, callbacks=[runner], shuffle=False, verbose=0)
     else:  # interrupted after the last step
-        watch.on_epoch_begin(epoch)
+        runner.on_epoch_begin(epoch)
     logs = {name: float(mean) for name, mean in sorted(model.get_metrics_result().items())}
-    for part in parts:
-        part.steps_end()
-    if held_out is not None:
-        found = model.evaluate(held_out, callbacks=[watch], return_dict=True, verbose=0)
-        logs |= {f"val_{name}": float(mean) for name, mean in sorted(found.items())}
-    for part in parts:
-        part.epoch_ends(logs)
+    for callback in callbacks:
+        callback.on_train_epoch_end()
+    if validation_data is not None:
+        means = model.evaluate(validation_data, callbacks=[runner], return_dict=True, verbose=0)
+        logs |= {f"val_{name}": float(mean) for name, mean in sorted(means.items())}
+    for callback in callbacks:
+        callback.on_epoch_end(logs)
     return logs
 
 
-def _advance(done: Progress, logs: dict[str, float], model: keras.Model, settings: TrainingSettings) -> None:
-    """Lay an epoch's values over the progress, and keep the weights if they are the best so far."""
-    done.epochs, done.step = done.epochs + 1, 0
+def _count_epoch(state: TrainingState, logs: dict[str, float], model: keras.Model, settings: TrainingSettings) -> None:
+    """Add an epoch to the state, and set its weights aside if they are the best so far."""
+    state.epochs, state.step = state.epochs + 1, 0
     for name, value in logs.items():
-        done.history.setdefault(name, []).append(value)
+        state.history.setdefault(name, []).append(value)
     if "val_loss" not in logs:
         return
-    if logs["val_loss"] < done.best_loss:
-        done.best_loss, done.best_epoch, done.waited = logs["val_loss"], done.epochs, 0
+    if logs["val_loss"] < state.best_loss:
+        state.best_loss, state.best_epoch, state.waited = logs["val_loss"], state.epochs, 0
         if settings.patience:
-            done.best_weights = [values.copy() for values in model.get_weights()]
+            state.best_weights = [values.copy() for values in model.get_weights()]
     else:
-        done.waited += 1
+        state.waited += 1

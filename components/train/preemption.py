@@ -1,4 +1,4 @@
-"""SIGTERM: the machine is about to be taken away (GKE gives a spot pod 15 seconds), so stop at the next safe point."""
+"""Preemption: SIGTERM means that the machine is taken away (GKE gives a spot pod 15 s), so training stops safely."""
 
 import signal
 import threading
@@ -9,73 +9,75 @@ from types import FrameType
 from components.core import step
 from components.core.errors import StepError
 
-# How long stopping may take, the checkpoint included: storage that does not answer must not hold the process until it
-# is killed. The failure itself may take failure.TELL_S to be told, and GKE gives 15 s in all.
-LATEST_S = 8.0
+# How long stopping may take, including the checkpoint: storage that does not answer must not hold the process until it
+# is killed. Reporting the failure may take another failure.REPORT_S, and GKE gives 15 s in all.
+STOP_TIMEOUT_S = 8.0
 
 
-class Stop:
-    """Whether to stop.
+class StopRequest:
+    """Whether SIGTERM has come.
 
     Attributes:
-        asked: SIGTERM has come.
+        received: it has.
     """
 
-    asked = False
+    received = False
 
-    def check(self, where: str) -> None:
-        """Stop if asked to.
+    def check(self, position: str) -> None:
+        """Stop if SIGTERM has come.
 
         Args:
-            where: how far the work has come that is saved, for the message.
+            position: how far the saved work has come, for the message.
 
         Raises:
             StepError: kind ``preempted``.
         """
-        if self.asked:
+        if self.received:
             raise StepError(
-                f"preempted: asked to end (SIGTERM) {where}", advice="run it again: it goes on there", kind="preempted"
+                f"preempted: asked to end (SIGTERM) {position}",
+                advice="run it again: it resumes from there",
+                kind="preempted",
             )
 
 
 @contextmanager
-def held() -> Iterator[Stop]:
-    """A block with work to save: SIGTERM is noted, and the block stops where it checks.
+def sigterm_deferred() -> Iterator[StopRequest]:
+    """Within the block SIGTERM only sets the request, and the block stops where it checks it.
 
-    Outside of it nothing would be lost, and the step's own handler ends the process wherever it is. Signals reach
-    Python in its main thread alone: in another one nothing is noted. The former handler comes back at the end.
+    Outside of the block there is no work to save, so the step's own handler ends the process at once. Python delivers
+    signals to the main thread only; in another thread the block changes nothing.
 
     Raises:
-        StepError: kind ``preempted``, at the latest when the block ends.
+        StepError: kind ``preempted``, at the end of the block at the latest.
     """
-    stop = Stop()
+    stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
 
-    latest = threading.Timer(LATEST_S, _too_late)
-    latest.daemon = True
+    deadline = threading.Timer(STOP_TIMEOUT_S, _end_without_checkpoint)
+    deadline.daemon = True
 
-    def note(_number: int, _frame: FrameType | None) -> None:
-        if not stop.asked:
-            stop.asked = True
-            latest.start()
+    def on_sigterm(_number: int, _frame: FrameType | None) -> None:
+        if not stop.received:
+            stop.received = True
+            deadline.start()
 
-    before = signal.signal(signal.SIGTERM, note)
+    before = signal.signal(signal.SIGTERM, on_sigterm)
     try:
         yield stop
     finally:
-        latest.cancel()
+        deadline.cancel()
         signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
     stop.check("at the end of training")
 
 
-def _too_late() -> None:
-    """End the process as it is. A checkpoint without its manifest is none, so the one before serves."""
+def _end_without_checkpoint() -> None:
+    """A checkpoint without its manifest does not count, so the one before serves."""
     step.end_now(
         StepError(
-            f"preempted: asked to end (SIGTERM), and no checkpoint could be written within {LATEST_S:g} s",
-            advice="run it again: it goes on from the checkpoint before",
+            f"preempted: asked to end (SIGTERM), and no checkpoint could be written within {STOP_TIMEOUT_S:g} s",
+            advice="run it again: it resumes from the checkpoint before",
             kind="preempted",
         )
     )

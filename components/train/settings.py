@@ -6,34 +6,38 @@ from pydantic import Field
 
 from components.core.config import Count, Positive, Section
 
-# A split of up to so many bytes is held in memory, decoded. A constant, not a share of this machine's memory: the
-# order of the examples, and so the result, is not the same for a split that is held and one that is streamed.
-HELD_BYTES = 2**30
-# About a quarter of a second of work for one call into the graph, at 0.16 TFLOP/s on a CPU and 100 times that beyond.
-CALL_FLOP = {"cpu": 4e10, "gpu": 4e12, "tpu": 4e12}
-MOST_STEPS_A_CALL = 50
+# A split of at most so many bytes is read into memory, decoded. It is a constant and not a share of the machine's
+# memory, because the order of the examples, and so the result, differs between a split in memory and one that is
+# streamed.
+IN_MEMORY_BYTES = 2**30
+# The work of one execution of the graph: about a quarter of a second at 0.16 TFLOP/s on a CPU, and at 100 times that
+# on an accelerator.
+EXECUTION_FLOP = {"cpu": 4e10, "gpu": 4e12, "tpu": 4e12}
+MAX_STEPS_PER_EXECUTION = 50
 
 
 class TrainingSettings(Section):
     """How to train. The defaults are those of the CNN tutorial that this package grew from.
 
     Attributes:
-        batch_size: examples a step, over all devices together.
-        steps_per_epoch: at most so many steps an epoch; 0 takes the whole split.
-        validation_steps: at most so many validation steps an epoch; 0 takes the whole split.
-        patience: epochs without a better validation loss before training stops with the best weights; 0 never stops.
-        precision: ``auto`` is what the device does best.
-        backend: ``auto`` is what the image provides.
-        threads: threads for computing on a CPU; 0 takes all cores. Equal results are promised for equal threads only.
-        checkpoint_seconds: between two checkpoints inside an epoch, 0 for none there; each epoch ends with one anyway.
-        checkpoint_share: the most of the training time that writing checkpoints may take; where epochs are short, one
-            is left out rather than cost more. 1 leaves none out.
-        checkpoint_preemptions: interruptions expected an hour; above 0, the seconds between two checkpoints follow
-            from it and from the time that writing one takes (Young, 1974), and not from ``checkpoint_seconds``.
-        checkpoint_kept: how many are kept.
-        augmentation: what is changed at random in each epoch, of what the task knows, such as ``flip``.
-        stall_seconds: without a batch before training is ended as stalled; 0 waits for ever.
-        schedule: ``cosine`` falls to 0 over all epochs after ``warmup_steps`` linear ones.
+        batch_size: examples per step, over all devices.
+        steps_per_epoch: the most steps per epoch; 0 for the whole split.
+        validation_steps: the most validation steps per epoch; 0 for the whole split.
+        patience: epochs without a better validation loss after which training stops with the best weights; 0 never
+            stops early.
+        augmentation: random changes in each epoch, of those that the task knows, such as ``flip``.
+        schedule: ``cosine`` decays to 0 over all epochs, after ``warmup_steps`` of linear warm-up.
+        precision: ``auto`` is the best for the device.
+        backend: ``auto`` is the one of the image.
+        threads: threads for computing on a CPU; 0 for all cores. Equal results need equal numbers of threads.
+        checkpoint_seconds: seconds between two checkpoints within an epoch; 0 for none there. Each epoch ends with one
+            in any case.
+        checkpoint_share: the largest share of the training time that writing checkpoints may take; if epochs are
+            short, some end without one. 1 writes all of them.
+        checkpoint_preemptions: interruptions expected per hour; above 0 it replaces ``checkpoint_seconds``: the
+            interval follows from it and from the time to write a checkpoint (Young, 1974).
+        checkpoint_kept: number of checkpoints to keep.
+        stall_seconds: seconds without a batch after which training ends as stalled; 0 never ends it.
     """
 
     epochs: Positive = 10
@@ -51,7 +55,7 @@ class TrainingSettings(Section):
     backend: Literal["auto", "tensorflow", "jax", "torch"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     threads: Count = 0
-    # What begins with checkpoint or stall is no part of a result's fingerprint or key (components/core/config.py).
+    # Settings named checkpoint_* and stall_* are not part of a fingerprint or cache key (components/core/config.py).
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
     checkpoint_share: Annotated[float, Field(gt=0, le=1)] = 0.02
     checkpoint_preemptions: Annotated[float, Field(ge=0)] = 0.0
@@ -59,7 +63,7 @@ class TrainingSettings(Section):
     stall_seconds: Annotated[float, Field(ge=0)] = 600.0
 
 
-def count_steps(count: int, batch_size: int, most: int, *, whole_batches: bool) -> int:
-    """How many steps a split gives, ``most`` at most (0: no limit)."""
+def count_steps(count: int, batch_size: int, limit: int, *, whole_batches: bool) -> int:
+    """The number of steps for ``count`` examples, at most ``limit`` (0: no limit)."""
     steps = count // batch_size if whole_batches else -(-count // batch_size)
-    return min(steps, most) if most else steps
+    return min(steps, limit) if limit else steps

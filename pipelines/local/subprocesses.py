@@ -20,9 +20,9 @@ def runner(run: Run) -> local.SubprocessRunner:
 
 
 def _run(run: Run, original: Callable[..., int], *, full_command: list[str], **others: Any) -> int:
-    before = memory.kills()
+    before = memory.oom_kills()
     status = original(full_command=full_command, **others)
-    killed = None if before is None else (memory.kills() or 0) > before
+    killed = None if before is None else (memory.oom_kills() or 0) > before
     failure.record_exit(run, step_of(full_command), status, out_of_memory=killed)
     return status
 

@@ -120,7 +120,7 @@ def summary(values: dict[str, Any], where: str, stream: TextIO | None = None) ->
     console.print(table)
     for name, metric in headline(values["metrics"]).items():
         console.print(f"{shown(name):20} {metric}")
-    if spending := goodput.told(values.get("training", {})):
+    if spending := goodput.summary(values.get("training", {})):
         console.print(f"\ntraining: {escape(spending)}")
     if values.get("accepted") is not None:
         verdict = "[green]ACCEPTED[/]" if values["accepted"] else "[red]REFUSED[/]: the champion stays"

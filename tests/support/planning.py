@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from components.profile import Kernel, Profile, Size, Traced
-from components.train.checkpoint_timer import Interval
+from components.train.checkpoint_timer import CheckpointInterval
 from pipelines.hardware.planner.jobs import Job
 
 KERNELS = (
@@ -34,7 +34,7 @@ JOB = Job(
     patience=0,
     examples=256_000,
     encoded=False,
-    checkpoints=Interval(seconds=60.0, share=0.02, preemptions=0.0),
+    checkpoints=CheckpointInterval(seconds=60.0, share=0.02, preemptions=0.0),
 )
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from components.train.settings import CALL_FLOP, HELD_BYTES, MOST_STEPS_A_CALL
+from components.train.settings import EXECUTION_FLOP, IN_MEMORY_BYTES, MAX_STEPS_PER_EXECUTION
 from pipelines.hardware.catalog.row import Row
 from pipelines.hardware.planner import throughput
 from pipelines.hardware.planner.jobs import Job
@@ -102,14 +102,14 @@ def input_rate(job: Job, row: Row) -> float:
     vcpus = cores(row.requests[0])
     if job.encoded:
         return vcpus * DECODED
-    rate = GATHERED if job.total_bytes <= HELD_BYTES else PARSED
+    rate = GATHERED if job.total_bytes <= IN_MEMORY_BYTES else PARSED
     return vcpus * rate / job.input_bytes
 
 
 def host_seconds(job: Job, row: Row, precision: str) -> float:
     """The host's seconds of one step: its share of a call, and its own."""
     call = HOST_SECONDS.get(backend_of(job, row), HOST_SECONDS["jax"])
-    return call / steps_a_call(job, row, precision) + STEP_SECONDS[row.kind]
+    return call / steps_per_execution(job, row, precision) + STEP_SECONDS[row.kind]
 
 
 def backend_of(job: Job, row: Row) -> str:
@@ -117,12 +117,12 @@ def backend_of(job: Job, row: Row) -> str:
     return job.backend if job.backend != "auto" else "jax" if row.kind == "tpu" else "tensorflow"
 
 
-def steps_a_call(job: Job, row: Row, precision: str) -> int:
-    """The steps of one call, as ``components/train/compiling.py`` chooses them."""
+def steps_per_execution(job: Job, row: Row, precision: str) -> int:
+    """Steps per execution, as ``components/train/compiling.py`` chooses them."""
     if backend_of(job, row) != "tensorflow" or row.count > 1:
         return 1
     flops = job.profile.step(precision).flops.at(job.batch_size)
-    return max(1, min(MOST_STEPS_A_CALL, job.steps // 4, int(CALL_FLOP[row.kind] / max(flops, 1.0))))
+    return max(1, min(MAX_STEPS_PER_EXECUTION, job.steps // 4, int(EXECUTION_FLOP[row.kind] / max(flops, 1.0))))
 
 
 def start_seconds(job: Job, row: Row, precision: str) -> float:

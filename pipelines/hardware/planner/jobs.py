@@ -9,7 +9,7 @@ from components.core.errors import StepError
 from components.data import DataSettings, Facts
 from components.profile import Profile
 from components.tasks import expected_arguments
-from components.train.checkpoint_timer import Interval
+from components.train.checkpoint_timer import CheckpointInterval
 from pipelines.experiment import NamedExperiment
 from pipelines.hardware.planner import profiles
 
@@ -48,7 +48,7 @@ class Job:
     patience: int
     examples: int
     encoded: bool
-    checkpoints: Interval
+    checkpoints: CheckpointInterval
 
     @property
     def input_bytes(self) -> int:
@@ -121,7 +121,7 @@ def from_experiment(
         patience=training.patience,
         examples=train,
         encoded=bool(facts and facts.encoded),
-        checkpoints=Interval.of(training),
+        checkpoints=CheckpointInterval.from_settings(training),
     )
 
 

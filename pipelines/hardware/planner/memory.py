@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from components.profile import Profile
-from components.train.settings import HELD_BYTES
+from components.train.settings import IN_MEMORY_BYTES
 from pipelines.hardware.catalog.row import Row
 from pipelines.hardware.planner.jobs import Job
 
@@ -57,7 +57,7 @@ def needed(job: Job, row: Row, precision: str, batch: int | None = None) -> Memo
         slots=SLOTS[job.optimizer] * FLOAT * profile.trainable,
         gradients=FLOAT * profile.trainable,
         activations=activations(profile, precision, kind, share) + share * job.input_bytes,
-        data=min(job.total_bytes, HELD_BYTES) if kind == "cpu" and job.total_bytes <= HELD_BYTES else 0.0,
+        data=min(job.total_bytes, IN_MEMORY_BYTES) if kind == "cpu" and job.total_bytes <= IN_MEMORY_BYTES else 0.0,
         runtime=RUNTIME[kind] + (traced(profile, precision) if kind == "cpu" else 0.0),
         limit=limit(row),
     )

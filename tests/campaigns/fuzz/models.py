@@ -13,13 +13,13 @@ import numpy as np
 from components import storage
 from components.layers import saved_model
 from components.storage import Manifest
-from components.train.checkpoint_file import FILE, STATE, Origin, Progress, state_variables
-from components.train.checkpoint_store import Checkpoints
+from components.train.checkpoint_file import FILE, HEADER, Provenance, TrainingState, state_variables
+from components.train.checkpoint_store import CheckpointStore
 from tests.campaigns.fuzz import mutation
 from tests.campaigns.fuzz.campaign import Case, Wrong, refused
 from tests.campaigns.fuzz.stored import disturbed, laid, written
 
-ORIGIN = Origin("0123", 7, 2)
+PROVENANCE = Provenance("0123", 7, 2)
 
 
 def network() -> Any:
@@ -46,17 +46,17 @@ def equal(one: list[np.ndarray], two: list[np.ndarray]) -> bool:
 
 
 def checkpoints(folder: Path) -> Case:
-    """A training's two checkpoints after an accident: it goes on from one of them, exactly, or from the start."""
+    """A training's two checkpoints after an accident: it resumes exactly from one of them, or from the start."""
     model = network()
-    kept = Checkpoints.under(str(folder / "whole"), ORIGIN)
+    store = CheckpointStore.under(str(folder / "whole"), PROVENANCE)
     points = []
     for epoch in (1, 2):
         for variable in state_variables(model):
             variable.assign(np.full(variable.shape, epoch))
-        done = Progress(epoch, 3, {"loss": [0.5] * epoch}, 1, 0.5, epoch - 1, model.get_weights())
-        kept.save(model, done)
+        done = TrainingState(epoch, 3, {"loss": [0.5] * epoch}, 1, 0.5, epoch - 1, model.get_weights())
+        store.save(model, done)
         points.append((done, state_of(model)))
-    whole = written(Path(kept.place))
+    whole = written(Path(store.uri))
     fresh = [np.full(value.shape, 9, value.dtype) for value in points[0][1]]
     folders = sorted({name.partition("/")[0] for name in whole})
 
@@ -68,25 +68,25 @@ def checkpoints(folder: Path) -> Case:
             files |= {f"{name}/{path}": content for path, content in part.items()}
         for variable, value in zip(state_variables(model), fresh, strict=True):
             variable.assign(value)
-        place = laid(folder / "broken" / ORIGIN.fingerprint, files)
-        word, done = refused(lambda: Checkpoints(str(place), ORIGIN).restore(model))
+        place = laid(folder / "broken" / PROVENANCE.fingerprint, files)
+        word, done = refused(lambda: CheckpointStore(str(place), PROVENANCE).restore(model))
         now = state_of(model)
-        if done is None or done == Progress():
+        if done is None or done == TrainingState():
             if not equal(now, fresh):
                 raise Wrong("a refused checkpoint changed the model")
             return "fresh" if done else word
         for epoch, (point, values) in enumerate(points, 1):
-            if _place(done) == _place(point):
+            if _position(done) == _position(point):
                 if not equal(now, values) or not equal(done.best_weights or [], point.best_weights or []):
                     raise Wrong(f"epoch {epoch} was restored with other values")
                 return f"epoch {epoch}"
-        raise Wrong(f"it goes on from {_place(done)}, which was never saved")
+        raise Wrong(f"it resumes from {_position(done)}, which was never saved")
 
     return case
 
 
-def _place(done: Progress) -> dict[str, Any]:
-    """Where a training stands: what decides how it goes on, without the weights and the ledger of its seconds."""
+def _position(done: TrainingState) -> dict[str, Any]:
+    """The state that decides how a training resumes, without weights and goodput."""
     return {name: value for name, value in vars(done).items() if name not in {"best_weights", "spent"}}
 
 
@@ -94,16 +94,16 @@ def _rewritten(part: dict[str, bytes], draw: random.Random) -> dict[str, bytes]:
     """The same checkpoint with another state, its checksums and manifest made anew: what no accident makes."""
     with np.load(io.BytesIO(part[FILE])) as arrays:
         found = dict(arrays)
-    state = json.loads(found[STATE].tobytes())
+    header = json.loads(found[HEADER].tobytes())
     part_of_it = draw.choice(["origin", "layout", "best_weights", "progress"])
     if part_of_it == "progress":
-        key = draw.choice(list(state["progress"]))
-        state["progress"][key] = draw.choice([None, "x", [], {"loss": "x"}, [[]], True, -1])
+        key = draw.choice(list(header["progress"]))
+        header["progress"][key] = draw.choice([None, "x", [], {"loss": "x"}, [[]], True, -1])
     elif part_of_it == "best_weights":
-        state["best_weights"] = draw.choice([-1, 99, None, "x", 2.5])
+        header["best_weights"] = draw.choice([-1, 99, None, "x", 2.5])
     else:
-        state[part_of_it] = mutation.changed(state[part_of_it], draw)
-    found[STATE] = np.frombuffer(mutation.written(state).encode(), np.uint8)
+        header[part_of_it] = mutation.changed(header[part_of_it], draw)
+    found[HEADER] = np.frombuffer(mutation.written(header).encode(), np.uint8)
     stream = io.BytesIO()
     np.savez(stream, **found)
     sizes = Manifest({FILE: _described(stream.getvalue())})

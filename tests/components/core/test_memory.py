@@ -9,8 +9,8 @@ from components.core.devices import Device
 
 def test_a_cpu_has_the_memory_of_its_machine_or_its_container() -> None:
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert 2**28 < memory.host() <= there
-    assert memory.of(Device("cpu", "CPU", 1, 2, "tensorflow", "float32", True)) == memory.host()
+    assert 2**28 < memory.of_host() <= there
+    assert memory.of_device(Device("cpu", "CPU", 1, 2, "tensorflow", "float32", True)) == memory.of_host()
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ def test_limits_and_kills_are_read_from_the_control_group(
         (tmp_path / name).write_text(text)
     (tmp_path / "listed").write_text(listed)
     monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    monkeypatch.setattr(memory, "LISTED", tmp_path / "listed")
+    monkeypatch.setattr(memory, "OWN_CGROUP", tmp_path / "listed")
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert (memory.host(), memory.kills()) == (limit or there, kills)
+    assert (memory.of_host(), memory.oom_kills()) == (limit or there, kills)
 
 
 @pytest.mark.parametrize(
     ("count", "said"), [(12, "12 bytes"), (2_500, "2.5 kB"), (7_000_000, "7.0 MB"), (16e9, "16.0 GB")]
 )
 def test_bytes_are_said_in_a_unit_of_their_size(count: float, said: str) -> None:
-    assert memory.said(count) == said
+    assert memory.format_bytes(count) == said

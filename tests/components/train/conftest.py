@@ -21,7 +21,7 @@ from components.core.examples import PreparedData
 from components.data import digits
 from components.models import cnn
 from components.train import inputs
-from components.train.epoch_callbacks import Clock
+from components.train.callbacks import Throughput
 from components.train.settings import TrainingSettings
 
 PROMISES = ("accelerator_type", "accelerator_count", "checkpoint_root")
@@ -148,30 +148,30 @@ def outer_handler() -> Iterator[None]:
 
 @pytest.fixture
 def sigterm_at(outer_handler: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
-    """Send this process SIGTERM once, at the n-th (1, 2, ...) of the moments that the parts of an epoch are told of."""
+    """Send this process SIGTERM once, at the n-th (1, 2, ...) call of one of the callbacks' hooks."""
     told: dict[str, Any] = {}
 
     def arm(moment: str, number: int) -> None:
-        told.setdefault(moment, getattr(Clock, moment))
+        told.setdefault(moment, getattr(Throughput, moment))
         count = 0
 
-        def tell(self: Clock, *args: Any) -> None:
+        def tell(self: Throughput, *args: Any) -> None:
             nonlocal count
             count += 1
             if count == number:
                 os.kill(os.getpid(), signal.SIGTERM)
             told[moment](self, *args)
 
-        monkeypatch.setattr(Clock, moment, tell)
+        monkeypatch.setattr(Throughput, moment, tell)
 
     return arm
 
 
-@pytest.fixture(params=["held", "streamed"])
+@pytest.fixture(params=["in memory", "streamed"])
 def residence(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Whether the splits are held in memory."""
     if request.param == "streamed":
-        monkeypatch.setattr(inputs, "opened", partial(inputs.opened, held_bytes=0))
+        monkeypatch.setattr(inputs, "open_split", partial(inputs.open_split, in_memory_bytes=0))
     return str(request.param)
 
 

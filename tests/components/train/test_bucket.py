@@ -14,7 +14,7 @@ FILES = ("model.keras", "history.json", "training.json")
 
 def test_a_training_goes_on_from_a_checkpoint_in_a_bucket(bucket: str, training, sigterm_at, capsys) -> None:
     whole = training(folder="whole", **SETTINGS)
-    sigterm_at("call_ends", 8)
+    sigterm_at("on_train_batch_end", 8)
     with pytest.raises(StepError, match="asked to end"):
         training(checkpoint_root=bucket, **SETTINGS)
     left = [name.partition("/")[2] for name in storage.listing(bucket) if not name.endswith(storage.MANIFEST)]

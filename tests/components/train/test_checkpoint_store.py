@@ -9,8 +9,8 @@ import pytest
 from components.core import devices
 from components.core.errors import StepError
 from components.train import compiling
-from components.train.checkpoint_file import Origin, Progress, state_variables
-from components.train.checkpoint_store import Checkpoints
+from components.train.checkpoint_file import Provenance, TrainingState, state_variables
+from components.train.checkpoint_store import CheckpointStore
 from components.train.settings import TrainingSettings
 
 
@@ -22,7 +22,7 @@ def model():
     settings = TrainingSettings(batch_size=8)
     with devices.opened(backend="tensorflow") as device:
         made = cnn.build(cnn.Settings(filters=(4,), dropout=0.5), (8, 8, 1), 3)
-        compiling.make_ready(made, Training({}).compile_arguments(made), np.zeros(1, "int64"), settings, 10, device)
+        compiling.compile_model(made, Training({}).compile_arguments(made), np.zeros(1, "int64"), settings, 10, device)
     return made
 
 
@@ -37,16 +37,16 @@ def test_state_has_weights_seeds_optimizer_and_metrics(model) -> None:
 
 
 def test_what_is_restored_is_what_was_saved(model, tmp_path: Path) -> None:
-    kept = Checkpoints.under(str(tmp_path), Origin("abc"))
+    store = CheckpointStore.under(str(tmp_path), Provenance("abc"))
     generator = np.random.default_rng(0)
     for variable in state_variables(model):
         variable.assign(generator.integers(0, 100, variable.shape))
-    done = Progress(2, 7, {"loss": [1 / 3, 0.1]}, 1, 1 / 3, 1, model.get_weights())
+    done = TrainingState(2, 7, {"loss": [1 / 3, 0.1]}, 1, 1 / 3, 1, model.get_weights())
     before = values(model)
-    kept.save(model, done)
+    store.save(model, done)
     for variable in state_variables(model):
         variable.assign(np.zeros(variable.shape))
-    again = kept.restore(model)
+    again = store.restore(model)
     for old, new in zip(before, values(model), strict=True):
         np.testing.assert_array_equal(old, new)
     weights, again.best_weights, done.best_weights = (done.best_weights, again.best_weights), None, None
@@ -56,71 +56,73 @@ def test_what_is_restored_is_what_was_saved(model, tmp_path: Path) -> None:
 
 
 def test_only_the_last_two_are_kept(model, tmp_path: Path) -> None:
-    kept = Checkpoints.under(str(tmp_path), Origin("abc"))
+    store = CheckpointStore.under(str(tmp_path), Provenance("abc"))
     for epoch in (1, 2, 3, 12):
-        kept.save(model, Progress(epochs=epoch))
-    assert kept.names() == ["epoch-00003", "epoch-00012"]
+        store.save(model, TrainingState(epochs=epoch))
+    assert store.names() == ["epoch-00003", "epoch-00012"]
     assert not list(tmp_path.rglob(".*"))
 
 
 def test_what_a_killed_writer_left_half_written_is_not_seen(model, tmp_path: Path) -> None:
-    kept = Checkpoints.under(str(tmp_path), Origin("abc"))
-    kept.save(model, Progress(epochs=1))
+    store = CheckpointStore.under(str(tmp_path), Provenance("abc"))
+    store.save(model, TrainingState(epochs=1))
     aside = tmp_path / "abc" / ".epoch-00002.4711"
     aside.mkdir()
     (aside / "checkpoint.npz").write_bytes(b"half")
-    assert kept.restore(model).epochs == 1
+    assert store.restore(model).epochs == 1
 
 
 def test_a_checkpoint_inside_an_epoch_comes_after_its_beginning_and_before_its_end(model, tmp_path: Path) -> None:
-    kept = Checkpoints.under(str(tmp_path), Origin("abc"), count=5)
+    store = CheckpointStore.under(str(tmp_path), Provenance("abc"), count=5)
     for epochs, step in ((2, 1000), (3, 0), (2, 0), (2, 90)):
-        kept.save(model, Progress(epochs, step))
-    assert kept.names() == ["epoch-00002", "epoch-00002-step-00000090", "epoch-00002-step-00001000", "epoch-00003"]
-    assert kept.restore(model) == Progress(3, 0)
+        store.save(model, TrainingState(epochs, step))
+    assert store.names() == ["epoch-00002", "epoch-00002-step-00000090", "epoch-00002-step-00001000", "epoch-00003"]
+    assert store.restore(model) == TrainingState(3, 0)
 
 
 def test_a_checkpoint_of_a_model_whose_code_has_changed_is_passed_over(model, tmp_path: Path, capsys) -> None:
     from components.models import cnn
     from components.tasks.image_classification.training import Training
 
-    kept = Checkpoints.under(str(tmp_path), Origin("abc"))
-    kept.save(model, Progress(epochs=1))
+    store = CheckpointStore.under(str(tmp_path), Provenance("abc"))
+    store.save(model, TrainingState(epochs=1))
     with devices.opened(backend="tensorflow") as device:
         other = cnn.build(cnn.Settings(filters=(5,)), (8, 8, 1), 3)
         arguments = Training({}).compile_arguments(other)
-        compiling.make_ready(other, arguments, np.zeros(1, "int64"), TrainingSettings(), 10, device)
+        compiling.compile_model(other, arguments, np.zeros(1, "int64"), TrainingSettings(), 10, device)
     before = values(other)
-    assert kept.restore(other) == Progress()
+    assert store.restore(other) == TrainingState()
     assert "warning: checkpoint epoch-00001 is unusable" in capsys.readouterr().out
     for old, new in zip(before, values(other), strict=True):
         np.testing.assert_array_equal(old, new)
 
 
-@pytest.mark.parametrize("other", [Origin("def"), Origin("abc", seed=1)], ids=["other settings", "another seed"])
+@pytest.mark.parametrize(
+    "other", [Provenance("def"), Provenance("abc", seed=1)], ids=["other settings", "another seed"]
+)
 def test_a_checkpoint_of_another_configuration_is_refused_and_nothing_touched(
-    model, tmp_path: Path, other: Origin
+    model, tmp_path: Path, other: Provenance
 ) -> None:
-    kept = Checkpoints.under(str(tmp_path), Origin("abc"))
-    kept.save(model, Progress(epochs=1))
+    store = CheckpointStore.under(str(tmp_path), Provenance("abc"))
+    store.save(model, TrainingState(epochs=1))
     for variable in state_variables(model):
         variable.assign(np.ones(variable.shape))
-    with pytest.raises(StepError, match=r"epoch-00001 is of another configuration: .* remove ") as caught:
-        Checkpoints(kept.place, other).restore(model)
+    with pytest.raises(StepError, match=r"epoch-00001 belongs to another configuration: .* remove ") as caught:
+        CheckpointStore(store.uri, other).restore(model)
     assert "\n" not in str(caught.value)
     assert all((value == 1).all() for value in values(model))
-    assert kept.names() == ["epoch-00001"]
+    assert store.names() == ["epoch-00001"]
 
 
 def test_another_number_of_threads_is_warned_about(model, tmp_path: Path, capsys) -> None:
-    Checkpoints.under(str(tmp_path), Origin("abc", threads=4)).save(model, Progress(epochs=1))
+    CheckpointStore.under(str(tmp_path), Provenance("abc", threads=4)).save(model, TrainingState(epochs=1))
     for threads, warned in ((4, False), (2, True)):
-        assert Checkpoints.under(str(tmp_path), Origin("abc", threads=threads)).restore(model).epochs == 1
-        assert ("warning: 4 threads computed this checkpoint, and 2 go on" in capsys.readouterr().out) is warned
+        assert CheckpointStore.under(str(tmp_path), Provenance("abc", threads=threads)).restore(model).epochs == 1
+        assert ("warning: 4 threads computed this checkpoint, and 2 continue" in capsys.readouterr().out) is warned
 
 
 def test_a_second_training_of_the_same_waits_for_the_first(tmp_path: Path, capsys) -> None:
-    first, second = (Checkpoints.under(str(tmp_path), Origin("abc")) for _ in range(2))
+    first, second = (CheckpointStore.under(str(tmp_path), Provenance("abc")) for _ in range(2))
     entered = threading.Event()
 
     def wait() -> None:
@@ -135,5 +137,5 @@ def test_a_second_training_of_the_same_waits_for_the_first(tmp_path: Path, capsy
     assert entered.wait(5)
     waiting.join()
     assert "another run is training the same" in capsys.readouterr().out
-    with Checkpoints.under(str(tmp_path), Origin("def")).lease(), second.lease():
+    with CheckpointStore.under(str(tmp_path), Provenance("def")).lease(), second.lease():
         pass

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from components.train import checkpoint_timer
-from components.train.checkpoint_timer import Interval, Rhythm, best_interval
+from components.train.checkpoint_timer import CheckpointInterval, CheckpointTimer, best_interval
 from components.train.settings import TrainingSettings
 
 
@@ -25,31 +25,31 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def rhythm_of(**settings: float) -> Rhythm:
-    return Rhythm(Interval.of(TrainingSettings(**settings)))
+def timer_of(**settings: float) -> CheckpointTimer:
+    return CheckpointTimer(CheckpointInterval.from_settings(TrainingSettings(**settings)))
 
 
-def lived(rhythm: Rhythm, clock: Clock, write: float, epoch: float, seconds: float) -> list[float]:
+def lived(timer: CheckpointTimer, clock: Clock, write: float, epoch: float, seconds: float) -> list[float]:
     """The times of the checkpoints of so many seconds of training, looked at every 0.1 s; each takes ``write``."""
     times, end, next_epoch = [], clock.now + seconds, clock.now + epoch
     while clock.now < end:
         clock.now += 0.1
         over = clock.now >= next_epoch
         next_epoch += epoch if over else 0
-        if rhythm.due(epoch_over=over):
+        if timer.due(epoch_end=over):
             times.append(round(clock.now - 1000, 1))
             clock.now += write
-            rhythm.written(write)
+            timer.written(write)
     return times
 
 
 def test_one_is_written_every_so_many_seconds_and_after_each_epoch(clock: Clock) -> None:
-    times = lived(rhythm_of(checkpoint_seconds=60), clock, 0.01, 150, 400)
+    times = lived(timer_of(checkpoint_seconds=60), clock, 0.01, 150, 400)
     assert times == pytest.approx([60, 120, 150, 210, 270, 300, 360], abs=0.5)
 
 
 def test_without_seconds_there_is_none_inside_an_epoch(clock: Clock) -> None:
-    times = lived(rhythm_of(checkpoint_seconds=0), clock, 0.01, 150, 400)
+    times = lived(timer_of(checkpoint_seconds=0), clock, 0.01, 150, 400)
     assert times == pytest.approx([150, 300], abs=0.5)
 
 
@@ -57,25 +57,25 @@ def test_without_seconds_there_is_none_inside_an_epoch(clock: Clock) -> None:
 def test_writing_takes_no_more_than_its_share_however_short_epochs_and_seconds_are(
     clock: Clock, write: float, epoch: float, setting: float
 ) -> None:
-    rhythm = rhythm_of(checkpoint_seconds=setting)
-    times = lived(rhythm, clock, write, epoch, 5000)
+    timer = timer_of(checkpoint_seconds=setting)
+    times = lived(timer, clock, write, epoch, 5000)
     assert len(times) > 10
     # The first one is written before it is known what one takes.
     assert (len(times) - 1) * write / (clock.now - 1000 - times[0]) <= 0.02
-    assert rhythm.seconds == pytest.approx(write * len(times))
+    assert timer.seconds == pytest.approx(write * len(times))
 
 
 def test_a_whole_share_leaves_none_out(clock: Clock) -> None:
-    times = lived(rhythm_of(checkpoint_seconds=0.05, checkpoint_share=1), clock, 3.0, 1.0, 100)
+    times = lived(timer_of(checkpoint_seconds=0.05, checkpoint_share=1), clock, 3.0, 1.0, 100)
     assert len(times) == pytest.approx(100 / 3.1, abs=2)
 
 
 def test_the_interval_follows_from_the_interruptions_expected(clock: Clock) -> None:
-    rhythm = rhythm_of(checkpoint_preemptions=0.25, checkpoint_seconds=5)
-    assert rhythm.due(epoch_over=False), "the first one shows what one takes"
-    rhythm.written(10.0)
+    timer = timer_of(checkpoint_preemptions=0.25, checkpoint_seconds=5)
+    assert timer.due(epoch_end=False), "the first one shows what one takes"
+    timer.written(10.0)
     # Ten seconds to write and an interruption in four hours: about nine minutes.
-    assert rhythm.interval == pytest.approx(536.7, abs=0.1) == best_interval(10, 4 * 3600)
+    assert timer.interval == pytest.approx(536.7, abs=0.1) == best_interval(10, 4 * 3600)
 
 
 @pytest.mark.parametrize(("write", "between"), [(1.0, 3600.0), (10.0, 14400.0), (0.1, 600.0)])
@@ -96,4 +96,4 @@ def test_the_best_interval_loses_least(write: float, between: float) -> None:
 def test_what_to_expect_is_the_shorter_of_epoch_and_seconds_within_the_share(
     write: float, epoch: float, expected: float
 ) -> None:
-    assert Interval.of(TrainingSettings()).expected(write, epoch) == pytest.approx(expected)
+    assert CheckpointInterval.from_settings(TrainingSettings()).expected(write, epoch) == pytest.approx(expected)

@@ -29,7 +29,7 @@ def test_the_batches_are_the_same_in_the_same_order(deterministic: bool) -> None
         tf.config.experimental.enable_op_determinism()
     try:
         data, noted = batches(), list[float]()
-        timed = input_wait.timed(data, noted.append)
+        timed = input_wait.measured(data, noted.append)
         assert timed.element_spec == data.element_spec and int(timed.cardinality()) == 51
         for (inputs, target), (same, too) in zip(data, timed, strict=True):
             assert (inputs["image"].numpy() == same["image"].numpy()).all() and target == too
@@ -43,7 +43,7 @@ def test_a_slow_input_is_waited_for_and_a_quick_one_is_not() -> None:
     waited = {}
     for name, seconds, work in (("slow", 0.01, 0.0), ("quick", 0.0005, 0.01)):
         noted: list[float] = []
-        data = iter(input_wait.timed(batches(seconds), noted.append))
+        data = iter(input_wait.measured(batches(seconds), noted.append))
         began = time.monotonic()
         for _ in data:
             time.sleep(work)
@@ -63,5 +63,5 @@ def test_a_graph_that_asks_for_many_batches_at_once_is_timed_too() -> None:
             total += next(iterator)[1]
         return total
 
-    assert all_of(iter(input_wait.timed(batches(0.002), noted.append))) == sum(range(51))
+    assert all_of(iter(input_wait.measured(batches(0.002), noted.append))) == sum(range(51))
     assert sum(noted) > 0.05

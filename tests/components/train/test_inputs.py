@@ -7,7 +7,7 @@ from components.tasks.image_classification.training import Training
 from components.train import inputs
 from components.train.settings import count_steps
 
-HELD, STREAMED = 2**30, 0
+IN_MEMORY, STREAMED = 2**30, 0
 TASK = Training({})
 INPUT_FN = TASK.input_fn({})
 
@@ -16,9 +16,9 @@ def labels(data) -> list[int]:
     return [int(label) for _, y in data for label in y]
 
 
-@pytest.fixture(scope="module", params=[HELD, STREAMED], ids=["held", "streamed"])
+@pytest.fixture(scope="module", params=[IN_MEMORY, STREAMED], ids=["in memory", "streamed"])
 def split(request, examples):
-    return inputs.opened(examples, "train", INPUT_FN, TASK.augment, request.param)
+    return inputs.open_split(examples, "train", INPUT_FN, TASK.augment, request.param)
 
 
 def test_the_order_is_new_in_every_epoch_and_the_same_again(split) -> None:

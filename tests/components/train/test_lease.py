@@ -24,7 +24,7 @@ with lease.remote(sys.argv[1]):
 
 @pytest.fixture
 def uri(bucket: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    monkeypatch.setattr(lease, "LOOK_S", 0.05)
+    monkeypatch.setattr(lease, "POLL_S", 0.05)
     return f"{bucket}/{request.node.name}/lease.json"
 
 
@@ -74,7 +74,7 @@ def test_another_machine_that_is_silent_is_given_up(uri: str, ahead: float, monk
 
 
 def test_another_machine_that_lives_on_is_a_conflict(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(lease, "WAIT_S", 0.5)
     holder(uri)
     with pytest.raises(StepError, match="another run is training the same model") as caught, lease.remote(uri):
         pass
@@ -85,7 +85,7 @@ def test_another_machine_that_lives_on_is_a_conflict(uri: str, monkeypatch: pyte
 def test_who_was_given_up_for_dead_notices_and_leaves_the_new_holder_alone(
     uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "BEAT_S", 0.1)
+    monkeypatch.setattr(lease, "RENEW_S", 0.1)
     with lease.remote(uri) as mine:
         time.sleep(0.5)
         mine.check()

@@ -8,8 +8,8 @@ from components.core.errors import EXIT_CODES
 HANGS = """
 import os, signal, time
 from components.train import preemption
-preemption.LATEST_S = 0.5
-with preemption.held():
+preemption.STOP_TIMEOUT_S = 0.5
+with preemption.sigterm_deferred():
     os.kill(os.getpid(), signal.SIGTERM)
     for _ in range(600):
         time.sleep(0.1)

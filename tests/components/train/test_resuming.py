@@ -28,7 +28,7 @@ def test_a_training_stopped_at_random_steps_ends_as_an_undisturbed_one(
     whole = training(folder="whole", **settings)
     draw = random.Random(f"{case} {residence}")
     for _ in range(3):
-        sigterm_at("call_ends", draw.randint(1, 5))
+        sigterm_at("on_train_batch_end", draw.randint(1, 5))
         with pytest.raises(StepError, match="asked to end") as stopped:
             training(**settings)
         assert stopped.value.kind == "preempted"
@@ -38,11 +38,8 @@ def test_a_training_stopped_at_random_steps_ends_as_an_undisturbed_one(
     assert again.digests() == whole.digests()
 
 
-QUICK = {"call_ends", "epoch_ends"}
-MOMENTS = [
-    pytest.param(moment, marks=[pytest.mark.slow] * (moment not in QUICK))
-    for moment in ("epoch_begins", "call_ends", "steps_end", "validation_call_ends", "epoch_ends")
-]
+SLOW = ("on_epoch_begin", "on_train_epoch_end", "on_validation_batch_end")
+MOMENTS = ["on_train_batch_end", "on_epoch_end", *(pytest.param(moment, marks=pytest.mark.slow) for moment in SLOW)]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -52,13 +49,13 @@ def test_sigterm_at_any_moment_of_the_second_epoch_loses_no_step(
     settings = STEPS | {"epochs": 3, "seed": 5}
     whole = training(folder="whole", **settings)
     assert not list((tmp_path / "whole/checkpoints").rglob("*"))
-    calls_of = {"call_ends": 7, "validation_call_ends": 3}
+    calls_of = {"on_train_batch_end": 7, "on_validation_batch_end": 3}
     sigterm_at(moment, calls_of.get(moment, 2))
     with pytest.raises(StepError, match="asked to end"):
         training(**settings)
     capsys.readouterr()
     again = training(**settings)
-    steps = {"epoch_begins": 3, "call_ends": 6}.get(moment, 13)
-    resumed = "resumed after epoch 2" if moment == "epoch_ends" else f"resumed in epoch 2 after step {steps} of 13"
+    steps = {"on_epoch_begin": 3, "on_train_batch_end": 6}.get(moment, 13)
+    resumed = "resumed after epoch 2" if moment == "on_epoch_end" else f"resumed in epoch 2 after step {steps} of 13"
     assert resumed in capsys.readouterr().out
     assert again.digests() == whole.digests()

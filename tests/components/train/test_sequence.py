@@ -44,7 +44,7 @@ def test_a_training_stopped_by_sigterm_sees_every_example_once_and_in_its_place(
     draw = random.Random(f"{kinds} {residence}")
     with seen.recorded(tmp_path / "stopped.seen"):
         for _ in range(2):
-            sigterm_at("call_ends", draw.randint(1, 9))
+            sigterm_at("on_train_batch_end", draw.randint(1, 9))
             with pytest.raises(StepError, match="asked to end"):
                 training(augmentation=kinds, **SETTINGS)
         training(augmentation=kinds, **SETTINGS)
@@ -71,7 +71,7 @@ def kept(steps: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
 
 @pytest.mark.slow
 @augmented
-@pytest.mark.parametrize("streamed", ["", "streamed"], ids=["held", "streamed"])
+@pytest.mark.parametrize("streamed", ["", "streamed"], ids=["in memory", "streamed"])
 def test_a_training_killed_at_random_steps_sees_the_examples_of_an_undisturbed_one(
     kinds: tuple[str, ...], streamed: str, process, tmp_path: Path
 ) -> None:

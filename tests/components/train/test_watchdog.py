@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import StepError
-from components.train import watchdog
+from components.train.watchdog import Watchdog
 
 
 @pytest.fixture
@@ -16,44 +16,44 @@ def ended() -> list[StepError]:
     return []
 
 
-def test_a_pulse_that_goes_on_ends_nothing(ended: list[StepError]) -> None:
-    with watchdog.watching(0.4, first=0.4, end=ended.append) as heart:
+def test_a_watchdog_that_is_reset_ends_nothing(ended: list[StepError]) -> None:
+    with Watchdog(0.4, first_timeout=0.4, end=ended.append) as watchdog:
         for step in range(1, 16):
-            heart.beat(step)
+            watchdog.reset(step)
             time.sleep(0.05)
     assert not ended
 
 
-def test_a_pulse_that_stops_tells_where(ended: list[StepError], capfd: pytest.CaptureFixture[str]) -> None:
-    with watchdog.watching(0.2, first=10.0, end=ended.append) as heart:
-        heart.starts("epoch 2")
-        heart.beat(130)
+def test_a_stall_is_reported_with_its_place(ended: list[StepError], capfd: pytest.CaptureFixture[str]) -> None:
+    with Watchdog(0.2, first_timeout=10.0, end=ended.append) as watchdog:
+        watchdog.start_phase("epoch 2")
+        watchdog.reset(130)
         time.sleep(0.6)
     (fault,) = ended
     assert (fault.kind, fault.message) == ("stalled", "no batch for 0.2 s in epoch 2 after step 130")
     assert "training.stall_seconds" in fault.advice
-    assert "test_a_pulse_that_stops_tells_where" in capfd.readouterr().err  # where each thread stands
+    assert "test_a_stall_is_reported_with_its_place" in capfd.readouterr().err  # where each thread stands
 
 
 def test_what_starts_may_take_as_long_as_a_compilation(ended: list[StepError]) -> None:
-    with watchdog.watching(0.1, first=3.0, end=ended.append) as heart:
+    with Watchdog(0.1, first_timeout=3.0, end=ended.append) as watchdog:
         time.sleep(0.3)
-        heart.beat(1)
-        heart.starts("validation")
+        watchdog.reset(1)
+        watchdog.start_phase("validation")
         time.sleep(0.3)
-        heart.beat(1)
+        watchdog.reset(1)
     assert not ended
 
 
 def test_a_first_batch_that_never_comes_is_noticed_too(ended: list[StepError]) -> None:
-    with watchdog.watching(0.1, first=0.3, end=ended.append) as heart:
-        heart.starts("epoch 1")
+    with Watchdog(0.1, first_timeout=0.3, end=ended.append) as watchdog:
+        watchdog.start_phase("epoch 1")
         time.sleep(0.8)
     assert [fault.message for fault in ended] == ["no batch for 0.3 s in epoch 1, before its first step"]
 
 
 def test_without_seconds_nothing_is_watched(ended: list[StepError]) -> None:
-    with watchdog.watching(0.0, first=0.1, end=ended.append):
+    with Watchdog(0.0, first_timeout=0.1, end=ended.append):
         time.sleep(0.3)
     assert not ended
 
@@ -67,7 +67,7 @@ from types import SimpleNamespace
 
 def logic(out):
     import tensorflow as tf
-    from components.train import watchdog
+    from components.train.watchdog import Watchdog
 
     def slow(number):
         if number == 3:
@@ -75,10 +75,10 @@ def logic(out):
         return number
 
     data = tf.data.Dataset.range(9).map(lambda number: tf.numpy_function(slow, [number], tf.int64))
-    with watchdog.watching(0.5, first=20.0) as heart:
-        heart.starts("epoch 1")
+    with Watchdog(0.5, first_timeout=20.0) as watchdog:
+        watchdog.start_phase("epoch 1")
         for number in data:
-            heart.beat(int(number) + 1)
+            watchdog.reset(int(number) + 1)
             print(int(number), flush=True)
 
 out = SimpleNamespace(path=sys.argv[1] + "/out", uri="", metadata={})
@@ -104,7 +104,7 @@ def test_a_stalled_input_ends_the_process_while_its_main_thread_waits_in_tensorf
     with process(tmp_path) as training:
         said, errors = training.communicate(timeout=60)
     assert (training.returncode, said) == (74, "0\n1\n2\n")
-    assert "error: no batch for 0.5 s in epoch 1 after step 3; look at where the data lie" in errors
+    assert "error: no batch for 0.5 s in epoch 1 after step 3; check the storage that holds the data" in errors
     assert '"kind": "stalled"' in (tmp_path / "termination").read_text()
 
 
@@ -118,11 +118,11 @@ for number in (signal.SIGSTOP, signal.SIGCONT):
 
 def test_a_process_that_was_stopped_as_a_whole_was_not_quiet(ended: list[StepError]) -> None:
     """As by a debugger, or a container that is paused."""
-    with watchdog.watching(0.6, first=0.6, end=ended.append) as heart:
+    with Watchdog(0.6, first_timeout=0.6, end=ended.append) as watchdog:
         stopper = subprocess.Popen([sys.executable, "-c", STOPS, str(os.getpid())])
         deadline = time.monotonic() + 3.0
         while time.monotonic() < deadline:
-            heart.beat(1)
+            watchdog.reset(1)
             time.sleep(0.01)
         stopper.wait(10)
     assert not ended and signal.getsignal(signal.SIGCONT) == signal.SIG_DFL

@@ -24,7 +24,7 @@ places = {
 if os.environ.get("STREAMED"):
     from components.train import inputs  # imports TensorFlow and with it Keras, for which the step chooses a backend
 
-    inputs.opened = partial(inputs.opened, held_bytes=0)
+    inputs.open_split = partial(inputs.open_split, in_memory_bytes=0)
 examples = {"examples": places.pop("examples")}
 seen = os.environ.get("SEEN", "")
 with recorded(Path(seen)) if seen else nullcontext():
