@@ -1,4 +1,4 @@
-"""``suanli new``: a data source, a model or a task of one's own, with its test, from a template or like another."""
+"""``suanli new``: a new data source, model or task with its test, from a template or as a copy."""
 
 import importlib
 import keyword
@@ -27,14 +27,12 @@ DOCSTRING = re.compile(r'\A"""[^\n]*?("""|\n)')
 
 def new(
     kind: Annotated[str, typer.Argument(metavar="data|model|task", help="What to add.")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, which becomes the file's.")],
-    like: Annotated[
-        str, typer.Option(metavar="NAME", help="Start from a copy of this one instead of the template.")
-    ] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, and that of its file or folder.")],
+    like: Annotated[str, typer.Option(metavar="NAME", help="Copy this one instead of using the template.")] = "",
 ) -> None:
     """Write a data source, a model or a task from a template or another, and a test that passes as it is."""
     if kind not in ROOMS:
-        raise StepError(f"there is no room for {kind!r}", advice=nearest(kind, ROOMS), kind="settings")
+        raise StepError(f"cannot add a {kind!r}", advice=nearest(kind, ROOMS), kind="settings")
     room = ROOMS[kind]
     _check_name(name)
     if like:
@@ -53,8 +51,8 @@ def new(
 def _check_name(name: str) -> None:
     if not experiment.NAME.match(name) or keyword.iskeyword(name):
         raise StepError(
-            f"{name!r} cannot be a file's name here",
-            advice="use a-z, 0-9 and _, 40 at most, a letter first, and not a word of Python's",
+            f"{name!r} cannot be the name of a module",
+            advice="use a-z, 0-9 and _, at most 40 characters, a letter first, and no Python keyword",
             kind="settings",
         )
 
@@ -71,7 +69,7 @@ def _check_place(root: Path, *paths: Path) -> None:
         )
     for path in paths:
         if (root / path).exists():
-            raise StepError(f"{path} is there already", advice="choose another name", kind="settings")
+            raise StepError(f"{path} exists already", advice="choose another name", kind="settings")
 
 
 def _title(name: str) -> str:
@@ -169,7 +167,7 @@ def _write(path: Path, text: str) -> None:
 
 def _next(room: Room, name: str, test: Path) -> list[str]:
     """What to do now."""
-    lines = ["", "Next: make it yours, and let its test say what it must do. To try both as they are:"]
+    lines = ["", "Next: change it to your needs, and its test with it. To try both as they are:"]
     lines.append(f"  pytest {test}")
     setting = {"data": f"data.name={name}", "models": f"model.name={name}"}.get(room, "")
     if setting and (known := _experiment_for(setting)):

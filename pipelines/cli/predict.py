@@ -22,6 +22,7 @@ from components.export.version import LoadedVersion, Predicted
 from components.registry import champion
 from components.tasks import EvaluationSettings
 from components.tasks.contract import overrides
+from pipelines.cli.options import Runs
 from pipelines.runs import folder
 
 VERSION, CHAMPION = "version.json", "champion.json"
@@ -35,39 +36,38 @@ def predict(
         list[str] | None, typer.Argument(metavar="INPUT...", help="Files of the model's kind, or folders of them.")
     ] = None,
     text: Annotated[
-        list[str] | None, typer.Option("--text", metavar="TEXT", help="An input typed here; repeat it.")
+        list[str] | None, typer.Option("--text", metavar="TEXT", help="An input given as text; repeatable.")
     ] = None,
     format: Annotated[str, typer.Option("--format", help="One of the model's formats.")] = "",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the task's own; repeat it."),
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the task; repeatable.")
     ] = None,
-    top: Annotated[int, typer.Option("--top", min=0, help="How many answers; 0 for as many as evaluate counted.")] = 0,
+    top: Annotated[int, typer.Option("--top", min=0, help="Number of answers; 0 for as many as in evaluate.")] = 0,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="FOLDER", help="Draw each prediction there, a PNG file an input.")
+        Path | None,
+        typer.Option("--output", metavar="FOLDER", help="Draw each prediction as a PNG in this folder."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each input.")] = False,
-    runs: Annotated[Path | None, typer.Option("--runs", help="The folder of runs; also SUANLI_RUNS.")] = None,
+    runs: Runs = None,
 ) -> None:
     """Predict with a published model: a table on a terminal, lines of JSON for programs."""
-    # TensorFlow and its parts greet at length.
+    # Without it TensorFlow logs dozens of lines when it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
     if not inputs and not text:
         raise StepError("there is nothing to predict", advice="give files, folders or --text", kind="settings")
     predictor = version.opened(version_folder(model, folder.root(runs)), format)
-    predictor = _changed(predictor, [*(set_ or []), *([f"top_k={top}"] if top else [])])
-    found = _predicted(predictor, inputs or [], text or [])
+    predictor = _changed(predictor, [*(sets or []), *([f"top_k={top}"] if top else [])])
+    predictions = _predictions(predictor, inputs or [], text or [])
     if output is not None:
-        found = _drawn(predictor, found, output)
+        predictions = _drawn(predictor, predictions, output)
     if as_json or not sys.stdout.isatty():
-        _lines(found)
+        _print_lines(predictions)
     else:
-        _table(predictor, list(found))
+        _print_table(predictor, list(predictions))
 
 
 def version_folder(model: str, runs: Path) -> Path:
-    """The local folder of the version that a user means; what is in Cloud Storage is copied here.
+    """The local folder of the version that the user means; a version in Cloud Storage is downloaded.
 
     Args:
         model: a folder or ``gs://`` prefix of a version or a registry, a model's name in the local registry, or a
@@ -75,13 +75,14 @@ def version_folder(model: str, runs: Path) -> Path:
         runs: the folder of runs.
 
     Raises:
-        StepError: nothing of that name has a published model.
+        StepError: there is no published model of that name.
     """
     registry = runs / folder.REGISTRY
-    for place in (model, str(registry / model)):
-        if storage.exists(storage.join(place, VERSION)):
-            return _local(place)
-        if storage.exists(storage.join(place, CHAMPION)) and (published := champion(place)):
+    for uri in (model, str(registry / model)):
+        if storage.exists(storage.join(uri, VERSION)):
+            remote = storage.is_remote(uri)
+            return storage.download(uri, Path(tempfile.mkdtemp(prefix="version-"))) if remote else Path(uri)
+        if storage.exists(storage.join(uri, CHAMPION)) and (published := champion(uri)):
             return published.folder
     known = [path.name for path in registry.glob("*") if (path / CHAMPION).is_file()]
     if storage.is_remote(model) or Path(model).is_dir():
@@ -89,7 +90,7 @@ def version_folder(model: str, runs: Path) -> Path:
             f"{model} holds neither {VERSION} nor {CHAMPION}", advice=nearest(model, known) if known else ""
         )
     ids = [run.id for run in folder.every(runs)]
-    if any(one.startswith(model) for one in ids) or (ids and model == folder.LATEST):
+    if any(run_id.startswith(model) for run_id in ids) or (ids and model == folder.LATEST):
         run = folder.find(runs, model)
         if exported := run.output("export", "exported"):
             return exported
@@ -100,17 +101,11 @@ def version_folder(model: str, runs: Path) -> Path:
     raise StepError(f"unknown model {model!r} in {registry}", advice=advice, kind="settings")
 
 
-def _local(place: str) -> Path:
-    if not storage.is_remote(place):
-        return Path(place)
-    return storage.download(place, Path(tempfile.mkdtemp(prefix="version-")))
-
-
 def _changed(predictor: LoadedVersion, changes: Sequence[str]) -> LoadedVersion:
     """The version with other settings of the task's own, which decide how the model's outputs are processed.
 
     Raises:
-        StepError: the task has no such setting, or its value is impossible.
+        StepError: the task has no such setting, or its value is invalid.
     """
     own = type(predictor.task.settings).model_fields.keys() - EvaluationSettings.model_fields.keys()
     values = {}
@@ -128,44 +123,44 @@ def _changed(predictor: LoadedVersion, changes: Sequence[str]) -> LoadedVersion:
     return predictor.with_settings(values)
 
 
-def _predicted(predictor: LoadedVersion, inputs: Sequence[str], texts: Sequence[str]) -> Iterator[Predicted]:
-    """A prediction for everything that was named, then for what was typed.
+def _predictions(predictor: LoadedVersion, inputs: Sequence[str], texts: Sequence[str]) -> Iterator[Predicted]:
+    """A prediction for each file, then for each text.
 
     Raises:
-        StepError: something cannot be read, or is not typed.
+        StepError: a file cannot be read, or the task does not take text.
     """
     serving = predictor.task.serving
     if texts and not overrides(serving, "from_text"):
-        raise StepError(f"{_task(predictor)} takes no typed text", advice="give files or folders", kind="settings")
+        raise StepError(f"{_task(predictor)} does not take text", advice="give files or folders", kind="settings")
     for path in inputs:
         yield from predictor.of(path)
     yield from predictor.of_contents([(text, serving.from_text(text)) for text in texts])
 
 
-def _drawn(predictor: LoadedVersion, found: Iterator[Predicted], folder: Path) -> Iterator[Predicted]:
-    """The predictions, each with the ``picture`` that was drawn of it, named after its input.
+def _drawn(predictor: LoadedVersion, predictions: Iterator[Predicted], folder: Path) -> Iterator[Predicted]:
+    """The predictions, each with its ``picture``: a file named after its input.
 
     Raises:
-        StepError: the task draws none, or a picture would take its input's place.
+        StepError: the task draws no pictures, or a picture would overwrite its input.
     """
     serving = predictor.task.serving
     if not overrides(serving, "render"):
-        raise StepError(f"{_task(predictor)} draws no pictures", advice="leave --output out", kind="settings")
+        raise StepError(f"{_task(predictor)} draws no pictures", advice="omit --output", kind="settings")
     folder.mkdir(parents=True, exist_ok=True)
     taken: set[str] = set()
-    for one in found:
-        path = folder / f"{_stem(one.name, taken)}.png"
-        if Path(one.name).exists() and path.exists() and path.samefile(one.name):
+    for prediction in predictions:
+        path = folder / f"{_stem(prediction.name, taken)}.png"
+        if Path(prediction.name).exists() and path.exists() and path.samefile(prediction.name):
             raise StepError(f"{path} is an input itself", advice="give another folder with --output", kind="settings")
-        path.write_bytes(serving.render(one.content, one.said))
-        yield one._replace(said={**one.said, "picture": str(path)})
+        path.write_bytes(serving.render(prediction.content, prediction.said))
+        yield prediction._replace(said={**prediction.said, "picture": str(path)})
 
 
 def _stem(name: str, taken: set[str]) -> str:
-    """A file's name without an ending for an input's name, another one for each input; it joins ``taken``."""
+    """The stem of a file name for an input's name, different for each input; it is added to ``taken``."""
     plain = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in Path(name).stem)[:80]
     tries = (f"{plain}-{number}" if number > 1 else plain for number in range(1, len(taken) + 2))
-    chosen = next(one for one in tries if one not in taken)
+    chosen = next(stem for stem in tries if stem not in taken)
     taken.add(chosen)
     return chosen
 
@@ -174,18 +169,18 @@ def _task(predictor: LoadedVersion) -> str:
     return f"the task {predictor.task.name}"
 
 
-def _lines(found: Iterator[Predicted]) -> None:
-    for one in found:
-        # JSON itself leaves out some of what moves a cursor or hides text.
-        print(visible(json.dumps({"input": one.name, **one.said}, ensure_ascii=False)))
+def _print_lines(predictions: Iterator[Predicted]) -> None:
+    for prediction in predictions:
+        # JSON does not escape every character that moves a cursor or hides text.
+        print(visible(json.dumps({"input": prediction.name, **prediction.said}, ensure_ascii=False)))
 
 
-def _table(predictor: LoadedVersion, found: list[Predicted]) -> None:
-    """A line for each input, its columns those of the task."""
+def _print_table(predictor: LoadedVersion, predictions: list[Predicted]) -> None:
+    """Print a line for each input, with the columns of the task."""
     rows = []
-    for one in found:
-        drawn = {"picture": one.said["picture"]} if "picture" in one.said else {}
-        rows.append({"input": one.name, **predictor.task.serving.row(one.said), **drawn})
+    for prediction in predictions:
+        drawn = {"picture": prediction.said["picture"]} if "picture" in prediction.said else {}
+        rows.append({"input": prediction.name, **predictor.task.serving.row(prediction.said), **drawn})
     columns = list(dict.fromkeys(name for row in rows for name in row))
     table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for row in rows:

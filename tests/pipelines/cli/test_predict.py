@@ -139,7 +139,7 @@ def test_a_terminal_gets_a_table(
         ),
         (["light", "{pictures}", "--set", "margin=0.5"], "has no setting 'margin'"),
         (["light", "{pictures}", "--set", "abstain_below=2"], "evaluation.abstain_below"),
-        (["light", "--text", "a"], "the task image_classification takes no typed text"),
+        (["light", "--text", "a"], "the task image_classification does not take text"),
         (["light", "{pictures}", "--output", "{pictures}/drawn"], "the task image_classification draws no pictures"),
         (["light"], "there is nothing to predict; give files, folders or --text"),
         ([], "Missing argument"),
