@@ -75,7 +75,7 @@ class _Fetched:
 
 
 def _fetch(uri: str, folder: Path, written: storage.Manifest, name: str) -> str:
-    return str(storage.fetch(uri, folder, written.only([name], uri)) / name)
+    return str(storage.fetch(uri, folder, written.subset([name], uri)) / name)
 
 
 def _clear(pool: ThreadPoolExecutor, folder: Path) -> None:

@@ -81,7 +81,7 @@ def _local(directory: str, splits: list[str]) -> Path:
         if ".tfrecord" not in name or any(f"-{split}." in name for split in splits)
     ]
     if MARK in needed:
-        storage.copy_of(directory, Path(copy.name), names=needed)
+        storage.copy(directory, Path(copy.name), names=needed)
     return Path(copy.name)
 
 

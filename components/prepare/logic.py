@@ -108,7 +108,7 @@ def _aside(data_root: str) -> Iterator[Path]:
 def _publish(folder: Path, data_root: str, fingerprint: str) -> str:
     """Give a finished folder its name, unless it is there already and whole; returns where it lies."""
     directory = storage.join(data_root, fingerprint)
-    if storage.whole(directory):
+    if storage.is_complete(directory):
         return directory
     if not storage.is_remote(directory) or storage.exists(storage.join(directory, storage.MANIFEST)):
         storage.remove(directory)  # files of it were lost; without a manifest, another run may be writing it
@@ -116,6 +116,6 @@ def _publish(folder: Path, data_root: str, fingerprint: str) -> str:
         storage.upload(folder, directory, move=True)
     except StepError as error:
         # Another run was faster; its directory holds the same examples, perhaps in other files.
-        if error.kind != "conflict" or not storage.whole(directory):
+        if error.kind != "conflict" or not storage.is_complete(directory):
             raise
     return directory

@@ -102,7 +102,7 @@ def _folders(registry: str) -> set[str]:
 
 def _version(registry: str, id_: str, champion: str, entry: Entry | None) -> Version:
     uri = versions.version_uri(registry, id_)
-    facts = _facts(uri) if storage.whole(uri) else {}
+    facts = _facts(uri) if storage.is_complete(uri) else {}
     if entry is None:
         return Version(registry, id_, "unpublished", None, facts)
     state: Literal["champion", "published"] = "champion" if id_ == champion else "published"

@@ -52,7 +52,7 @@ def champion(registry: str) -> Champion | None:
     if not version:
         return None
     uri = version_uri(registry, version)
-    if storage.is_remote(uri) and storage.whole(uri):
+    if storage.is_remote(uri) and storage.is_complete(uri):
         # The download compares every checksum.
         return Champion(version, storage.download(uri, Path(tempfile.mkdtemp(prefix="champion-")) / version))
     if faults := damage(uri):
@@ -119,7 +119,7 @@ def _completing(uri: str, folder: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="version-") as aside:
         ours = Path(aside) / "ours"
         shutil.copytree(folder, ours)
-        theirs = storage.copy_of(uri, Path(aside) / "theirs", names=sorted(there - {MODEL}))
+        theirs = storage.copy(uri, Path(aside) / "theirs", names=sorted(there - {MODEL}))
         if VERSION not in there or _facts(theirs) == _facts(folder):
             shutil.copytree(theirs, ours, dirs_exist_ok=True)
         yield ours

@@ -1,7 +1,7 @@
-"""Files and folders, on a local path or in Google Cloud Storage (``gs://bucket/name``), by the same calls.
+"""Files and folders, on a local path or in Google Cloud Storage (``gs://bucket/name``), by the same functions.
 
-A folder is whole when its manifest is there, which is written last. A reader refuses one without it, and one whose
-files differ from it.
+A folder is complete once it has its manifest, which is written last. Readers refuse a folder without a manifest, or
+with files that differ from it.
 """
 
 import shutil
@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-from components.storage import cloud, local
+from components.storage import local
 from components.storage.manifest import MANIFEST, Damaged, Manifest, refuse
-from components.storage.places import MOUNTS, REMOTE, is_remote, join, mounted
+from components.storage.uris import MOUNTS, REMOTE, is_remote, join, mounted
 
 __all__ = [
     "MANIFEST",
@@ -20,10 +20,11 @@ __all__ = [
     "REMOTE",
     "Damaged",
     "Manifest",
-    "copy_of",
+    "copy",
     "download",
     "exists",
     "fetch",
+    "is_complete",
     "is_remote",
     "join",
     "listing",
@@ -35,173 +36,177 @@ __all__ = [
     "require",
     "upload",
     "verify",
-    "whole",
     "write_text",
 ]
 
 
-def _side(uri: str) -> ModuleType:
-    return cloud if is_remote(uri) else local
+def _backend(uri: str) -> ModuleType:
+    if not is_remote(uri):
+        return local
+    from components.storage import cloud  # Google's libraries take half a second, and local paths do not need them
+
+    return cloud
 
 
 def read_text(uri: str) -> str:
     """The text of a file.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: the file does not exist.
     """
     return read_versioned(uri)[0]
 
 
 def read_versioned(uri: str) -> tuple[str, int]:
-    """The text of a file with the generation it has in Cloud Storage; 0 on a local path.
+    """The text of a file, and its generation in Cloud Storage; 0 on a local path.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: the file does not exist.
     """
-    versioned: tuple[str, int] = _side(uri).read_versioned(uri)
+    versioned: tuple[str, int] = _backend(uri).read_versioned(uri)
     return versioned
 
 
 def write_text(uri: str, text: str, generation: int | None = None) -> None:
-    """Write a small file whole: a reader sees the old text or the new one.
+    """Write a small file atomically: a reader sees the old text or the new one.
 
     Args:
-        generation: in Cloud Storage, write only over this generation (0: only where there is no file). On a local path
-            the lock that the caller holds decides.
+        generation: in Cloud Storage, replace only this generation (0: only if there is no file). On a local path the
+            caller holds a lock instead.
 
     Raises:
         StepError: kind ``conflict``: the file has another generation.
     """
-    _side(uri).write_text(uri, text, generation)
+    _backend(uri).write_text(uri, text, generation)
 
 
 def listing(uri: str) -> list[str]:
-    """The names of a folder's files, relative to it, sorted, without its manifest; empty where there is none."""
-    return sorted(_side(uri).found(uri))
+    """The names of a folder's files, relative to it, sorted, without the manifest; empty if there is no folder."""
+    return sorted(_backend(uri).list_files(uri))
 
 
 def exists(uri: str) -> bool:
-    """Whether there is such a file, or a folder with one in it."""
-    return bool(_side(uri).exists(uri))
+    """Whether there is such a file, or a folder with a file in it."""
+    return bool(_backend(uri).exists(uri))
 
 
 def upload(folder: Path, uri: str, *, move: bool = False) -> None:
-    """Copy a folder to a place where there is none yet, and write its manifest, every file's checksum in it, last.
+    """Copy a folder to a new location and write its manifest, with the checksum of each file, last.
 
-    On a local path it appears at once, by a rename. In Cloud Storage its files appear one after the other and its
-    manifest after them. What an upload that was interrupted left there is used, or written over, by the next one.
+    On a local path the folder appears at once, by a rename. In Cloud Storage its files appear one by one and its
+    manifest after them; the next upload uses or replaces what an interrupted one has left.
 
     Args:
-        move: the folder itself may become the one there, which spares a copy on the same file system.
+        move: whether the folder may be renamed instead, which saves a copy on the same file system.
 
     Raises:
-        StepError: kind ``conflict``: a folder with other files is there, or is being written. One with the same files
-            is taken as it is.
+        StepError: kind ``conflict``: the location has a folder with other files, or another upload is running. A folder
+            with the same files is accepted.
         OSError: a local file could not be read or written.
     """
-    _side(uri).upload(folder, uri, Manifest.of(folder), move=move)
+    _backend(uri).upload(folder, uri, Manifest.from_folder(folder), move=move)
 
 
 def manifest(uri: str) -> Manifest:
     """A folder's manifest.
 
     Raises:
-        FileNotFoundError: there is no such folder.
-        Damaged: it has files, but no manifest, or one that is not whole.
+        FileNotFoundError: the folder does not exist.
+        Damaged: it has files, but no manifest or an invalid one.
     """
     try:
         text = read_text(join(uri, MANIFEST))
     except (FileNotFoundError, NotADirectoryError):
         if not listing(uri):
             raise FileNotFoundError(uri) from None
-        raise Damaged(f"{uri} has no {MANIFEST}: it was not written to its end") from None
+        raise Damaged(f"{uri} has no {MANIFEST}: it was not written completely") from None
     except UnicodeDecodeError:
-        raise Damaged(f"{uri}/{MANIFEST} is not one that was written here") from None
-    return Manifest.parsed(text, uri)
+        raise Damaged(f"{uri}/{MANIFEST} is not valid") from None
+    return Manifest.parse(text, uri)
 
 
-def whole(uri: str) -> bool:
-    """Whether a folder's manifest is there, and every file that it names, with its size."""
+def is_complete(uri: str) -> bool:
+    """Whether a folder has its manifest and all files of it, with their sizes."""
     try:
-        return not manifest(uri).faults(_side(uri).found(uri))
+        return not manifest(uri).differences(_backend(uri).list_files(uri))
     except (FileNotFoundError, Damaged):
         return False
 
 
 def require(uri: str, names: Iterable[str]) -> None:
-    """Refuse a folder that is to be read where it lies, if one of these files has not the manifest's size.
+    """Check the sizes of some files in a folder that is read without a copy.
 
     Raises:
-        FileNotFoundError: there is no such folder, or no file of that name in it.
-        Damaged: it is not whole.
+        FileNotFoundError: the folder or a file does not exist.
+        Damaged: a file's size differs from the manifest.
     """
-    refuse(uri, manifest(uri).only(names, uri).faults(_side(uri).found(uri)))
+    refuse(uri, manifest(uri).subset(names, uri).differences(_backend(uri).list_files(uri)))
 
 
 def verify(uri: str) -> list[str]:
-    """What is wrong with a folder, a line each: every checksum is compared, and files it should not have are named.
+    """Differences between a folder and its manifest, including checksums and unexpected files, one per line.
 
-    Cloud Storage tells the checksum of what it holds; local files are read.
+    Cloud Storage has the checksums of its files; local files are read.
 
     Raises:
-        FileNotFoundError: there is no such folder.
+        FileNotFoundError: the folder does not exist.
     """
     try:
         written = manifest(uri)
     except Damaged as damage:
         return [damage.message]
-    return [f"{name} {fault}" for name, fault in written.faults(_side(uri).summed(uri), others=True).items()]
+    differences = written.differences(_backend(uri).list_checksums(uri), unexpected=True)
+    return [f"{name} {difference}" for name, difference in differences.items()]
 
 
 def download(uri: str, folder: Path, names: list[str] | None = None) -> Path:
-    """Copy a folder's files below a local folder, which is returned: all of them as they were written, or none.
+    """Copy a folder's files into a local folder, which is returned: all of them as they were written, or none.
 
     Args:
-        names: only these, relative to ``uri``; all without it.
+        names: files relative to ``uri``; all if not given.
 
     Raises:
-        FileNotFoundError: there is no such folder, or no file of that name in it.
-        Damaged: the folder is not whole, or a file differs from the manifest.
+        FileNotFoundError: the folder or a file does not exist.
+        Damaged: a file is missing, or differs from the manifest.
     """
     written = manifest(uri)
-    return fetch(uri, folder, written if names is None else written.only(names, uri))
+    return fetch(uri, folder, written if names is None else written.subset(names, uri))
 
 
-def copy_of(uri: str, folder: Path, names: list[str] | None = None) -> Path:
-    """Copy a folder that others wrote, which has no manifest; in Cloud Storage by the checksums that it tells.
+def copy(uri: str, folder: Path, names: list[str] | None = None) -> Path:
+    """Copy a folder without a manifest, which others have written; from Cloud Storage by its checksums.
 
     Args:
-        names: only these, relative to ``uri``; all without it.
+        names: files relative to ``uri``; all if not given.
 
     Raises:
-        FileNotFoundError: there is no such folder, or no file of that name in it.
+        FileNotFoundError: the folder or a file does not exist.
         Damaged: a file changed meanwhile.
     """
-    there = Manifest(_side(uri).found(uri))
-    if not there.files:
+    listed = Manifest(_backend(uri).list_files(uri))
+    if not listed.files:
         raise FileNotFoundError(uri)
-    return fetch(uri, folder, there if names is None else there.only(names, uri))
+    return fetch(uri, folder, listed if names is None else listed.subset(names, uri))
 
 
-def fetch(uri: str, folder: Path, wanted: Manifest) -> Path:
-    """Copy files of a folder, by a manifest that was read before, below a local folder, which is returned.
+def fetch(uri: str, folder: Path, expected: Manifest) -> Path:
+    """Copy the files of a manifest into a local folder, which is returned.
 
     Raises:
         Damaged: a file is missing, or differs from the manifest.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".incoming-", dir=folder))
+    staged = Path(tempfile.mkdtemp(prefix=".incoming-", dir=folder))
     try:
-        _side(uri).fetch(uri, aside, wanted)
-        for name in wanted.files:
+        _backend(uri).fetch(uri, staged, expected)
+        for name in expected.files:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (aside / name).replace(folder / name)
+            (staged / name).replace(folder / name)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(staged, ignore_errors=True)
     return folder
 
 
 def remove(uri: str) -> None:
-    """Remove a folder and what is in it; nothing where there is none."""
-    _side(uri).remove(uri)
+    """Remove a folder, if there is one."""
+    _backend(uri).remove(uri)

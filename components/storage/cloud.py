@@ -5,39 +5,37 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import google_crc32c
+from google.api_core.exceptions import NotFound, PreconditionFailed
+from google.cloud.storage import Blob, transfer_manager
+from google.cloud.storage.exceptions import DataCorruption
 
 from components.core.errors import StepError
 from components.core.retry import Retry
 from components.storage import client, resumable
-from components.storage.client import TIMEOUT, WORKERS, bucket_of, in_one_line
-from components.storage.manifest import MANIFEST, Damaged, File, Manifest, encoded, refuse
-from components.storage.places import join
+from components.storage.client import TIMEOUT, WORKERS, bucket_and_name, one_line_errors
+from components.storage.manifest import MANIFEST, Damaged, File, Manifest, encode_checksum, refuse
+from components.storage.uris import join
 
-if TYPE_CHECKING:
-    from google.cloud.storage import Blob
-
-# Above it, a file is sent so that a break costs only what was under way, and fetched in parts.
+# Larger files are sent by resumable uploads, and fetched in parts.
 LARGE = 8 << 20
 PART = 32 << 20
-# How often a file is transferred whose bytes arrived wrong, and a text that changes while it is read.
+# Attempts for a file that arrives damaged, and for a text that changes while it is read.
 ROUNDS = 4
 FIELDS = "items(name,size,crc32c,generation),nextPageToken"
 
 
-@in_one_line()
+@one_line_errors()
 def read_versioned(uri: str) -> tuple[str, int]:
-    """The text of a file with its generation, whatever is written meanwhile.
+    """The text of a file with its generation, consistent even if the file is being written.
 
     Raises:
-        FileNotFoundError: there is none.
-        Damaged: its bytes arrive wrong each time.
+        FileNotFoundError: the file does not exist.
+        Damaged: its bytes arrive damaged each time.
     """
-    from google.api_core.exceptions import NotFound, PreconditionFailed
-
-    bucket, name = bucket_of(uri)
+    bucket, name = bucket_and_name(uri)
     retry = client.retry()
     for _ in range(ROUNDS):
         blob = bucket.get_blob(name, timeout=TIMEOUT, retry=retry)
@@ -48,21 +46,19 @@ def read_versioned(uri: str) -> tuple[str, int]:
             data = blob.download_as_bytes(if_generation_match=generation, checksum=None, timeout=TIMEOUT, retry=retry)
         except (NotFound, PreconditionFailed):
             continue  # written or removed since
-        if encoded(google_crc32c.value(data)) == expected:
+        if encode_checksum(google_crc32c.value(data)) == expected:
             return data.decode(), generation
-    raise Damaged(f"{uri} arrives with a wrong checksum, or changes all the time", advice="try again")
+    raise Damaged(f"{uri} arrives with a wrong checksum, or keeps changing", advice="try again")
 
 
-@in_one_line()
+@one_line_errors()
 def write_text(uri: str, text: str, generation: int | None = None) -> None:
-    """Write a small file whole, over this generation only, where one is given.
+    """Write a small file, replacing only the given generation, if any.
 
     Raises:
         StepError: kind ``conflict``: the file has another generation.
     """
-    from google.api_core.exceptions import PreconditionFailed
-
-    bucket, name = bucket_of(uri)
+    bucket, name = bucket_and_name(uri)
     retry = client.retry()
     condition: dict[str, Any] = {} if generation is None else {"if_generation_match": generation}
     try:
@@ -70,7 +66,7 @@ def write_text(uri: str, text: str, generation: int | None = None) -> None:
             text, content_type="application/json", checksum="crc32c", timeout=TIMEOUT, retry=None, **condition
         )
     except PreconditionFailed:
-        # After a broken connection it may be our own text that is in the way.
+        # After a broken connection the other text may be our own.
         if retry.failures and _text(uri) == text:
             return
         raise StepError(f"{uri} was changed meanwhile", advice="try again", kind="conflict") from None
@@ -83,66 +79,66 @@ def _text(uri: str) -> str | None:
         return None
 
 
-@in_one_line()
-def found(uri: str) -> dict[str, File]:
-    """The files below a folder with their sizes and checksums, without its manifest."""
+@one_line_errors()
+def list_files(uri: str) -> dict[str, File]:
+    """The files in a folder with their sizes and checksums, without the manifest."""
     return {name: _file(blob) for name, blob in _blobs(uri, client.retry()).items() if name != MANIFEST}
 
 
-# The server computed the checksums when the files came.
-summed = found
+# The server has computed the checksums.
+list_checksums = list_files
 
 
-def _blobs(uri: str, retry: Retry) -> "dict[str, Blob]":
-    bucket, prefix = bucket_of(uri)
+def _blobs(uri: str, retry: Retry) -> dict[str, Blob]:
+    bucket, prefix = bucket_and_name(uri)
     start = f"{prefix}/" if prefix else ""
     blobs = bucket.list_blobs(prefix=start, fields=FIELDS, timeout=TIMEOUT, retry=retry)
     return {blob.name.removeprefix(start): blob for blob in blobs}
 
 
-def _file(blob: "Blob") -> File:
+def _file(blob: Blob) -> File:
     return File(int(blob.size), blob.crc32c or "")
 
 
-@in_one_line()
+@one_line_errors()
 def exists(uri: str) -> bool:
-    """Whether there is such a file, or a folder with one in it."""
-    bucket, name = bucket_of(uri)
+    """Whether there is such a file, or a folder with a file in it."""
+    bucket, name = bucket_and_name(uri)
     if name and bucket.blob(name).exists(timeout=TIMEOUT, retry=client.retry()):
         return True
     start = f"{name}/" if name else ""
     return any(bucket.list_blobs(prefix=start, max_results=1, timeout=TIMEOUT, retry=client.retry()))
 
 
-@in_one_line()
+@one_line_errors()
 def upload(folder: Path, uri: str, manifest: Manifest, *, move: bool = False) -> None:
-    """Send a folder's files, those that are there already excepted, look that all arrived, and write the manifest.
+    """Send the files that are missing or different, check that all have arrived, and write the manifest.
 
-    Two writers of the same folder help each other. Of two writers of different folders one at most succeeds: each file
-    is written over nothing, or over what was there when the writer looked, and who finds another's file or manifest
-    instead gives up. It may have written over a file of the other by then: that folder is damaged, and every reader
-    refuses it. Who names folders by their content, or holds a lease, never comes to this.
+    Two writers of the same folder share the work. Of two writers of different folders at most one succeeds: each file
+    replaces nothing, or the generation that the writer has seen, and a writer that finds another's file or manifest
+    gives up. If it has replaced a file of the other before, that folder is damaged, and all readers refuse it. This
+    cannot happen if folders are named by their content or protected by a lease.
 
     Raises:
         StepError: kind ``conflict``: another folder is there, or being written.
-        Damaged: what arrived differs time and again.
+        Damaged: files arrive damaged repeatedly.
     """
     retry = client.retry()
-    faults: dict[str, str] = {}
-    beaten: set[str] = set()
+    differences: dict[str, str] = {}
+    lost: set[str] = set()
     for _ in range(ROUNDS):
-        there = _blobs(uri, retry)
-        if MANIFEST in there:
+        blobs = _blobs(uri, retry)
+        if MANIFEST in blobs:
             _require_equal(uri, manifest)
-        faults = manifest.faults({name: _file(blob) for name, blob in there.items()})
-        if beaten & set(faults):
+        differences = manifest.differences({name: _file(blob) for name, blob in blobs.items()})
+        if lost & set(differences):
             raise _conflict(uri)
-        if not faults:
+        if not differences:
             break
-        generations = {name: int(there[name].generation) if name in there else 0 for name in faults}
-        beaten = _send(folder, uri, manifest, generations, retry)
-    refuse(uri, faults)
-    if MANIFEST not in there:
+        generations = {name: int(blobs[name].generation) if name in blobs else 0 for name in differences}
+        lost = _send(folder, uri, manifest, generations, retry)
+    refuse(uri, differences)
+    if MANIFEST not in blobs:
         try:
             write_text(join(uri, MANIFEST), manifest.text(), 0)
         except StepError as error:
@@ -152,31 +148,27 @@ def upload(folder: Path, uri: str, manifest: Manifest, *, move: bool = False) ->
 
 
 def _require_equal(uri: str, manifest: Manifest) -> None:
-    if Manifest.parsed(read_versioned(join(uri, MANIFEST))[0], uri) != manifest:
+    if Manifest.parse(read_versioned(join(uri, MANIFEST))[0], uri) != manifest:
         raise _conflict(uri)
 
 
 def _conflict(uri: str) -> StepError:
     return StepError(
-        f"{uri} is there with other files, or being written by another run",
+        f"{uri} already exists with other files, or another run is writing it",
         advice="try again, remove it, or choose another name",
         kind="conflict",
     )
 
 
 def _send(folder: Path, uri: str, manifest: Manifest, generations: Mapping[str, int], retry: Retry) -> set[str]:
-    """Send files side by side; the names of those that another writer wrote first are returned."""
-    from google.api_core.exceptions import NotFound, PreconditionFailed
-    from google.cloud.storage import transfer_manager
-    from google.cloud.storage.exceptions import DataCorruption
-
-    bucket, prefix = bucket_of(uri)
+    """Send files in parallel, and return the names of those that another writer has written first."""
+    bucket, prefix = bucket_and_name(uri)
     start = f"{prefix}/" if prefix else ""
     blobs = {name: bucket.blob(f"{start}{name}") for name in generations}
     results: dict[str, BaseException | None] = {}
     large = [name for name in blobs if manifest.files[name].size > LARGE]
     small = sorted(set(blobs) - set(large))
-    # One call takes one condition for all its files: those that are new, then those that replace a remainder.
+    # All files of one call share the condition: files that are new, then files that replace a remainder.
     for generation in {generations[name] for name in small}:
         names = [name for name in small if generations[name] == generation]
         options = {"if_generation_match": generation, "checksum": "crc32c", "timeout": TIMEOUT, "retry": retry}
@@ -192,43 +184,38 @@ def _send(folder: Path, uri: str, manifest: Manifest, generations: Mapping[str, 
             name: pool.submit(resumable.send, folder / name, blobs[name], generations[name], retry) for name in large
         }
         results |= {name: future.exception() for name, future in running.items()}
-    beaten = {name for name, error in results.items() if isinstance(error, PreconditionFailed)}
     for result in results.values():
-        # The next round sends again what arrived wrong, what a lost session left behind, and where the answer was cut.
+        # The next round sends damaged files, lost sessions and truncated responses again.
         again = (PreconditionFailed, NotFound, DataCorruption, ValueError)
         if isinstance(result, BaseException) and not isinstance(result, again):
             raise result
-    return beaten
+    return {name for name, error in results.items() if isinstance(error, PreconditionFailed)}
 
 
-@in_one_line()
-def fetch(uri: str, folder: Path, wanted: Manifest) -> None:
-    """Copy files into a folder, side by side; what arrives wrong is fetched again.
+@one_line_errors()
+def fetch(uri: str, folder: Path, expected: Manifest) -> None:
+    """Copy files into a folder, in parallel; files that arrive damaged are fetched again.
 
     Raises:
-        Damaged: one is missing, or not what the manifest tells.
+        Damaged: a file is missing, or differs from the manifest.
     """
     retry = client.retry()
-    faults = dict.fromkeys(wanted.files, "")
+    differences = dict.fromkeys(expected.files, "")
     for _ in range(ROUNDS):
-        missing = _receive(uri, folder, {name: wanted.files[name] for name in faults}, retry)
-        refuse(uri, missing)
-        arrived = {name: File.of(folder / name) for name in faults}
-        faults = Manifest({name: wanted.files[name] for name in faults}).faults(arrived)
-        if not faults:
+        remaining = {name: expected.files[name] for name in differences}
+        refuse(uri, _receive(uri, folder, remaining, retry))
+        differences = Manifest(remaining).differences({name: File.read(folder / name) for name in remaining})
+        if not differences:
             return
-    refuse(uri, faults)
+    refuse(uri, differences)
 
 
 def _receive(uri: str, folder: Path, files: Mapping[str, File], retry: Retry) -> dict[str, str]:
-    """Fetch files; what is wrong with those that are not there is returned.
+    """Fetch files, and return the missing ones as differences.
 
-    Google's own check of the checksum is off: it leaves out what came in more than one piece.
+    The library's own checksums are off: they do not cover files fetched in several parts.
     """
-    from google.api_core.exceptions import NotFound
-    from google.cloud.storage import transfer_manager
-
-    bucket, prefix = bucket_of(uri)
+    bucket, prefix = bucket_and_name(uri)
     start = f"{prefix}/" if prefix else ""
     for name in files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -262,19 +249,17 @@ def _receive(uri: str, folder: Path, files: Mapping[str, File], retry: Retry) ->
     return {name: "is missing" for name, result in sorted(results.items()) if isinstance(result, NotFound)}
 
 
-@in_one_line()
+@one_line_errors()
 def remove(uri: str) -> None:
-    """Remove a folder, its manifest first: no reader takes what is left for whole. Nothing where there is none."""
-    from google.api_core.exceptions import NotFound
-
+    """Remove a folder, if there is one, its manifest first, so that no reader accepts the rest of it."""
     retry = client.retry()
 
-    def delete(blob: "Blob") -> None:
-        with suppress(NotFound):  # removed by another, or by an attempt whose answer was lost
+    def delete(blob: Blob) -> None:
+        with suppress(NotFound):  # removed by another process, or by an attempt whose response was lost
             blob.delete(timeout=TIMEOUT, retry=retry)
 
     blobs = _blobs(uri, retry)
-    if mark := blobs.pop(MANIFEST, None):
-        delete(mark)
+    if manifest := blobs.pop(MANIFEST, None):
+        delete(manifest)
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(delete, blobs.values()))

@@ -8,56 +8,54 @@ from uuid import uuid4
 from components.core.errors import StepError
 from components.core.files import write_atomically
 from components.core.staging import staged_folder
-from components.storage.manifest import MANIFEST, Damaged, File, Manifest, below, refuse
+from components.storage.manifest import MANIFEST, Damaged, File, Manifest, file_names, refuse
 
 
 def read_versioned(uri: str) -> tuple[str, int]:
-    """The text of a file, and 0."""
     return Path(uri).read_text(), 0
 
 
 def write_text(uri: str, text: str, generation: int | None = None) -> None:
-    """Write a file whole. Who needs a condition holds a lock: a local file has no generation."""
+    """Write a file atomically. Local files have no generations; callers hold a lock instead."""
     path = Path(uri)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, text)
 
 
-def found(uri: str) -> dict[str, File]:
-    """The files below a folder with their sizes, without its manifest."""
+def list_files(uri: str) -> dict[str, File]:
+    """The files in a folder with their sizes, without the manifest."""
     root = Path(uri)
-    return {name: File((root / name).stat().st_size) for name in below(root)}
+    return {name: File((root / name).stat().st_size) for name in file_names(root)}
 
 
-def summed(uri: str) -> dict[str, File]:
-    """The files below a folder with their sizes and checksums: every byte is read."""
+def list_checksums(uri: str) -> dict[str, File]:
+    """The files in a folder with their sizes and checksums, read in full."""
     root = Path(uri)
-    return {name: File.of(root / name) for name in below(root)}
+    return {name: File.read(root / name) for name in file_names(root)}
 
 
 def exists(uri: str) -> bool:
-    """Whether there is such a file or folder."""
     return Path(uri).exists()
 
 
 def upload(folder: Path, uri: str, manifest: Manifest, *, move: bool = False) -> None:
-    """Let a copy of a folder, or the folder itself, appear whole with its manifest in it.
+    """Publish a copy of a folder, or the folder itself, with its manifest, by a rename.
 
     Raises:
         StepError: kind ``conflict``: another folder is there.
-        Damaged: the disk did not take what was written.
+        Damaged: the copy differs from the folder.
     """
     target = Path(uri)
     target.parent.mkdir(parents=True, exist_ok=True)
     if move and folder.stat().st_dev == target.parent.stat().st_dev:
         _publish(folder, target, manifest)
         return
-    with staged_folder(target) as aside:
+    with staged_folder(target) as staged:
         for name in manifest.files:
-            (aside / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / name, aside / name)
-        refuse(str(folder), manifest.faults(summed(str(aside))))
-        _publish(aside, target, manifest)
+            (staged / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, staged / name)
+        refuse(str(folder), manifest.differences(list_checksums(str(staged))))
+        _publish(staged, target, manifest)
 
 
 def _publish(folder: Path, target: Path, manifest: Manifest) -> None:
@@ -71,42 +69,42 @@ def _publish(folder: Path, target: Path, manifest: Manifest) -> None:
 
 
 def _require_equal(target: Path, manifest: Manifest) -> None:
-    """Take what another writer of the same folder published; refuse anything else.
+    """Accept the same folder, published by another writer, and nothing else.
 
     Raises:
         StepError: kind ``conflict``: it is another folder.
-        Damaged: it is the same one no more.
+        Damaged: its files differ from its manifest.
     """
-    mark = target / MANIFEST
-    if not mark.is_file() or Manifest.parsed(mark.read_text(), str(target)) != manifest:
+    path = target / MANIFEST
+    if not path.is_file() or Manifest.parse(path.read_text(), str(target)) != manifest:
         raise StepError(
-            f"{target} is there with other files", advice="remove it, or choose another name", kind="conflict"
+            f"{target} already exists with other files", advice="remove it, or choose another name", kind="conflict"
         )
-    refuse(str(target), manifest.faults(found(str(target))))
+    refuse(str(target), manifest.differences(list_files(str(target))))
 
 
-def fetch(uri: str, folder: Path, wanted: Manifest) -> None:
+def fetch(uri: str, folder: Path, expected: Manifest) -> None:
     """Copy files into a folder.
 
     Raises:
-        Damaged: one is missing, or not what the manifest tells.
+        Damaged: a file is missing, or differs from the manifest.
     """
-    for name in wanted.files:
+    for name in expected.files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         try:
             shutil.copyfile(Path(uri) / name, folder / name)
         except FileNotFoundError:
             raise Damaged(f"{uri} is damaged: {name} is missing") from None
-    refuse(uri, wanted.faults(summed(str(folder))))
+    refuse(uri, expected.differences(list_checksums(str(folder))))
 
 
 def remove(uri: str) -> None:
-    """Remove a folder at once for who looks at its name, then what was in it; nothing where there is none."""
+    """Remove a folder, if there is one; its name disappears at once."""
     path = Path(uri)
-    # What a kill leaves of it, the next writer of the same folder clears away.
-    aside = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}")
+    # After a kill, the next writer of the same folder removes the rest.
+    renamed = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}")
     try:
-        path.rename(aside)
+        path.rename(renamed)
     except (FileNotFoundError, NotADirectoryError):
         return
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(renamed, ignore_errors=True)

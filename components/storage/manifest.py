@@ -1,4 +1,4 @@
-"""What a whole folder holds: names, sizes and checksums, in a file that is written last."""
+"""The manifest of a folder: names, sizes and checksums of its files, written last."""
 
 import base64
 import hashlib
@@ -17,13 +17,13 @@ FORMAT = 1
 READ_BYTES = 1 << 20
 # base64 of four bytes.
 CHECKSUM_LENGTH = 8
-AGAIN = "remove the folder and make it again"
+ADVICE = "remove the folder and create it again"
 
 
-class Damaged(StepError):  # noqa: N818  # what it says of the folder
-    """A folder that is not what was written: no manifest, or files that differ from it."""
+class Damaged(StepError):  # noqa: N818  # it names the state of a folder
+    """A folder is not as it was written: it has no valid manifest, or files that differ from it."""
 
-    def __init__(self, message: str, *, advice: str = AGAIN) -> None:
+    def __init__(self, message: str, *, advice: str = ADVICE) -> None:
         super().__init__(message, advice=advice, kind="data")
 
 
@@ -33,51 +33,47 @@ class File:
 
     Attributes:
         size: in bytes.
-        crc32c: the checksum as Cloud Storage tells it: four bytes, the highest first, in base64; empty where it has
-            not been read.
+        crc32c: the checksum in the form of Cloud Storage, four bytes, big-endian, in base64; empty if unknown.
     """
 
     size: int
     crc32c: str = ""
 
     @classmethod
-    def of(cls, path: Path) -> Self:
-        """A local file, read to its end."""
+    def read(cls, path: Path) -> Self:
+        """Read a local file."""
         size, total = 0, 0
         with path.open("rb") as stream:
             while data := stream.read(READ_BYTES):
                 size += len(data)
                 total = google_crc32c.extend(total, data)
-        return cls(size, encoded(total))
+        return cls(size, encode_checksum(total))
 
-    def fault(self, found: "File | None") -> str:
-        """What is wrong with what was found in this one's place; empty for nothing. A checksum counts if both have it.
-
-        A folder in Cloud Storage tells sizes and checksums without being read.
-        """
-        if found is None:
+    def difference(self, actual: "File | None") -> str:
+        """How the actual file differs from this one; empty if it does not. Checksums count if both are known."""
+        if actual is None:
             return "is missing"
-        if found.size != self.size:
-            return f"has {found.size} bytes, where {self.size} were written"
-        if self.crc32c and found.crc32c and found.crc32c != self.crc32c:
-            return f"has the checksum {found.crc32c}, where {self.crc32c} was written"
+        if actual.size != self.size:
+            return f"has {actual.size} bytes instead of {self.size}"
+        if self.crc32c and actual.crc32c and actual.crc32c != self.crc32c:
+            return f"has the checksum {actual.crc32c} instead of {self.crc32c}"
         return ""
 
 
-def encoded(crc32c: int) -> str:
-    """A checksum as Cloud Storage writes it."""
+def encode_checksum(crc32c: int) -> str:
+    """A checksum in the form of Cloud Storage."""
     return base64.b64encode(crc32c.to_bytes(4, "big")).decode()
 
 
-def below(folder: Path) -> list[str]:
-    """The names of a local folder's files, relative to it, sorted, without its manifest."""
+def file_names(folder: Path) -> list[str]:
+    """The names of a local folder's files, relative to it, sorted, without the manifest."""
     names = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     return sorted(name for name in names if name != MANIFEST)
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The files of a whole folder.
+    """The files of a complete folder.
 
     Attributes:
         files: name, relative to the folder -> file.
@@ -86,88 +82,88 @@ class Manifest:
     files: Mapping[str, File]
 
     @classmethod
-    def of(cls, folder: Path) -> Self:
-        """That of a local folder, every byte of which is read.
+    def from_folder(cls, folder: Path) -> Self:
+        """The manifest of a local folder, whose files are read in full.
 
         Raises:
-            StepError: there is nothing in it.
+            StepError: the folder is empty.
         """
-        files = {name: File.of(folder / name) for name in below(folder)}
+        files = {name: File.read(folder / name) for name in file_names(folder)}
         if not files:
-            raise StepError(f"{folder} has no files", advice="nothing can be stored of it", kind="data")
+            raise StepError(f"cannot store {folder}: the folder is empty", kind="data")
         return cls(files)
 
     @classmethod
-    def parsed(cls, text: str, uri: str) -> Self:
-        """That which a manifest's text tells.
+    def parse(cls, text: str, uri: str) -> Self:
+        """The manifest of a file's text.
 
         Args:
             uri: the folder, for messages.
 
         Raises:
-            Damaged: the text is not one that ``text`` gave.
+            Damaged: the text is not from ``text``.
         """
         try:
-            values = json.loads(text, object_pairs_hook=_once)
+            values = json.loads(text, object_pairs_hook=_without_duplicates)
             files = {name: File(**entry) for name, entry in values["files"].items()}
             if (
                 values["format"] == FORMAT
                 and values["digest"] == _digest(values["files"])
-                and all(_possible(*item) for item in files.items())
+                and all(_valid(*item) for item in files.items())
             ):
                 return cls(files)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             pass
-        raise Damaged(f"{uri}/{MANIFEST} is not one that was written here")
+        raise Damaged(f"{uri}/{MANIFEST} is not valid")
 
     def text(self) -> str:
-        """The manifest's file."""
+        """The content of the manifest's file."""
         files = {name: {"size": file.size, "crc32c": file.crc32c} for name, file in sorted(self.files.items())}
         return json.dumps({"format": FORMAT, "digest": _digest(files), "files": files}, indent=1) + "\n"
 
-    def only(self, names: Iterable[str], uri: str) -> "Manifest":
-        """That of some of the files.
+    def subset(self, names: Iterable[str], uri: str) -> "Manifest":
+        """The manifest of some of the files.
 
         Raises:
-            FileNotFoundError: it has none of that name.
+            FileNotFoundError: a file is not in the manifest.
         """
         for name in names:
             if name not in self.files:
                 raise FileNotFoundError(f"{uri}/{name}")
         return Manifest({name: self.files[name] for name in names})
 
-    def faults(self, found: Mapping[str, File], *, others: bool = False) -> dict[str, str]:
-        """What differs: name -> what is wrong with it.
+    def differences(self, actual: Mapping[str, File], *, unexpected: bool = False) -> dict[str, str]:
+        """The actual files that differ: name -> difference.
 
         Args:
-            others: whether a file that the manifest does not name is a fault, too.
+            unexpected: whether to include files that are not in the manifest.
         """
-        wrong = {name: file.fault(found.get(name)) for name, file in self.files.items()}
-        wrong |= dict.fromkeys(set(found) - set(self.files), "is not in the manifest") if others else {}
-        return {name: fault for name, fault in sorted(wrong.items()) if fault}
+        result = {name: file.difference(actual.get(name)) for name, file in self.files.items()}
+        result |= dict.fromkeys(set(actual) - set(self.files), "is not in the manifest") if unexpected else {}
+        return {name: difference for name, difference in sorted(result.items()) if difference}
 
 
-def refuse(uri: str, faults: Mapping[str, str]) -> None:
-    """Refuse a folder with faults.
+def refuse(uri: str, differences: Mapping[str, str]) -> None:
+    """Refuse a folder whose files differ from its manifest.
 
     Raises:
-        Damaged: it names the first of them.
+        Damaged: there are differences; the message has the first.
     """
-    if faults:
-        name, fault = next(iter(faults.items()))
-        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-        raise Damaged(f"{uri} is damaged: {name} {fault}{more}")
+    if differences:
+        name, difference = next(iter(differences.items()))
+        more = f", and {len(differences) - 1} more" if len(differences) > 1 else ""
+        raise Damaged(f"{uri} is damaged: {name} {difference}{more}")
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise ValueError("a name is given twice")
+        raise ValueError("a name occurs twice")
     return values
 
 
-def _possible(name: str, file: File) -> bool:
-    """Whether there can be such a file. A name becomes a path, and must not lead out of the folder."""
+def _valid(name: str, file: File) -> bool:
+    """Whether an entry is valid. Its name becomes a path, which must not lead out of the folder."""
     parts = name.split("/")
     return (
         not {"", ".", ".."} & set(parts)
@@ -181,6 +177,6 @@ def _possible(name: str, file: File) -> bool:
 
 
 def _digest(files: Mapping[str, Any]) -> str:
-    """It finds a changed manifest, where the files' own checksums find changed files; 16 hexadecimal digits."""
+    """16 hexadecimal digits that protect the manifest itself; the checksums protect the files."""
     text = json.dumps(files, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,28 +1,28 @@
-"""The upload of one large file, which goes on where it broke.
+"""Resumable upload of one large file.
 
 https://cloud.google.com/storage/docs/performing-resumable-uploads
 """
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from google.api_core.exceptions import from_http_response
+from google.cloud.storage import Blob
 
 from components.core.retry import Retry
 from components.storage.client import TIMEOUT
-
-if TYPE_CHECKING:
-    from google.cloud.storage import Blob
 
 INCOMPLETE = 308
 RANGE = re.compile(r"bytes=0-(\d+)$")
 
 
-def send(path: Path, blob: "Blob", generation: int, retry: Retry) -> None:
-    """Upload a file in one request; where that breaks, ask how much arrived and send the rest.
+def send(path: Path, blob: Blob, generation: int, retry: Retry) -> None:
+    """Upload a file in one request; if it breaks, ask how much has arrived and send the rest.
 
     Args:
-        path: the file, not empty.
-        generation: what the object must have now; 0 for no object.
+        path: of the file, which is not empty.
+        generation: to replace; 0 if there must be no object.
 
     Raises:
         Exception: of Google's libraries: the upload is refused, its session is lost (404, 410), or the retries end.
@@ -53,18 +53,16 @@ def send(path: Path, blob: "Blob", generation: int, retry: Retry) -> None:
 
 
 def _put(http: Any, session: str, body: Any, part: str) -> Any:
-    # A redirect is what the answer 308 means elsewhere.
+    # Elsewhere the status 308 is a redirect.
     headers = {"Content-Range": f"bytes {part}"}
     return http.put(session, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False)
 
 
-def _arrived(answer: Any, size: int) -> int:
-    """How many bytes are stored for good, by the server's answer."""
-    from google.api_core.exceptions import from_http_response
-
-    if answer.status_code in {200, 201}:
+def _arrived(response: Any, size: int) -> int:
+    """The number of bytes that the server has stored."""
+    if response.status_code in {200, 201}:
         return size
-    if answer.status_code != INCOMPLETE:
-        raise from_http_response(answer)
-    match = RANGE.match(answer.headers.get("Range", ""))
+    if response.status_code != INCOMPLETE:
+        raise from_http_response(response)
+    match = RANGE.match(response.headers.get("Range", ""))
     return int(match[1]) + 1 if match else 0

@@ -113,9 +113,9 @@ def _rewritten(part: dict[str, bytes], draw: random.Random) -> dict[str, bytes]:
 def _described(content: bytes) -> Any:
     import google_crc32c
 
-    from components.storage.manifest import File, encoded
+    from components.storage.manifest import File, encode_checksum
 
-    return File(len(content), encoded(google_crc32c.value(content)))
+    return File(len(content), encode_checksum(google_crc32c.value(content)))
 
 
 def keras_files(folder: Path) -> Case:

@@ -78,7 +78,7 @@ def manifests(folder: Path) -> Case:
         left = {name: content for name, content in written(folder / "broken").items() if name != storage.MANIFEST}
         if faults == [] and left != CONTENT:
             raise Wrong("verify finds no fault")
-        refused(lambda: storage.whole(place))
+        refused(lambda: storage.is_complete(place))
         return word
 
     return case

@@ -32,7 +32,7 @@ def prepared(tmp_path: Path) -> PreparedData:
             )
         )
         split.finish()
-    (tmp_path / storage.MANIFEST).write_text(storage.Manifest.of(tmp_path).text())
+    (tmp_path / storage.MANIFEST).write_text(storage.Manifest.from_folder(tmp_path).text())
     return PreparedData(str(tmp_path), "0" * 16, "image_classification", "digits", {"train": COUNT}, info)
 
 

@@ -43,7 +43,7 @@ def logic(*, data: dict[str, Any], out: Place, source: Place | None = None, **pl
     (Path(out.path) / "file").write_text(f"{len(CALLS)}")
     out.metadata["count"] = len(CALLS)
     if directory := data.get("directory"):
-        if not storage.whole(directory):
+        if not storage.is_complete(directory):
             storage.upload(Path(out.path), directory)
         out.metadata["directory"] = directory
     return True

@@ -49,7 +49,7 @@ def write_examples(folder: Path, **info: Any) -> None:
             feature["label"].int64_list.value.append(int(labels[number]))
             feature["brightness"].float_list.value.append(float(images[number].mean()) / 255)
             records.write(example.SerializeToString())
-    (folder / "data" / storage.MANIFEST).write_text(storage.Manifest.of(folder / "data").text())
+    (folder / "data" / storage.MANIFEST).write_text(storage.Manifest.from_folder(folder / "data").text())
     known = {"classes": NAMES, "image_shape": [8, 8, 1], "encoding": "raw"} | info
     PreparedData(str(folder / "data"), "d1", "image_classification", "digits", {"test": TEST}, known).write(
         folder / "examples"

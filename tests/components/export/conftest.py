@@ -100,7 +100,7 @@ def write_examples(root: Path) -> None:
                 }
                 features = tf.train.Features(feature=values)
                 records.write(tf.train.Example(features=features).SerializeToString())
-    (root / "data" / storage.MANIFEST).write_text(storage.Manifest.of(root / "data").text())
+    (root / "data" / storage.MANIFEST).write_text(storage.Manifest.from_folder(root / "data").text())
     info = {"classes": [f"digit {label}" for label in range(10)], "image_shape": [8, 8, 1], "encoding": "raw"}
     counts = {"train": TRAIN, "test": TEST}
     PreparedData(str(root / "data"), "digits", "image_classification", "digits", counts, info).write(root / "examples")

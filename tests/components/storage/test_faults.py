@@ -41,7 +41,7 @@ def test_every_byte_arrives_in_spite_of(
     proxy.faults = faults
     place = storage.join(bucket, "folder")
     storage.upload(folder, place)
-    assert storage.whole(place) and storage.verify(place) == []
+    assert storage.is_complete(place) and storage.verify(place) == []
     for number in range(3):
         back = storage.download(place, tmp_path / f"back-{number}")
         assert digest_of(back) == digest_of(folder)

@@ -68,7 +68,7 @@ def test_a_kill_amid_an_upload_leaves_nothing_that_is_taken_for_whole(
             time.sleep(moments.uniform(0, 2.0 if where == "cloud" else 0.25))
             process.send_signal(signal.SIGKILL)
             ended = "done" in process.communicate()[0]
-        whole = storage.whole(place)
+        whole = storage.is_complete(place)
         assert whole or not ended
         if not whole:
             amid += (
@@ -106,7 +106,7 @@ def test_of_writers_of_two_folders_at_once_one_at_most_succeeds_and_no_mixture_i
     place = storage.join(bucket, "folder")
     ended = both(place, folder, other)
     assert not all(ended)
-    if storage.whole(place):
+    if storage.is_complete(place):
         back = storage.download(place, tmp_path / "back")
         assert digest_of(back) == digest_of((folder, other)[ended.index(True)])
     else:

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from components import storage
 from components.core.errors import StepError
-from components.storage.manifest import MANIFEST, Damaged, File, Manifest, encoded
+from components.storage.manifest import MANIFEST, Damaged, File, Manifest, encode_checksum
 
 # Names as a file system may have them: any text but the separator, the parent's name and what cannot be a file's name.
 PART = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20).filter(
     lambda part: part not in {".", ".."} and len(part.encode()) < 200
 )
 NAMES = st.lists(PART, min_size=1, max_size=3).map("/".join).filter(lambda name: name != MANIFEST)
-FILES = st.builds(File, st.integers(0, 2**63), st.integers(0, 2**32 - 1).map(encoded))
+FILES = st.builds(File, st.integers(0, 2**63), st.integers(0, 2**32 - 1).map(encode_checksum))
 MANIFESTS = st.dictionaries(NAMES, FILES, max_size=6).map(Manifest)
 FOLDERS = st.dictionaries(NAMES, st.binary(max_size=64), min_size=1, max_size=5).filter(
     # A file cannot lie below a file.
@@ -43,7 +43,7 @@ def laid(root: Path, files: dict[str, bytes]) -> Path:
 
 @given(MANIFESTS)
 def test_a_manifest_makes_the_round_trip(manifest: Manifest) -> None:
-    assert Manifest.parsed(manifest.text(), "gs://bucket/folder") == manifest
+    assert Manifest.parse(manifest.text(), "gs://bucket/folder") == manifest
 
 
 @given(FILES, st.data())
@@ -62,7 +62,7 @@ def test_a_manifest_with_one_changed_byte_is_refused_or_says_the_same(manifest: 
         + text[place + 1 :]
     )
     try:
-        parsed = Manifest.parsed(changed.decode(errors="strict"), "gs://bucket/folder")
+        parsed = Manifest.parse(changed.decode(errors="strict"), "gs://bucket/folder")
     except (Damaged, UnicodeDecodeError):
         return
     assert parsed == manifest  # a space more in the layout
@@ -72,27 +72,27 @@ def test_a_manifest_with_one_changed_byte_is_refused_or_says_the_same(manifest: 
 def test_half_a_manifest_is_refused(manifest: Manifest, data: st.DataObject) -> None:
     text = manifest.text().rstrip()
     with pytest.raises(Damaged):
-        Manifest.parsed(text[: data.draw(st.integers(0, len(text) - 1))], "gs://bucket/folder")
+        Manifest.parse(text[: data.draw(st.integers(0, len(text) - 1))], "gs://bucket/folder")
 
 
 @given(JSON)
 @example(None)
 @example({"format": 1, "digest": "", "files": {"a": 1}})
 def test_any_other_json_is_refused(value: Any) -> None:
-    with pytest.raises(Damaged, match=r"manifest\.json is not one that was written here"):
-        Manifest.parsed(json.dumps(value), "gs://bucket/folder")
+    with pytest.raises(Damaged, match=r"manifest\.json is not valid"):
+        Manifest.parse(json.dumps(value), "gs://bucket/folder")
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "9" * 10_000, "\0", "NaN", ""])
 def test_a_text_that_no_parser_likes_is_refused(text: str) -> None:
     with pytest.raises(Damaged):
-        Manifest.parsed(text, "gs://bucket/folder")
+        Manifest.parse(text, "gs://bucket/folder")
 
 
 @pytest.mark.parametrize("name", ["../out", "/etc/passwd", "a/../../b", "a//b", "", ".", "a/", "nul\0", MANIFEST])
 def test_a_name_that_leads_out_of_the_folder_is_refused_whatever_its_digest(name: str) -> None:
     with pytest.raises(Damaged):
-        Manifest.parsed(Manifest({name: File(1, "AAAAAA==")}).text(), "gs://bucket/folder")
+        Manifest.parse(Manifest({name: File(1, "AAAAAA==")}).text(), "gs://bucket/folder")
 
 
 @own_place
@@ -126,7 +126,7 @@ def test_any_changed_byte_size_or_name_is_found(tmp_path: Path, files: dict[str,
     else:
         path.unlink()
     assert [fault for fault in storage.verify(str(there)) if fault.startswith(name)]
-    assert storage.whole(str(there)) == (change == "byte")
+    assert storage.is_complete(str(there)) == (change == "byte")
     with pytest.raises(storage.Damaged):
         storage.download(str(there), Path(f"{folder}-back"))
     assert not [path for path in Path(f"{folder}-back").rglob("*") if path.is_file()]
@@ -144,7 +144,5 @@ def test_a_fault_is_one_line_that_counts_the_others(tmp_path: Path) -> None:
     storage.upload(folder, f"{folder}-there")
     for name in "abc":
         Path(f"{folder}-there", name).write_bytes(b"longer")
-    with pytest.raises(
-        StepError, match=r"is damaged: a has 6 bytes, where 1 were written, and 2 more; remove the folder"
-    ):
+    with pytest.raises(StepError, match=r"is damaged: a has 6 bytes instead of 1, and 2 more; remove the folder"):
         storage.require(f"{folder}-there", ["a", "b", "c"])

@@ -17,7 +17,7 @@ def test_a_folder_makes_the_round_trip(folder: Path, place: str, tmp_path: Path)
     back = storage.download(place, tmp_path / "back")
     assert storage.listing(place) == storage.listing(str(back)) == NAMES
     assert digest_of(back) == digest_of(folder)
-    assert storage.whole(place) and storage.verify(place) == []
+    assert storage.is_complete(place) and storage.verify(place) == []
 
 
 def test_only_the_files_asked_for_are_copied(folder: Path, place: str, tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_the_same_folder_is_taken_as_it_is_and_another_is_a_conflict(folder: Pat
     storage.upload(folder, place)
     before = digest_of(folder)
     (folder / "a.txt").write_text("b")
-    with pytest.raises(StepError, match="is there with other files") as caught:
+    with pytest.raises(StepError, match="already exists with other files") as caught:
         storage.upload(folder, place)
     assert caught.value.kind == "conflict"
     assert digest_of(storage.download(place, tmp_path / "back")) == before
@@ -62,7 +62,7 @@ def test_what_an_interrupted_upload_left_is_used_or_written_over(folder: Path, b
     storage.write_text(storage.join(place, "a.txt"), "a")
     storage.write_text(storage.join(place, "deep/er/b.bin"), "the beginning")
     kept = storage.read_versioned(storage.join(place, "a.txt"))
-    assert not storage.whole(place)
+    assert not storage.is_complete(place)
     storage.upload(folder, place)
     assert digest_of(storage.download(place, tmp_path / "back")) == digest_of(folder)
     assert storage.read_versioned(storage.join(place, "a.txt")) == kept
@@ -95,9 +95,9 @@ def _with_half_a_manifest(place: str) -> None:
 DAMAGES = {
     "no manifest": (_without_manifest, "has no manifest.json", False),
     "a changed byte": (_with_a_changed_byte, "a.txt has the checksum", True),
-    "a byte more": (_with_a_byte_more, "a.txt has 2 bytes, where 1 were written", False),
+    "a byte more": (_with_a_byte_more, "a.txt has 2 bytes instead of 1", False),
     "a file less": (_with_a_file_less, "deep/empty is missing", False),
-    "half a manifest": (_with_half_a_manifest, "manifest.json is not one that was written", False),
+    "half a manifest": (_with_half_a_manifest, "manifest.json is not valid", False),
 }
 
 
@@ -109,10 +109,10 @@ def test_a_damaged_folder_is_refused_and_no_file_of_it_is_taken(
     damage(place)
     with pytest.raises(storage.Damaged) as caught:
         storage.download(place, tmp_path / "back")
-    assert said in str(caught.value) and "make it again" in str(caught.value) and caught.value.kind == "data"
+    assert said in str(caught.value) and "create it again" in str(caught.value) and caught.value.kind == "data"
     assert not list((tmp_path / "back").glob("*"))
     # Sizes only are looked at on a disk; Cloud Storage tells the checksums with them.
-    assert storage.whole(place) == (whole and not storage.is_remote(place))
+    assert storage.is_complete(place) == (whole and not storage.is_remote(place))
     assert said in "\n".join([*storage.verify(place), str(caught.value)]) and storage.verify(place)
 
 
@@ -133,12 +133,12 @@ def test_a_damaged_folder_in_cloud_storage_is_mended_by_the_same_upload(folder: 
 def test_a_folder_that_others_wrote_is_copied_without_a_manifest(place: str, tmp_path: Path) -> None:
     for name in ("one", "deep/two"):
         storage.write_text(storage.join(place, name), name)
-    assert storage.listing(str(storage.copy_of(place, tmp_path / "back"))) == ["deep/two", "one"]
-    assert storage.listing(str(storage.copy_of(place, tmp_path / "some", ["one"]))) == ["one"]
+    assert storage.listing(str(storage.copy(place, tmp_path / "back"))) == ["deep/two", "one"]
+    assert storage.listing(str(storage.copy(place, tmp_path / "some", ["one"]))) == ["one"]
     with pytest.raises(FileNotFoundError):
-        storage.copy_of(place, tmp_path / "back", ["three"])
+        storage.copy(place, tmp_path / "back", ["three"])
     with pytest.raises(FileNotFoundError):
-        storage.copy_of(f"{place}-absent", tmp_path / "back")
+        storage.copy(f"{place}-absent", tmp_path / "back")
 
 
 def test_a_file_is_written_whole_and_read_back(place: str) -> None:
@@ -164,7 +164,7 @@ def test_of_two_writers_over_one_generation_the_second_is_refused(bucket: str) -
 @pytest.mark.parametrize("name", ["absent", "absent/file"])
 def test_what_is_absent_is_said_to_be(name: str, root: str, tmp_path: Path) -> None:
     uri = storage.join(root, name)
-    assert not storage.exists(uri) and not storage.whole(uri)
+    assert not storage.exists(uri) and not storage.is_complete(uri)
     assert storage.listing(uri) == []
     storage.remove(uri)
     for call in (storage.read_text, storage.verify, lambda uri: storage.download(uri, tmp_path / "back")):
@@ -177,11 +177,11 @@ def test_what_is_removed_is_gone_with_all_below_it(folder: Path, place: str) -> 
     storage.upload(folder, f"{place}-2")
     storage.remove(place)
     assert not storage.exists(place) and storage.listing(place) == []
-    assert storage.whole(f"{place}-2")
+    assert storage.is_complete(f"{place}-2")
 
 
 def test_a_folder_without_files_is_not_stored(tmp_path: Path, place: str) -> None:
-    with pytest.raises(StepError, match="has no files"):
+    with pytest.raises(StepError, match="the folder is empty"):
         storage.upload(tmp_path, place)
 
 
