@@ -106,7 +106,7 @@ def submit(
             values = session.wait(run, values, server, found.cluster, way, submission, rows, stream=notes)
             raise typer.Exit(_conclude(run, values, as_json))
         except GivenUpError as error:
-            if group is groups[-1]:
+            if number + 1 == len(groups):
                 raise
             print(f"{error.message}; next: {', '.join(map(str, groups[number + 1]))}", file=sys.stderr)
 
