@@ -112,7 +112,7 @@ def test_a_refused_model_is_a_successful_run_that_says_why(second: "subprocess.C
 def test_why_names_the_steps_that_were_kept(runs: Path, second: "subprocess.CompletedProcess[str]") -> None:
     rows = {row["step"]: row for row in document(runs, "runs", "why", "latest")}
     assert {name: row["cached"] for name, row in rows.items()} == {"prepare": True, "train": True, "evaluate": False}
-    assert "every run decides anew" in rows["evaluate"]["reason"]
+    assert "every run decides this step anew" in rows["evaluate"]["reason"]
     assert "nothing in its key has changed" in suanli(runs, "runs", "why").stdout
 
 
@@ -145,7 +145,7 @@ def test_a_step_runs_again_in_the_same_process_and_changes_nothing(runs: Path, f
     assert f"prepare succeeded: {scratch}" in done.stdout and (scratch / "examples").is_dir()
     after = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if "again" not in path.parts}
     assert {path for path in before if before[path] != after.get(path)} <= {runs / first["id"]}
-    assert "started no step 'tran'; did you mean train?" in suanli(runs, "step", "tran", code=2).stderr
+    assert "did not start step 'tran'; did you mean train?" in suanli(runs, "step", "tran", code=2).stderr
 
 
 @pytest.mark.slow
