@@ -37,7 +37,7 @@ def measured(
 
     settings = TrainingSettings(batch_size=batch, **training)
     architecture = checked("model", section_class("model", model), model)
-    with devices.opened(precision=settings.precision) as device:
+    with devices.configured(precision=settings.precision) as device:
         _warm_up(keras, np)
         random = np.random.default_rng(0)
         count = batch * min(steps, 8)

@@ -88,7 +88,7 @@ def epochs(root: Path, examples: str, stack: ExitStack) -> Callable[[bool], tupl
     task = Training(data.info)
     split = inputs.open_split(data, "train", task.input_fn({}))
     steps = count_steps(split.count, TRAINING.batch_size, TRAINING.steps_per_epoch, whole_batches=True)
-    device = stack.enter_context(devices.opened())
+    device = stack.enter_context(devices.configured())
     model = cnn.build(MODEL, **task.arguments(MODEL, data))
     compiling.compile_model(model, task.compile_arguments(model), split.zero_targets(), TRAINING, steps, device)
     # Where patience is asked for, as by default, the best weights so far are saved with the last ones.

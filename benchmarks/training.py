@@ -28,7 +28,7 @@ Epoch = Callable[[int], None]
 
 def main() -> None:
     """Print examples a second and ratios, medians of interleaved rounds; training steps alone, compilation excluded."""
-    auto = devices.chosen_precision("auto", devices.visible("tensorflow"))
+    auto = devices.choose_precision("auto", devices.visible("tensorflow"))
     name, flags = devices.cpu_facts()
     print(f"{name}, {devices.cpu_count()} threads, AMX: {'yes' if 'amx_bf16' in flags else 'no'}, auto is {auto}")
     for batch, plain_goal, auto_goal in CASES:
@@ -90,7 +90,7 @@ def ours(images: Any, labels: Any, batch: int, precision: str) -> Epoch:
     task = Training({})  # type: ignore[typeddict-item]
     # Held in memory, as every split below settings.IN_MEMORY_BYTES is.
     split = inputs.Split(None, "train", EXAMPLES, specs, task.input_fn({}), None, held)  # type: ignore[arg-type]
-    with devices.opened(precision=precision) as device:
+    with devices.configured(precision=precision) as device:
         model = cnn.build(NETWORK, SHAPE, CLASSES)
         compiling.compile_model(model, task.compile_arguments(model), split.zero_targets(), settings, steps, device)
     throughput = callbacks.Throughput(batch, steps)
@@ -130,7 +130,7 @@ def hand_written(images: Any, labels: Any, batch: int, precision: str) -> Epoch:
     import tensorflow as tf
 
     pixels, classes = tf.constant(images.astype("float32") / 255), tf.constant(labels)
-    with devices.opened(precision=precision):
+    with devices.configured(precision=precision):
         model = cnn.build(NETWORK, SHAPE, CLASSES)
         body = keras.Model(model.layers[2].input, model.output)  # without the input's rescaling
     optimizer = keras.optimizers.Adam(1e-3)

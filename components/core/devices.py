@@ -1,9 +1,8 @@
-"""Devices, precision and distribution: which backend computes, on what, in which number format, on how many chips."""
+"""Devices: the backend, the kind and number of devices, the precision, and the distribution over them."""
 
 import importlib.util
 import math
 import os
-import random
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -15,20 +14,20 @@ from typing import Any
 from components.core.errors import StepError
 
 BACKENDS = ("tensorflow", "jax", "torch")
-# What a Kubernetes resource name means here.
+# Kubernetes resource name -> kind of device.
 RESOURCES = {"nvidia.com/gpu": "gpu", "google.com/tpu": "tpu"}
 
 
 @dataclass(frozen=True)
 class Device:
-    """What a run computes on, as it was found and not as it was asked for.
+    """What a step computes on, as found rather than as requested.
 
     Attributes:
         kind: ``cpu``, ``gpu`` or ``tpu``.
         name: the product's name.
-        count: how many take part; 1 for a CPU.
-        threads: threads for computing on a CPU; equal results are promised for equal threads only.
-        backend: Keras's backend.
+        count: number of devices in use; 1 for a CPU.
+        threads: threads for computing on a CPU; equal results need equal numbers of threads.
+        backend: Keras's.
         precision: Keras's dtype policy: ``float32``, ``mixed_bfloat16`` or ``mixed_float16``.
         deterministic: whether equal seeds give equal bytes.
     """
@@ -47,7 +46,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Visible:
-    """The best kind of device that a backend sees: kind, product name, count and CUDA compute capability."""
+    """The devices of the best kind that a backend sees: kind, product name, count and CUDA compute capability."""
 
     kind: str
     name: str
@@ -59,10 +58,10 @@ class Visible:
 
 
 def versions(backend: str) -> dict[str, str]:
-    """Versions of the packages that decide about digits; of Python the minor version, whose patches do not."""
+    """Versions of the packages that affect numerical results, and the minor version of Python."""
     found = {"python": ".".join(map(str, sys.version_info[:2]))}
     for package in dict.fromkeys(("keras", "numpy", "tensorflow", backend)):
-        # The CPU build of TensorFlow is a distribution of another name.
+        # The CPU build of TensorFlow is a distribution with another name.
         for name in (package, f"{package}-cpu"):
             try:
                 found[package] = version(name)
@@ -72,29 +71,28 @@ def versions(backend: str) -> dict[str, str]:
     return found
 
 
-# --- what is there ---------------------------------------------------------------------------------------------------
+# --- what is available -----------------------------------------------------------------------------------------------
 
 
-def installed() -> list[str]:
-    """The backends that can be imported."""
+def installed_backends() -> list[str]:
     return [name for name in BACKENDS if importlib.util.find_spec(name)]
 
 
-def chosen_backend(wanted: str, accelerator_type: str = "") -> str:
-    """The backend to use; ``auto`` is the image's (KERAS_BACKEND), jax on a TPU, else the first that is installed.
+def choose_backend(wanted: str, accelerator_type: str = "") -> str:
+    """The backend to use. ``auto`` is the image's (KERAS_BACKEND), else jax on a TPU, else the first one installed.
 
     Raises:
         StepError: it is not installed.
     """
-    there = installed()
+    installed = installed_backends()
     if wanted == "auto":
         preset = os.environ.get("KERAS_BACKEND", "")
-        tpu = RESOURCES.get(accelerator_type) == "tpu" and "jax" in there
-        wanted = preset or ("jax" if tpu else there[0] if there else "tensorflow")
-    if wanted not in there:
+        tpu = RESOURCES.get(accelerator_type) == "tpu" and "jax" in installed
+        wanted = preset or ("jax" if tpu else installed[0] if installed else "tensorflow")
+    if wanted not in installed:
         extra = {"tensorflow": "cpu"}.get(wanted, wanted)
         raise StepError(
-            f"training.backend: {wanted} is not installed here (there is {', '.join(there) or 'none'})",
+            f"training.backend: {wanted} is not installed here (installed: {', '.join(installed) or 'none'})",
             advice=f"install the extra suanli[{extra}] or choose another backend",
             kind="settings",
         )
@@ -102,7 +100,7 @@ def chosen_backend(wanted: str, accelerator_type: str = "") -> str:
 
 
 def cpu_count() -> int:
-    """Cores that this process may use: its affinity, cut by the container's quota, which TensorFlow does not see."""
+    """Cores that this process may use: its affinity, limited by the container's quota, which TensorFlow ignores."""
     cores = len(os.sched_getaffinity(0))
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -112,7 +110,11 @@ def cpu_count() -> int:
 
 
 def cpu_facts(text: str | None = None) -> tuple[str, frozenset[str]]:
-    """A CPU's name and flags from the text of /proc/cpuinfo."""
+    """The CPU's name and flags.
+
+    Args:
+        text: of /proc/cpuinfo; by default this machine's.
+    """
     if text is None:
         path = Path("/proc/cpuinfo")
         text = path.read_text() if path.is_file() else ""
@@ -121,9 +123,9 @@ def cpu_facts(text: str | None = None) -> tuple[str, frozenset[str]]:
 
 
 def visible(backend: str) -> Visible:
-    """What the backend can compute on: TPU chips before GPUs before the CPU."""
-    look = {"tensorflow": _visible_to_tensorflow, "jax": _visible_to_jax, "torch": _visible_to_torch}[backend]
-    return look() or Visible("cpu", cpu_facts()[0], 1)
+    """The devices that the backend sees: TPU chips if any, else GPUs, else the CPU."""
+    find = {"tensorflow": _visible_to_tensorflow, "jax": _visible_to_jax, "torch": _visible_to_torch}[backend]
+    return find() or Visible("cpu", cpu_facts()[0], 1)
 
 
 def _visible_to_tensorflow() -> Visible | None:
@@ -159,36 +161,36 @@ def _visible_to_torch() -> Visible | None:
 
 
 def check_promise(accelerator_type: str, accelerator_count: str, found: Visible) -> None:
-    """Refuse to compute on less than what was promised, instead of training on the CPU in silence.
+    """Check that the promised accelerator is visible, instead of silently training on the CPU.
 
     Args:
         accelerator_type: a Kubernetes resource name, such as ``nvidia.com/gpu``; empty for none.
-        accelerator_count: how many of it; empty or ``0`` for none.
+        accelerator_count: its number; empty or ``0`` for none.
 
     Raises:
-        StepError: it is not visible, or the promise itself cannot be read.
+        StepError: it is not visible, or a value is invalid.
     """
     if not accelerator_type or accelerator_count in {"", "0"}:
         return
     if accelerator_type not in RESOURCES:
         known = ", ".join(RESOURCES)
-        raise StepError(f"unknown accelerator type {accelerator_type!r}", advice=f"known: {known}", kind="settings")
+        raise StepError(f"unknown accelerator type {accelerator_type!r}", advice=f"use one of {known}", kind="settings")
     if not accelerator_count.isdigit():
         raise StepError(f"accelerator_count must be a whole number, not {accelerator_count!r}", kind="settings")
     if found.kind == RESOURCES[accelerator_type] and found.count >= int(accelerator_count):
         return
     raise StepError(
-        f"{accelerator_count} x {accelerator_type} was promised, {found} is what this process sees",
-        advice="check the image, the node pool and its driver, and training.backend; or submit to the CPU",
+        f"{accelerator_count} x {accelerator_type} was promised, but this process sees {found}",
+        advice="check the image, the node pool, its driver and training.backend, or submit without an accelerator",
         kind="resources",
     )
 
 
-def chosen_precision(wanted: str, found: Visible, flags: frozenset[str] | None = None) -> str:
-    """Keras's dtype policy; ``auto`` is what the device does best.
+def choose_precision(wanted: str, found: Visible, flags: frozenset[str] | None = None) -> str:
+    """Keras's dtype policy. ``auto`` is the fastest that the device supports in hardware.
 
-    bfloat16 needs hardware: a TPU, an NVIDIA GPU of compute capability 8 (Ampere) or newer, a CPU with AMX; elsewhere
-    it is emulated and slower than float32. Compute capability 7 (V100, T4) has float16 units only.
+    bfloat16 needs a TPU, an NVIDIA GPU of compute capability 8 (Ampere) or newer, or a CPU with AMX; elsewhere it is
+    emulated and slower than float32. GPUs of compute capability 7 (V100, T4) have units for float16 only.
     """
     if wanted != "auto":
         return wanted
@@ -200,11 +202,11 @@ def chosen_precision(wanted: str, found: Visible, flags: frozenset[str] | None =
     return "mixed_bfloat16" if "amx_bf16" in (cpu_facts()[1] if flags is None else flags) else "float32"
 
 
-# --- getting ready ---------------------------------------------------------------------------------------------------
+# --- configuration ---------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def opened(
+def configured(
     *,
     backend: str = "auto",
     precision: str = "auto",
@@ -213,29 +215,28 @@ def opened(
     accelerator_type: str = "",
     accelerator_count: str = "0",
 ) -> Iterator[Device]:
-    """Make Keras ready: backend, threads, seeds, precision, distribution. Process-wide; undone at the end if possible.
-
-    Keras must not have been imported with another backend before.
+    """Configure Keras for this process: backend, threads, seeds, precision and distribution. What can be undone is
+    undone at the end. Keras must not have been imported with another backend.
 
     Raises:
         StepError: the backend is missing, or the promised accelerator is not visible.
     """
-    name = chosen_backend(backend, accelerator_type)
+    name = choose_backend(backend, accelerator_type)
     count = threads or cpu_count()
     _import_keras(name, count, limited=bool(threads) or count < len(os.sched_getaffinity(0)))
     import keras
 
     found = visible(name)
     check_promise(accelerator_type, accelerator_count, found)
-    policy = chosen_precision(precision, found)
+    policy = choose_precision(precision, found)
     device = Device(found.kind, found.name, found.count, count, name, policy, found.kind == "cpu")
     before = keras.config.dtype_policy()
-    # Layer names count up in a process, and they are part of a saved model's bytes. This forgets the policy too.
+    # Restarts the numbers in the names of layers, which are part of a saved model's bytes. It also resets the policy.
     keras.utils.clear_session(free_memory=False)
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
     keras.config.set_dtype_policy(policy)
-    seeded(seed)
+    keras.utils.set_random_seed(seed)
     try:
         with _deterministic(device), _jax_data_parallel(device):
             yield device
@@ -253,11 +254,11 @@ def _import_keras(backend: str, threads: int, *, limited: bool) -> None:
         )
     os.environ["KERAS_BACKEND"] = backend
     if limited:
-        # Read by XLA's CPU client when it starts (xla/pjrt, DefaultThreadPoolSize).
+        # XLA's CPU client reads it when it starts (xla/pjrt, DefaultThreadPoolSize).
         os.environ["NPROC"] = str(threads)
         _limit_threads(backend, threads)
     if backend != "tensorflow":
-        # TensorFlow only feeds data then, and must not take the accelerator's memory.
+        # TensorFlow only provides the data and must not occupy the accelerator's memory.
         import tensorflow as tf
 
         tf.config.set_visible_devices([], "GPU")
@@ -271,7 +272,7 @@ def _limit_threads(backend: str, threads: int) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:
         raise StepError(
-            f"training.threads: TensorFlow already runs here with another number of threads than {threads}",
+            f"training.threads: TensorFlow already runs in this process, and not with {threads} threads",
             advice="run the step in a process of its own",
             kind="settings",
         ) from None
@@ -281,22 +282,14 @@ def _limit_threads(backend: str, threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def seeded(seed: int) -> None:
-    """Seed every generator: Python's, NumPy's, and through Keras the backend's."""
-    import keras
-
-    random.seed(seed)
-    keras.utils.set_random_seed(seed)
-
-
 @contextmanager
 def _deterministic(device: Device) -> Iterator[None]:
-    """TensorFlow's deterministic kernels on a CPU, where they cost nothing; on a GPU they forbid XLA."""
+    """Use TensorFlow's deterministic kernels on a CPU, where they cost nothing; on a GPU they rule out XLA."""
     if not device.deterministic or device.backend != "tensorflow":
         yield
         return
     import tensorflow as tf
-    from tensorflow.python.framework import config  # the public name can only switch it on
+    from tensorflow.python.framework import config  # the public API cannot switch it off
 
     before = config.is_op_determinism_enabled()
     tf.config.experimental.enable_op_determinism()
@@ -322,7 +315,7 @@ def _jax_data_parallel(device: Device) -> Iterator[None]:
 
 
 def scope(device: Device) -> AbstractContextManager[Any]:
-    """Where a model must be built and compiled: replicated over the GPUs of this machine if there are several."""
+    """The scope to build and compile a model in: it replicates the model over the GPUs of this machine, if several."""
     if device.backend != "tensorflow" or device.kind != "gpu" or device.count == 1:
         return nullcontext()
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""The one exception that a step raises for a fault that has a name, and the exit code of each kind of fault."""
+"""The exception for a failure that has a name, and the exit code of each kind of failure."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,7 +9,7 @@ from components.core.secrets import masked
 
 Kind = Literal["settings", "data", "resources", "memory", "conflict", "model", "preempted", "stalled"]
 BUG = "bug"
-# A step's process ends with its kind's code: sysexits.h's where that has a name for it, else one that it leaves free.
+# The exit code of a step's process: the one in sysexits.h for this kind if any, otherwise one that it leaves free.
 EXIT_CODES: Mapping[str, int] = MappingProxyType(
     {
         "data": 65,  # EX_DATAERR
@@ -17,30 +17,30 @@ EXIT_CODES: Mapping[str, int] = MappingProxyType(
         "resources": 71,  # EX_OSERR
         "conflict": 73,  # EX_CANTCREAT
         "stalled": 74,  # EX_IOERR
-        "preempted": 75,  # EX_TEMPFAIL: the only one that is worth another try as it is
+        "preempted": 75,  # EX_TEMPFAIL: the only one that is worth a retry as it is
         "memory": 77,
         "settings": 78,  # EX_CONFIG
         "model": 79,
     }
 )
-# What ends the same way however often it is tried.
+# Kinds that fail again however often they are retried.
 HOPELESS = frozenset({"settings", "data", "memory", "model", BUG})
 
 
 class StepError(Exception):
-    """A fault with a cause that can be named in one line.
+    """A failure whose cause can be named in one line.
 
     Args:
         message: what is wrong and what was expected, without a final full stop.
         advice: what to do about it; may be empty.
-        kind: ``settings`` and ``data`` are the user's to mend, ``resources`` is the machine's (disk, accelerator,
-            network), ``memory`` too little of it, ``conflict`` another run's doing, ``model`` a result that fails its
-            checks, ``preempted`` a machine that is taken away, ``stalled`` work that stands still.
+        kind: ``settings`` and ``data``: the user's to correct; ``resources``: the machine's (disk, accelerator,
+            network); ``memory``: too little of it; ``conflict``: caused by another run; ``model``: a result that fails
+            its checks; ``preempted``: the machine is taken away; ``stalled``: no progress.
     """
 
     def __init__(self, message: str, *, advice: str = "", kind: Kind = "data") -> None:
-        # It is shown on terminals and kept in records, and may repeat a file's name, a setting or a server's answer.
-        self.message, self.advice = one_line(told(message)), one_line(told(advice))
+        # Both are shown on terminals and stored, and may quote a file's name, a setting or a server's answer.
+        self.message, self.advice = one_line(printable(message)), one_line(printable(advice))
         super().__init__(self.message)
         self.kind = kind
 
@@ -49,14 +49,14 @@ class StepError(Exception):
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether any backend's exception says that memory, the machine's or the device's, ran out."""
+    """Whether an exception of any backend says that the machine's or the device's memory ran out."""
     if type(error).__module__.partition(".")[0] == "google":
         return False  # a service's quota is "ResourceExhausted", too
-    told = f"{type(error).__name__} {error}".lower()
+    text = f"{type(error).__name__} {error}".lower()
     signs = ("memoryerror", "resourceexhausted", "resource_exhausted", "outofmemory", "out of memory")
-    return any(sign in told for sign in signs)
+    return any(sign in text for sign in signs)
 
 
-def told(text: str) -> str:
-    """What may be shown and kept of a text from outside: no secret, and nothing that moves a terminal's cursor."""
+def printable(text: str) -> str:
+    """A text from outside without secrets and without control characters."""
     return visible(masked(text))

@@ -1,9 +1,9 @@
-"""What a failure is, and everywhere a step tells of it before its process ends.
+"""A step's failure, and how it is reported before the process ends.
 
-Told are: one line on stderr; the run's record on this machine; on a cluster the container's termination message, which
-Argo takes for the step's own and compares with its pattern of transient errors, and ``error.json`` beside the step's
-outputs, which outlives the pod. Kubeflow's launcher ends with 1 whatever its process ended with, so there the exit code
-itself says nothing (docs/failures.md).
+It is reported in one line on stderr and in the run's record on this machine. On a cluster it is also the container's
+termination message, which Argo shows as the step's message and matches with its pattern of transient errors, and
+``error.json`` beside the step's outputs, which outlives the pod. Kubeflow's launcher always exits with 1, so there the
+exit code says nothing (docs/failures.md).
 """
 
 import errno
@@ -18,26 +18,26 @@ from pathlib import Path
 
 from components import storage
 from components.core.artifacts import Artifact
-from components.core.errors import BUG, EXIT_CODES, HOPELESS, StepError, out_of_memory, told
+from components.core.errors import BUG, EXIT_CODES, HOPELESS, StepError, out_of_memory, printable
 from components.core.plain import visible
 
 FILE = "error.json"
-# Where Kubernetes takes a container's last words from, unless its pod says otherwise, and how many of them it keeps.
-TERMINATION = "/dev/termination-log"
+# The file that Kubernetes reads as a container's termination message by default, and how many bytes of it it keeps.
+TERMINATION_LOG = "/dev/termination-log"
 TERMINATION_BYTES = 4096
-# Argo's pattern of transient errors (TRANSIENT_ERROR_PATTERN of Kubeflow 2.17's workflow controller), word by word. A
-# failure that must not be retried may be about a class called "spotted_dog" all the same.
+# Argo's pattern of transient errors (TRANSIENT_ERROR_PATTERN of Kubeflow 2.17's workflow controller), unchanged. The
+# message of a failure that must not be retried may match it by accident, with a class called "spotted_dog" for example.
 TRANSIENT = re.compile(r"(?i)(imminent node shutdown|node is shutting down|preempt|evict|spot|pod deleted)")
-# Breaks such a word for the pattern and for no reader.
+# Splits such a word for the pattern, but not for a reader.
 JOINER = "\u2060"
-# How long a failure may take to be written where others look for it; a node that goes away leaves 15 s in all.
-TELL_S = 5.0
-FULL = re.compile(r"(?i)no space left on device|disk quota exceeded")
+# How long writing a failure to storage may take; a node that is taken away leaves 15 s in all.
+REPORT_S = 5.0
+DISK_FULL = re.compile(r"(?i)no space left on device|disk quota exceeded")
 UNWRITABLE = {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EPERM, errno.EDQUOT}
 
 
 class TerminatedError(BaseException):
-    """SIGTERM, raised in the main thread; no ``except Exception`` on the way takes it for a fault of its own."""
+    """SIGTERM, raised in the main thread. It is not an ``Exception``, so that no handler for errors swallows it."""
 
 
 @dataclass(frozen=True)
@@ -59,60 +59,53 @@ class Failure:
 
     @property
     def code(self) -> int:
-        """What the step's process ends with."""
+        """The exit code of the step's process."""
         return EXIT_CODES[self.kind]
 
     def __str__(self) -> str:
         return f"{self.message}; {self.advice}" if self.advice else self.message
 
-    def cause(self) -> dict[str, str]:
-        """As the records hold it."""
-        return asdict(self)
-
 
 class RepeatedError(Exception):
-    """What an earlier attempt at this step failed of, and this one would fail of, too."""
+    """An earlier attempt at this step has failed in a way that this attempt would repeat."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
 
 
-def of(step: str, error: BaseException) -> Failure:
-    """What an exception means."""
+def from_exception(step: str, error: BaseException) -> Failure:
+    """The failure that an exception stands for."""
     if isinstance(error, RepeatedError):
         return error.failure
     known = _disk_full(error) or (error if isinstance(error, StepError) else _from_system(error))
-    trace = told("".join(traceback.format_exception(error)[-6:]))
+    trace = printable("".join(traceback.format_exception(error)[-6:]))
     if known is None:
-        return Failure(step, BUG, _one_line(told(f"{type(error).__name__}: {error}")), "", trace)
+        message = " ".join(printable(f"{type(error).__name__}: {error}").split())
+        return Failure(step, BUG, message, "", trace)
     return Failure(step, known.kind, known.message, known.advice, trace)
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
 def _disk_full(error: BaseException) -> StepError | None:
-    """A full disk, told as one line, whatever the libraries on the way made of it; None for anything else.
+    """The error for a full disk, whatever libraries made of it; None for anything else.
 
-    TensorFlow calls it an exhausted resource, others a model that cannot be written.
+    TensorFlow calls it an exhausted resource, others report a model that cannot be written.
     """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
             return _unwritable(cause)
-        if found := FULL.search(str(cause)):
-            return _unwritable(OSError(errno.ENOSPC, found[0]))
+        if match := DISK_FULL.search(str(cause)):
+            return _unwritable(OSError(errno.ENOSPC, match[0]))
         cause = cause.__cause__ or cause.__context__
     return None
 
 
 def _from_system(error: BaseException) -> StepError | None:
-    """A failure of the machine, told as one line; None for anything else."""
+    """The error for a failure of the machine; None for anything else."""
     if isinstance(error, TerminatedError):
         return StepError(
-            "preempted: asked to end (SIGTERM)", advice="run it again: what is finished is kept", kind="preempted"
+            "preempted: asked to end (SIGTERM)", advice="run it again: finished work is kept", kind="preempted"
         )
     if out_of_memory(error):
         return StepError("out of memory", advice="use a smaller batch size or a larger machine", kind="memory")
@@ -122,7 +115,7 @@ def _from_system(error: BaseException) -> StepError | None:
 
 
 def _unwritable(error: OSError) -> StepError:
-    # A copy names what it reads from, then what it writes to.
+    # A copy names its source first, then its target.
     name = error.filename2 or error.filename
     where = f" at {name}" if name else ""
     return StepError(
@@ -132,104 +125,103 @@ def _unwritable(error: OSError) -> StepError:
     )
 
 
-# --- telling ---------------------------------------------------------------------------------------------------------
+# --- reports ---------------------------------------------------------------------------------------------------------
 
 
-def tell(failure: Failure, place: str) -> None:
-    """Tell of a failure on stderr and, on a cluster, to Kubernetes and beside the step's outputs. Never raises.
+def report(failure: Failure, folder: str) -> None:
+    """Report a failure on stderr and, on a cluster, to Kubernetes and beside the step's outputs. Never raises.
 
     Args:
-        place: the folder of the step's outputs, ``gs://`` or a path; empty where there is none to write to.
+        folder: of the step's outputs, ``gs://`` or a path; empty if there is none to write to.
     """
-    say(f"error: {failure}")
+    to_stderr(f"error: {failure}")
     _to_kubernetes(failure)
-    if place:
-        kept = replace(failure, traceback="")
-        faults: list[str] = []
+    if not folder:
+        return
+    text = json.dumps(asdict(replace(failure, traceback="")), indent=1)
+    errors: list[str] = []
 
-        def put() -> None:
-            try:
-                storage.write_text(storage.join(place, FILE), json.dumps(kept.cause(), indent=1))
-            except Exception as second:  # whatever it is, it must not stand before the failure itself
-                faults.append(str(second))
+    def write() -> None:
+        try:
+            storage.write_text(storage.join(folder, FILE), text)
+        except Exception as error:  # it must not hide the failure itself
+            errors.append(str(error))
 
-        # A daemon: storage that does not answer must not keep a process that is to end.
-        writing = threading.Thread(target=put, daemon=True)
-        writing.start()
-        writing.join(TELL_S)
-        if faults or writing.is_alive():
-            say(f"warning: the failure could not be written to {place}: {faults[0] if faults else 'no answer'}")
+    # A daemon: storage that does not answer must not keep a process from ending.
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    thread.join(REPORT_S)
+    if errors or thread.is_alive():
+        to_stderr(f"warning: the failure could not be written to {folder}: {errors[0] if errors else 'no answer'}")
 
 
-def say(line: str) -> None:
-    """A line on stderr past Python's buffer, whose lock a thread that hangs may hold."""
+def to_stderr(line: str) -> None:
+    """Write a line without Python's buffer, whose lock a hanging thread may hold."""
     try:
-        os.write(2, f"{told(line)}\n".encode(errors="replace"))
+        os.write(2, f"{printable(line)}\n".encode(errors="replace"))
     except OSError:
         return
 
 
 def _to_kubernetes(failure: Failure) -> None:
-    """The container's termination message: the cause as one line of JSON, where Kubernetes has laid a file for it."""
-    path = Path(os.environ.get("SUANLI_TERMINATION") or TERMINATION)
+    """Write the container's termination message, if Kubernetes has provided the file for it."""
+    path = Path(os.environ.get("SUANLI_TERMINATION") or TERMINATION_LOG)
     try:
         if path.is_file():
-            path.write_text(termination(failure))
+            path.write_text(termination_message(failure))
     except OSError as error:
-        say(f"warning: no termination message: {error}")
+        to_stderr(f"warning: no termination message: {error}")
 
 
-def termination(failure: Failure) -> str:
-    """The cause in as many bytes as Kubernetes keeps; words of Argo's pattern stand in it for a preemption alone."""
-    values = {name: visible(value) for name, value in failure.cause().items() if name != "traceback"}
+def termination_message(failure: Failure) -> str:
+    """The failure as one line of JSON of at most ``TERMINATION_BYTES``; only a preemption matches Argo's pattern."""
+    values = {name: visible(value) for name, value in asdict(failure).items() if name != "traceback"}
     if failure.kind != "preempted":
-        values = {name: TRANSIENT.sub(_broken, value) for name, value in values.items()}
-    kept = max(map(len, values.values()))
-    while len((text := _text(values, kept)).encode()) > TERMINATION_BYTES:
-        kept = kept * 9 // 10
+        values = {
+            name: TRANSIENT.sub(lambda word: f"{word[0][0]}{JOINER}{word[0][1:]}", value)
+            for name, value in values.items()
+        }
+    limit = max(map(len, values.values()))
+    while len((text := _truncated(values, limit)).encode()) > TERMINATION_BYTES:
+        limit = limit * 9 // 10
     return text
 
 
-def _text(values: Mapping[str, str], most: int) -> str:
-    """One line of JSON, with no value longer than so many characters."""
-    cut = {name: value if len(value) <= most else f"{value[:most]}..." for name, value in values.items()}
+def _truncated(values: Mapping[str, str], limit: int) -> str:
+    """One line of JSON whose values have at most ``limit`` characters."""
+    cut = {name: value if len(value) <= limit else f"{value[:limit]}..." for name, value in values.items()}
     return json.dumps(cut, ensure_ascii=False)
 
 
-def _broken(word: re.Match[str]) -> str:
-    return f"{word[0][0]}{JOINER}{word[0][1:]}"
-
-
 def read(text: str) -> Failure | None:
-    """The failure in a termination message or in ``error.json``; None if it is none."""
+    """The failure in a termination message or in ``error.json``; None if the text is neither."""
     try:
         values = json.loads(text.replace(JOINER, ""))
-        names = ("step", "kind", "message", "advice")
-        found = Failure(*(str(values[name]) for name in names))
+        failure = Failure(*(str(values[name]) for name in ("step", "kind", "message", "advice")))
     except (ValueError, KeyError, TypeError):
         return None
-    return found if found.kind in EXIT_CODES else None
+    return failure if failure.kind in EXIT_CODES else None
 
 
-# --- on a cluster, from attempt to attempt ---------------------------------------------------------------------------
+# --- retries on a cluster --------------------------------------------------------------------------------------------
 
 
-def place_of(outputs: Mapping[str, Artifact]) -> str:
-    """The folder that Kubeflow gave to a task's outputs, the same for each attempt; empty where it cannot be read."""
+def output_folder(outputs: Mapping[str, Artifact]) -> str:
+    """The folder that Kubeflow gave to a task's outputs, the same for every attempt; empty if it cannot be used."""
     uri = next((artifact.uri for artifact in outputs.values()), "")
     return uri.rpartition("/")[0] if uri.startswith(("gs://", "/")) else ""
 
 
-def repeated(place: str) -> Failure | None:
-    """What an earlier attempt at this task ended with, if this one would end the same way.
+def of_earlier_attempt(folder: str) -> Failure | None:
+    """The failure of an earlier attempt at this task, if this one would fail in the same way.
 
-    A controller whose retry policy cannot tell a fault from a preemption starts a step again whatever it ended with
-    (``OnFailure``, ``Always``); then this makes the next attempt a matter of seconds.
+    A controller with the retry policy ``OnFailure`` or ``Always`` starts a failed step again whatever the failure was;
+    this check ends such an attempt within seconds.
     """
-    if not place or os.environ.get("KFP_RETRY_INDEX", "0") in {"", "0"}:
+    if not folder or os.environ.get("KFP_RETRY_INDEX", "0") in {"", "0"}:
         return None
     try:
-        found = read(storage.read_text(storage.join(place, FILE)))
+        failure = read(storage.read_text(storage.join(folder, FILE)))
     except (StepError, OSError):
         return None
-    return found if found and found.kind in HOPELESS else None
+    return failure if failure and failure.kind in HOPELESS else None

@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def run(
         What the logic returned, then or now.
 
     Raises:
-        SystemExit: the code of the failure's kind (``errors.EXIT_CODES``), after it was told (``failure.tell``).
+        SystemExit: the code of the failure's kind (``errors.EXIT_CODES``), after it was reported (``failure.report``).
     """
     folder = os.environ.get("SUANLI_RUN", "")
     row, inputs = STEPS[step], inputs or {}
@@ -62,8 +63,8 @@ def run(
         return result
 
     if not folder:
-        with _failures_told(Ending(step, failure.place_of(outputs))) as ending:
-            if before := failure.repeated(ending.place):
+        with _failures_told(Ending(step, failure.output_folder(outputs))) as ending:
+            if before := failure.of_earlier_attempt(ending.place):
                 raise RepeatedError(before)
             return compute()
     record = Record(Path(folder), step)
@@ -132,7 +133,7 @@ class Record:
 
     def fail(self, cause: Failure) -> None:
         """Note a failure: the line that a user reads, and the end of the traceback."""
-        self.write(state="failed", cause=cause.cause())
+        self.write(state="failed", cause=asdict(cause))
 
 
 # --- how it ends badly -----------------------------------------------------------------------------------------------
@@ -153,20 +154,20 @@ class Ending:
     def note(self, error: BaseException) -> Failure:
         """Write a failure to the record. A full disk is one of the faults to be told about, and must not hide behind
         its own record."""
-        found = failure.of(self.step, error)
+        found = failure.from_exception(self.step, error)
         if self.record:
             try:
                 self.record.fail(found)
             except OSError as second:
-                failure.say(f"error: the failure could not be recorded: {second}")
+                failure.to_stderr(f"error: the failure could not be recorded: {second}")
         return found
 
     def tell(self, error: BaseException) -> Failure:
         """Tell of a failure everywhere."""
         found = self.note(error)
         if found.kind == BUG:
-            failure.say(secrets.masked("".join(traceback.format_exception(error)).rstrip()))
-        failure.tell(found, self.place)
+            failure.to_stderr(secrets.masked("".join(traceback.format_exception(error)).rstrip()))
+        failure.report(found, self.place)
         return found
 
 

@@ -61,7 +61,7 @@ def evaluate(
     settings: EvaluationSettings = validated("evaluation", evaluation, data.task)
     task = contract.Task(data.task, data.info, settings)
     data.require("test")
-    with devices.opened(backend="tensorflow", precision="float32", seed=settings.seed):
+    with devices.configured(backend="tensorflow", precision="float32", seed=settings.seed):
         challenger = _challenger(Path(trained.path), data, task)
         rival = _rival(registry, data, task, challenger)
         models = [challenger, rival.model] if rival and not rival.identical else [challenger]

@@ -66,7 +66,7 @@ def export(
     training = _training(Path(trained.path))
     folder = Path(exported.path)
     shutil.rmtree(folder, ignore_errors=True)
-    with devices.opened(backend="tensorflow", precision="float32"):
+    with devices.configured(backend="tensorflow", precision="float32"):
         model = _model(Path(trained.path), training)
         assets = task.evaluation.assets(model)
         predictor = Predictor(traced(model), model)

@@ -100,7 +100,7 @@ class CheckpointStore:
                 progress.log(
                     "train",
                     f"warning: {written.threads} threads computed this checkpoint, and {self.provenance.threads} "
-                    "continue: the last digits may differ from an uninterrupted training (training.threads sets the "
+                    "continue: the last decimals may differ from an uninterrupted training (training.threads sets the "
                     "number)",
                 )
             return state

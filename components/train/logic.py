@@ -61,7 +61,7 @@ def train(
     steps = check(data, architecture, settings)
     fingerprints = {"data": data.fingerprint, "model": architecture.fingerprint(), "training": settings.fingerprint()}
     started = time.perf_counter()
-    with devices.opened(
+    with devices.configured(
         backend=settings.backend,
         precision=settings.precision,
         threads=settings.threads,
@@ -181,12 +181,14 @@ def _network(
     role: Training[Any],
     device: devices.Device,
 ) -> "keras.Model":
+    import keras
+
     arguments = role.arguments(architecture, data)
     if problem := architecture.problem(tuple(arguments.get("input_shape", ()))):
         raise StepError(f"model: {problem}", kind="settings")
     # Keras draws the seeds of initializers and of Dropout from Python's generator, and so does the library of Cloud
     # Storage for its waits between retries: nothing may be read or written between these two lines.
-    devices.seeded(settings.seed)
+    keras.utils.set_random_seed(settings.seed)
     with devices.scope(device):
         network: keras.Model = load("models", architecture.name).build(architecture, **arguments)
     print(f"{network.name}: {network.count_params():,} parameters on {device}", flush=True)

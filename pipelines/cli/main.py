@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from components.core.errors import StepError, told
+from components.core.errors import StepError, printable
 from pipelines.cli.output import show_tracebacks
 
 # Panel of the help -> command -> where it is defined, and its line of help: the first paragraph of its docstring.
@@ -164,14 +164,14 @@ def _report(error: Exception) -> int:
         raise error
     if usage or isinstance(error, StepError):
         # typer has printed the help of a group that was called without a command: its message is empty.
-        if line := " ".join(told(str(usage() if usage else error)).split()):
+        if line := " ".join(printable(str(usage() if usage else error)).split()):
             print(f"error: {line}", file=sys.stderr)
         return 2
     if isinstance(error, OSError):
         file = f": {error.filename}" if error.filename else ""
         advice = "; free space and try again" if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
-        print(f"error: {told(f'{error.strerror}{file}')}{advice}", file=sys.stderr)
+        print(f"error: {printable(f'{error.strerror}{file}')}{advice}", file=sys.stderr)
     else:
-        message = " ".join(told(f"{type(error).__name__}: {error}").split())
+        message = " ".join(printable(f"{type(error).__name__}: {error}").split())
         print(f"error: {message}; this is a bug in suanli: give --debug for the traceback", file=sys.stderr)
     return 1

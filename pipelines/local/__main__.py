@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TextIO
 
 from components.core import progress
-from components.core.errors import told
+from components.core.errors import printable
 from pipelines.local import processes
 from pipelines.runs.folder import Run
 
@@ -72,7 +72,7 @@ class Logs(io.TextIOBase):
         for line in lines:
             # On a full disk the log can be spared; the failure is reported elsewhere.
             with suppress(OSError):
-                self._line(told(COLOUR.sub("", line)))
+                self._line(printable(COLOUR.sub("", line)))
         return len(text)
 
     def _line(self, line: str) -> None:

@@ -122,7 +122,7 @@ def record_exit(run: Run, step: str, status: int, *, out_of_memory: bool | None)
     print(f"error: {why}" if abs(status) > SIGNALLED or status < 0 else f"exit status {status}")
     try:
         path.parent.mkdir(exist_ok=True)
-        write_atomically(path, json.dumps(record | {"state": "died", "cause": why.cause()}, indent=1))
+        write_atomically(path, json.dumps(record | {"state": "died", "cause": asdict(why)}, indent=1))
     except OSError as error:
         print(f"error: the failure could not be recorded: {error}")
 

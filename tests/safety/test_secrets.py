@@ -182,7 +182,7 @@ def test_a_steps_record_and_progress_are_masked(tmp_path: Path, monkeypatch: pyt
     try:
         raise RuntimeError(f"the server said {secret}")
     except RuntimeError as error:
-        Record(tmp_path, "train").fail(failure.of("train", error))
+        Record(tmp_path, "train").fail(failure.from_exception("train", error))
     progress.report("train", note=f"using {secret}")
     for path in tmp_path.rglob("*"):
         assert path.is_dir() or (secret not in path.read_text() and path.stat().st_size)

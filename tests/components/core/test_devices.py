@@ -32,11 +32,11 @@ def gpu(major: int, count: int = 1) -> Visible:
     ids=lambda value: getattr(value, "name", None),
 )
 def test_auto_precision_is_what_the_device_has_units_for(found: Visible, cpuinfo: str, policy: str) -> None:
-    assert devices.chosen_precision("auto", found, devices.cpu_facts(cpuinfo)[1]) == policy
+    assert devices.choose_precision("auto", found, devices.cpu_facts(cpuinfo)[1]) == policy
 
 
 def test_a_precision_that_was_asked_for_is_taken() -> None:
-    assert devices.chosen_precision("mixed_bfloat16", CPU, frozenset()) == "mixed_bfloat16"
+    assert devices.choose_precision("mixed_bfloat16", CPU, frozenset()) == "mixed_bfloat16"
 
 
 @pytest.mark.parametrize(
@@ -78,23 +78,23 @@ def test_this_machine_refuses_an_accelerator_that_it_does_not_have() -> None:
     more = str(found.count + 1)
     with (
         pytest.raises(StepError, match=f"{more} x nvidia.com/gpu was promised"),
-        devices.opened(backend="tensorflow", accelerator_type="nvidia.com/gpu", accelerator_count=more),
+        devices.configured(backend="tensorflow", accelerator_type="nvidia.com/gpu", accelerator_count=more),
     ):
         pass
 
 
 def test_auto_takes_the_backend_that_the_image_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    assert devices.chosen_backend("auto") == "jax"
+    assert devices.choose_backend("auto") == "jax"
     monkeypatch.delenv("KERAS_BACKEND")
-    assert devices.chosen_backend("auto") == "tensorflow"
-    assert devices.chosen_backend("auto", "google.com/tpu") == "jax"
+    assert devices.choose_backend("auto") == "tensorflow"
+    assert devices.choose_backend("auto", "google.com/tpu") == "jax"
 
 
 def test_a_backend_that_is_not_installed_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)  # as if it could not be imported
     with pytest.raises(StepError, match=r"torch is not installed here .*suanli\[torch\]") as caught:
-        devices.chosen_backend("torch")
+        devices.choose_backend("torch")
     assert caught.value.kind == "settings"
 
 
@@ -102,7 +102,7 @@ def test_a_second_backend_in_one_process_is_refused() -> None:
     import keras
 
     other = "jax" if keras.backend.backend() == "tensorflow" else "tensorflow"
-    with pytest.raises(StepError, match="process of its own"), devices.opened(backend=other):
+    with pytest.raises(StepError, match="process of its own"), devices.configured(backend=other):
         pass
 
 
@@ -112,7 +112,7 @@ def test_opening_seeds_everything_and_restores_the_precision() -> None:
 
     drawn = []
     for _ in range(2):
-        with devices.opened(backend="tensorflow", precision="mixed_bfloat16", seed=7) as device:
+        with devices.configured(backend="tensorflow", precision="mixed_bfloat16", seed=7) as device:
             assert keras.config.dtype_policy().name == device.precision == "mixed_bfloat16"
             layer = keras.layers.Dense(2)
             layer.build((None, 3))
@@ -125,5 +125,5 @@ def test_threads_cannot_change_once_tensorflow_runs() -> None:
     import tensorflow as tf
 
     tf.constant(0) + 0  # starts it
-    with pytest.raises(StepError, match=r"training\.threads"), devices.opened(backend="tensorflow", threads=97):
+    with pytest.raises(StepError, match=r"training\.threads"), devices.configured(backend="tensorflow", threads=97):
         pass

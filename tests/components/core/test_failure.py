@@ -115,7 +115,7 @@ def test_argo_s_pattern_finds_a_preemption_and_nothing_else() -> None:
     words = "the class folder Spotted_dog is empty, evicted and preempted; pod deleted by an imminent node shutdown"
     for kind in EXIT_CODES:
         found = Failure("prepare", kind, words, "spot the difference")
-        text = failure.termination(found)
+        text = failure.termination_message(found)
         assert bool(PATTERN.search(text)) == (kind == "preempted")
         assert failure.read(text) == found
     assert failure.TRANSIENT.pattern == PATTERN.pattern
@@ -123,7 +123,7 @@ def test_argo_s_pattern_finds_a_preemption_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("letter", ["x", "ß", "算", '"', "\n"])
 def test_a_long_message_is_cut_to_what_kubernetes_keeps(letter: str) -> None:
-    text = failure.termination(Failure("train", "data", letter * 9000, "shorten it"))
+    text = failure.termination_message(Failure("train", "data", letter * 9000, "shorten it"))
     found = failure.read(text)
     assert len(text.encode()) <= failure.TERMINATION_BYTES
     assert found and found.advice == "shorten it" and found.message.endswith(f"{letter}...")
@@ -171,14 +171,14 @@ def test_a_failure_that_cannot_be_written_beside_the_outputs_is_told_all_the_sam
 def test_storage_that_does_not_answer_holds_no_process_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(failure, "TELL_S", 0.2)
+    monkeypatch.setattr(failure, "REPORT_S", 0.2)
     place = tmp_path / "place"
     place.mkdir()
     # An open that waits for a reader that never comes.
     os.mkfifo(place / "hangs")
     monkeypatch.setattr(failure.storage, "write_text", lambda uri, text: (place / "hangs").write_text(text))
     began = time.monotonic()
-    failure.tell(Failure("train", "data", "it is wrong"), str(place))
+    failure.report(Failure("train", "data", "it is wrong"), str(place))
     assert time.monotonic() - began < 5
     assert capfd.readouterr().err.endswith("could not be written to " + str(place) + ": no answer\n")
     (place / "hangs").read_text()
@@ -210,7 +210,7 @@ def fails() -> None:
 def test_a_full_disk_is_one_whatever_was_made_of_it(error: Exception) -> None:
     if isinstance(error, StepError):
         error.__context__ = OSError(errno.ENOSPC, "No space left on device")
-    found = failure.of("train", error)
+    found = failure.from_exception("train", error)
     assert found.kind == "resources"
     assert re.fullmatch(r"cannot write( at /runs/model\.keras)?: No space left on device", found.message)
     assert "free space" in found.advice

@@ -63,7 +63,7 @@ def write_model(folder: Path, epochs: int, units: int = 10, side: int = 8, forge
     images, labels = digits()
     kept = np.arange(len(labels)) >= TEST
     kept &= labels != forget
-    with devices.opened(backend="tensorflow", precision="float32", seed=1):
+    with devices.configured(backend="tensorflow", precision="float32", seed=1):
         inputs = keras.Input((side, side, 1), dtype="uint8")
         x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
         x = keras.layers.Dense(units)(keras.layers.Dense(32, activation="relu")(x))

@@ -119,7 +119,7 @@ def train(root: Path, precision: str = "float32") -> None:
     data = PreparedData.read(root / "examples")
     batch = next(iter(data.batches("train", TRAIN)))
     (root / "trained").mkdir(exist_ok=True)
-    with devices.opened(backend="tensorflow", precision=precision, seed=3):
+    with devices.configured(backend="tensorflow", precision=precision, seed=3):
         model = cnn.build(cnn.Settings(filters=(16, 32), padding="same"), (8, 8, 1), 10)
         model.compile("adam", **Task("image_classification", {}).training.compile_arguments(model))
         model.fit(batch["image"], batch["label"], batch_size=32, epochs=6, verbose=0)

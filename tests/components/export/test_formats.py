@@ -28,7 +28,7 @@ EXACT = ("saved_model", "litert", "onnx")
 def network_of(settings: cnn.Settings, precision: str = "float32") -> Any:
     from components.core import devices
 
-    with devices.opened(backend="tensorflow", precision=precision, seed=1):
+    with devices.configured(backend="tensorflow", precision=precision, seed=1):
         return cnn.build(settings, (8, 8, 1), 10)
 
 

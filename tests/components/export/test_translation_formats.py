@@ -24,7 +24,7 @@ def network():
 
     from components.core import devices
 
-    with devices.opened(backend="tensorflow", precision="float32", seed=4):
+    with devices.configured(backend="tensorflow", precision="float32", seed=4):
         settings = model.Settings(source_length=8, target_length=6, width=32, heads=2, layers=1, hidden=32)
         network = model.build(settings, ["on", "tw"])
         # Larger weights: the choice between two tokens is then never within rounding.

@@ -21,7 +21,7 @@ def network() -> Any:
     from components.core import devices
 
     settings = causal_transformer.Settings(length=LENGTH, width=16, layers=1, heads=2, ngrams=(2, 4), buckets=64)
-    with devices.opened(backend="tensorflow", precision="float32", seed=1):
+    with devices.configured(backend="tensorflow", precision="float32", seed=1):
         model = causal_transformer.build(settings)
     random = np.random.default_rng(0)
     model.set_weights([weight + random.normal(0, 0.3, weight.shape) for weight in model.get_weights()])

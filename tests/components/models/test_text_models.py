@@ -41,7 +41,7 @@ def network_of(name: str, precision: str = "float32") -> Any:
     """A network whose answers differ from text to text."""
     from components.core import devices
 
-    with devices.opened(backend="tensorflow", precision=precision, seed=1):
+    with devices.configured(backend="tensorflow", precision=precision, seed=1):
         network = load("models", name).build(settings_of(name), WORDS, 3)
     random = np.random.default_rng(2)
     for weight in network.trainable_weights:

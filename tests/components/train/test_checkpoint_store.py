@@ -20,7 +20,7 @@ def model():
     from components.tasks.image_classification.training import Training
 
     settings = TrainingSettings(batch_size=8)
-    with devices.opened(backend="tensorflow") as device:
+    with devices.configured(backend="tensorflow") as device:
         made = cnn.build(cnn.Settings(filters=(4,), dropout=0.5), (8, 8, 1), 3)
         compiling.compile_model(made, Training({}).compile_arguments(made), np.zeros(1, "int64"), settings, 10, device)
     return made
@@ -86,7 +86,7 @@ def test_a_checkpoint_of_a_model_whose_code_has_changed_is_passed_over(model, tm
 
     store = CheckpointStore.under(str(tmp_path), Provenance("abc"))
     store.save(model, TrainingState(epochs=1))
-    with devices.opened(backend="tensorflow") as device:
+    with devices.configured(backend="tensorflow") as device:
         other = cnn.build(cnn.Settings(filters=(5,)), (8, 8, 1), 3)
         arguments = Training({}).compile_arguments(other)
         compiling.compile_model(other, arguments, np.zeros(1, "int64"), TrainingSettings(), 10, device)

@@ -28,7 +28,7 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from components.tasks.contract import Task
 
     folder = tmp_path_factory.mktemp("version")
-    with devices.opened(backend="tensorflow", precision="float32"):
+    with devices.configured(backend="tensorflow", precision="float32"):
         inputs = keras.Input((4, 4, 1), dtype="uint8", name="image")
         mean = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
         model = keras.Model(inputs, keras.layers.Dense(2)(mean))

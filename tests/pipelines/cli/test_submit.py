@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -215,13 +216,13 @@ def test_a_step_s_own_words_reach_the_record_here_by_whatever_way_is_open(
     def act(run: str) -> None:
         error = "exit code 1"
         if source == "pod":
-            cluster.add(failed(run, exitCode=1, reason="Error", message=failure.termination(told)))
+            cluster.add(failed(run, exitCode=1, reason="Error", message=failure.termination_message(told)))
         elif source == "bucket":
             path = bucket / "kfp" / "training-digits" / run / "train" / "1f" / failure.FILE
             path.parent.mkdir(parents=True)
-            path.write_text(json.dumps(told.cause()))
+            path.write_text(json.dumps(asdict(told)))
         else:
-            error = f"main: Error (exit code 1): {failure.termination(told)}"
+            error = f"main: Error (exit code 1): {failure.termination_message(told)}"
         kubeflow.step(run, "prepare", "SUCCEEDED")
         kubeflow.step(run, "train", "FAILED", error=error)
         kubeflow.finish(run, "FAILED")

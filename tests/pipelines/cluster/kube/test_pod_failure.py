@@ -45,7 +45,7 @@ def error(code: int, message: str = "") -> dict[str, Any]:
     ("status", "kind", "says"),
     [
         (
-            {"containerStatuses": container(exitCode=1, reason="Error", message=failure.termination(TOLD))},
+            {"containerStatuses": container(exitCode=1, reason="Error", message=failure.termination_message(TOLD))},
             "data",
             TOLD.message,
         ),
@@ -81,7 +81,7 @@ def test_a_pod_that_has_not_failed_tells_nothing(phase: str) -> None:
 
 def test_the_last_attempt_is_what_counts(tmp_path: Path) -> None:
     lost = {"reason": "Terminated", "message": SHUTDOWN}
-    told, done = error(1, failure.termination(TOLD)), {"phase": "Succeeded"}
+    told, done = error(1, failure.termination_message(TOLD)), {"phase": "Succeeded"}
     with FakeKubernetes() as server:
         server.add(
             pod("train-2", "flow.root.train.executor(1)", hour=2, **told),
