@@ -41,4 +41,4 @@ def _check_cluster(target_name: str, cluster: ClusterOptions) -> list[CheckResul
         return []
     target = targets.load(target_name, Path()) if target_name else None
     connection = cluster.connection(target)
-    return cluster_doctor.findings(connection, cluster.kube_context, target, catalog.load(Path()))
+    return cluster_doctor.check(connection, cluster.kube_context, target, catalog.load(Path()))

@@ -37,7 +37,7 @@ def checked_server(found: Look, rungs: Sequence[Rung], needed_class: str, stream
     if found.failed or not found.server:
         raise typer.Exit(2)
     if needed_class and found.cluster:
-        classes.put(found.cluster, rungs)
+        classes.ensure(found.cluster, rungs)
     return found.server
 
 

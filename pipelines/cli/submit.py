@@ -117,7 +117,7 @@ def _groups(resolved: Resolved, way: Way) -> list[tuple[Rung, ...]]:
     if resolved.compute_class or all(len(group) == 1 for group in groups):
         return groups
     try:
-        found = access.access(way.kube_context) if way.cluster else None
+        found = access.connect(way.kube_context) if way.cluster else None
         served = found is not None and classes.served(found)
     except StepError:
         served = False  # the preflight reports it
@@ -163,7 +163,7 @@ def wait(
     run, values, connection = _find(which, cluster, runs)
     way = waiting.way(connection, cluster.kube_context, queued=bool(values["cluster"].get("queue")))
     notes = sys.stderr if as_json else sys.stdout
-    found = access.access(cluster.kube_context)
+    found = access.connect(cluster.kube_context)
     values = session.wait(run, values, connect(connection), found, way, stream=notes)
     raise typer.Exit(_conclude(run, values, as_json))
 

@@ -92,8 +92,8 @@ def look(
         found.findings.append(CheckResult("warn", "cluster", "not looked at, as asked"))
         return found
     with _as_finding(found, "cluster"):
-        found.cluster = access.access(way.kube_context)
-        seen = submit_checks.findings(
+        found.cluster = access.connect(way.kube_context)
+        seen = submit_checks.check(
             found.cluster,
             way.connection.namespace,
             submission.pods,

@@ -6,13 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from components.core import failure
-from components.core.errors import BUG, StepError
+from components.core.errors import StepError
 from components.core.failure import Failure
+from pipelines.cluster.kube import pod_failure
 from pipelines.cluster.kubeflow.records import Run as ClusterRun
 from pipelines.cluster.kubeflow.runs import Progress
 from pipelines.cluster.kubeflow.server import Server
-from pipelines.cluster.kubeflow.steps import Step
 from pipelines.compile.submission import Submission
 from pipelines.hardware.catalog import Catalog
 from pipelines.hardware.ladder import Rung
@@ -69,16 +68,16 @@ def conclude(
     there: Run,
     values: dict[str, Any],
     progress: Progress,
-    found: Mapping[str, Any],
+    outputs: Mapping[str, Any],
     prices: Mapping[str, float | None],
-    told: Mapping[str, Failure] | None = None,
+    pod_failures: Mapping[str, Failure] | None = None,
 ) -> dict[str, Any]:
-    """Write what the server and the steps' own files say of a run, over or not.
+    """Write the state of a run by the server and by the steps' own files, whether or not it has ended.
 
     Args:
-        found: what ``results.read`` found.
+        outputs: from ``results.read``.
         prices: step -> USD an hour of its pod.
-        told: step -> why its pod failed, where the pods could be seen.
+        pod_failures: step -> why its pod failed, if the pods could be read.
     """
     steps: dict[str, Any] = {}
     for step in progress.steps:
@@ -95,28 +94,18 @@ def conclude(
         "status": STATUS.get(progress.run.state, "running"),
         "steps": steps,
         "seconds": round(_seconds(progress.run), 1),
-        **{name: found[name] for name in ("metrics", "training", "accepted", "reasons") if name in found},
+        **{name: outputs[name] for name in ("metrics", "training", "accepted", "reasons") if name in outputs},
     }
     if progress.over:
         values["finished"] = progress.run.finished.timestamp() if progress.run.finished else time.time()
     if failed := progress.failed:
-        values["cause"] = _cause(failed, progress, told or found.get("failures", {})).record()
+        # The step's pod or its own file knows best, the server least.
+        known = pod_failures or outputs.get("failures", {})
+        message = failed.error or progress.run.error
+        reason = known.get(failed.name) or pod_failure.from_message(failed.name, message)
+        values["cause"] = RunFailure(failed.name, reason.kind, reason.message, reason.advice).record()
     there.write(values)
     return values
-
-
-def _cause(failed: Step, progress: Progress, told: Mapping[str, Failure]) -> RunFailure:
-    """Why a step failed: what its pod or its own file tells, else the words of the server, which knows the least."""
-    server = failed.error or progress.run.error
-    # Argo's message of a node ends in the container's last words.
-    said = told.get(failed.name) or failure.read(server[server.find("{") :] if "{" in server else "")
-    if said:
-        return RunFailure(failed.name, said.kind, said.message, said.advice)
-    if "OOMKilled" in server:
-        return RunFailure(
-            failed.name, "memory", "killed for want of memory (OOMKilled)", "use a smaller training.batch_size"
-        )
-    return RunFailure(failed.name, BUG, server or "the server does not say why: see the step's log there")
 
 
 def _seconds(run: ClusterRun) -> float:

@@ -64,7 +64,7 @@ class Submission:
         def price(pod: pods.Pod) -> float | None:
             if self.rungs and pod.step in ACCELERATED:
                 return self.rungs[0].price
-            return None if each is None else each * pods.cores(pod.requests.get("cpu", "1"))
+            return None if each is None else each * float(pods.quantity(pod.requests.get("cpu", "1")))
 
         return {pod.step: price(pod) for pod in self.pods}
 

@@ -7,6 +7,7 @@ reads them: kubeflow/pipelines, backend/src/v2/driver/{driver,k8s}.go at 2.17.0.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import yaml
@@ -209,6 +210,13 @@ def _tolerations(step: str, settings: Any, values: Any) -> list[dict[str, Any]]:
     return tolerations
 
 
-def cores(quantity: str) -> float:
-    """A CPU quantity such as ``500m`` or ``2`` as a number of cores."""
-    return float(quantity.removesuffix("m")) / 1000 if quantity.endswith("m") else float(quantity)
+def quantity(text: Any) -> Decimal:
+    """A Kubernetes quantity (``500m``, ``16Gi``, ``1e3``) as a number.
+
+    Raises:
+        ValueError: it is not a quantity.
+    """
+    from kubernetes.utils.quantity import parse_quantity  # kubernetes takes about a second to import
+
+    number: Decimal = parse_quantity(text)
+    return number

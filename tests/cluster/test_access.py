@@ -20,9 +20,8 @@ from kubeflow_namespace import LAUNCHER, NAMESPACE, QUOTA, ROOT
 from steps import CATALOG
 
 from components.core.errors import StepError
-from pipelines.cluster.kube import classes
-from pipelines.cluster.kube import submit_checks as kube
-from pipelines.cluster.kube.access import Access, listed, read
+from pipelines.cluster.kube import classes, submit_checks
+from pipelines.cluster.kube.access import Access, connect, list_items, read
 from pipelines.cluster.kube.stuck import stuck, waiting
 from pipelines.compile.check_result import CheckResult
 from pipelines.hardware.ladder import Rung
@@ -49,14 +48,16 @@ def tidy(kubeflow: Cluster) -> Iterator[Cluster]:
 
 
 def reach(kubeconfig: Path, patience: float = 5.0) -> Access:
-    found = kube.access(environ={"KUBECONFIG": str(kubeconfig)}, patience=patience)
+    found = connect(environ={"KUBECONFIG": str(kubeconfig)}, timeout=patience)
     assert found
     return found
 
 
-def looked_at(way: Access, *pods: Pod, **asked: Any) -> list[CheckResult]:
+def looked_at(access: Access, *pods: Pod, **asked: Any) -> list[CheckResult]:
     given = {"service_account": "suanli-runner", "queue": "train", "accelerator": "l4", **asked}
-    return kube.findings(way, NAMESPACE, pods or list(steps.of([L4], variant=Variant(queue="train")).values()), **given)
+    return submit_checks.check(
+        access, NAMESPACE, pods or list(steps.of([L4], variant=Variant(queue="train")).values()), **given
+    )
 
 
 def bad(found: list[CheckResult]) -> list[tuple[str, str, str]]:
@@ -89,7 +90,7 @@ def test_without_rights_each_missing_one_is_told_and_nothing_fails(kubeflow: Clu
         "right to get localqueues.kueue.x-k8s.io in kubeflow",
     }
     with pytest.raises(StepError, match="no right to") as caught:
-        listed(reach(plane.kubeconfig("stranger")), "/api/v1/nodes")
+        list_items(reach(plane.kubeconfig("stranger")), "/api/v1/nodes")
     assert "\n" not in str(caught.value)
 
 
@@ -101,8 +102,8 @@ def token(kubeflow: Cluster) -> str:
 def test_a_service_accounts_token_is_taken_until_it_expires(plane: ControlPlane, token: str) -> None:
     claims = certificates.claims_of(token)
     signed = certificates.token(plane.folder, token, claims)
-    way = reach(plane.kubeconfig("signed", signed))
-    assert read(way, LAUNCHER)
+    access = reach(plane.kubeconfig("signed", signed))
+    assert read(access, LAUNCHER)
     past = {**claims, "iat": claims["iat"] - 7200, "nbf": claims["nbf"] - 7200, "exp": claims["exp"] - 7200}
     expired = plane.kubeconfig("expired", certificates.token(plane.folder, token, past))
     with pytest.raises(StepError, match=r"refuses the credentials of the context test \(401\)") as caught:
@@ -127,19 +128,19 @@ def test_a_token_that_is_none_is_refused(kind: str, plane: ControlPlane, token: 
 
 
 def test_a_token_that_is_taken_away_in_the_middle_is_told(kubeflow: Cluster, plane: ControlPlane, token: str) -> None:
-    way = reach(plane.kubeconfig("taken", token))
-    assert read(way, LAUNCHER)
+    access = reach(plane.kubeconfig("taken", token))
+    assert read(access, LAUNCHER)
     path = f"{ROOT}/serviceaccounts/suanli-runner"
     kubeflow.api.delete(path)
     try:
-        eventually(lambda: _refused(way), bool, patience=30)
+        eventually(lambda: _refused(access), bool, patience=30)
     finally:
         kubeflow_namespace.apply(kubeflow, "prod")
 
 
-def _refused(way: Access) -> bool:
+def _refused(access: Access) -> bool:
     try:
-        read(way, LAUNCHER)
+        read(access, LAUNCHER)
     except StepError as error:
         return "(401)" in str(error)
     return False
@@ -163,12 +164,12 @@ nodeGroups:
 
 def test_a_pool_at_zero_is_a_warning(kubeflow: Cluster) -> None:
     t4 = steps.train(Rung(CATALOG["t4"]))
-    way = reach(kubeflow.api.kubeconfig)
-    assert [level for level, what, _ in bad(looked_at(way, t4)) if what == "train: nodes"] == ["fail"]
+    access = reach(kubeflow.api.kubeconfig)
+    assert [level for level, what, _ in bad(looked_at(access, t4)) if what == "train: nodes"] == ["fail"]
     name = {"name": "cluster-autoscaler-status", "namespace": "kube-system"}
     kubeflow.api.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": name, "data": {"status": STATUS}})
     try:
-        (finding,) = [one for one in looked_at(way, t4, accelerator="t4") if one.what == "train: nodes"]
+        (finding,) = [one for one in looked_at(access, t4, accelerator="t4") if one.what == "train: nodes"]
     finally:
         kubeflow.api.delete(f"{AUTOSCALER}/cluster-autoscaler-status")
     assert finding.level == "warn" and "gke-c-t4-grp (0 of 4)" in finding.advice
@@ -178,15 +179,15 @@ def test_a_pool_at_zero_is_a_warning(kubeflow: Cluster) -> None:
 
 
 def test_a_full_quota_refuses_a_pod_and_the_user_reads_why(tidy: Cluster) -> None:
-    api, pod, way = tidy.api, steps.train(L4), reach(tidy.api.kubeconfig)
+    api, pod, access = tidy.api, steps.train(L4), reach(tidy.api.kubeconfig)
     with kubeflow_namespace.accelerators(tidy, 1):
         api.create(steps.manifest(pod, NAMESPACE, "first"))
         eventually(lambda: api.get(QUOTA)["status"]["used"]["requests.nvidia.com/gpu"], lambda used: used == "1")
         status, message = api.status("POST", f"{ROOT}/pods", steps.manifest(pod, NAMESPACE, "second"))
-        (before,) = [one for one in looked_at(way, pod, queue="") if "quota" in one.what]
+        (before,) = [one for one in looked_at(access, pod, queue="") if "quota" in one.what]
         # A pod that asks for more than the whole quota will never be let in.
         two = steps.train(Rung(CATALOG["l4x2"]))
-        (never,) = [one for one in looked_at(way, two, queue="") if "quota" in one.what]
+        (never,) = [one for one in looked_at(access, two, queue="") if "quota" in one.what]
     assert status == 403 and "exceeded quota: suanli-accelerators" in message
     assert before[:3] == (
         *("warn", "train: quota suanli-accelerators"),
@@ -194,14 +195,14 @@ def test_a_full_quota_refuses_a_pod_and_the_user_reads_why(tidy: Cluster) -> Non
     )
     assert never.level == "fail"
     api.create(workflow("second", message))
-    told = {"train": f"its pod is not let in: {message}"}
-    assert stuck(way, NAMESPACE, "second") == told
-    assert waiting(way, NAMESPACE)["second"] == told
+    told = {"train": f"its pod is not admitted: {message}"}
+    assert stuck(access, NAMESPACE, "second") == told
+    assert waiting(access, NAMESPACE)["second"] == told
 
 
 def test_a_quota_on_cpu_refuses_what_the_preflight_says_it_will(tidy: Cluster) -> None:
     """The API server's own words, for the same pod: it must be refused exactly where the preflight fails it."""
-    api, way = tidy.api, reach(tidy.api.kubeconfig)
+    api, access = tidy.api, reach(tidy.api.kubeconfig)
     hard = {"limits.cpu": "4"}
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "cores", "namespace": NAMESPACE}}
     api.create({**quota, "spec": {"hard": hard}})
@@ -209,22 +210,22 @@ def test_a_quota_on_cpu_refuses_what_the_preflight_says_it_will(tidy: Cluster) -
     try:
         eventually(lambda: api.get(path).get("status", {}).get("hard"), lambda found: found == hard)
         pod = steps.train(L4)
-        (finding,) = [one for one in looked_at(way, pod, queue="") if "cores" in one.what]
+        (finding,) = [one for one in looked_at(access, pod, queue="") if "cores" in one.what]
         status, message = api.status("POST", f"{ROOT}/pods", steps.manifest(pod, NAMESPACE, "cores"))
     finally:
         api.delete(path)
-    assert finding[:3] == ("fail", "train: quota cores", "it demands a cpu limit, and the pod has none")
+    assert finding[:3] == ("fail", "train: quota cores", "it requires a cpu limit, and the pod has none")
     assert status == 403 and "must specify limits.cpu" in message
 
 
 def test_a_limit_range_refuses_what_the_preflight_says_it_will(tidy: Cluster) -> None:
-    api, way = tidy.api, reach(tidy.api.kubeconfig)
+    api, access = tidy.api, reach(tidy.api.kubeconfig)
     item = {"type": "Container", "max": {"memory": "8Gi"}}
     each = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small", "namespace": NAMESPACE}}
     api.create({**each, "spec": {"limits": [item]}})
     try:
         pod = steps.train(L4)
-        told = [one[:2] for one in looked_at(way, pod, queue="") if one.level == "fail"]
+        told = [one[:2] for one in looked_at(access, pod, queue="") if one.level == "fail"]
         status, message = eventually(
             lambda: api.status("POST", f"{ROOT}/pods", steps.manifest(pod, NAMESPACE, "small")),
             lambda answer: answer[0] != 201,
@@ -240,18 +241,18 @@ def test_a_limit_range_refuses_what_the_preflight_says_it_will(tidy: Cluster) ->
 
 
 def test_a_class_is_made_once_and_then_left_alone(tidy: Cluster, plane: ControlPlane) -> None:
-    way = reach(tidy.api.kubeconfig)
-    assert classes.served(way)
+    access = reach(tidy.api.kubeconfig)
+    assert classes.served(access)
     rungs = [Rung(CATALOG["l4x2"], "spot"), Rung(CATALOG["l4x2"])]
-    name = classes.put(way, rungs)
+    name = classes.ensure(access, rungs)
     path = f"{classes.GROUP}/computeclasses/{name}"
     first = tidy.api.get(path)["metadata"]
-    assert classes.put(way, rungs) == name and tidy.api.get(path)["metadata"] == first
+    assert classes.ensure(access, rungs) == name and tidy.api.get(path)["metadata"] == first
     person = reach(plane.kubeconfig("prod-person"))
-    assert classes.put(person, rungs) == name, "who may only read takes the class that is there"
+    assert classes.ensure(person, rungs) == name, "who may only read takes the class that is there"
     tidy.api.delete(path)
-    with pytest.raises(StepError, match=f"the compute class {name} may not be made"):
-        classes.put(person, rungs)
+    with pytest.raises(StepError, match=f"no right to create the compute class {name}"):
+        classes.ensure(person, rungs)
 
 
 # --- silence ---------------------------------------------------------------------------------------------------------
@@ -260,12 +261,12 @@ def test_a_class_is_made_once_and_then_left_alone(tidy: Cluster, plane: ControlP
 def test_a_server_that_stops_answering_is_told_in_time_and_taken_up_again(
     kubeflow: Cluster, plane: ControlPlane
 ) -> None:
-    way = reach(kubeflow.api.kubeconfig, patience=1.0)
-    assert read(way, LAUNCHER)
+    access = reach(kubeflow.api.kubeconfig, patience=1.0)
+    assert read(access, LAUNCHER)
     with plane.halted("kube-apiserver"):
         began = time.monotonic()
         with pytest.raises(StepError, match=r"no answer from the cluster at .*: nothing within 1 s"):
-            looked_at(way)
+            looked_at(access)
         with pytest.raises(StepError, match="no answer from the cluster"):
             reach(kubeflow.api.kubeconfig, patience=1.0)
         assert time.monotonic() - began < 10
@@ -276,12 +277,12 @@ def test_a_server_that_stops_answering_is_told_in_time_and_taken_up_again(
 def test_a_server_that_falls_silent_in_the_middle_never_hangs_the_preflight(
     after: float, kubeflow: Cluster, plane: ControlPlane
 ) -> None:
-    way = reach(kubeflow.api.kubeconfig, patience=1.0)
+    access = reach(kubeflow.api.kubeconfig, patience=1.0)
     seen: list[Any] = []
 
     def look() -> None:
         try:
-            seen.append(looked_at(way))
+            seen.append(looked_at(access))
         except StepError as error:
             seen.append(str(error))
 

@@ -23,8 +23,8 @@ from kubeflow_namespace import NAMESPACE, QUOTA, ROOT
 from steps import CATALOG
 
 from pipelines.cluster.kube import doctor_checks
-from pipelines.cluster.kube import submit_checks as kube
-from pipelines.cluster.kube.doctor_checks import Place
+from pipelines.cluster.kube.access import connect
+from pipelines.cluster.kube.doctor_checks import Installation
 from pipelines.hardware.ladder import Rung
 
 pytestmark = pytest.mark.slow  # each test starts the command once or more
@@ -61,7 +61,7 @@ def test_with_all_rights_every_line_is_ok(prod: Cluster, desk: Desk) -> None:
     assert (done.err, done.lines("warn"), done.lines("fail"), done.code) == ("", [], [], 0), done.lines("fail")
     assert done.line("ok", "cluster").startswith(f"test at {prod.api.client.configuration.host}, v")
     assert done.line("ok", "Kubeflow") == "2.17.0"
-    assert done.line("ok", "sign-in") == "runs may be listed"
+    assert done.line("ok", "sign-in") == "runs can be listed"
     assert done.line("ok", "nodes l4") == "1 ready, 1 nvidia.com/gpu free of 1"
     assert done.line("ok", "nodes l4:spot") == "1 ready, 1 nvidia.com/gpu free of 1"
     assert done.line("ok", "nodes without accelerators") == "2 ready"
@@ -88,10 +88,10 @@ def test_the_overlays_group_has_all_the_rights_and_nothing_is_changed(
 
 def test_the_rights_are_those_that_the_page_has(prod: Cluster) -> None:
     """What the documented table gives submitters is what the command asks about."""
-    way = kube.access(environ={"KUBECONFIG": str(prod.api.kubeconfig)})
-    assert way
-    wanted = doctor_checks.rights(
-        way, Place(NAMESPACE, NAMESPACE, "suanli-runner"), kueue="v1beta2", compute_classes=True
+    access = connect(environ={"KUBECONFIG": str(prod.api.kubeconfig)})
+    assert access
+    wanted = doctor_checks.submit_reads(
+        access, Installation(NAMESPACE, NAMESPACE, "suanli-runner"), kueue="v1beta2", compute_classes=True
     ).values()
     asked = {(look.right.verb, look.right.resource, look.right.group) for look in wanted}
     rows = [line.split("|")[1:5] for line in PAGE.read_text().splitlines() if line.count("|") == 5]
@@ -197,10 +197,10 @@ def test_names_that_are_not_there_fail_with_a_line_each(prod: Cluster, desk: Des
     path.write_text(path.read_text().replace("suanli-runner", "suanli-runer") + 'queue = "trian"\n')
     done = desk.doctor(prod.api.kubeconfig)
     assert done.code == 1 and len(done.lines("fail")) == 2
-    assert done.line("fail", "service account suanli-runer").startswith("there is none in kubeflow; ")
-    assert done.line("fail", "queue trian") == "there is none in kubeflow; did you mean train? (known: train)"
+    assert done.line("fail", "service account suanli-runer").startswith("does not exist in kubeflow; ")
+    assert done.line("fail", "queue trian") == "does not exist in kubeflow; did you mean train? (known: train)"
     done = desk.doctor(prod.api.kubeconfig, "--namespace", "nowhere")
-    assert done.code == 1 and done.line("fail", "namespace nowhere").startswith("there is none")
+    assert done.code == 1 and done.line("fail", "namespace nowhere").startswith("does not exist")
 
 
 # --- silence ---------------------------------------------------------------------------------------------------------

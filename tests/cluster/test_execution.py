@@ -93,7 +93,7 @@ def test_a_step_without_the_accelerator_that_was_promised_fails_with_its_one_lin
     pod = run.step("train")
     assert pod["spec"]["nodeName"] == gke.node(L4)["metadata"]["name"]
     assert pod["status"]["phase"] == "Failed" and terminated(pod)["exitCode"] == EXIT_CODES["resources"]
-    told = pod_failure.of("train", pod)
+    told = pod_failure.pod_failure("train", pod)
     assert told and (told.step, told.kind) == ("train", "resources")
     assert told.message.startswith("1 x nvidia.com/gpu was promised") and told.advice.startswith("check the image")
 

@@ -14,8 +14,7 @@ from steps import CATALOG
 from wrong_pods import other_topology, twice_the_chips, without_toleration
 
 from pipelines.cluster.kube import nodes as places
-from pipelines.cluster.kube import submit_checks as kube
-from pipelines.cluster.kube.access import Access
+from pipelines.cluster.kube.access import Access, connect
 from pipelines.cluster.kube.stuck import stuck
 from pipelines.compile.check_result import CheckResult
 from pipelines.hardware.ladder import Rung
@@ -28,8 +27,8 @@ SPOT = "cloud.google.com/gke-spot"
 
 
 @pytest.fixture(scope="module")
-def way(cluster: Cluster) -> Access:
-    found = kube.access(environ={"KUBECONFIG": str(cluster.api.kubeconfig)})
+def access(cluster: Cluster) -> Access:
+    found = connect(environ={"KUBECONFIG": str(cluster.api.kubeconfig)})
     assert found
     return found
 
@@ -54,7 +53,7 @@ WRONG: dict[str, tuple[Callable[[Pod], Pod], list[str], str, str]] = {
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_pod_stays_pending_and_the_reason_is_told(
-    wrong: str, cluster: Cluster, all_pools: Nodes, empty: str, way: Access
+    wrong: str, cluster: Cluster, all_pools: Nodes, empty: str, access: Access
 ) -> None:
     change, names, waiting, before = WRONG[wrong]
     wanted = {name: change(steps.train(Rung(CATALOG[name]))) for name in names}
@@ -62,7 +61,7 @@ def test_a_wrong_pod_stays_pending_and_the_reason_is_told(
     nodes = cluster.nodes()
     for name, pod in wanted.items():
         resource = CATALOG[name].resource
-        told = stuck(way, empty, name, [pod])
+        told = stuck(access, empty, name, [pod])
         assert list(told) == ["train"]
         assert waiting.format(resource=resource) in told["train"], told
         assert told["train"].startswith(f"no node of {len(nodes)} fits: ")
@@ -71,11 +70,11 @@ def test_a_wrong_pod_stays_pending_and_the_reason_is_told(
 
 
 def foretold(pod: Pod, nodes: Nodes) -> CheckResult:
-    (finding,) = places.places([pod], places.Cluster(nodes=nodes))
+    (finding,) = places.check_pods([pod], places.Inventory(nodes=nodes))
     return finding
 
 
-def test_a_row_on_a_cluster_without_it_stays_pending(cluster: Cluster, empty: str, way: Access) -> None:
+def test_a_row_on_a_cluster_without_it_stays_pending(cluster: Cluster, empty: str, access: Access) -> None:
     cluster.furnish(
         [*gke.pools(gke.rungs({name: row for name, row in CATALOG.items() if row.kind == "cpu"}, "on-demand"))]
     )
@@ -83,36 +82,36 @@ def test_a_row_on_a_cluster_without_it_stays_pending(cluster: Cluster, empty: st
     assert steps.bound(settled(cluster.api, empty, wanted).values()) == {}
     nodes = cluster.nodes()
     for name, pod in wanted.items():
-        told = stuck(way, empty, name, [pod])["train"]
+        told = stuck(access, empty, name, [pod])["train"]
         assert f"{len(nodes)} without the labels that the pod selects" in told
         assert foretold(pod, nodes).level == "fail"
 
 
-def test_on_a_cluster_without_nodes_the_user_is_told_so(cluster: Cluster, empty: str, way: Access) -> None:
+def test_on_a_cluster_without_nodes_the_user_is_told_so(cluster: Cluster, empty: str, access: Access) -> None:
     cluster.furnish([])
     if cluster.api.items("/api/v1/nodes"):
         pytest.skip("this cluster has nodes of its own")
     settled(cluster.api, empty, {"l4": steps.train(Rung(CATALOG["l4"]))})
-    assert stuck(way, empty, "l4")["train"].startswith("the cluster has no node")
+    assert stuck(access, empty, "l4")["train"].startswith("the cluster has no node")
 
 
-def test_a_pod_that_waits_is_let_in_when_its_pool_grows(cluster: Cluster, empty: str, way: Access) -> None:
+def test_a_pod_that_waits_is_let_in_when_its_pool_grows(cluster: Cluster, empty: str, access: Access) -> None:
     rung = Rung(CATALOG["l4"], "spot")
     cluster.furnish(gke.default_pool())
     settled(cluster.api, empty, {"l4": steps.train(rung)})
-    assert stuck(way, empty, "l4")
+    assert stuck(access, empty, "l4")
     cluster.api.create(gke.node(rung))
     found = eventually(lambda: steps.bound(cluster.pods(empty)), bool)
-    assert list(found.values()) == ["gke-l4-spot-0"] and stuck(way, empty, "l4") == {}
+    assert list(found.values()) == ["gke-l4-spot-0"] and stuck(access, empty, "l4") == {}
 
 
 def test_a_pod_without_its_limit_is_bound_and_the_loss_is_told(
-    cluster: Cluster, all_pools: Nodes, empty: str, way: Access
+    cluster: Cluster, all_pools: Nodes, empty: str, access: Access
 ) -> None:
     """What servers before 2.5 made of such a pipeline: the selector and the toleration arrive, the limit does not."""
     pod = steps.train(Rung(CATALOG["l4"]))
     settled(cluster.api, empty, {"l4": replace(pod, limits={})})
-    told = stuck(way, empty, "l4", [pod])["train"]
+    told = stuck(access, empty, "l4", [pod])["train"]
     assert "gke-l4-0 with none of the 1 nvidia.com/gpu" in told
 
 

@@ -122,7 +122,7 @@ def test_a_pool_at_zero_is_a_warning_and_the_run_is_sent(tidy: Cluster, desk: De
     finally:
         tidy.api.delete(f"{path}/cluster-autoscaler-status")
     assert done.code == 0 and len(desk.kubeflow.runs) == 1
-    assert "right where its pool is scaled to zero: gke-c-t4-grp (0 of 4)" in done.line("warn", "train: nodes")
+    assert "fine if its pool is scaled to zero: gke-c-t4-grp (0 of 4)" in done.line("warn", "train: nodes")
 
 
 def test_a_pod_that_is_larger_than_the_quota_is_refused_before_it_is_sent(tidy: Cluster, desk: Desk) -> None:
@@ -205,7 +205,7 @@ def test_a_full_quota_refuses_the_pod_and_the_user_reads_the_servers_words(tidy:
     (run,) = desk.kubeflow.runs
     assert "0 nvidia.com/gpu left of 1 nvidia.com/gpu" in done.line("warn", "train: quota suanli-accelerators")
     assert done.code == 2 and done.err.count("\n") == 1
-    said = "its pod is not let in: pods "
+    said = "its pod is not admitted: pods "
     assert f"error: the step train cannot be scheduled: {said}" in done.err
     assert "is forbidden: exceeded quota: suanli-accelerators, requested: requests.nvidia.com/gpu=1" in done.err
     assert looked.line("warn", f"train of run {run}").startswith(said)

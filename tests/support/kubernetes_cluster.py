@@ -7,8 +7,8 @@ from typing import Any
 
 from kubernetes_api import FakeKubernetes, node, thing
 
-from pipelines.cluster.kube import submit_checks as kube
-from pipelines.cluster.kube.access import Access
+from pipelines.cluster.kube import submit_checks
+from pipelines.cluster.kube.access import Access, connect
 from pipelines.compile.check_result import CheckResult
 from pipelines.hardware import catalog, ladder, placement_parameters
 from pipelines.hardware.pods import Pod
@@ -70,14 +70,14 @@ def furnished() -> Iterator[FakeKubernetes]:
 
 
 def reach(server: FakeKubernetes, folder: Path, context: str = "", **more: Any) -> Access:
-    found = kube.access(context, environ={"KUBECONFIG": str(server.kubeconfig(folder))}, patience=2.0, **more)
+    found = connect(context, environ={"KUBECONFIG": str(server.kubeconfig(folder))}, timeout=2.0, **more)
     assert found
     return found
 
 
 def findings(server: FakeKubernetes, folder: Path, *pods: Pod, **asked: Any) -> list[CheckResult]:
     given = {"service_account": "pipeline-runner", "pipeline_root": "gs://team/kfp", **asked}
-    return kube.findings(reach(server, folder), "kubeflow", pods or (TRAIN,), **given)
+    return submit_checks.check(reach(server, folder), "kubeflow", pods or (TRAIN,), **given)
 
 
 def bad(found: list[CheckResult]) -> list[tuple[str, str, str]]:

@@ -1,21 +1,19 @@
-"""Which nodes a pod could be bound to, by the scheduler's own rules, and what comes nearest where there is none.
+"""Which nodes a pod could be bound to by the scheduler's own rules, and what each other node lacks.
 
 Rules: Kubernetes, "Assigning Pods to Nodes", "Taints and Tolerations", "Resource Management for Pods and Containers".
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
+from pipelines.hardware.pods import quantity
+
 Amounts = dict[str, Decimal]
-SUFFIXES = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
-BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
-QUANTITY = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d+)|([KMGTPE]i)|([numkMGTPE]?))$")
 BINDING = ("NoSchedule", "NoExecute")
-# Taints that come and go with a node's condition, or with the autoscaler taking it away.
-PASSING = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/", "ToBeDeletedByClusterAutoscaler")
+# Taints that come and go with a node's condition, or because the autoscaler removes it.
+CONDITIONS = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/", "ToBeDeletedByClusterAutoscaler")
 NATIVE = ("cpu", "memory", "ephemeral-storage", "pods")
 
 
@@ -43,14 +41,14 @@ class Pod(Protocol):
 
 @dataclass(frozen=True)
 class Fit:
-    """A node against a pod; it fits where all of these are empty.
+    """A node compared with a pod; the pod fits if all of these but the name are empty.
 
     Attributes:
         node: the node's name.
-        labels: what the pod selects and the node lacks, in words.
+        labels: the labels that the pod selects and the node lacks, in words.
         taints: taints of the node that the pod does not tolerate.
-        short: resource -> what an empty node would offer, where that is too little.
-        busy: resource -> what is free now, where that is too little.
+        short: resource -> what an empty node would offer, if that is too little.
+        busy: resource -> what is free now, if that is too little.
     """
 
     node: str
@@ -62,61 +60,53 @@ class Fit:
 
 @dataclass(frozen=True)
 class Load:
-    """What the pods on a node have asked for: all of them, and those that every such node carries."""
+    """The requests of the pods on a node.
 
-    everything: Mapping[str, Decimal]
+    Attributes:
+        total: of all pods.
+        daemons: of those that every such node carries.
+    """
+
+    total: Mapping[str, Decimal]
     daemons: Mapping[str, Decimal]
 
 
-def quantity(text: Any) -> Decimal:
-    """A Kubernetes quantity (``500m``, ``16Gi``, ``1e3``) as a number.
-
-    Raises:
-        ValueError: it is none.
-    """
-    match = QUANTITY.match(str(text))
-    if not match:
-        raise ValueError(f"{text!r} is no quantity")
-    number, exponent, binary, suffix = match.groups(default="")
-    return Decimal(number + exponent).scaleb(SUFFIXES[suffix]) * Decimal(1024) ** BINARY.get(binary, 0)
-
-
-def shown(resource: str, amount: Decimal) -> str:
+def format_amount(resource: str, amount: Decimal) -> str:
     """An amount as people write it: ``7.9 cpu``, ``26.5Gi memory``, ``2 nvidia.com/gpu``."""
     if resource in {"memory", "ephemeral-storage"}:
         return f"{float(amount) / 2**30:.4g}Gi {resource}"
     return f"{float(amount):.4g} {resource}"
 
 
-def asked(pod: Pod) -> Amounts:
-    """What the scheduler counts: requests, and limits where nothing is requested."""
+def requested(pod: Pod) -> Amounts:
+    """What the scheduler counts: requests, and limits of what is not requested."""
     amounts = {name: quantity(value) for name, value in {**pod.limits, **pod.requests}.items()}
     return {name: amount for name, amount in amounts.items() if amount}
 
 
-def alike(pods: Iterable[Pod], of: Callable[[Pod], Any]) -> Iterator[tuple[str, Pod]]:
-    """Pods that have the same of something: the names of their steps, and one of them."""
+def group_pods(pods: Iterable[Pod], key: Callable[[Pod], Any]) -> Iterator[tuple[str, Pod]]:
+    """Pods with equal keys: the names of their steps, and one of them."""
     groups: dict[str, list[Pod]] = {}
     for pod in pods:
-        groups.setdefault(repr(of(pod)), []).append(pod)
+        groups.setdefault(repr(key(pod)), []).append(pod)
     for same in groups.values():
         yield ", ".join(pod.step for pod in same), same[0]
 
 
-def load_of(pods: Iterable[Mapping[str, Any]]) -> dict[str, Load]:
-    """Node -> what its pods have asked for, from the cluster's pods."""
-    everything: dict[str, Amounts] = {}
+def loads(pods: Iterable[Mapping[str, Any]]) -> dict[str, Load]:
+    """Node -> the requests of its pods, from the cluster's pods."""
+    total: dict[str, Amounts] = {}
     daemons: dict[str, Amounts] = {}
     for pod in pods:
         node = pod["spec"].get("nodeName")
         if not node or pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}:
             continue
-        amounts = _asked_by(pod["spec"])
+        amounts = _requests_of_pod(pod["spec"])
         owners = {owner.get("kind") for owner in pod["metadata"].get("ownerReferences", ())}
         # Static pods (kube-proxy) are owned by their node.
-        for tally in (everything, daemons) if owners & {"DaemonSet", "Node"} else (everything,):
+        for tally in (total, daemons) if owners & {"DaemonSet", "Node"} else (total,):
             _add(tally.setdefault(node, {}), amounts)
-    return {node: Load(everything[node], daemons.get(node, {})) for node in everything}
+    return {node: Load(total[node], daemons.get(node, {})) for node in total}
 
 
 def _add(tally: Amounts, amounts: Mapping[str, Decimal]) -> None:
@@ -124,8 +114,8 @@ def _add(tally: Amounts, amounts: Mapping[str, Decimal]) -> None:
         tally[name] = tally.get(name, Decimal(0)) + amount
 
 
-def _asked_by(spec: Mapping[str, Any]) -> Amounts:
-    """A running pod's requests: its containers together, or the largest init container where that is more."""
+def _requests_of_pod(spec: Mapping[str, Any]) -> Amounts:
+    """A running pod's requests: its containers together, or the largest init container if that is more."""
     together: Amounts = {"pods": Decimal(1)}
     for container in spec.get("containers", ()):
         _add(together, _requests(container))
@@ -150,18 +140,18 @@ def _requests(container: Mapping[str, Any]) -> Amounts:
 
 
 def fit(pod: Pod, node: Mapping[str, Any], load: Load | None, admitted: Iterable[str] = ()) -> Fit:
-    """Hold a node against a pod.
+    """Compare a node with a pod.
 
     Args:
         pod: what is to run.
         node: the cluster's Node.
-        load: what its pods have asked for, where they may be listed.
+        load: the requests of its pods, if they may be listed.
         admitted: taint keys that the cluster's admission tolerates for the pod.
     """
     spec, allocatable = node.get("spec", {}), node.get("status", {}).get("allocatable", {})
-    wanted = {**asked(pod), "pods": Decimal(1)}
+    wanted = {**requested(pod), "pods": Decimal(1)}
     daemons = load.daemons if load else {}
-    taken = load.everything if load else {}
+    taken = load.total if load else {}
     offered = {name: quantity(allocatable.get(name, "0")) for name in wanted if name != "pods" or name in allocatable}
     ever = {name: amount - daemons.get(name, 0) for name, amount in offered.items()}
     now = {name: amount - taken.get(name, 0) for name, amount in offered.items()}
@@ -179,7 +169,7 @@ def fit(pod: Pod, node: Mapping[str, Any], load: Load | None, admitted: Iterable
 
 
 def _lacking(pod: Pod, labels: Mapping[str, str]) -> Iterable[str]:
-    """What the pod selects and these labels do not have, in words."""
+    """What the pod selects and these labels lack, in words."""
     for key, value in pod.node_selector.items():
         if key not in labels:
             yield f"lacks {key}={value}"
@@ -223,6 +213,6 @@ def _tolerated(taint: Mapping[str, str], tolerations: Sequence[Mapping[str, Any]
     )
 
 
-def passing(taint: str) -> bool:
-    """Whether a taint is one of a node's conditions (not ready, cordoned), not of its pool."""
-    return taint.startswith(PASSING)
+def is_condition(taint: str) -> bool:
+    """Whether a taint belongs to a node's condition (not ready, cordoned), not to its pool."""
+    return taint.startswith(CONDITIONS)

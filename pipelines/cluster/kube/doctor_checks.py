@@ -1,4 +1,4 @@
-"""What a cluster says to whoever wants to submit runs to it: rights, names, pools, quotas, queues, and what waits."""
+"""Whether runs can be submitted to a cluster: rights, names, pools, quotas, queues, and what is waiting."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,9 +6,10 @@ from typing import Any
 
 from components.core.errors import StepError
 from pipelines.cluster.kube import classes, controller, limits, nodes, pools, queues, reads, stuck
-from pipelines.cluster.kube.access import Access, ForbiddenError, Right, listed, read
-from pipelines.cluster.kube.reads import Look
-from pipelines.cluster.kube.submit_checks import names
+from pipelines.cluster.kube.access import Access, Right, list_items, read
+from pipelines.cluster.kube.errors import ForbiddenError
+from pipelines.cluster.kube.reads import Read
+from pipelines.cluster.kube.submit_checks import check_names, missing_namespace
 from pipelines.compile.check_result import CheckResult
 from pipelines.hardware.catalog import Catalog
 
@@ -16,16 +17,16 @@ ARGO, GOOGLE = "argoproj.io", "cloud.google.com"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where runs are to live.
+class Installation:
+    """Where runs are to be submitted.
 
     Attributes:
         namespace: of their pods.
         server_namespace: Kubeflow's own.
-        service_account: what the pods run as; empty for the server's choice, which is not looked at.
-        queue: Kueue's local queue that they name; empty for none.
-        pipeline_root: where artifacts go; empty for the namespace's default, which is looked up.
-        autopilot: whether the cluster is known to be GKE Autopilot; the names of its nodes tell it too.
+        service_account: of the pods; empty for the server's default, which is not checked.
+        queue: Kueue's local queue, if any.
+        pipeline_root: where artifacts go; empty for the namespace's default, which is read.
+        autopilot: whether the cluster is known to be GKE Autopilot; the names of its nodes show it too.
     """
 
     namespace: str
@@ -36,86 +37,90 @@ class Place:
     autopilot: bool = False
 
 
-def findings(way: Access, place: Place, catalog: Catalog) -> list[CheckResult]:
-    """One line each; nothing is changed. Where the cluster falls silent, what it said before is kept."""
-    found: list[CheckResult] = []
+def check(cluster: Access, installation: Installation, catalog: Catalog) -> list[CheckResult]:
+    """Check without changing anything. If the cluster stops answering, the results so far are returned."""
+    results: list[CheckResult] = []
     try:
-        for one in _all(way, place, catalog):
-            found.append(one)
+        for result in _check(cluster, installation, catalog):
+            results.append(result)
     except StepError as error:
-        found.append(CheckResult("fail", "cluster", error.message, error.advice))
-    return found
+        results.append(CheckResult("fail", "cluster", error.message, error.advice))
+    return results
 
 
-def _all(way: Access, place: Place, catalog: Catalog) -> Iterator[CheckResult]:
-    version = f", {way.version}" if way.version else ""
-    yield CheckResult("ok", "cluster", f"{way.context} at {way.host}{version}")
-    kueue = queues.version(way)
-    wanted = rights(way, place, kueue=kueue, compute_classes=classes.served(way))
-    answers = reads.seen(way, wanted)
-    seen = answers.values
-    yield from answers.missing
-    if not answers.missing and not answers.faults:
-        yield CheckResult("ok", "rights", f"all {sum(not look.quiet for look in wanted.values())} that submit uses")
-    if "namespace" in seen and seen["namespace"] is None:
-        yield CheckResult("fail", f"namespace {place.namespace}", "there is none", "give another with --namespace")
+def _check(cluster: Access, installation: Installation, catalog: Catalog) -> Iterator[CheckResult]:
+    version = f", {cluster.version}" if cluster.version else ""
+    yield CheckResult("ok", "cluster", f"{cluster.context} at {cluster.host}{version}")
+    kueue = queues.version(cluster)
+    wanted = submit_reads(cluster, installation, kueue=kueue, compute_classes=classes.served(cluster))
+    results = reads.read_all(cluster, wanted)
+    values = results.values
+    yield from results.missing
+    if not results.missing and not results.errors:
+        yield CheckResult("ok", "rights", f"all {sum(not each.quiet for each in wanted.values())} that submit uses")
+    if "namespace" in values and values["namespace"] is None:
+        yield missing_namespace(installation.namespace)
         return
-    yield from names(seen, place.namespace, place.service_account)
-    if config := seen.get("controller"):
-        yield from controller.retries(config)
-    if "nodes" in seen:
-        yield from pools.pools(nodes.cluster_of(seen, gke=way.gke, autopilot=place.autopilot), catalog)
-    yield from limits.left(seen.get("quotas", ()))
-    answers.sound()
-    if kueue or place.queue:
-        yield from _queues(way, wanted, seen, place)
-    if "own pods" in seen:
-        yield from _waiting(way, place.namespace)
+    yield from check_names(values, installation.namespace, installation.service_account)
+    if config := values.get("controller"):
+        yield from controller.check_retries(config)
+    if "nodes" in values:
+        inventory = nodes.inventory(values, gke=cluster.gke, autopilot=installation.autopilot)
+        yield from pools.check_pools(inventory, catalog)
+    yield from limits.quota_usage(values.get("quotas", ()))
+    results.raise_error()
+    if kueue or installation.queue:
+        yield from _check_queues(cluster, wanted, values, installation)
+    if "own pods" in values:
+        yield from _waiting(cluster, installation.namespace)
 
 
-def rights(way: Access, place: Place, *, kueue: str, compute_classes: bool) -> dict[str, Look]:
-    """Everything that ``submit`` looks at, and ``--wait`` while it follows a run.
+def submit_reads(cluster: Access, installation: Installation, *, kueue: str, compute_classes: bool) -> dict[str, Read]:
+    """Everything that ``submit`` reads, and ``--wait`` while it follows a run.
 
     Args:
-        kueue: the version that the cluster has of Kueue's objects; empty without it.
+        kueue: the version of Kueue's objects that the cluster serves; empty without Kueue.
         compute_classes: whether it has GKE's compute classes.
     """
-    found = reads.common(way, place.namespace, place.service_account, place.pipeline_root)
-    found["events"] = Look(Right("list", "events", place.namespace), "what the autoscaler says about a step that waits")
-    found["workflows"] = Look(Right("list", "workflows", place.namespace, ARGO), "whether a quota refuses a step's pod")
-    found["controller"] = Look(
-        Right("get", "configmaps", place.server_namespace, name=controller.NAME),
+    namespace = installation.namespace
+    wanted = reads.common_reads(cluster, namespace, installation.service_account, installation.pipeline_root)
+    wanted["events"] = Read(Right("list", "events", namespace), "what the autoscaler says about a step that waits")
+    wanted["workflows"] = Read(Right("list", "workflows", namespace, ARGO), "whether a quota refuses a step's pod")
+    wanted["controller"] = Read(
+        Right("get", "configmaps", installation.server_namespace, name=controller.NAME),
         "whether preempted steps are retried",
-        lambda: read(way, f"/api/v1/namespaces/{place.server_namespace}/configmaps/{controller.NAME}"),
+        lambda: read(cluster, f"/api/v1/namespaces/{installation.server_namespace}/configmaps/{controller.NAME}"),
         quiet=True,
     )
     if kueue:
-        path = f"/apis/{queues.KUEUE}/{kueue}/namespaces/{place.namespace}/localqueues"
-        found["queues"] = Look(
-            Right("list", "localqueues", place.namespace, queues.KUEUE), "the queues", lambda: listed(way, path)
+        path = f"/apis/{queues.KUEUE}/{kueue}/namespaces/{namespace}/localqueues"
+        wanted["queues"] = Read(
+            Right("list", "localqueues", namespace, queues.KUEUE), "the queues", lambda: list_items(cluster, path)
         )
-        found["queue"] = Look(Right("get", "localqueues", place.namespace, queues.KUEUE), "a queue that a run names")
-        found["cluster queues"] = Look(Right("get", "clusterqueues", "", queues.KUEUE), "what a queue holds")
+        wanted["queue"] = Read(Right("get", "localqueues", namespace, queues.KUEUE), "a queue that a run names")
+        wanted["cluster queues"] = Read(Right("get", "clusterqueues", "", queues.KUEUE), "what a queue holds")
     if compute_classes:
-        found["class"] = Look(Right("get", "computeclasses", "", GOOGLE), "a compute class that a run names")
-        found["classes"] = Look(Right("list", "computeclasses", "", GOOGLE), "which compute classes there are")
-    return found
+        wanted["class"] = Read(Right("get", "computeclasses", "", GOOGLE), "a compute class that a run names")
+        wanted["classes"] = Read(Right("list", "computeclasses", "", GOOGLE), "which compute classes there are")
+    return wanted
 
 
-def _queues(way: Access, wanted: Mapping[str, Look], seen: Mapping[str, Any], place: Place) -> Iterator[CheckResult]:
-    """Each local queue of the namespace, and the one that runs are to name, there or not."""
-    labels = (seen.get("namespace") or {}).get("metadata", {}).get("labels", {})
-    there = [queue["metadata"]["name"] for queue in seen.get("queues", ())]
-    for name in dict.fromkeys([*there, *filter(None, [place.queue])]):
+def _check_queues(
+    cluster: Access, wanted: Mapping[str, Read], values: Mapping[str, Any], installation: Installation
+) -> Iterator[CheckResult]:
+    """Each local queue of the namespace, and the target's, which may not exist."""
+    labels = (values.get("namespace") or {}).get("metadata", {}).get("labels", {})
+    existing = [queue["metadata"]["name"] for queue in values.get("queues", ())]
+    for name in dict.fromkeys([*existing, *filter(None, [installation.queue])]):
         try:
-            yield from queues.queue(way, place.namespace, name, (), labels)
+            yield from queues.check_queue(cluster, installation.namespace, name, (), labels)
         except ForbiddenError:
-            yield reads.missing(wanted["queue"])
+            yield reads.missing_right(wanted["queue"])
 
 
-def _waiting(way: Access, namespace: str) -> Iterator[CheckResult]:
+def _waiting(cluster: Access, namespace: str) -> Iterator[CheckResult]:
     try:
-        runs = stuck.waiting(way, namespace)
+        runs = stuck.waiting(cluster, namespace)
     except ForbiddenError:
         return
     for run, steps in runs.items():

@@ -9,17 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kubernetes.client import Configuration
+from kubernetes.config import ConfigException, incluster_config, kube_config
+
 from components.core.choices import nearest
 from components.core.errors import StepError
+from pipelines.cluster.kube.errors import ContextError
 
 DEFAULT = "~/.kube/config"
 IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 # kubectl waits for ever; a plugin that asks for a password on a terminal would too.
 PLUGIN_PATIENCE_S = 20.0
-
-
-class ContextError(StepError):
-    """A context was asked for that no kubeconfig has."""
 
 
 class Loaded(NamedTuple):
@@ -54,10 +54,7 @@ def load(context: str, environ: Mapping[str, str]) -> Loaded | None:
 
 
 def _from_inside(environ: Mapping[str, str]) -> Loaded:
-    from kubernetes import client
-    from kubernetes.config import ConfigException, incluster_config
-
-    configuration = type.__call__(client.Configuration)
+    configuration = type.__call__(Configuration)
     try:
         incluster_config.InClusterConfigLoader(
             token_filename=str(IN_CLUSTER / "token"), cert_filename=str(IN_CLUSTER / "ca.crt"), environ=environ
@@ -73,11 +70,8 @@ def _from_inside(environ: Mapping[str, str]) -> Loaded:
 
 
 def _from_files(paths: list[Path], context: str) -> Loaded:
-    from kubernetes import client
-    from kubernetes.config import kube_config
-
     shown = os.pathsep.join(map(str, paths))
-    configuration = type.__call__(client.Configuration)
+    configuration = type.__call__(Configuration)
     try:
         merged = kube_config.KubeConfigMerger(shown).config
         chosen, body = _chosen(merged.value, context, shown)

@@ -1,4 +1,4 @@
-"""Whether a namespace's ResourceQuotas and LimitRanges let a pod in.
+"""Whether a namespace's ResourceQuotas and LimitRanges admit a pod.
 
 Rules: Kubernetes, "Resource Quotas" and "Limit Ranges".
 """
@@ -7,22 +7,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from pipelines.cluster.kube.capacity import Amounts, Pod, quantity, shown
+from pipelines.cluster.kube.capacity import Amounts, Pod, format_amount
 from pipelines.compile.check_result import CheckResult
+from pipelines.hardware.pods import quantity
 
 Objects = Sequence[Mapping[str, Any]]
 COUNTED = ("pods", "count/pods")
 COMPUTE = ("cpu", "memory")
-MEND = "give the target step_cpu and step_memory, or have a LimitRange with defaults"
+SET_REQUESTS = "give the target step_cpu and step_memory, or have a LimitRange with defaults"
 
 
-def quotas(steps: str, pod: Pod, objects: Objects, ranges: Objects) -> Iterator[CheckResult]:
-    """What of a namespace's quotas the pod does not fit: the whole quota, what is left of it, or its form."""
-    requests, limits = _asked(pod, ranges)
+def check_quotas(steps: str, pod: Pod, objects: Objects, ranges: Objects) -> Iterator[CheckResult]:
+    """Quotas that do not admit the pod: it asks for more than the quota or the rest of it, or lacks a request."""
+    requests, limits = _requests_and_limits(pod, ranges)
     for quota in objects:
         name, status = quota["metadata"]["name"], quota.get("status", {})
         hard = status.get("hard") or quota.get("spec", {}).get("hard") or {}
-        # A quota with scopes counts some pods only; whether this one is among them is not known here.
+        # A quota with scopes counts some pods only; whether it counts this one is not known here.
         scoped = bool(quota.get("spec", {}).get("scopes") or quota.get("spec", {}).get("scopeSelector"))
         for key, text in hard.items():
             needed = _needed(key, requests, limits)
@@ -31,41 +32,45 @@ def quotas(steps: str, pod: Pod, objects: Objects, ranges: Objects) -> Iterator[
             if needed is None:
                 if not scoped:
                     kind = "limit" if key.startswith("limits.") else "request"
-                    yield CheckResult("fail", what, f"it demands a {resource} {kind}, and the pod has none", MEND)
+                    yield CheckResult(
+                        "fail", what, f"it requires a {resource} {kind}, and the pod has none", SET_REQUESTS
+                    )
                 continue
             most, used = quantity(text), quantity(status.get("used", {}).get(key, "0"))
             if needed == 0 or needed <= most - used:
                 continue
-            left = f"{shown(resource, most - used)} left of {shown(resource, most)}"
-            found = f"{key}: {shown(resource, needed)} wanted, {left}"
+            left = f"{format_amount(resource, most - used)} left of {format_amount(resource, most)}"
+            shortage = f"{key}: {format_amount(resource, needed)} wanted, {left}"
             if needed > most and not scoped:
-                yield CheckResult("fail", what, found, "ask for less, or have the quota raised")
+                yield CheckResult("fail", what, shortage, "ask for less, or have the quota raised")
             else:
-                yield CheckResult("warn", what, found, "it waits until other pods end, or have the quota raised")
+                yield CheckResult("warn", what, shortage, "it waits until other pods end, or have the quota raised")
 
 
-def left(objects: Objects) -> Iterator[CheckResult]:
+def quota_usage(objects: Objects) -> Iterator[CheckResult]:
     """What is left of each of a namespace's quotas."""
     for quota in objects:
         name, status = quota["metadata"]["name"], quota.get("status", {})
         hard: Mapping[str, str] = status.get("hard") or quota.get("spec", {}).get("hard") or {}
         rest = {key: quantity(text) - quantity(status.get("used", {}).get(key, "0")) for key, text in hard.items()}
         full = [key for key, amount in rest.items() if amount <= 0 < quantity(hard[key])]
-        found = ", ".join(f"{key}: {shown(_resource(key), rest[key])} left of {text}" for key, text in hard.items())
+        usage = ", ".join(
+            f"{key}: {format_amount(_resource(key), rest[key])} left of {text}" for key, text in hard.items()
+        )
         if full:
-            advice = f"pods that ask for {', '.join(full)} are not let in until others end, or the quota is raised"
-            yield CheckResult("warn", f"quota {name}", found, advice)
+            advice = f"pods that ask for {', '.join(full)} are not admitted until others end, or the quota is raised"
+            yield CheckResult("warn", f"quota {name}", usage, advice)
         else:
-            yield CheckResult("ok", f"quota {name}", found)
+            yield CheckResult("ok", f"quota {name}", usage)
 
 
 def _resource(key: str) -> str:
-    """What an entry of a quota is about."""
+    """The resource that an entry of a quota limits."""
     return key.removeprefix("requests.").removeprefix("limits.")
 
 
 def _needed(key: str, requests: Amounts, limits: Amounts) -> Decimal | None:
-    """What a pod takes of one entry of a quota: 0 of what it does not ask for, None where it must ask and does not."""
+    """What a pod takes of one entry of a quota; None if the pod must ask for it and does not."""
     if key in COUNTED:
         return Decimal(1)
     amounts = limits if key.startswith("limits.") else requests
@@ -73,7 +78,7 @@ def _needed(key: str, requests: Amounts, limits: Amounts) -> Decimal | None:
     return amounts.get(resource) if resource in COMPUTE else amounts.get(resource, Decimal(0))
 
 
-def _asked(pod: Pod, ranges: Objects) -> tuple[Amounts, Amounts]:
+def _requests_and_limits(pod: Pod, ranges: Objects) -> tuple[Amounts, Amounts]:
     """Requests and limits, with the defaults that the namespace's LimitRanges fill in.
 
     Source: kubernetes, pkg/apis/core/v1/defaults.go (SetDefaults_LimitRangeItem).
@@ -94,18 +99,20 @@ def _items(ranges: Objects, kind: str) -> Iterator[Mapping[str, Any]]:
         yield from (item for item in each.get("spec", {}).get("limits", ()) if item.get("type") == kind)
 
 
-def ranges(steps: str, pod: Pod, objects: Objects) -> Iterator[CheckResult]:
-    """What of a namespace's LimitRanges the pod breaks."""
-    requests, limits = _asked(pod, objects)
+def check_ranges(steps: str, pod: Pod, objects: Objects) -> Iterator[CheckResult]:
+    """LimitRanges that do not admit the pod."""
+    requests, limits = _requests_and_limits(pod, objects)
     largest = {name: max(requests.get(name, Decimal(0)), limits.get(name, Decimal(0))) for name in {*requests, *limits}}
     for each in objects:
         what = f"{steps}: limit range {each['metadata']['name']}"
         for item in (*_items([each], "Container"), *_items([each], "Pod")):
             for name, text in item.get("max", {}).items():
                 if largest.get(name, Decimal(0)) > quantity(text):
-                    found = f"{shown(name, largest[name])} wanted, at most {shown(name, quantity(text))} allowed"
-                    yield CheckResult("fail", what, found, "ask for less, or have the range raised")
+                    most = format_amount(name, quantity(text))
+                    excess = f"{format_amount(name, largest[name])} wanted, at most {most} allowed"
+                    yield CheckResult("fail", what, excess, "ask for less, or have the range raised")
             for name, text in item.get("min", {}).items():
                 if name in requests and requests[name] < quantity(text):
-                    found = f"{shown(name, requests[name])} wanted, at least {shown(name, quantity(text))} demanded"
-                    yield CheckResult("fail", what, found, "ask for more")
+                    least = format_amount(name, quantity(text))
+                    lack = f"{format_amount(name, requests[name])} wanted, at least {least} required"
+                    yield CheckResult("fail", what, lack, "ask for more")

@@ -1,7 +1,7 @@
-"""Where each pod could run: the nodes that fit, what the others lack, and pools that are scaled to zero."""
+"""Which nodes fit each pod, what the others lack, and which pools are scaled to zero."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from pipelines.cluster.kube import capacity
-from pipelines.cluster.kube.capacity import Fit, Load, Pod, shown
+from pipelines.cluster.kube.capacity import Fit, Load, Pod, format_amount
 from pipelines.compile.check_result import CheckResult, Level
 from pipelines.hardware.catalog.row import CLASS_LABEL as CLASS
 from pipelines.hardware.catalog.shapes import GPU_LABEL as GPU
@@ -18,15 +18,15 @@ from pipelines.hardware.catalog.shapes import TOPOLOGY_LABEL as TPU_TOPOLOGY
 from pipelines.hardware.catalog.shapes import TPU_LABEL as TPU
 
 POOL = "cloud.google.com/gke-nodepool"
-# Where the steps without accelerators run well.
+# A pool for the steps without accelerators.
 CPU_POOL = "cpu-8"
-# Config Sync knows an Autopilot cluster by it too: "only Autopilot clusters have nodes with the prefix gk3-".
+# Config Sync recognizes an Autopilot cluster by it too: "only Autopilot clusters have nodes with the prefix gk3-".
 AUTOPILOT = "gk3-"
 
 
 @dataclass(frozen=True)
 class Group:
-    """A node group that the cluster autoscaler looks after."""
+    """A node group of the cluster autoscaler."""
 
     name: str
     size: int
@@ -34,16 +34,16 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """What is known of the cluster's nodes.
+class Inventory:
+    """The nodes of a cluster.
 
     Attributes:
         nodes: the Node objects.
-        loads: node -> what its pods have asked for; None where pods may not be listed.
+        loads: node -> the requests of its pods; None if pods may not be listed.
         gke: whether it is Google Kubernetes Engine.
-        autopilot: whether GKE makes the nodes as pods ask for them.
-        groups: the autoscaler's node groups; None where its status may not be read.
-        accelerator: the catalog's name of what was asked for, for advice.
+        autopilot: whether GKE creates nodes as pods ask for them.
+        groups: the autoscaler's node groups; None if its status may not be read.
+        accelerator: the catalog's name of the requested accelerator, for advice.
     """
 
     nodes: Sequence[Mapping[str, Any]]
@@ -55,34 +55,28 @@ class Cluster:
 
     @property
     def empty_groups(self) -> list[Group]:
-        """Groups that are scaled to zero and may grow."""
+        """Groups that are scaled to zero and can grow."""
         return [group for group in self.groups or () if group.size == 0 < group.largest]
 
 
-def is_autopilot(nodes: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether the nodes are GKE Autopilot's, by their names."""
-    return any(node["metadata"]["name"].startswith(AUTOPILOT) for node in nodes)
-
-
-def cluster_of(seen: Mapping[str, Any], *, gke: bool, autopilot: bool, accelerator: str = "") -> Cluster:
-    """The nodes as ``looks.common`` has read them.
+def inventory(values: Mapping[str, Any], *, gke: bool, autopilot: bool, accelerator: str = "") -> Inventory:
+    """The nodes out of the results of ``reads.common_reads``.
 
     Args:
-        seen: look -> what was read; the nodes among it.
-        autopilot: whether the cluster is known to be Autopilot; the names of its nodes tell it too.
+        autopilot: whether the cluster is known to be Autopilot; the names of its nodes show it too.
     """
-    status = (seen.get("groups") or {}).get("data", {}).get("status")
-    return Cluster(
-        nodes=seen["nodes"],
-        loads=seen.get("loads"),
+    status = (values.get("groups") or {}).get("data", {}).get("status")
+    return Inventory(
+        nodes=values["nodes"],
+        loads=values.get("loads"),
         gke=gke,
-        autopilot=autopilot or is_autopilot(seen["nodes"]),
-        groups=groups_of(status) if status else None,
+        autopilot=autopilot or any(node["metadata"]["name"].startswith(AUTOPILOT) for node in values["nodes"]),
+        groups=parse_groups(status) if status else None,
         accelerator=accelerator,
     )
 
 
-def groups_of(status: str) -> list[Group]:
+def parse_groups(status: str) -> list[Group]:
     """The node groups in the autoscaler's status: YAML since 1.30, text before.
 
     Source: kubernetes/autoscaler, cluster-autoscaler/clusterstate.
@@ -108,7 +102,7 @@ def _short(name: str) -> str:
 
 
 def autopilot_rules(pod: Pod) -> Iterator[CheckResult]:
-    """What GKE Autopilot refuses at once.
+    """What GKE Autopilot refuses.
 
     Source: argo-workflows#13073; Google Cloud, "Deploy GPU workloads in Autopilot".
     """
@@ -123,56 +117,56 @@ def autopilot_rules(pod: Pod) -> Iterator[CheckResult]:
         yield CheckResult("fail", what, f"a TPU needs selectors {TPU} and {TPU_TOPOLOGY}", "choose an --accelerator")
 
 
-def places(pods: Sequence[Pod], cluster: Cluster) -> Iterator[CheckResult]:
-    """One line for each kind of place that the pods ask for."""
-    for steps, pod in capacity.alike(pods, _wants):
-        yield _place(steps, pod, cluster)
+def check_pods(pods: Sequence[Pod], inventory: Inventory) -> Iterator[CheckResult]:
+    """One result for the pods that ask for the same nodes."""
+    for steps, pod in capacity.group_pods(pods, _requirements):
+        yield _check_pod(steps, pod, inventory)
 
 
-def _wants(pod: Pod) -> Any:
-    return sorted(pod.node_selector.items()), pod.affinity, pod.tolerations, sorted(capacity.asked(pod).items())
+def _requirements(pod: Pod) -> Any:
+    return sorted(pod.node_selector.items()), pod.affinity, pod.tolerations, sorted(capacity.requested(pod).items())
 
 
-def _place(steps: str, pod: Pod, cluster: Cluster) -> CheckResult:
-    """The first of labels, taints, size and load that leaves no node."""
-    what, loads = f"{steps}: nodes", cluster.loads
-    # GKE's admission tolerates the taint of a resource that is asked for (ExtendedResourceToleration).
-    admitted = [name for name in pod.limits if "/" in name] if cluster.gke else []
-    fits = [capacity.fit(pod, node, (loads or {}).get(node["metadata"]["name"]), admitted) for node in cluster.nodes]
-    chosen = [fit for fit in fits if not fit.labels]
-    if not chosen:
-        return _unlabelled(what, pod, fits, cluster)
-    open_ = [fit for fit in chosen if not fit.taints]
-    if not open_:
-        return _tainted(what, chosen, cluster)
-    large = [fit for fit in open_ if not fit.short]
+def _check_pod(steps: str, pod: Pod, inventory: Inventory) -> CheckResult:
+    """Report the first of labels, taints, size and load that no node meets."""
+    what, loads = f"{steps}: nodes", inventory.loads
+    # GKE's admission tolerates the taint of a requested resource (ExtendedResourceToleration).
+    admitted = [name for name in pod.limits if "/" in name] if inventory.gke else []
+    fits = [capacity.fit(pod, node, (loads or {}).get(node["metadata"]["name"]), admitted) for node in inventory.nodes]
+    labelled = [fit for fit in fits if not fit.labels]
+    if not labelled:
+        return _unlabelled(what, pod, fits, inventory)
+    tolerated = [fit for fit in labelled if not fit.taints]
+    if not tolerated:
+        return _tainted(what, labelled, inventory)
+    large = [fit for fit in tolerated if not fit.short]
     if not large:
-        return _small(what, pod, open_, cluster)
+        return _too_small(what, pod, tolerated, inventory)
     if loads is None:
         return CheckResult("ok", what, f"{len(large)} of {len(fits)} fit")
     free = [fit for fit in large if not fit.busy]
     if free:
         return CheckResult("ok", what, f"{len(large)} of {len(fits)} fit, {len(free)} with room now")
-    return _full(what, pod, large, cluster)
+    return _full(what, pod, large, inventory)
 
 
-def _grows(pod: Pod, cluster: Cluster) -> bool:
-    """Whether the cluster is known to make nodes that are not there yet."""
-    return cluster.autopilot or CLASS in pod.node_selector or bool(cluster.empty_groups)
+def _grows(pod: Pod, inventory: Inventory) -> bool:
+    """Whether the cluster is known to create nodes on demand."""
+    return inventory.autopilot or CLASS in pod.node_selector or bool(inventory.empty_groups)
 
 
-def _unlabelled(what: str, pod: Pod, fits: Sequence[Fit], cluster: Cluster) -> CheckResult:
-    level: Level = "warn" if cluster.gke or _grows(pod, cluster) else "fail"
-    advice = _growth(pod, cluster)
+def _unlabelled(what: str, pod: Pod, fits: Sequence[Fit], inventory: Inventory) -> CheckResult:
+    level: Level = "warn" if inventory.gke or _grows(pod, inventory) else "fail"
+    advice = _growth(pod, inventory)
     best = min(fits, key=lambda fit: len(fit.labels), default=None)
-    held = any("/" in resource for resource in pod.limits)
-    if best and held and len(best.labels) == 1 and MACHINE in best.labels[0] and not cluster.autopilot:
+    accelerated = any("/" in resource for resource in pod.limits)
+    if best and accelerated and len(best.labels) == 1 and MACHINE in best.labels[0] and not inventory.autopilot:
         advice = f"if {best.node} is the pool, give its machine_type to the row in accelerators.toml; {advice}"
-    return CheckResult(level, what, _nearest(pod, fits, cluster), advice)
+    return CheckResult(level, what, _nearest(pod, fits, inventory), advice)
 
 
-def _nearest(pod: Pod, fits: Sequence[Fit], cluster: Cluster) -> str:
-    """What no node has, and the node that comes nearest."""
+def _nearest(pod: Pod, fits: Sequence[Fit], inventory: Inventory) -> str:
+    """The labels that no node has, and the node that comes nearest."""
     if not fits:
         return "there are no nodes"
     wanted = len(pod.node_selector) + len(pod.affinity)
@@ -181,60 +175,60 @@ def _nearest(pod: Pod, fits: Sequence[Fit], cluster: Cluster) -> str:
         return f"no node of {len(fits)} has the labels; {best.node} comes nearest: {', '.join(best.labels)}"
     wants = []
     for key, value in pod.node_selector.items():
-        labels = (node["metadata"].get("labels", {}) for node in cluster.nodes)
-        seen = sorted({one[key] for one in labels if key in one})
-        there = f"there is {', '.join(seen)}" if seen else "no node has such a label"
-        wants.append(f"{key}={value} ({there})")
+        labels = (node["metadata"].get("labels", {}) for node in inventory.nodes)
+        values = sorted({one[key] for one in labels if key in one})
+        existing = f"there is {', '.join(values)}" if values else "no node has such a label"
+        wants.append(f"{key}={value} ({existing})")
     return f"no node of {len(fits)} has {', nor '.join(wants)}"
 
 
-def _growth(pod: Pod, cluster: Cluster) -> str:
-    """What to do where nodes are not there, or whether they come by themselves."""
-    if cluster.autopilot:
-        return "Autopilot makes the node when the pod asks for it"
+def _growth(pod: Pod, inventory: Inventory) -> str:
+    """What to do about missing nodes, or whether the cluster creates them itself."""
+    if inventory.autopilot:
+        return "Autopilot creates the node when the pod asks for it"
     if CLASS in pod.node_selector:
-        return f"the compute class {pod.node_selector[CLASS]} makes the node when the pod asks for it"
-    held = any("/" in resource for resource in pod.limits)
-    name = (cluster.accelerator or "NAME") if held else CPU_POOL
+        return f"the compute class {pod.node_selector[CLASS]} creates the node when the pod asks for it"
+    accelerated = any("/" in resource for resource in pod.limits)
+    name = (inventory.accelerator or "NAME") if accelerated else CPU_POOL
     pool = f"suanli nodepool {name} prints the command that creates a pool"
-    if cluster.empty_groups:
-        names = ", ".join(f"{group.name} (0 of {group.largest})" for group in cluster.empty_groups)
-        return f"right where its pool is scaled to zero: {names}; else {pool}"
-    if cluster.groups is not None and cluster.gke:
-        return f"no pool is scaled to zero, so only node auto-provisioning could make it: {pool}"
-    if cluster.gke:
-        return f"right where its pool is scaled to zero, or made by node auto-provisioning; else {pool}"
+    if inventory.empty_groups:
+        names = ", ".join(f"{group.name} (0 of {group.largest})" for group in inventory.empty_groups)
+        return f"fine if its pool is scaled to zero: {names}; else {pool}"
+    if inventory.groups is not None and inventory.gke:
+        return f"no pool is scaled to zero, so only node auto-provisioning could create it: {pool}"
+    if inventory.gke:
+        return f"fine if its pool is scaled to zero, or created by node auto-provisioning; else {pool}"
     if not pod.node_selector:
         return "add nodes for the steps without accelerators"
     return "label the nodes, or change the row's labels in accelerators.toml"
 
 
-def _tainted(what: str, chosen: Sequence[Fit], cluster: Cluster) -> CheckResult:
-    taints = sorted({taint for fit in chosen for taint in fit.taints})
-    waiting = any(all(capacity.passing(taint) for taint in fit.taints) for fit in chosen)
-    found = f"{_nodes(chosen)} the labels, each with a taint that the pod does not tolerate: {', '.join(taints)}"
+def _tainted(what: str, fits: Sequence[Fit], inventory: Inventory) -> CheckResult:
+    taints = sorted({taint for fit in fits for taint in fit.taints})
+    waiting = any(all(capacity.is_condition(taint) for taint in fit.taints) for fit in fits)
+    found = f"{_nodes(fits)} the labels, each with a taint that the pod does not tolerate: {', '.join(taints)}"
     if waiting:
         return CheckResult("warn", what, found, "it waits until a node is ready again")
-    level: Level = "warn" if cluster.autopilot else "fail"
+    level: Level = "warn" if inventory.autopilot else "fail"
     return CheckResult(level, what, found, "add the taint to the row in accelerators.toml")
 
 
-def _small(what: str, pod: Pod, open_: Sequence[Fit], cluster: Cluster) -> CheckResult:
-    """Nodes of the right kind that could not hold the pod even alone."""
-    wanted = capacity.asked(pod)
-    best = min(open_, key=lambda fit: _shortage(fit.short, wanted))
+def _too_small(what: str, pod: Pod, fits: Sequence[Fit], inventory: Inventory) -> CheckResult:
+    """Nodes of the right kind that could not hold the pod even if they were empty."""
+    wanted = capacity.requested(pod)
+    best = min(fits, key=lambda fit: _shortage(fit.short, wanted))
     words = [
-        f"{shown(name, wanted[name])} wanted, at most {shown(name, offered)} for pods"
+        f"{format_amount(name, wanted[name])} wanted, at most {format_amount(name, offered)} for pods"
         for name, offered in best.short.items()
     ]
     missing = [name for name, offered in best.short.items() if offered <= 0 and name not in capacity.NATIVE]
     machines = {
         node["metadata"].get("labels", {}).get(MACHINE, "?")
-        for node in cluster.nodes
-        if node["metadata"]["name"] in {fit.node for fit in open_}
+        for node in inventory.nodes
+        if node["metadata"]["name"] in {fit.node for fit in fits}
     }
-    level: Level = "warn" if _grows(pod, cluster) else "fail"
-    found = f"{_nodes(open_)} the labels, none is large enough ({', '.join(sorted(machines))}): {', '.join(words)}"
+    level: Level = "warn" if _grows(pod, inventory) else "fail"
+    found = f"{_nodes(fits)} the labels, none is large enough ({', '.join(sorted(machines))}): {', '.join(words)}"
     if missing:
         return CheckResult(
             level, what, found, f"the node offers no {missing[0]}: is its driver or device plugin there?"
@@ -244,15 +238,15 @@ def _small(what: str, pod: Pod, open_: Sequence[Fit], cluster: Cluster) -> Check
     )
 
 
-def _full(what: str, pod: Pod, large: Sequence[Fit], cluster: Cluster) -> CheckResult:
-    """Nodes that could hold the pod, were they not in use."""
-    wanted = {**capacity.asked(pod), "pods": Decimal(1)}
+def _full(what: str, pod: Pod, large: Sequence[Fit], inventory: Inventory) -> CheckResult:
+    """Nodes that could hold the pod if they were not in use."""
+    wanted = {**capacity.requested(pod), "pods": Decimal(1)}
     best = min(large, key=lambda fit: _shortage(fit.busy, wanted))
     words = [
-        f"{shown(name, wanted[name])} wanted, at most {shown(name, max(free, Decimal(0)))} free"
+        f"{format_amount(name, wanted[name])} wanted, at most {format_amount(name, max(free, Decimal(0)))} free"
         for name, free in best.busy.items()
     ]
-    advice = "it waits for another pod to end" + (", or for the autoscaler to add a node" if cluster.gke else "")
+    advice = "it waits for another pod to end" + (", or for the autoscaler to add a node" if inventory.gke else "")
     return CheckResult("warn", what, f"{_nodes(large)} the kind and size, all in use: {', '.join(words)}", advice)
 
 
@@ -260,6 +254,6 @@ def _nodes(fits: Sequence[Fit]) -> str:
     return "1 node has" if len(fits) == 1 else f"{len(fits)} nodes have"
 
 
-def _shortage(less: Mapping[str, Decimal], wanted: Mapping[str, Decimal]) -> tuple[int, Decimal]:
-    """How far a node is from what is wanted: the fewer resources, and the smaller their lack, the nearer."""
-    return len(less), max((1 - amount / wanted[name] for name, amount in less.items()), default=Decimal(0))
+def _shortage(offered: Mapping[str, Decimal], wanted: Mapping[str, Decimal]) -> tuple[int, Decimal]:
+    """How far a node is from the requests: fewer resources that are short, and less short, is nearer."""
+    return len(offered), max((1 - amount / wanted[name] for name, amount in offered.items()), default=Decimal(0))

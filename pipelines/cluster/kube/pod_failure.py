@@ -1,4 +1,4 @@
-"""Why a run's pods failed, as their own status tells: the step's last words, or the kubelet's reason.
+"""Why a run's pods failed: the step's termination message, or the kubelet's reason.
 
 Source: Kubernetes 1.35, pkg/kubelet (eviction/helpers.go, nodeshutdown; kuberuntime: OOMKilled, Error, StartError)
 and k8s.io/api/core/v1 (DisruptionTarget).
@@ -14,51 +14,52 @@ from pipelines.cluster.kube import stuck
 from pipelines.cluster.kube.access import Access
 
 MAIN = "main"
-KILLED = 137
-AGAIN = "submit it again: finished steps come from the cache, train goes on from its checkpoint"
+OOM_KILLED = "killed because it ran out of memory (OOMKilled)"
+SIGKILLED = 137
+AGAIN = "submit it again: finished steps come from the cache, train resumes from its checkpoint"
 SMALLER = "use a smaller training.batch_size, or ask for nodes with more memory"
 
 
-def failures(way: Access, namespace: str, run_id: str) -> dict[str, Failure]:
-    """Step -> why the last attempt at it failed; empty where its pods are gone already.
+def failures(cluster: Access, namespace: str, run_id: str) -> dict[str, Failure]:
+    """Step -> why its last attempt failed; empty if its pods are gone already.
 
     Raises:
         StepError: the cluster cannot be reached, or the pods may not be listed.
     """
     newest: dict[str, Mapping[str, Any]] = {}
-    for pod in sorted(stuck.pods_of(way, namespace, run_id), key=_made):
+    pods = stuck.pods_of(cluster, namespace, run_id)
+    for pod in sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", ""))):
         newest[stuck.step_of(pod)] = pod
-    told = {step: of(step, pod) for step, pod in newest.items()}
-    return {step: found for step, found in told.items() if found}
+    return {step: failed for step, pod in newest.items() if (failed := pod_failure(step, pod))}
 
 
-def _made(pod: Mapping[str, Any]) -> str:
-    return str(pod["metadata"].get("creationTimestamp", ""))
-
-
-def of(step: str, pod: Mapping[str, Any]) -> Failure | None:
+def pod_failure(step: str, pod: Mapping[str, Any]) -> Failure | None:
     """Why a pod failed; None if it has not."""
     status = pod.get("status", {})
     if status.get("phase") != "Failed":
         return None
-    main = _terminated(status)
-    said = failure.read(str(main.get("message", "")))
-    if said:
-        return said
-    return _taken(step, status) or _killed(step, pod, main) or _other(step, main)
-
-
-def _terminated(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    """How the step's own container ended; empty where it did not come so far."""
     states = [one.get("state", {}) for one in status.get("containerStatuses", ()) if one.get("name") == MAIN]
-    return next((state["terminated"] for state in states if "terminated" in state), {})
+    # How the step's own container ended; empty if it never ran.
+    main: Mapping[str, Any] = next((state["terminated"] for state in states if "terminated" in state), {})
+    reported = failure.read(str(main.get("message", "")))
+    return reported or _removed(step, status) or _killed(step, pod, main) or _other(step, main)
 
 
-def _taken(step: str, status: Mapping[str, Any]) -> Failure | None:
-    """The pod was ended from outside: by its node, by the scheduler, by its deadline."""
+def from_message(step: str, message: str) -> Failure:
+    """A failure by Argo's message of a node alone, which ends in the container's last words."""
+    reported = failure.read(message[message.find("{") :] if "{" in message else "")
+    if reported:
+        return reported
+    if "OOMKilled" in message:
+        return Failure(step, "memory", OOM_KILLED, SMALLER)
+    return Failure(step, BUG, message or "the server gives no reason: see the step's log there")
+
+
+def _removed(step: str, status: Mapping[str, Any]) -> Failure | None:
+    """The pod was ended from outside: by its node, by the scheduler, or at its deadline."""
     reason, message = str(status.get("reason", "")), " ".join(str(status.get("message", "")).split()).rstrip(".")
     if reason == "DeadlineExceeded":
-        return Failure(step, "stalled", "it passed its deadline and was ended", "give a longer --timeout")
+        return Failure(step, "stalled", "it was ended at its deadline", "give a longer --timeout")
     if reason == "Evicted" and "low on resource: memory" in message:
         return Failure(step, "memory", f"evicted: {message}", SMALLER)
     if reason == "Evicted" and ("ephemeral-storage" in message or "disk" in message.lower()):
@@ -84,9 +85,9 @@ def _killed(step: str, pod: Mapping[str, Any], main: Mapping[str, Any]) -> Failu
             ),
             "",
         )
-        where = f"its limit of {limit}" if limit else "what its node has"
-        return Failure(step, "memory", f"killed for want of memory (OOMKilled): it took more than {where}", SMALLER)
-    if main.get("exitCode") == KILLED:
+        bound = f"its limit of {limit}" if limit else "its node has"
+        return Failure(step, "memory", f"{OOM_KILLED}: it needed more than {bound}", SMALLER)
+    if main.get("exitCode") == SIGKILLED:
         return Failure(step, "preempted", "killed from outside (SIGKILL)", AGAIN)
     return None
 
@@ -95,6 +96,6 @@ def _other(step: str, main: Mapping[str, Any]) -> Failure:
     if not main:
         return Failure(step, "resources", "its container never ran", "look at the pod's events: kubectl describe pod")
     reason, code = main.get("reason") or "Error", main.get("exitCode", "?")
-    said = " ".join(str(main.get("message", "")).split())[-300:]
-    line = f"it ended with exit status {code} ({reason}) and told nothing" if not said else f"{reason} ({code}): {said}"
-    return Failure(step, BUG, line, "see the step's log")
+    message = " ".join(str(main.get("message", "")).split())[-300:]
+    text = f"{reason} ({code}): {message}" if message else f"exit status {code} ({reason}) without a message"
+    return Failure(step, BUG, text, "see the step's log")

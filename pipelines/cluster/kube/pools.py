@@ -1,46 +1,47 @@
-"""A cluster's node pools by what the catalog calls them: how many nodes are ready, and what is free on them."""
+"""A cluster's node pools by their names in the catalog: how many nodes are ready, and what is free on them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from pipelines.cluster.kube.capacity import Load, quantity, shown
-from pipelines.cluster.kube.nodes import Cluster
+from pipelines.cluster.kube.capacity import Load, format_amount
+from pipelines.cluster.kube.nodes import Inventory
 from pipelines.compile.check_result import CheckResult
 from pipelines.hardware.catalog import Catalog, Row
 from pipelines.hardware.catalog.row import CLASS_LABEL, RESOURCES
 from pipelines.hardware.catalog.shapes import GPU_LABEL, MACHINE_LABEL, TPU_LABEL
 from pipelines.hardware.ladder import Capacity, Rung
 from pipelines.hardware.placement_parameters import CAPACITY_LABELS
+from pipelines.hardware.pods import quantity
 
 Node = Mapping[str, Any]
 CHIPS = tuple(filter(None, RESOURCES.values()))
 PLAIN = "without accelerators"
-# Names of nodes that one line may hold.
+# The largest number of node names in one line.
 FEW = 3
 
 
-def pools(cluster: Cluster, catalog: Catalog) -> Iterator[CheckResult]:
-    """One line for each kind of node, and one for the pools that are scaled to zero."""
+def check_pools(inventory: Inventory, catalog: Catalog) -> Iterator[CheckResult]:
+    """One result for each kind of node, and one for the pools that are scaled to zero."""
     kinds: dict[str, list[Node]] = {}
-    for node in cluster.nodes:
+    for node in inventory.nodes:
         kinds.setdefault(_kind(node, catalog), []).append(node)
     plain = kinds.pop(PLAIN, [])
     for kind, nodes in (*sorted(kinds.items()), *([(PLAIN, plain)] if plain else [])):
-        yield _pool(kind, nodes, cluster.loads or {})
-    if cluster.empty_groups:
-        names = ", ".join(f"{group.name} (0 of {group.largest})" for group in cluster.empty_groups)
-        yield CheckResult("ok", "nodes at zero", f"pools that grow when a pod asks for them: {names}")
-    elif not kinds and cluster.autopilot:
-        yield CheckResult("ok", "nodes with accelerators", "none now: Autopilot makes them as pods ask for them")
+        yield _pool(kind, nodes, inventory.loads or {})
+    if inventory.empty_groups:
+        names = ", ".join(f"{group.name} (0 of {group.largest})" for group in inventory.empty_groups)
+        yield CheckResult("ok", "nodes at zero", f"pools that grow on demand: {names}")
+    elif not kinds and inventory.autopilot:
+        yield CheckResult("ok", "nodes with accelerators", "none now: Autopilot creates them on demand")
     elif not kinds:
-        unseen = " now (whether a pool is scaled to zero may not be read)" if cluster.groups is None else ""
+        unseen = " now (whether a pool is scaled to zero may not be read)" if inventory.groups is None else ""
         advice = "suanli nodepool NAME prints the command that creates a pool"
-        yield CheckResult("warn", "nodes with accelerators", f"there is none{unseen}", advice)
+        yield CheckResult("warn", "nodes with accelerators", f"none{unseen}", advice)
 
 
 def _kind(node: Node, catalog: Catalog) -> str:
-    """``l4``, ``l4:spot``: what a user asks for to get this node; else what it is, in words."""
+    """``l4``, ``l4:spot``: the --accelerator that selects this node; else a description."""
     labels = node["metadata"].get("labels", {})
     if CLASS_LABEL in labels:
         return f"of compute class {labels[CLASS_LABEL]}"
@@ -49,7 +50,7 @@ def _kind(node: Node, catalog: Catalog) -> str:
         paid: Iterator[Capacity] = (name for name, label in CAPACITY_LABELS.items() if labels.get(label) == "true")
         return str(Rung(row, next(paid, "on-demand")))
     chip = labels.get(GPU_LABEL) or labels.get(TPU_LABEL) or ", ".join(_chips(node))
-    return f"of no row ({labels.get(MACHINE_LABEL, 'unknown machine')} with {chip})" if chip else PLAIN
+    return f"in no row ({labels.get(MACHINE_LABEL, 'unknown machine')} with {chip})" if chip else PLAIN
 
 
 def _selected(row: Row, labels: Mapping[str, str]) -> bool:
@@ -75,16 +76,16 @@ def _pool(kind: str, nodes: Sequence[Node], loads: Mapping[str, Load]) -> CheckR
     )
     found += "".join(f", {text}" for text in _free(ready, loads))
     if not ready:
-        mend = (
-            f"kubectl uncordon {_names(cordoned)}" if cordoned else f"kubectl describe node {_names(broken)} says why"
+        advice = (
+            f"kubectl uncordon {_names(cordoned)}" if cordoned else f"kubectl describe node {_names(broken)} shows why"
         )
-        return CheckResult("warn", what, found, mend)
+        return CheckResult("warn", what, found, advice)
     if kind != PLAIN and not any(map(_chips, ready)):
         return CheckResult(
             "warn", what, f"{found}, and no accelerator on offer", "is its driver or device plugin there?"
         )
-    if kind.startswith("of no row"):
-        return CheckResult("warn", what, found, "no --accelerator means them; write a row into accelerators.toml")
+    if kind.startswith("in no row"):
+        return CheckResult("warn", what, found, "no --accelerator selects them; write a row into accelerators.toml")
     return CheckResult("ok", what, found)
 
 
@@ -102,13 +103,13 @@ def _names(nodes: Sequence[Node]) -> str:
 
 
 def _free(nodes: Iterable[Node], loads: Mapping[str, Load]) -> Iterator[str]:
-    """How many accelerators no pod has asked for, as far as pods may be listed."""
+    """How many accelerators no pod has requested, as far as pods may be listed."""
     total: dict[str, Decimal] = {}
     used: dict[str, Decimal] = {}
     for node in nodes:
         load = loads.get(node["metadata"]["name"])
         for name, amount in _chips(node).items():
             total[name] = total.get(name, Decimal(0)) + amount
-            used[name] = used.get(name, Decimal(0)) + (load.everything.get(name, Decimal(0)) if load else Decimal(0))
+            used[name] = used.get(name, Decimal(0)) + (load.total.get(name, Decimal(0)) if load else Decimal(0))
     for name, amount in total.items():
-        yield f"{shown(name, amount - used[name])} free of {amount}"
+        yield f"{format_amount(name, amount - used[name])} free of {amount}"

@@ -1,4 +1,4 @@
-"""What is read of a cluster before a run: each piece with the right that it takes, all of them at once."""
+"""What is read of a cluster before a run: each read with the right that it takes, all of them at once."""
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +7,8 @@ from typing import Any
 
 from components.core.errors import StepError
 from pipelines.cluster.kube import capacity
-from pipelines.cluster.kube.access import Access, ForbiddenError, Right, granted, listed, read
+from pipelines.cluster.kube.access import Access, Right, granted, list_items, read
+from pipelines.cluster.kube.errors import ForbiddenError
 from pipelines.compile.check_result import CheckResult
 
 AUTOSCALER = "cluster-autoscaler-status"
@@ -16,127 +17,136 @@ LAUNCHER = "kfp-launcher"
 
 
 @dataclass(frozen=True)
-class Look:
-    """Something to read, the right that it takes, and what cannot be said without it.
+class Read:
+    """Something to read.
 
     Attributes:
-        quiet: nothing is said where the right is missing.
+        right: what it takes.
+        purpose: what is not checked without it.
+        load: reads it; by default nothing, if only the right matters.
+        quiet: a missing right is not reported.
     """
 
     right: Right
-    unsaid: str
-    read: Callable[[], Any] = lambda: None
+    purpose: str
+    load: Callable[[], Any] = lambda: None
     quiet: bool = False
 
 
 @dataclass
-class Seen:
-    """What came of some looks.
+class ReadResults:
+    """The results of some reads.
 
     Attributes:
-        values: what was read, by the look's name; None for an object that is not there.
-        missing: a finding for each right that is missing.
-        faults: what failed otherwise; the cluster gave no answer, or one that is an error.
+        values: what was read, by the read's name; None for an object that does not exist.
+        missing: a warning for each missing right.
+        errors: the cluster gave no answer, or an error.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     missing: list[CheckResult] = field(default_factory=list)
-    faults: list[StepError] = field(default_factory=list)
+    errors: list[StepError] = field(default_factory=list)
 
-    def sound(self) -> None:
-        """Raises the first fault, if there is one."""
-        for fault in self.faults:
-            raise fault
+    def raise_error(self) -> None:
+        """Raise the first error, if any."""
+        for error in self.errors:
+            raise error
 
 
-def common(way: Access, namespace: str, service_account: str, pipeline_root: str) -> dict[str, Look]:
+def common_reads(cluster: Access, namespace: str, service_account: str, pipeline_root: str) -> dict[str, Read]:
     """What every run needs: names, nodes, quotas, and the rights to follow it.
 
     Args:
-        way: into the cluster.
-        namespace: the runs' namespace.
-        service_account: what their pods run as; empty for the server's choice, which is not looked at.
-        pipeline_root: where artifacts go; empty for the namespace's default, which is looked up.
+        cluster: to read.
+        namespace: of the runs.
+        service_account: of their pods; empty for the server's default, which is not read.
+        pipeline_root: where artifacts go; empty for the namespace's default, which is read.
     """
     root = f"/api/v1/namespaces/{namespace}"
-    looks = {
-        "namespace": Look(
-            Right("get", "namespaces", namespace, name=namespace), "whether it exists", lambda: read(way, root)
+    reads = {
+        "namespace": Read(
+            Right("get", "namespaces", namespace, name=namespace), "whether it exists", lambda: read(cluster, root)
         ),
-        "nodes": Look(Right("list", "nodes"), "whether a node fits", lambda: listed(way, "/api/v1/nodes")),
-        "loads": Look(
-            Right("list", "pods"), "what is in use on the nodes", lambda: capacity.load_of(listed(way, "/api/v1/pods"))
+        "nodes": Read(Right("list", "nodes"), "whether a node fits", lambda: list_items(cluster, "/api/v1/nodes")),
+        "loads": Read(
+            Right("list", "pods"),
+            "what is in use on the nodes",
+            lambda: capacity.loads(list_items(cluster, "/api/v1/pods")),
         ),
-        "quotas": Look(
-            Right("list", "resourcequotas", namespace), "the quota", lambda: listed(way, f"{root}/resourcequotas")
+        "quotas": Read(
+            Right("list", "resourcequotas", namespace),
+            "the quota",
+            lambda: list_items(cluster, f"{root}/resourcequotas"),
         ),
-        "ranges": Look(
-            Right("list", "limitranges", namespace), "the limit ranges", lambda: listed(way, f"{root}/limitranges")
+        "ranges": Read(
+            Right("list", "limitranges", namespace),
+            "the limit ranges",
+            lambda: list_items(cluster, f"{root}/limitranges"),
         ),
-        "own pods": Look(Right("list", "pods", namespace), "why a step hangs, while the run is followed"),
-        "groups": Look(
+        "own pods": Read(Right("list", "pods", namespace), "why a step hangs, while the run is followed"),
+        "groups": Read(
             Right("get", "configmaps", "kube-system", name=AUTOSCALER),
             "which pools are scaled to zero",
-            lambda: read(way, f"/api/v1/namespaces/kube-system/configmaps/{AUTOSCALER}"),
+            lambda: read(cluster, f"/api/v1/namespaces/kube-system/configmaps/{AUTOSCALER}"),
             quiet=True,
         ),
     }
     if service_account:
-        looks["account"] = Look(
+        reads["account"] = Read(
             Right("get", "serviceaccounts", namespace, name=service_account),
             "the service account",
-            lambda: read(way, f"{root}/serviceaccounts/{service_account}"),
+            lambda: read(cluster, f"{root}/serviceaccounts/{service_account}"),
         )
     if not pipeline_root:
-        looks["launcher"] = Look(
+        reads["launcher"] = Read(
             Right("get", "configmaps", namespace, name=LAUNCHER),
             "the default pipeline root",
-            lambda: read(way, f"{root}/configmaps/{LAUNCHER}"),
+            lambda: read(cluster, f"{root}/configmaps/{LAUNCHER}"),
         )
-    return looks
+    return reads
 
 
-def seen(way: Access, looks: Mapping[str, Look]) -> Seen:
-    """Read all that this user may."""
-    found = Seen()
+def read_all(cluster: Access, reads: Mapping[str, Read]) -> ReadResults:
+    """Read everything that this user may."""
+    results = ReadResults()
     try:
-        rights = granted(way, [look.right for look in looks.values()])
+        rights = granted(cluster, [each.right for each in reads.values()])
     except ForbiddenError:
-        found.missing.append(
+        results.missing.append(
             CheckResult("warn", "rights", "the cluster does not say what this user may read", "all is tried")
         )
-        rights = {look.right: True for look in looks.values()}
+        rights = {each.right: True for each in reads.values()}
     except StepError as error:
-        found.faults.append(error)
-        return found
+        results.errors.append(error)
+        return results
 
-    def answer(look: Look) -> Any:
+    def load(each: Read) -> Any:
         try:
-            return look.read() if rights[look.right] else ForbiddenError("")
+            return each.load() if rights[each.right] else ForbiddenError("")
         except StepError as error:
             return error
 
-    with ThreadPoolExecutor(len(looks)) as pool:
-        answers = dict(zip(looks, pool.map(answer, looks.values()), strict=True))
-    for name, value in answers.items():
+    with ThreadPoolExecutor(len(reads)) as pool:
+        values = dict(zip(reads, pool.map(load, reads.values()), strict=True))
+    for name, value in values.items():
         match value:
             case ForbiddenError():
-                found.missing += [] if looks[name].quiet else [missing(looks[name])]
+                results.missing += [] if reads[name].quiet else [missing_right(reads[name])]
             case StepError():
-                found.faults.append(value)
+                results.errors.append(value)
             case _:
-                found.values[name] = value
-    return found
+                results.values[name] = value
+    return results
 
 
-def missing(look: Look) -> CheckResult:
-    """The finding for a right that this user lacks."""
-    return CheckResult("warn", f"right to {look.right}", "missing", f"not checked: {look.unsaid}")
+def missing_right(each: Read) -> CheckResult:
+    """The warning about a right that this user lacks."""
+    return CheckResult("warn", f"right to {each.right}", "missing", f"not checked: {each.purpose}")
 
 
-def tried(look: Look, check: Callable[[], Iterable[CheckResult]]) -> list[CheckResult]:
-    """A check that reads for itself; a missing right where the server's review had not told of it."""
+def run_check(each: Read, check: Callable[[], Iterable[CheckResult]]) -> list[CheckResult]:
+    """The results of a check that reads for itself, or the missing right, if the server's review did not show it."""
     try:
         return list(check())
     except ForbiddenError:
-        return [missing(look)]
+        return [missing_right(each)]

@@ -1,10 +1,11 @@
-"""Why a run's steps do not start: the scheduler's, the queue's, the registry's and the quota's reasons in words."""
+"""Why a run's steps do not start: the reasons of the scheduler, the queue, the registry and the quota in words."""
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from pipelines.cluster.kube.access import Access, ForbiddenError, listed
+from pipelines.cluster.kube.access import Access, list_items
+from pipelines.cluster.kube.errors import ForbiddenError
 from pipelines.hardware.catalog.row import RESOURCES
 from pipelines.hardware.catalog.shapes import GPU_LABEL, TPU_LABEL
 from pipelines.hardware.pods import QUEUE_LABEL
@@ -14,15 +15,15 @@ from pipelines.hardware.pods import QUEUE_LABEL
 RUN = "pipeline/runid"
 OF_KUBEFLOW = "pipelines.kubeflow.org/v2_component=true"
 NODE_NAME = "workflows.argoproj.io/node-name"
-# Argo's label for the workflows that are not over (workflow/common/common.go: LabelKeyPhase).
-AT_WORK = "workflows.argoproj.io/phase=Running"
-# What stands in a node selector only of pods that are to have an accelerator.
+# Argo's label for the workflows that have not ended (workflow/common/common.go: LabelKeyPhase).
+RUNNING_WORKFLOWS = "workflows.argoproj.io/phase=Running"
+# Labels that only pods with an accelerator select -> the resource that such a pod requests.
 PROMISES = {GPU_LABEL: RESOURCES["gpu"], TPU_LABEL: RESOURCES["tpu"]}
 GATES = {"kueue.x-k8s.io/admission": "waiting for quota in the queue {queue}"}
 WAITING = {
     "ImagePullBackOff": "its image cannot be pulled",
     "ErrImagePull": "its image cannot be pulled",
-    "ErrImageNeverPull": "its image is not on the node, and may not be pulled",
+    "ErrImageNeverPull": "its image is not on the node, and must not be pulled",
     "InvalidImageName": "its image's name is not valid",
     "CreateContainerConfigError": "a secret or config map that it names is missing",
     "CreateContainerError": "its container cannot be created",
@@ -52,7 +53,7 @@ REASONS: tuple[tuple[str, str], ...] = (
 
 
 class Promised(Protocol):
-    """What was submitted: a step and the limits that its pod was to have."""
+    """A submitted step and the limits of its pod."""
 
     @property
     def step(self) -> str: ...
@@ -60,60 +61,61 @@ class Promised(Protocol):
     def limits(self) -> Mapping[str, str]: ...
 
 
-def stuck(way: Access, namespace: str, run_id: str, promised: Iterable[Promised] = ()) -> dict[str, str]:
-    """Step -> why it does not start, or why its start is worth nothing; empty where all is well.
+def stuck(cluster: Access, namespace: str, run_id: str, promised: Iterable[Promised] = ()) -> dict[str, str]:
+    """Step -> why it does not start, or why its start is worth nothing; empty if all is well.
 
     Args:
-        way: into the cluster.
+        cluster: to read.
         namespace: the run's namespace.
         run_id: Kubeflow's id of the run.
-        promised: the pods as they were submitted: a pod that is bound without its accelerator is named too.
+        promised: the pods as they were submitted; then a pod that is bound without its accelerator is reported too.
 
     Raises:
         StepError: the cluster cannot be reached, or the pods may not be listed.
     """
     limits = {pod.step: pod.limits for pod in promised}
-    refused = _refused(way, namespace, f"{RUN}={run_id}").get(run_id, {})
-    return {**refused, **_reasons(way, namespace, pods_of(way, namespace, run_id), limits)}
+    refused = _refused(cluster, namespace, f"{RUN}={run_id}").get(run_id, {})
+    return {**refused, **_reasons(cluster, namespace, pods_of(cluster, namespace, run_id), limits)}
 
 
-def waiting(way: Access, namespace: str) -> dict[str, dict[str, str]]:
-    """Run -> step -> why it does not start, as :func:`stuck` says it, of all runs of a namespace that are not over.
+def waiting(cluster: Access, namespace: str) -> dict[str, dict[str, str]]:
+    """Run -> step -> why it does not start, as :func:`stuck`, of all runs of a namespace that have not ended.
 
     Raises:
         StepError: as :func:`stuck`.
     """
     pods: dict[str, list[dict[str, Any]]] = {}
-    for pod in listed(way, f"/api/v1/namespaces/{namespace}/pods", labelSelector=OF_KUBEFLOW):
+    for pod in list_items(cluster, f"/api/v1/namespaces/{namespace}/pods", labelSelector=OF_KUBEFLOW):
         pods.setdefault(pod["metadata"]["labels"].get(RUN, ""), []).append(pod)
-    refused = _refused(way, namespace, AT_WORK)
-    found = {
-        run: {**refused.get(run, {}), **_reasons(way, namespace, pods.get(run, ()), {})} for run in {**refused, **pods}
+    refused = _refused(cluster, namespace, RUNNING_WORKFLOWS)
+    reasons = {
+        run: {**refused.get(run, {}), **_reasons(cluster, namespace, pods.get(run, ()), {})}
+        for run in {**refused, **pods}
     }
-    return {run: reasons for run, reasons in found.items() if run and reasons}
+    return {run: steps for run, steps in reasons.items() if run and steps}
 
 
 def _reasons(
-    way: Access, namespace: str, pods: Iterable[Mapping[str, Any]], limits: Mapping[str, Mapping[str, str]]
+    cluster: Access, namespace: str, pods: Iterable[Mapping[str, Any]], limits: Mapping[str, Mapping[str, str]]
 ) -> dict[str, str]:
     reasons: dict[str, str] = {}
     for pod in pods:
         step = step_of(pod)
         reason = _reason(pod) or lost_accelerator(pod, limits.get(step))
         if reason and pod["status"].get("phase") == "Pending":
-            reason = "; ".join(filter(None, (reason, _scaling(way, namespace, pod))))
+            reason = "; ".join(filter(None, (reason, _scaling(cluster, namespace, pod))))
         if reason:
             reasons.setdefault(step, reason)
     return reasons
 
 
-def pods_of(way: Access, namespace: str, run_id: str) -> list[dict[str, Any]]:
-    """The pods of a run, its drivers among them.
+def pods_of(cluster: Access, namespace: str, run_id: str) -> list[dict[str, Any]]:
+    """The pods of a run, its drivers included.
 
     Raises:
         StepError: the cluster cannot be reached, or the pods may not be listed.
     """
-    return listed(way, f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"{RUN}={run_id}")
+    return list_items(cluster, f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"{RUN}={run_id}")
 
 
 def step_of(pod: Mapping[str, Any]) -> str:
@@ -129,7 +131,7 @@ def _step(node_name: str) -> str:
 
 
 def _reason(pod: Mapping[str, Any]) -> str:
-    """Why a pending pod does not start, as far as it says so itself."""
+    """Why a pending pod does not start, by its own status."""
     status = pod.get("status", {})
     if status.get("phase") != "Pending":
         return ""
@@ -138,8 +140,8 @@ def _reason(pod: Mapping[str, Any]) -> str:
             if condition.get("reason") == "SchedulingGated":
                 return _gated(pod)
             message = condition.get("message") or "not scheduled yet"
-            told = words(message)
-            return told if told == message else f"{told} (the scheduler: {message})"
+            reason = explain(message)
+            return reason if reason == message else f"{reason} (the scheduler: {message})"
     for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
         waiting = container.get("state", {}).get("waiting") or {}
         if waiting.get("reason") in WAITING:
@@ -155,8 +157,8 @@ def _gated(pod: Mapping[str, Any]) -> str:
     return "; ".join(known) or f"held back by {', '.join(gates) or 'a scheduling gate'}"
 
 
-def words(message: str) -> str:
-    """A scheduler's message in words; as it is where it is of another form.
+def explain(message: str) -> str:
+    """A scheduler's message in words; unchanged if it has another form.
 
     Source of the form: kubernetes, pkg/scheduler/framework/types.go (FitError), 1.22 to 1.35.
     """
@@ -167,12 +169,12 @@ def words(message: str) -> str:
         return message
     _, total, rest = summary.groups()
     rest = re.split(r"\.?\s+preemption:", rest)[0].strip().rstrip(".")
-    # A reason begins with its count; the comma inside "taint {a: b}, that the pod didn't tolerate" is no border.
-    reasons = [_one(reason) for reason in re.split(r",\s+(?=\d+ )", rest) if reason]
+    # A reason begins with its count; the comma inside "taint {a: b}, that the pod didn't tolerate" is not a separator.
+    reasons = [_explain_reason(reason) for reason in re.split(r",\s+(?=\d+ )", rest) if reason]
     return f"no node of {total} fits: {', '.join(reasons)}"
 
 
-def _one(reason: str) -> str:
+def _explain_reason(reason: str) -> str:
     count, _, text = reason.partition(" ")
     if not count.isdigit():
         return reason
@@ -186,25 +188,25 @@ def _one(reason: str) -> str:
 
 
 def lost_accelerator(pod: Mapping[str, Any], promised: Mapping[str, str] | None = None) -> str:
-    """What a pod was promised and is bound without; empty where it has all.
+    """The accelerator that a pod was promised and is bound without, in words; empty if it has all.
 
     Kubeflow servers that are older than the client drop the request without a word: kubeflow/pipelines#11374, #11928.
 
     Args:
         pod: the pod in the cluster.
-        promised: the limits that were submitted; without them, the pod's own node selector tells.
+        promised: the limits that were submitted; without them, those that its node selector implies.
     """
     spec, phase = pod["spec"], pod.get("status", {}).get("phase")
     if not spec.get("nodeName") or phase not in {"Pending", "Running"} or step_of(pod).endswith("-driver"):
         return ""
     wanted = {resource: "" for label, resource in PROMISES.items() if label in spec.get("nodeSelector", {})}
     wanted |= {resource: count for resource, count in (promised or {}).items() if "/" in resource}
-    held: dict[str, str] = {}
+    limits: dict[str, str] = {}
     for container in spec.get("containers", ()):
-        held |= container.get("resources", {}).get("limits", {})
+        limits |= container.get("resources", {}).get("limits", {})
     for resource, count in wanted.items():
-        if resource not in held or (count and str(held[resource]) != str(count)):
-            has = held.get(resource, "none")
+        if resource not in limits or (count and str(limits[resource]) != str(count)):
+            has = limits.get(resource, "none")
             return (
                 f"its pod is on {spec['nodeName']} with {has} of the {count or 'promised'} {resource}: the server "
                 "dropped the request, and it would run without (kubeflow/pipelines#11374)"
@@ -212,36 +214,37 @@ def lost_accelerator(pod: Mapping[str, Any], promised: Mapping[str, str] | None 
     return ""
 
 
-def _scaling(way: Access, namespace: str, pod: Mapping[str, Any]) -> str:
-    """What the autoscaler last said about a pod; empty where it said nothing, or its events may not be read."""
+def _scaling(cluster: Access, namespace: str, pod: Mapping[str, Any]) -> str:
+    """The autoscaler's last event about a pod, in words; empty if there is none, or events may not be read."""
     try:
-        events = listed(
-            way,
+        events = list_items(
+            cluster,
             f"/api/v1/namespaces/{namespace}/events",
             fieldSelector=f"involvedObject.name={pod['metadata']['name']}",
         )
     except ForbiddenError:
         return ""
-    told = [event for event in events if event.get("reason") in SCALING]
-    if not told:
+    scaling = [event for event in events if event.get("reason") in SCALING]
+    if not scaling:
         return ""
-    last = max(told, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+    last = max(scaling, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
     return f"{SCALING[last['reason']]} ({' '.join(last.get('message', '').split())[:300]})"
 
 
-def _refused(way: Access, namespace: str, selector: str) -> dict[str, dict[str, str]]:
-    """Run -> step -> why its pod was not even created: Argo keeps trying where a quota is exceeded, and says so here
-    only."""
+def _refused(cluster: Access, namespace: str, selector: str) -> dict[str, dict[str, str]]:
+    """Run -> step -> why its pod is not created: over quota, Argo keeps trying, and reports it only here."""
     try:
-        flows = listed(way, f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/workflows", labelSelector=selector)
+        flows = list_items(
+            cluster, f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/workflows", labelSelector=selector
+        )
     except ForbiddenError:
         return {}
-    found: dict[str, dict[str, str]] = {}
+    refused: dict[str, dict[str, str]] = {}
     for flow in flows:
         nodes: Mapping[str, Mapping[str, Any]] = flow.get("status", {}).get("nodes") or {}
-        found.setdefault(flow["metadata"].get("labels", {}).get(RUN, ""), {}).update(
-            (_step(node.get("name", "")), f"its pod is not let in: {node['message']}")
+        refused.setdefault(flow["metadata"].get("labels", {}).get(RUN, ""), {}).update(
+            (_step(node.get("name", "")), f"its pod is not admitted: {node['message']}")
             for node in nodes.values()
             if node.get("type") == "Pod" and node.get("phase") == "Pending" and "forbidden" in node.get("message", "")
         )
-    return found
+    return refused

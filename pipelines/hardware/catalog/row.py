@@ -91,11 +91,20 @@ class Row(BaseModel):
         return RESOURCES[self.kind]
 
     @property
-    def requests(self) -> tuple[str, str]:
-        """CPU and memory of the largest pod that fits the machine: what is allocatable, less the node's own pods."""
+    def request_millicores(self) -> int:
+        """CPU of the largest pod that fits the machine: what is allocatable, less the node's own pods."""
         cores = allocatable_cores(self.vcpus) * (1 - DAEMONS_SHARE) - DAEMONS_CORES
-        memory = allocatable_gib(self.memory_gib) * (1 - DAEMONS_SHARE)
-        return f"{max(100, math.floor(cores * 10) * 100)}m", f"{max(1, math.floor(memory))}Gi"
+        return max(100, math.floor(cores * 10) * 100)
+
+    @property
+    def request_gib(self) -> int:
+        """Memory of the largest pod that fits the machine."""
+        return max(1, math.floor(allocatable_gib(self.memory_gib) * (1 - DAEMONS_SHARE)))
+
+    @property
+    def requests(self) -> tuple[str, str]:
+        """CPU and memory of that pod as Kubernetes quantities."""
+        return f"{self.request_millicores}m", f"{self.request_gib}Gi"
 
     def flops(self, precision: str) -> float:
         """Dense FLOP/s of one chip for matrix products in a precision, as the frameworks use it.

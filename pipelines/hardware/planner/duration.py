@@ -7,7 +7,6 @@ from pipelines.hardware.catalog.row import Row
 from pipelines.hardware.planner import throughput
 from pipelines.hardware.planner.jobs import Job
 from pipelines.hardware.planner.throughput import Chip, Step
-from pipelines.hardware.pods import cores
 
 # Encoded examples that one vCPU decodes, resizes and augments in a second: measured with JPEG images of about 500 x
 # 375, of which a fast core of 2023 managed 540 in a CPU second; a vCPU is half a core. Others report 100 to 150.
@@ -99,7 +98,7 @@ def bound(step: Step, host: float, feed: float, kind: str) -> str:
 
 def input_rate(job: Job, row: Row) -> float:
     """Examples a second that the host's processors prepare."""
-    vcpus = cores(row.requests[0])
+    vcpus = row.request_millicores / 1000
     if job.encoded:
         return vcpus * DECODED
     rate = GATHERED if job.total_bytes <= IN_MEMORY_BYTES else PARSED

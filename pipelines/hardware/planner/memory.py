@@ -78,7 +78,7 @@ def activations(profile: Profile, precision: str, kind: str, share: float) -> fl
 def limit(row: Row) -> float:
     """Bytes of one chip's memory; for a CPU the largest request of a pod on the machine."""
     if row.kind == "cpu":
-        return float(row.requests[1].removesuffix("Gi")) * GIB
+        return float(row.request_gib * GIB)
     return row.chip_memory_gib * GIB
 
 

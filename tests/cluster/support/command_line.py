@@ -19,7 +19,7 @@ from kubeflow import FakeKubeflow
 from kubeflow_namespace import NAMESPACE
 from kubernetes import client
 
-from pipelines.cluster.kube.stuck import AT_WORK, NODE_NAME, RUN
+from pipelines.cluster.kube.stuck import NODE_NAME, RUN, RUNNING_WORKFLOWS
 from pipelines.hardware import pods
 from pipelines.hardware.pods import Pod
 
@@ -145,7 +145,7 @@ def workflow(run: str, message: str) -> dict[str, Any]:
     """A run whose pod the API server refused, as Argo keeps it."""
     flow = f"training-{run}"
     node = {"id": flow, "name": f"{flow}.root.train.executor", "displayName": "executor", "type": "Pod"}
-    key, _, value = AT_WORK.partition("=")
+    key, _, value = RUNNING_WORKFLOWS.partition("=")
     head = {"labels": {RUN: run, key: value}, "annotations": {NODE_NAME: flow}}
     return {
         "apiVersion": "argoproj.io/v1alpha1",

@@ -90,13 +90,13 @@ def test_a_cluster_that_has_everything_is_ok_in_every_line(
         "roots": "gs://team/data, gs://team/checkpoints, gs://team/registry",
         "server": f"{kubeflow.host}, single-user",
         "Kubeflow": "2.17.0",
-        "sign-in": "runs may be listed",
+        "sign-in": "runs can be listed",
         "cluster": f"here at {cluster.host}, {cluster.version}",
         "rights": "all 15 that submit uses",
         "namespace kubeflow": "exists",
         "service account pipeline-runner": "exists, bound to no Google account by name",
         "pipeline root": "gs://team/kfp",
-        "retries": "retryPolicy OnTransientError in workflow-controller-configmap: a preempted step is tried again",
+        "retries": "retryPolicy OnTransientError in workflow-controller-configmap: a preempted step is retried",
         "nodes l4": "1 ready, 1 nvidia.com/gpu free of 1",
         "nodes without accelerators": "1 ready",
         "waiting": "no step of a run in kubeflow waits for a node, an image or a quota",
@@ -150,16 +150,16 @@ AUTOSCALER = thing(
     data={"status": "nodeGroups: [{name: a/b/t4-grp, health: {cloudProviderTarget: 0, maxSize: 4}}]"},
 )
 CHANGED: list[tuple[str, Callable[[FakeKubernetes], None], str, str, str]] = [
-    ("fail", lose("/namespaces//kubeflow"), "namespace kubeflow", "there is none", "--namespace"),
+    ("fail", lose("/namespaces//kubeflow"), "namespace kubeflow", "does not exist", "--namespace"),
     (
         *("fail", lose("/serviceaccounts/kubeflow/pipeline-runner"), "service account pipeline-runner"),
-        *("there is none in kubeflow", "give the target another"),
+        *("does not exist in kubeflow", "give the target another"),
     ),
     ("warn", deny("list pods"), "right to list pods in the cluster", "missing", "what is in use on the nodes"),
     ("warn", deny("list events in kubeflow"), "right to list events in kubeflow", "missing", "autoscaler"),
     ("warn", add(controller("OnError")), "retries", "spot node is shut down is not retried", "retry-on-preemption"),
     ("warn", add(controller("")), "retries", "no retryPolicy, so OnFailure", "retry-on-preemption"),
-    ("ok", add(controller("Always")), "retries", "tried again, and so is one with a fault of its own", ""),
+    ("ok", add(controller("Always")), "retries", "retried, and so is a step that fails by itself", ""),
     ("warn", add(controller("Allways")), "retries", "Argo knows no such policy", "retry-on-preemption"),
     (
         *("warn", add(condition("gke-l4-0", {"unschedulable": True})), "nodes l4"),
@@ -174,12 +174,12 @@ CHANGED: list[tuple[str, Callable[[FakeKubernetes], None], str, str, str]] = [
     ("ok", add(running("busy", "gke-l4-0", gpu="1")), "nodes l4", "0 nvidia.com/gpu free of 1", ""),
     (
         *("warn", add(node("old", {"cloud.google.com/gke-accelerator": "nvidia-tesla-k80"}, gpu="1"))),
-        *("nodes of no row (unknown machine with nvidia-tesla-k80)", "1 ready", "accelerators.toml"),
+        *("nodes in no row (unknown machine with nvidia-tesla-k80)", "1 ready", "accelerators.toml"),
     ),
-    ("warn", lose("/nodes//gke-l4-0"), "nodes with accelerators", "there is none", "suanli nodepool"),
+    ("warn", lose("/nodes//gke-l4-0"), "nodes with accelerators", "none", "suanli nodepool"),
     ("ok", add(AUTOSCALER), "nodes at zero", "t4-grp (0 of 4)", ""),
     ("ok", add(quota("4", "1")), "quota chips", "requests.nvidia.com/gpu: 3 nvidia.com/gpu left of 4", ""),
-    ("warn", add(quota("4", "4")), "quota chips", "0 nvidia.com/gpu left of 4", "are not let in until others end"),
+    ("warn", add(quota("4", "4")), "quota chips", "0 nvidia.com/gpu left of 4", "are not admitted until others end"),
     ("fail", add(QUEUE), "queue train", "its cluster queue gpus does not exist", ""),
 ]
 
@@ -257,7 +257,7 @@ def test_a_kubeflow_server_that_is_too_old_or_does_not_say_is_told(cluster: Fake
     ("fault", "words", "kept"),
     [
         (Fault("/version", 401), "refuses the credentials of the context here (401)", set()),
-        (Fault("/version", "html"), "is no Kubernetes API", set()),
+        (Fault("/version", "html"), "is not a Kubernetes API", set()),
         (Fault("/version", "hang"), "nothing within 5 s", set()),
         (Fault("selfsubjectaccessreviews", "drop"), "the connection was dropped", set()),
         (Fault("/api/v1/nodes", 500), "answers 500 for /api/v1/nodes", {"namespace kubeflow", "retries"}),

@@ -251,7 +251,9 @@ def test_a_container_that_the_kernel_killed_is_out_of_memory(
     thread = advanced(kubeflow, act)
     _, err = ended(capsys, 1, *submit("--wait"))
     thread.join()
-    assert err.startswith("error: train failed: killed for want of memory (OOMKilled)") and "batch_size" in err
+    assert (
+        err.startswith("error: train failed: killed because it ran out of memory (OOMKilled)") and "batch_size" in err
+    )
 
 
 def test_a_step_that_cannot_be_scheduled_is_given_up_with_the_schedulers_reason(

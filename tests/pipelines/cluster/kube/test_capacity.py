@@ -9,32 +9,6 @@ from pipelines.cluster.kube import capacity
 from pipelines.hardware import catalog
 from pipelines.hardware.catalog.row import allocatable_cores, allocatable_gib
 
-
-@pytest.mark.parametrize(
-    ("text", "amount"),
-    [
-        ("1", 1),
-        ("500m", Decimal("0.5")),
-        ("16Gi", 16 * 2**30),
-        ("1.5Gi", 3 * 2**29),
-        ("128974848", 128974848),
-        ("129M", 129_000_000),
-        ("1e3", 1000),
-        ("2E", 2 * 10**18),
-        ("100n", Decimal("1e-7")),
-        ("0", 0),
-    ],
-)
-def test_a_quantity_is_read_as_kubernetes_reads_it(text: str, amount: Decimal) -> None:
-    assert capacity.quantity(text) == amount
-
-
-@pytest.mark.parametrize("text", ["", "m", "two", "1 Gi", "16GB"])
-def test_what_is_no_quantity_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="quantity"):
-        capacity.quantity(text)
-
-
 TAINT = "dedicated=ml:NoSchedule"
 
 
@@ -96,11 +70,11 @@ def test_what_pods_asked_for_is_summed_by_node_with_the_daemons_apart() -> None:
         running("over", "two", phase="Succeeded", cpu="4"),
         {"metadata": {"name": "waiting"}, "spec": {"containers": []}, "status": {"phase": "Pending"}},
     ]
-    loads = capacity.load_of(pods)
+    loads = capacity.loads(pods)
     assert set(loads) == {"one", "two"}
     assert loads["one"].daemons == {"cpu": Decimal("0.3"), "pods": 2}
-    assert loads["one"].everything == {"cpu": Decimal("3.4"), "pods": 3}
-    assert loads["two"].everything == {"nvidia.com/gpu": 1, "pods": 1}
+    assert loads["one"].total == {"cpu": Decimal("3.4"), "pods": 3}
+    assert loads["two"].total == {"nvidia.com/gpu": 1, "pods": 1}
 
 
 @pytest.mark.parametrize("name", ["l4", "l4x2", "t4", "a100-40g", "h100x8", "v5e-4", "v5e-8", "v6e-8", "cpu-8"])

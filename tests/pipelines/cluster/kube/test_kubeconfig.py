@@ -18,7 +18,7 @@ from kubernetes_cluster import furnished, reach
 
 from components.core.errors import StepError
 from pipelines.cluster.kube import kubeconfig
-from pipelines.cluster.kube import submit_checks as kube
+from pipelines.cluster.kube.access import connect
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_several_kubeconfigs_are_read_as_one(cluster: FakeKubernetes, tmp_path: 
     other = tmp_path / "other"
     other.write_text(yaml.safe_dump({"current-context": "elsewhere"}))
     paths = f"{other}:{cluster.kubeconfig(tmp_path)}:{tmp_path / 'absent'}"
-    found = kube.access("here", environ={"KUBECONFIG": paths})
+    found = connect("here", environ={"KUBECONFIG": paths})
     assert found
     assert found.context == "here"
 
@@ -83,19 +83,19 @@ def test_a_bad_kubeconfig_is_one_line(tmp_path: Path, text: Any, context: str, w
     path.write_text(text if isinstance(text, str) else yaml.safe_dump(text))
     started = time.monotonic()
     with pytest.raises(StepError, match=words) as caught:
-        kube.access(context, environ={"KUBECONFIG": str(path)})
+        connect(context, environ={"KUBECONFIG": str(path)})
     assert "\n" not in str(caught.value)
     assert time.monotonic() - started < 10
 
 
 def test_a_kubeconfig_that_was_named_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StepError, match="KUBECONFIG names no file that exists"):
-        kube.access(environ={"KUBECONFIG": str(tmp_path / "absent")})
+        connect(environ={"KUBECONFIG": str(tmp_path / "absent")})
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(StepError, match="no kubeconfig for the context 'prod'"):
-        kube.access("prod", environ={})
+        connect("prod", environ={})
     with pytest.raises(StepError, match="no usable service account token"):
-        kube.access(environ={"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+        connect(environ={"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
 
 
 def certificate(folder: Path) -> ssl.SSLContext:
@@ -125,7 +125,7 @@ def test_inside_a_pod_its_service_account_leads_to_the_cluster(tmp_path: Path, m
     (tmp_path / "token").write_text("a-token")
     with FakeKubernetes(secure=certificate(tmp_path)) as server:
         host, _, port = server.host.removeprefix("https://").partition(":")
-        found = kube.access(environ={"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port})
+        found = connect(environ={"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port})
     assert found
     assert (found.context, found.namespace, found.gke) == ("in-cluster", "kubeflow", True)
 
@@ -135,7 +135,7 @@ def test_a_certificate_that_nobody_vouches_for_is_one_line(tmp_path: Path) -> No
         FakeKubernetes(secure=certificate(tmp_path)) as server,
         pytest.raises(StepError, match="its certificate is not accepted") as caught,
     ):
-        kube.access(environ={"KUBECONFIG": str(server.kubeconfig(tmp_path))})
+        connect(environ={"KUBECONFIG": str(server.kubeconfig(tmp_path))})
     assert "\n" not in str(caught.value)
 
 
@@ -162,7 +162,7 @@ def test_a_credentials_plugin_is_asked(cluster: FakeKubernetes, tmp_path: Path) 
     user = {**plugin(tmp_path, body), "args": ["token"], "env": [{"name": "REGION", "value": "x"}]}
     path = cluster.kubeconfig(tmp_path, exec=user)
     before = path.read_text()
-    assert kube.access(environ={"KUBECONFIG": str(path)})
+    assert connect(environ={"KUBECONFIG": str(path)})
     assert path.read_text() == before
 
 
@@ -174,7 +174,7 @@ def test_credentials_that_have_expired_are_asked_for_again(cluster: FakeKubernet
         "expirationTimestamp='2020-01-01T00:00:00Z' if first else '2100-01-01T00:00:00Z')"
     )
     cluster.token = "another"
-    assert kube.access(environ={"KUBECONFIG": str(cluster.kubeconfig(tmp_path, exec=plugin(tmp_path, body)))})
+    assert connect(environ={"KUBECONFIG": str(cluster.kubeconfig(tmp_path, exec=plugin(tmp_path, body)))})
     assert (tmp_path / "count").read_text() == "xx"
 
 
@@ -193,7 +193,7 @@ def test_a_credentials_plugin_that_fails_is_one_line(
     monkeypatch.setattr(kubeconfig, "PLUGIN_PATIENCE_S", 0.5)
     path = cluster.kubeconfig(tmp_path, exec=plugin(tmp_path, body))
     with pytest.raises(StepError, match=words):
-        kube.access(environ={"KUBECONFIG": str(path)})
+        connect(environ={"KUBECONFIG": str(path)})
 
 
 def test_an_absent_credentials_plugin_is_named_with_its_hint(cluster: FakeKubernetes, tmp_path: Path) -> None:
@@ -204,4 +204,4 @@ def test_an_absent_credentials_plugin_is_named_with_its_hint(cluster: FakeKubern
     }
     path = cluster.kubeconfig(tmp_path, exec=user)
     with pytest.raises(StepError, match=r"no-such-plugin cannot be run: .*; install it.*gcloud components install it"):
-        kube.access(environ={"KUBECONFIG": str(path)})
+        connect(environ={"KUBECONFIG": str(path)})

@@ -26,7 +26,7 @@ def quota(hard: dict[str, str], used: dict[str, str] | None = None, **spec: Any)
         ({"requests.cpu": "4"}, {}, "fail", "requests.cpu: 6 cpu wanted, 4 cpu left of 4 cpu"),
         ({"cpu": "8"}, {"cpu": "3500m"}, "warn", "cpu: 6 cpu wanted, 4.5 cpu left of 8 cpu"),
         ({"requests.memory": "64Gi"}, {"requests.memory": "32Gi"}, "", ""),
-        ({"limits.cpu": "64"}, {}, "fail", "it demands a cpu limit, and the pod has none"),
+        ({"limits.cpu": "64"}, {}, "fail", "it requires a cpu limit, and the pod has none"),
         ({"pods": "10"}, {"pods": "10"}, "warn", "pods: 1 pods wanted, 0 pods left of 10 pods"),
         ({"count/pods": "10"}, {"count/pods": "9"}, "", ""),
         ({"requests.google.com/tpu": "0"}, {}, "", ""),
@@ -60,7 +60,7 @@ def test_a_limit_range_fills_in_what_a_quota_demands(cluster: FakeKubernetes, tm
 @pytest.mark.parametrize(
     ("defaults", "words"),
     [
-        ({}, "it demands a cpu request, and the pod has none"),
+        ({}, "it requires a cpu request, and the pod has none"),
         ({"defaultRequest": {"cpu": "1"}, "default": {"cpu": "8"}}, ""),
         ({"default": {"cpu": "8"}}, "requests.cpu: 8 cpu wanted, 4 cpu left of 4 cpu"),
         ({"min": {"cpu": "5"}}, "requests.cpu: 5 cpu wanted, 4 cpu left of 4 cpu"),
@@ -87,7 +87,7 @@ def test_steps_that_ask_for_the_same_share_a_line(cluster: FakeKubernetes, tmp_p
     [
         (limit_range(max={"cpu": "4"}), "6 cpu wanted, at most 4 cpu allowed"),
         (limit_range("Pod", max={"memory": "16Gi"}), "20Gi memory wanted, at most 16Gi memory allowed"),
-        (limit_range(min={"cpu": "8"}), "6 cpu wanted, at least 8 cpu demanded"),
+        (limit_range(min={"cpu": "8"}), "6 cpu wanted, at least 8 cpu required"),
         (limit_range(max={"cpu": "8"}, min={"cpu": "1"}), ""),
         (limit_range("PersistentVolumeClaim", max={"storage": "1Gi"}), ""),
     ],

@@ -6,6 +6,7 @@ from kubernetes_cluster import GPU_TAINT, L4, placed, running, step
 
 from pipelines.cluster.kube import capacity, nodes
 from pipelines.hardware import catalog
+from pipelines.hardware.pods import quantity
 
 PLAIN = {"node.kubernetes.io/instance-type": "e2-standard-8"}
 TAINT = "dedicated=ml:NoSchedule"
@@ -14,8 +15,8 @@ MACHINE = "node.kubernetes.io/instance-type"
 
 def place(pod: Any, *there: Any, pods: Any = (), **known: Any) -> tuple[str, str, str]:
     """Level, text and advice of a pod's one finding among these nodes."""
-    loads = None if pods is None else capacity.load_of(pods)
-    (finding,) = nodes.places([pod], nodes.Cluster(list(there), loads, **known))
+    loads = None if pods is None else capacity.loads(pods)
+    (finding,) = nodes.check_pods([pod], nodes.Inventory(list(there), loads, **known))
     assert finding.what == "train: nodes"
     return finding.level, finding.found, finding.advice
 
@@ -49,17 +50,17 @@ def test_nodes_that_are_all_in_use_are_a_warning() -> None:
     ("known", "level", "advice"),
     [
         ({}, "fail", "label the nodes"),
-        ({"gke": True, "accelerator": "l4"}, "warn", "right where its pool is scaled to zero, or made by node auto"),
+        ({"gke": True, "accelerator": "l4"}, "warn", "fine if its pool is scaled to zero, or created by node auto"),
         ({"gke": True, "accelerator": "l4"}, "warn", "suanli nodepool l4 "),
         (
             {"gke": True, "groups": [GROUP]},
             "warn",
-            "right where its pool is scaled to zero: gke-c-l4-1234-grp (0 of 4)",
+            "fine if its pool is scaled to zero: gke-c-l4-1234-grp (0 of 4)",
         ),
         ({"gke": True, "groups": [nodes.Group("x", 1, 4)]}, "warn", "no pool is scaled to zero"),
         ({"gke": True, "groups": [nodes.Group("x", 0, 0)]}, "warn", "no pool is scaled to zero"),
         ({"groups": [GROUP]}, "warn", "gke-c-l4-1234-grp"),
-        ({"gke": True, "autopilot": True}, "warn", "Autopilot makes the node"),
+        ({"gke": True, "autopilot": True}, "warn", "Autopilot creates the node"),
     ],
 )
 @pytest.mark.parametrize("there", [[], [node("c", PLAIN)]], ids=["empty", "others"])
@@ -76,7 +77,7 @@ def test_no_node_of_the_kind_is_an_error_only_where_none_can_come(
 def test_a_compute_class_makes_its_nodes() -> None:
     pod = placed("l4", node_selector={"cloud.google.com/compute-class": "cheap"})
     level, _, advice = place(pod, node("c", PLAIN))
-    assert (level, advice) == ("warn", "the compute class cheap makes the node when the pod asks for it")
+    assert (level, advice) == ("warn", "the compute class cheap creates the node when the pod asks for it")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_a_machine_that_is_too_small_is_named_with_what_is_wanted() -> None:
     wanted = catalog.load()["l4"].requests
     assert level == "fail"
     assert found.startswith("1 node has the labels, none is large enough (g2-standard-8): ")
-    assert f"{float(capacity.quantity(wanted[0])):.4g} cpu wanted, at most 3.92 cpu for pods" in found
+    assert f"{float(quantity(wanted[0])):.4g} cpu wanted, at most 3.92 cpu for pods" in found
     assert f"{wanted[1]} memory wanted, at most 13Gi memory for pods" in found
     assert "machine_type" in advice
 
@@ -179,8 +180,8 @@ def test_a_node_without_its_driver_is_told_from_one_with_too_few_chips() -> None
 def test_pods_of_one_kind_share_a_line() -> None:
     away = [{"key": "cloud.google.com/gke-accelerator", "operator": "DoesNotExist"}]
     pods = [step("prepare", affinity=away), placed("l4"), step("export", affinity=away)]
-    cluster = nodes.Cluster([node("a", L4, GPU_TAINT, gpu="1"), node("c", PLAIN)], {})
-    assert [(found.what, found.level) for found in nodes.places(pods, cluster)] == [
+    cluster = nodes.Inventory([node("a", L4, GPU_TAINT, gpu="1"), node("c", PLAIN)], {})
+    assert [(found.what, found.level) for found in nodes.check_pods(pods, cluster)] == [
         ("prepare, export: nodes", "ok"),
         ("train: nodes", "ok"),
     ]
@@ -209,9 +210,9 @@ def test_autopilot_takes_the_catalogs_pods(name: str) -> None:
 
 
 def test_autopilot_is_known_by_its_nodes_names() -> None:
-    assert nodes.is_autopilot([node("gk3-team-pool-1-abc")])
-    assert not nodes.is_autopilot([node("gke-team-pool-1-abc")])
-    assert not nodes.is_autopilot([])
+    for names, expected in ((["gk3-team-pool-1-abc"], True), (["gke-team-pool-1-abc"], False), ([], False)):
+        found = nodes.inventory({"nodes": [node(name) for name in names]}, gke=True, autopilot=False)
+        assert found.autopilot is expected
 
 
 YAML_STATUS = """\
@@ -243,9 +244,9 @@ NodeGroups:
 
 @pytest.mark.parametrize("status", [YAML_STATUS, TEXT_STATUS], ids=["yaml", "text"])
 def test_the_autoscalers_groups_are_read_in_both_of_its_forms(status: str) -> None:
-    assert nodes.groups_of(status) == [GROUP, nodes.Group("gke-c-default-99-grp", 2, 5)]
+    assert nodes.parse_groups(status) == [GROUP, nodes.Group("gke-c-default-99-grp", 2, 5)]
 
 
 @pytest.mark.parametrize("status", ["", "Initializing", "nodeGroups: 3", "a: [", "nodeGroups: [{health: {}}]"])
 def test_a_status_of_another_form_names_no_groups(status: str) -> None:
-    assert nodes.groups_of(status) == []
+    assert nodes.parse_groups(status) == []

@@ -7,7 +7,7 @@ from kubernetes_api import FakeKubernetes, thing
 from components.core import failure
 from components.core.failure import Failure
 from pipelines.cluster.kube import pod_failure
-from pipelines.cluster.kube import submit_checks as kube
+from pipelines.cluster.kube.access import connect
 
 RUN = "8a7c1f0e-0000-4000-8000-000000000001"
 TOLD = Failure("train", "data", "the pictures are upside down", "turn them")
@@ -70,13 +70,13 @@ def error(code: int, message: str = "") -> dict[str, Any]:
     ],
 )
 def test_a_failed_pod_tells_the_kind_of_its_fault(status: dict[str, Any], kind: str, says: str) -> None:
-    found = pod_failure.of("train", pod(**status))
+    found = pod_failure.pod_failure("train", pod(**status))
     assert found is not None and (found.step, found.kind) == ("train", kind) and says in found.message
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Running", "Pending"])
 def test_a_pod_that_has_not_failed_tells_nothing(phase: str) -> None:
-    assert pod_failure.of("train", pod() | {"status": {"phase": phase}}) is None
+    assert pod_failure.pod_failure("train", pod() | {"status": {"phase": phase}}) is None
 
 
 def test_the_last_attempt_is_what_counts(tmp_path: Path) -> None:
@@ -89,6 +89,6 @@ def test_the_last_attempt_is_what_counts(tmp_path: Path) -> None:
             pod("prepare-1", "flow.root.prepare.executor(0)", **lost),
             pod("prepare-2", "flow.root.prepare.executor(1)", hour=2) | {"status": done},
         )
-        way = kube.access(environ={"KUBECONFIG": str(server.kubeconfig(tmp_path))}, patience=1.0)
-        assert way
-        assert pod_failure.failures(way, "kubeflow", RUN) == {"train": TOLD}
+        access = connect(environ={"KUBECONFIG": str(server.kubeconfig(tmp_path))}, timeout=1.0)
+        assert access
+        assert pod_failure.failures(access, "kubeflow", RUN) == {"train": TOLD}

@@ -60,11 +60,11 @@ def test_a_queue_that_would_admit_the_pod_is_ok_in_both_versions(
             "warn",
             "it is stopped (Hold)",
         ),
-        ([local(), cluster_queue(*HELD, namespaceSelector=None)], "fail", "does not take this namespace"),
+        ([local(), cluster_queue(*HELD, namespaceSelector=None)], "fail", "does not admit this namespace"),
         (
             [local(), cluster_queue(*HELD, namespaceSelector={"matchLabels": {"team": "speech"}})],
             "fail",
-            "does not take this namespace",
+            "does not admit this namespace",
         ),
     ],
 )
@@ -128,7 +128,7 @@ def test_a_cluster_without_kueue_or_compute_classes_says_so(cluster: FakeKuberne
     found = bad(findings(cluster, tmp_path, queue="train", compute_class="cheap"))
     assert found == [
         ("fail", "queue train", "the cluster has no Kueue"),
-        ("fail", "compute class cheap", "there is none"),
+        ("fail", "compute class cheap", "does not exist"),
     ]
 
 
@@ -142,8 +142,8 @@ def test_a_cluster_queue_that_may_not_be_read_is_a_warning(cluster: FakeKubernet
 @pytest.mark.parametrize(
     ("name", "spec", "found"),
     [
-        ("cheap", {"priorities": [{}, {}], "nodePoolAutoCreation": {"enabled": True}}, "2 priorities, makes node"),
-        ("cheap", {"priorities": [{}]}, "1 priorities, does not make node pools itself"),
+        ("cheap", {"priorities": [{}, {}], "nodePoolAutoCreation": {"enabled": True}}, "2 priorities, creates node"),
+        ("cheap", {"priorities": [{}]}, "1 priorities, does not create node pools itself"),
         ("Accelerator", {}, ""),
     ],
 )

@@ -8,9 +8,8 @@ import pytest
 from kubernetes_api import FakeKubernetes, Fault, thing
 
 from components.core.errors import StepError
-from pipelines.cluster.kube import submit_checks as kube
-from pipelines.cluster.kube.access import Access
-from pipelines.cluster.kube.stuck import lost_accelerator, pods_of, step_of, stuck, words
+from pipelines.cluster.kube.access import Access, connect
+from pipelines.cluster.kube.stuck import explain, lost_accelerator, pods_of, step_of, stuck
 
 RUN = "8a7c1f0e-0000-4000-8000-000000000001"
 FLOW = "training-digits-x7k2p"
@@ -26,9 +25,9 @@ class Promised:
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[tuple[FakeKubernetes, Access]]:
     with FakeKubernetes() as server:
-        way = kube.access(environ={"KUBECONFIG": str(server.kubeconfig(tmp_path))}, patience=1.0)
-        assert way
-        yield server, way
+        access = connect(environ={"KUBECONFIG": str(server.kubeconfig(tmp_path))}, timeout=1.0)
+        assert access
+        yield server, access
 
 
 def pod(
@@ -120,7 +119,7 @@ def waiting(reason: str, message: str = "") -> list[dict[str, Any]]:
     ],
 )
 def test_a_schedulers_message_is_put_in_words(message: str, told: str) -> None:
-    assert words(message) == told
+    assert explain(message) == told
 
 
 @pytest.mark.parametrize(
@@ -144,10 +143,10 @@ def test_a_pod_without_argos_name_is_called_by_its_own() -> None:
 
 
 def test_only_the_runs_own_pods_are_looked_at(cluster: tuple[FakeKubernetes, Access]) -> None:
-    server, way = cluster
+    server, access = cluster
     server.add(pod(), pod(run="another", conditions=unscheduled("no nodes available to schedule pods")))
-    assert len(pods_of(way, "kubeflow", RUN)) == 1
-    assert stuck(way, "kubeflow", RUN) == {}
+    assert len(pods_of(access, "kubeflow", RUN)) == 1
+    assert stuck(access, "kubeflow", RUN) == {}
 
 
 GATED = {"schedulingGates": [{"name": "kueue.x-k8s.io/admission"}]}
@@ -200,9 +199,9 @@ GATED = {"schedulingGates": [{"name": "kueue.x-k8s.io/admission"}]}
 def test_a_pod_that_does_not_start_is_named_with_its_reason(
     cluster: tuple[FakeKubernetes, Access], given: Any, reason: str
 ) -> None:
-    server, way = cluster
+    server, access = cluster
     server.add(given)
-    assert stuck(way, "kubeflow", RUN) == {"train": reason}
+    assert stuck(access, "kubeflow", RUN) == {"train": reason}
 
 
 @pytest.mark.parametrize(
@@ -218,9 +217,9 @@ def test_a_pod_that_does_not_start_is_named_with_its_reason(
     ids=["new", "creating", "running", "done", "failed", "bound"],
 )
 def test_a_pod_on_its_way_is_not_stuck(cluster: tuple[FakeKubernetes, Access], given: Any) -> None:
-    server, way = cluster
+    server, access = cluster
     server.add(given)
-    assert stuck(way, "kubeflow", RUN) == {}
+    assert stuck(access, "kubeflow", RUN) == {}
 
 
 def event(about: Any, reason: str, message: str, at: str) -> Any:
@@ -236,7 +235,7 @@ def event(about: Any, reason: str, message: str, at: str) -> Any:
 
 
 def test_what_the_autoscaler_says_is_added_the_newest_alone(cluster: tuple[FakeKubernetes, Access]) -> None:
-    server, way = cluster
+    server, access = cluster
     waits = pod(conditions=unscheduled("no nodes available to schedule pods"))
     server.add(
         waits,
@@ -245,15 +244,15 @@ def test_what_the_autoscaler_says_is_added_the_newest_alone(cluster: tuple[FakeK
     )
     told = "the autoscaler is adding a node (pod triggered scale-up: [{l4 0->1 (max: 4)}])"
     scheduler = "the cluster has no node (the scheduler: no nodes available to schedule pods)"
-    assert stuck(way, "kubeflow", RUN) == {"train": f"{scheduler}; {told}"}
+    assert stuck(access, "kubeflow", RUN) == {"train": f"{scheduler}; {told}"}
     server.add(event(waits, "FailedScaleUp", "GCE quota exceeded", "2026-07-26T10:05:00Z"))
-    assert stuck(way, "kubeflow", RUN)["train"].endswith("could not add a node (GCE quota exceeded)")
+    assert stuck(access, "kubeflow", RUN)["train"].endswith("could not add a node (GCE quota exceeded)")
     server.deny("list events in kubeflow")
-    assert stuck(way, "kubeflow", RUN) == {"train": scheduler}
+    assert stuck(access, "kubeflow", RUN) == {"train": scheduler}
 
 
 def test_a_pod_that_a_quota_keeps_out_is_found_in_the_workflow(cluster: tuple[FakeKubernetes, Access]) -> None:
-    server, way = cluster
+    server, access = cluster
     message = 'pods "training-digits-x7k2p-1" is forbidden: exceeded quota: team, requested: requests.cpu=6'
     states = {
         "a": {"name": f"{FLOW}.root.train.executor", "type": "Pod", "phase": "Pending", "message": message},
@@ -265,9 +264,9 @@ def test_a_pod_that_a_quota_keeps_out_is_found_in_the_workflow(cluster: tuple[Fa
     label = {"labels": {"pipeline/runid": RUN}}
     flow = thing("Workflow", FLOW, api="argoproj.io/v1alpha1", metadata=label, status={"nodes": states})
     server.add(flow)
-    assert stuck(way, "kubeflow", RUN) == {"train": f"its pod is not let in: {message}"}
+    assert stuck(access, "kubeflow", RUN) == {"train": f"its pod is not admitted: {message}"}
     server.deny("list workflows.argoproj.io in kubeflow")
-    assert stuck(way, "kubeflow", RUN) == {}
+    assert stuck(access, "kubeflow", RUN) == {}
 
 
 def bound(selector: Any = None, limits: Any = None, phase: str = "Running", task: str = "root.train.executor") -> Any:
@@ -303,27 +302,27 @@ def test_a_pod_that_is_bound_without_its_accelerator_is_found(given: Any, promis
 
 
 def test_a_running_step_without_its_accelerator_is_reported(cluster: tuple[FakeKubernetes, Access]) -> None:
-    server, way = cluster
+    server, access = cluster
     server.add(bound(), bound(task="root.prepare.executor"))
-    assert stuck(way, "kubeflow", RUN) == {}
-    found = stuck(way, "kubeflow", RUN, [Promised("train", {"nvidia.com/gpu": "1"}), Promised("prepare", {})])
+    assert stuck(access, "kubeflow", RUN) == {}
+    found = stuck(access, "kubeflow", RUN, [Promised("train", {"nvidia.com/gpu": "1"}), Promised("prepare", {})])
     assert list(found) == ["train"]
     assert "kubeflow/pipelines#11374" in found["train"]
 
 
 def test_a_server_that_fails_is_one_line(cluster: tuple[FakeKubernetes, Access]) -> None:
-    server, way = cluster
+    server, access = cluster
     server.faults.append(Fault("/pods", 500))
     with pytest.raises(StepError, match="answers 500"):
-        stuck(way, "kubeflow", RUN)
+        stuck(access, "kubeflow", RUN)
     server.faults.clear()
     server.deny("list pods in kubeflow")
     with pytest.raises(StepError, match="no right to /api/v1/namespaces/kubeflow/pods"):
-        stuck(way, "kubeflow", RUN)
+        stuck(access, "kubeflow", RUN)
 
 
 def test_nothing_but_reading_is_ever_asked_of_a_cluster(cluster: tuple[FakeKubernetes, Access]) -> None:
-    server, way = cluster
+    server, access = cluster
     server.add(pod(conditions=unscheduled("no nodes available to schedule pods")))
-    stuck(way, "kubeflow", RUN)
+    stuck(access, "kubeflow", RUN)
     assert {request.split()[0] for request in server.requests} == {"GET"}

@@ -9,7 +9,8 @@ from kubernetes_api import FakeKubernetes, Fault, node, thing
 from kubernetes_cluster import L4, TRAIN, bad, findings, furnished, reach
 
 from components.core.errors import StepError
-from pipelines.cluster.kube import submit_checks as kube
+from pipelines.cluster.kube import submit_checks
+from pipelines.cluster.kube.access import connect
 
 
 @pytest.fixture
@@ -20,8 +21,8 @@ def cluster() -> Iterator[FakeKubernetes]:
 
 def test_without_a_kubeconfig_the_cluster_is_not_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert kube.access(environ={}) is None
-    (only,) = kube.findings(None, "kubeflow", [TRAIN])
+    assert connect(environ={}) is None
+    (only,) = submit_checks.check(None, "kubeflow", [TRAIN])
     assert only.level == "warn"
     assert "no kubeconfig" in only.found
 
@@ -46,9 +47,9 @@ def test_nothing_is_read_that_was_not_asked_for(cluster: FakeKubernetes, tmp_pat
 @pytest.mark.parametrize(
     ("asked", "what", "words"),
     [
-        ({"service_account": "pipeline-runer"}, "service account pipeline-runer", "there is none in kubeflow"),
-        ({"queue": "train"}, "queue train", "there is none in kubeflow"),
-        ({"compute_class": "cheap"}, "compute class cheap", "there is none"),
+        ({"service_account": "pipeline-runer"}, "service account pipeline-runer", "does not exist in kubeflow"),
+        ({"queue": "train"}, "queue train", "does not exist in kubeflow"),
+        ({"compute_class": "cheap"}, "compute class cheap", "does not exist"),
     ],
 )
 def test_what_is_named_and_does_not_exist_fails(
@@ -58,8 +59,8 @@ def test_what_is_named_and_does_not_exist_fails(
 
 
 def test_a_namespace_that_does_not_exist_is_the_one_thing_said(cluster: FakeKubernetes, tmp_path: Path) -> None:
-    found = kube.findings(reach(cluster, tmp_path), "kubefow", [TRAIN], service_account="pipeline-runner")
-    assert bad(found) == [("fail", "namespace kubefow", "there is none")]
+    found = submit_checks.check(reach(cluster, tmp_path), "kubefow", [TRAIN], service_account="pipeline-runner")
+    assert bad(found) == [("fail", "namespace kubefow", "does not exist")]
 
 
 def test_a_service_account_is_shown_with_its_google_account(cluster: FakeKubernetes, tmp_path: Path) -> None:
