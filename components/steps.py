@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
-Role = Literal["examples", "training", "evaluation", "report", "serving"]
 Place = Literal["data_root", "checkpoint_root", "registry"]
 PLACES: tuple[Place, ...] = get_args(Place)
 
@@ -28,7 +27,7 @@ class Step:
         name: its folder in components/, and the function in the folder's ``component.py``.
         logic: what its component runs, ``module:function``.
         rooms: the rooms of which it uses the experiment's own choice: ``data``, ``models``.
-        roles: the files that it reads of the experiment's task (components/tasks/<task>/<role>.py).
+        roles: the files that it reads of the experiment's task, components/tasks/<task>/<role>.py, if they are there.
         places: the shared places that it uses: whether it only reads them, or writes them.
         shared: whether its results serve every run; otherwise each run decides anew, and keeps them to be resumed.
         state: a function, ``module:function``, of its parameters: a string that joins the cache's key, because the
@@ -43,7 +42,7 @@ class Step:
     name: str
     logic: str
     rooms: tuple[Literal["data", "models"], ...] = ()
-    roles: tuple[Role, ...] = ()
+    roles: tuple[str, ...] = ()
     places: Mapping[Place, Literal["read", "write"]] = field(default_factory=dict)
     shared: bool = True
     state: str = ""
@@ -71,6 +70,7 @@ _ROWS = (
         rooms=("models",),
         roles=("examples", "training"),
         places={"data_root": "read", "checkpoint_root": "write"},
+        state="components.train.environment:environment",
         accelerator=True,
         metrics="training",
         reports={"curves": Report("learning-curves.html", "Learning curves")},

@@ -1,7 +1,7 @@
-"""What was computed once on this machine: results kept under everything that they stand on.
+"""What was computed once on this machine: results under a key of everything that decides them.
 
-A result's key holds the step's sources, the lock file, its parameters and its inputs' content. Results are copied in
-and out, so that a run's folder is whole by itself.
+The key holds the step's sources, the lock file and the installed libraries, its parameters, its inputs' content, and
+its row's state. Results are copied in and out, so that a run's folder is whole by itself.
 """
 
 import fcntl
@@ -12,32 +12,50 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from components import storage
 from components.core import progress, sources
 from components.core.artifacts import Artifact
+from components.core.choices import Room
 from components.core.config import NOT_IN_RESULT
 from components.core.files import digest_of
 
+# An artifact's index names the experiment's choices, too.
+INDEXES: dict[str, dict[Room, str]] = {
+    "examples.json": {"data": "source", "tasks": "task"},
+    "training.json": {"models": "name", "tasks": "task"},
+}
 # The units of data.max_age, in seconds.
 AGES = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def key_of(step: str, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact], state: str) -> dict[str, Any]:
-    """Everything that the result stands on, by name, so that a difference can be told."""
-    chosen = {"data": ("data", "name"), "models": ("model", "name")}
-    used = {room: parameters[section][field] for room, (section, field) in chosen.items() if section in parameters}
+    """Everything that decides the result, by name, so that a difference can be named."""
+    chosen = _chosen(parameters, inputs)
     return {
         "step": step,
-        "code": sources.digests(step, used),
+        "code": sources.digests(step, chosen),
         "python": ".".join(map(str, sys.version_info[:3])),
+        "versions": sources.versions(step, chosen),
         "parameters": {name: value for name, value in _flat(parameters).items() if _decides(name)},
         "inputs": {name: digest_of(Path(artifact.path)) for name, artifact in inputs.items()},
         "state": state,
     }
+
+
+def _chosen(parameters: Mapping[str, Any], inputs: Mapping[str, Artifact]) -> sources.Chosen:
+    """The experiment's own choices, as far as the step's inputs or, before them, its sections name them."""
+    named: dict[Room, Any] = {}
+    for artifact in inputs.values():
+        for file, fields in INDEXES.items():
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                values = json.loads((Path(artifact.path) / file).read_text())
+                named |= {room: values[field] for room, field in fields.items()}
+    named |= sources.chosen_in(parameters)
+    return {room: name for room, name in named.items() if isinstance(name, str) and name.isidentifier()}
 
 
 def _decides(name: str) -> bool:

@@ -16,6 +16,8 @@ from components.core.errors import StepError
 BACKENDS = ("tensorflow", "jax", "torch")
 # Kubernetes resource name -> kind of device.
 RESOURCES = {"nvidia.com/gpu": "gpu", "google.com/tpu": "tpu"}
+# NVIDIA's (also below WSL), AMD's, and those of a TPU VM.
+DEVICE_FILES = ("nvidia[0-9]*", "dxg", "kfd", "accel*", "vfio/[0-9]*")
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,11 @@ def cpu_facts(text: str | None = None) -> tuple[str, frozenset[str]]:
         text = path.read_text() if path.is_file() else ""
     pairs = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
     return pairs.get("model name", "CPU"), frozenset(pairs.get("flags", "").split())
+
+
+def may_have_accelerator() -> bool:
+    """Whether this machine has a device file of one: without it no backend needs to be imported to look for one."""
+    return any(path for pattern in DEVICE_FILES for path in Path("/dev").glob(pattern))
 
 
 def visible(backend: str) -> Visible:

@@ -1,98 +1,165 @@
-"""Which source files a module imports, and a digest over them: what an image tag and a cache key stand on."""
+"""The source files that decide a step's result, and a digest of them: a part of its cache key and of its image's tag.
+
+A step's files are its own folder's, those that its row in ``components.steps`` names, and what these import. Of the
+rooms that a team fills with files, only the experiment's own choice counts: an edit of another task, model or data
+source, and a new file beside them, change nothing here.
+
+Files that are found by looking into a folder count only where a module names them. ``components.layers.saved_model``
+imports every file of layers, so that Keras knows them when it loads a model; the ones that decide a result are those
+that the model's own file imports. A champion of another architecture is loaded by other layers than those in
+evaluate's key, which is why evaluate and export are decided anew by every run.
+"""
 
 import ast
 import hashlib
-from collections.abc import Iterator
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
+from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+from components.core.choices import Room
+from components.steps import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "components"
 LOCKS = {image: f"requirements/{image}.txt" for image in ("cpu", "gpu", "tpu")}
-
-# Files of these rooms are loaded by name at run time, so a step's image stands on all of them.
-ROOMS: dict[str, tuple[str, ...]] = {
-    "prepare": ("data", "tasks"),
-    "train": ("models", "tasks"),
-    "evaluate": ("models", "tasks"),
-    "export": ("models", "tasks"),
-}
-# A package that imports whatever lies in its folder: no import names those files.
-FOLDERS = ("components.layers",)
+# It is in no closure: another step's row decides nothing, and a new one must change no key and no tag. A step's own row
+# counts by the files that it leads to, and by the names of its logic and state.
+TABLE = Path(PACKAGE, "steps.py")
+# Room -> the one file that is used there.
+Chosen = Mapping[Room, str]
+# Where an experiment's sections name it.
+SECTIONS: dict[str, dict[Room, str]] = {"data": {"data": "name", "tasks": "task"}, "model": {"models": "name"}}
 
 
 def _file(module: str) -> Path | None:
-    """The file of one of our modules, or None for a name that is no module."""
+    """The file of one of our modules, or None for a name that is not one."""
     base = ROOT.joinpath(*module.split("."))
     for path in (base / "__init__.py", base.with_suffix(".py")):
-        if path.is_file():
+        if path.is_file() and path != ROOT / TABLE:
             return path
     return None
 
 
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node of a file but those for type checkers alone, which never run."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from _statements(node)
+
+
 @cache
 def _imports(path: Path) -> frozenset[str]:
-    """Every module of ours that a file names in an import, at the top or inside a function."""
+    """Every module that a file names in an import, at the top or inside a function."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in _statements(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return frozenset(name for name in found if name.partition(".")[0] == PACKAGE)
+    return frozenset(found)
 
 
-def _with_parents(module: str) -> Iterator[str]:
-    """The module with the packages that it lies in, and all that those import by looking into their folder."""
+def _with_parents(module: str) -> list[str]:
+    """The module with the packages around it."""
     parts = module.split(".")
-    for end in range(len(parts)):
-        name = ".".join(parts[: end + 1])
-        yield name
-        if name in FOLDERS:
-            yield from (f"{name}.{path.stem}" for path in sorted(ROOT.joinpath(*name.split(".")).glob("*.py")))
+    return [".".join(parts[: end + 1]) for end in range(len(parts))]
 
 
 def closure(*modules: str) -> list[Path]:
     """The source files that importing the modules may bring in, with the templates beside them, sorted."""
-    waiting, seen = [name for module in modules for name in _with_parents(module)], set[Path]()
+    waiting, seen = list(modules), set[Path]()
     while waiting:
-        path = _file(waiting.pop())
-        if path is None or path in seen:
-            continue
-        seen.add(path)
-        waiting += [name for module in _imports(path) for name in _with_parents(module)]
+        for name in _with_parents(waiting.pop()):
+            if (path := _file(name)) and path not in seen:
+                seen.add(path)
+                waiting += [module for module in _imports(path) if module.startswith(f"{PACKAGE}.")]
     templates = {file for path in seen for file in (path.parent / "templates").glob("*") if file.is_file()}
     return sorted(seen | templates)
 
 
-def modules_of(step: str, chosen: dict[str, str] | None = None) -> list[str]:
-    """The modules that a step starts from.
+def chosen_in(sections: Mapping[str, Any]) -> dict[Room, str]:
+    """What an experiment's sections choose; a step is given some of them."""
+    found: dict[Room, str] = {}
+    for section, fields in SECTIONS.items():
+        values = sections.get(section, {})
+        found |= {room: values[field] for room, field in fields.items() if field in values}
+    return found
+
+
+def modules_of(step: str, chosen: Chosen | None = None) -> list[str]:
+    """The modules that a step starts from: its folder's, its logic's, and its chosen files in the rooms of its row.
 
     Args:
-        step: the step's name, which is its folder's.
-        chosen: room -> name of the one file used there; without it the whole room counts.
+        step: the step's name.
+        chosen: room -> the one file that is used there; a room that is not in it counts whole.
     """
-    packages = [f"{PACKAGE}.{step}.{path.stem}" for path in sorted((ROOT / PACKAGE / step).glob("*.py"))]
-    for room in ROOMS.get(step, ()):
-        if chosen and room in chosen:
-            packages.append(f"{PACKAGE}.{room}.{chosen[room]}")
-        else:
-            packages += [f"{PACKAGE}.{room}.{path.stem}" for path in sorted((ROOT / PACKAGE / room).glob("*.py"))]
-    return [name.removesuffix(".__init__") for name in packages]
+    row, chosen = STEPS[step], chosen or {}
+    modules = [f"{PACKAGE}.{step}.{path.stem}" for path in sorted((ROOT / PACKAGE / step).glob("*.py"))]
+    modules += [path.partition(":")[0] for path in (row.logic, row.state) if path]
+    for room in row.rooms:
+        modules += [f"{PACKAGE}.{room}.{name}" for name in _names(room, chosen)]
+    for task in _names("tasks", chosen) if row.roles else ():
+        modules += [f"{PACKAGE}.tasks.{task}", *(f"{PACKAGE}.tasks.{task}.{role}" for role in row.roles)]
+    return [name.removesuffix(".__init__") for name in modules]
 
 
-def digests(step: str, chosen: dict[str, str] | None = None, image: str = "cpu") -> dict[str, str]:
-    """Path in the checkout -> digest of every file that a step's result stands on, its image's lock file included."""
+def _names(room: Room, chosen: Chosen) -> list[str]:
+    """The chosen file of a room, or all of them."""
+    if room in chosen:
+        return [chosen[room]]
+    return sorted({path.stem for path in (ROOT / PACKAGE / room).iterdir() if not path.name.startswith(("_", "."))})
+
+
+def lock_file(image: str = "") -> Path | None:
+    """The lock file of an image; by default that of the environment, which an image has alone, a checkout beside the
+    others (the CPU's), and an installed package not at all."""
+    paths = (ROOT / LOCKS[name] for name in ([image] if image else LOCKS))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def digests(step: str, chosen: Chosen | None = None, image: str = "") -> dict[str, str]:
+    """Path in the checkout -> digest of every file that decides a step's result, its image's lock file included."""
     files = closure(*modules_of(step, chosen))
-    lock = ROOT / LOCKS[image]
-    if lock.is_file():  # an installed package has none
+    if lock := lock_file(image):
         files.append(lock)
-    return {str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in files}
+    row = f"{STEPS[step].logic} {STEPS[step].state}"
+    return {str(path.relative_to(ROOT)): _digest(path.read_bytes()) for path in files} | {
+        f"{TABLE} {step}": _digest(row.encode())
+    }
 
 
-def digest(files: dict[str, str]) -> str:
+def versions(step: str, chosen: Chosen | None = None) -> dict[str, str]:
+    """Library -> its installed version: of the locked ones, and of an extra that the step's files import.
+
+    Without a lock file, as in an installed package, every installed library counts.
+    """
+    lock = lock_file()
+    locked = re.findall(r"^([A-Za-z0-9._-]+)==", lock.read_text(), re.MULTILINE) if lock else _installed()
+    files = [path for path in closure(*modules_of(step, chosen)) if path.suffix == ".py"]
+    imported = {module.partition(".")[0].replace("_", "-") for path in files for module in _imports(path)}
+    found = {}
+    for name in sorted({*locked, *imported} - sys.stdlib_module_names - {PACKAGE}):
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def _installed() -> list[str]:
+    return [distribution.name for distribution in metadata.distributions() if distribution.name]
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def digest(files: Mapping[str, str]) -> str:
     """One digest (12 hexadecimal digits) over the digests of files."""
-    return hashlib.sha256("\n".join(f"{name} {value}" for name, value in sorted(files.items())).encode()).hexdigest()[
-        :12
-    ]
+    return _digest("\n".join(f"{name} {value}" for name, value in sorted(files.items())).encode())[:12]

@@ -224,6 +224,7 @@ def _facts(
     model: Path, data: PreparedData, training: Mapping[str, Any], judged: Verdict, settings: "ExportSettings"
 ) -> dict[str, Any]:
     """What ``version.json`` says, but for what was measured here."""
+    chosen: sources.Chosen = {"tasks": data.task, "models": training.get("name", "")}
     return {
         "schema_version": 1,
         "task": data.task,
@@ -239,7 +240,7 @@ def _facts(
         "fingerprints": {
             **training.get("fingerprints", {}),
             "data": data.fingerprint,
-            "export code": sources.digest(sources.digests("export")),
+            "export code": sources.digest(sources.digests("export", chosen)),
             MODEL: hashlib.sha256(model.read_bytes()).hexdigest()[:16],
         },
     }

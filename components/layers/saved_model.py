@@ -1,6 +1,8 @@
 """Loading of ``.keras`` files as data: in safe mode, and refused if they contain code."""
 
+import importlib
 import json
+import pkgutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,15 @@ CODE = {"__lambda__": "a Python function", "Lambda": "a Lambda layer"}
 FILES = {"StringLookup": "vocabulary", "IntegerLookup": "vocabulary", "TextVectorization": "vocabulary"}
 
 
+def register() -> None:
+    """Import every file of this folder, which registers its classes with Keras.
+
+    ``components.core.sources`` counts only those that a model's own file imports.
+    """
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        importlib.import_module(f"{__package__}.{module.name}")
+
+
 def load(path: Path) -> keras.Model:
     """Load a ``.keras`` file without its optimizer; the only function that does.
 
@@ -25,6 +36,7 @@ def load(path: Path) -> keras.Model:
     Raises:
         StepError: kind ``model``: the file is missing or damaged, leaves its folder, is a bomb, or holds code.
     """
+    register()
     try:
         with archives.opened(path) as archive:
             _check(json.loads(archive.read(CONFIG)))

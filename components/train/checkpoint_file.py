@@ -49,7 +49,8 @@ class Provenance:
     """The training that a checkpoint belongs to. The names of the attributes are keys of the file's JSON.
 
     Attributes:
-        fingerprint: of data, model and training settings.
+        fingerprint: of data, model and training settings, then ``-``, then of code, library versions, backend and
+            precision.
         seed: of the order of the data and of every random change to them.
         threads: that computed it; equal results are promised for equal numbers of threads only.
     """

@@ -29,7 +29,7 @@ LEASE, GOODPUT = "lease.json", "spent.json"
 
 @dataclass
 class CheckpointStore:
-    """The checkpoints of one training, that is of one fingerprint of data, model and training settings.
+    """The checkpoints of one training, that is of one fingerprint of all that decides its result.
 
     Attributes:
         uri: their folder, an absolute path or ``gs://``.
@@ -104,7 +104,22 @@ class CheckpointStore:
                     "number)",
                 )
             return state
+        if others := self._other_code():
+            progress.log(
+                "train",
+                f"training starts anew: the checkpoints of the same settings in {', '.join(others)} come from other "
+                "code, library versions or precision and are not used",
+            )
         return TrainingState()
+
+    def _other_code(self) -> list[str]:
+        """The folders beside this one with checkpoints of the same data, model and settings."""
+        root, _, own = self.uri.rpartition("/")
+        settings = own.partition("-")[0]
+        files = (name.split("/") for name in storage.listing(root))
+        return sorted(
+            {parts[0] for parts in files if parts[0].partition("-")[0] == settings and parts[-1] == FILE} - {own}
+        )
 
     def save_goodput(self, snapshot: Mapping[str, Any]) -> None:
         """Save this attempt's goodput beside the checkpoints, so that the next attempt knows what a kill has lost."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from components.core import devices
+from components.core import devices, sources
 from components.core.artifacts import Artifact
 from components.core.choices import load
 from components.core.config import fingerprint, validated
@@ -84,7 +84,12 @@ def train(
         with devices.scope(device):
             arguments = role.compile_arguments(network)
             compiling.compile_model(network, arguments, split.zero_targets(), settings, steps, device)
-        provenance = Provenance(fingerprint(fingerprints), settings.seed, device.threads)
+        chosen: sources.Chosen = {"tasks": data.task, "models": architecture.name}
+        code = sources.digest(sources.digests("train", chosen))
+        environment = [code, sources.versions("train", chosen), device.backend, device.precision]
+        provenance = Provenance(
+            f"{fingerprint(fingerprints)}-{fingerprint(environment)}", settings.seed, device.threads
+        )
         store = CheckpointStore.under(checkpoint_root, provenance, settings.checkpoint_kept)
         with store.lease():
             board = results.TensorBoardLog(logs.path)
@@ -94,7 +99,8 @@ def train(
             )
             board.write(state, {})
             board.close()
-            record = _record(network, state, data, architecture, settings, device) | {"fingerprints": fingerprints}
+            record = _record(network, state, data, architecture, settings, device)
+            record["fingerprints"] = {**fingerprints, "training code": code}
             speed = {
                 "examples_per_second": round(throughput.rate, 1),
                 "seconds": round(time.perf_counter() - started, 3),

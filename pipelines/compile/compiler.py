@@ -13,9 +13,9 @@ import yaml
 from components.core import sources
 from components.core.errors import StepError
 from components.core.files import digest_of
-from components.steps import ACCELERATED, STEPS
+from components.steps import ACCELERATED
 from pipelines.compile.targets import LOCAL_PREFIX, Target
-from pipelines.experiment import NamedExperiment
+from pipelines.experiment import NamedExperiment, steps_of
 from pipelines.hardware.pods import PLACEHOLDER, Loader
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def compile_experiment(
     Args:
         named: the experiment.
         target: whose roots and images become the defaults. Without one they are empty, and the first step refuses.
-        tag: step and image -> image tag; by default the digest of the sources that the step imports.
+        tag: step and image -> image tag; by default by the sources that decide the step's result.
         freshness: what stands for the state of data that lie outside (``components.data.freshness``).
         variant: what KFP takes as constants only.
 
@@ -54,7 +54,7 @@ def compile_experiment(
 
     from pipelines.hardware.variant import Variant
 
-    values = {**parameters(named, target, tag or image_tag), "freshness": freshness}
+    values = {**parameters(named, target, tag), "freshness": freshness}
     if variant is None:
         variant = Variant(bucket=target.bucket, bucket_claim=target.bucket_claim) if target else Variant()
     pipeline = importlib.import_module(f"pipelines.{named.experiment.pipeline}").build(variant)
@@ -86,10 +86,13 @@ def declared(text: str) -> set[str]:
     return set(next(yaml.load_all(text, Loader))["root"]["inputDefinitions"]["parameters"])
 
 
-def parameters(named: NamedExperiment, target: Target | None, tag: Tags, image: str = CPU) -> dict[str, Any]:
+def parameters(
+    named: NamedExperiment, target: Target | None, tag: Tags | None = None, image: str = CPU
+) -> dict[str, Any]:
     """The pipeline's parameters for an experiment on a target, placement aside.
 
     Args:
+        tag: step and image -> image tag; by default by the sources that decide the step's result.
         image: which image the accelerator's steps run: ``cpu``, ``gpu`` or ``tpu``; the others run the CPU's anywhere.
     """
     places = {"data_root": "", "checkpoint_root": "", "registry": ""}
@@ -100,9 +103,11 @@ def parameters(named: NamedExperiment, target: Target | None, tag: Tags, image: 
             "registry": f"{target.registry}/{named.name}",
         }
     prefix = target.image_prefix if target else LOCAL_PREFIX
-    kinds = {step: image if step in ACCELERATED else CPU for step in STEPS}
+    sections = named.experiment.sections()
+    tag = tag or (lambda step, image: image_tag(step, sources.chosen_in(sections), image))
+    kinds = {step: image if step in ACCELERATED else CPU for step in steps_of(named.experiment.pipeline)}
     images = {f"{step}_image": image_name(prefix, kind, tag(step, kind)) for step, kind in kinds.items()}
-    return {**named.experiment.sections(), **places, **images}
+    return {**sections, **places, **images}
 
 
 def image_name(prefix: str, kind: str, tag: str) -> str:
@@ -110,16 +115,20 @@ def image_name(prefix: str, kind: str, tag: str) -> str:
     return f"{prefix}-{kind}:{tag}"
 
 
-def image_tag(step: str, image: str = CPU) -> str:
-    """The tag of a step's image: its name and a digest of the files that it stands on."""
-    return f"{step}-{sources.digest(image_files(step, image))}"
+def image_tag(step: str, chosen: sources.Chosen, image: str = CPU) -> str:
+    """The tag of a step's image for an experiment's choices: the step's name and a digest of ``image_files``."""
+    return f"{step}-{sources.digest(image_files(step, chosen, image))}"
 
 
-def image_files(step: str, image: str = CPU) -> dict[str, str]:
-    """Path -> digest of every source file that a step may import, its image's lock file and what the image is built
-    by; an installed package has none of the latter."""
+def image_files(step: str, chosen: sources.Chosen | None = None, image: str = CPU) -> dict[str, str]:
+    """Path -> digest of every source file that decides a step's result, its image's lock file and what the image is
+    built by; an installed package has none of the latter.
+
+    Args:
+        chosen: the experiment's choices; without them every file that one could choose counts.
+    """
     recipe = {name: digest_of(path) for name in RECIPE if (path := sources.ROOT / name).is_file()}
-    return sources.digests(step, image=image) | recipe
+    return sources.digests(step, chosen, image) | recipe
 
 
 def stable(text: str) -> str:

@@ -95,7 +95,6 @@ def build(
     Raises:
         StepError: a value that the backend would refuse.
     """
-    tag = tag or compiler.image_tag
     image = rungs[0].row.image if rungs else compiler.CPU
     if len(rungs) > 1 and not compute_class_name:
         compute_class_name = compute_class.name_of(rungs)

@@ -32,7 +32,8 @@ def build(kinds: Sequence[str], base: str = "", *, again: bool = False) -> None:
     """
     kinds = names.chosen(kinds)
     program = engine.find()
-    wanted = [kind for kind in kinds if again or not all(engine.has(program, name) for name in names.local(kind))]
+    tagged, there = {kind: names.local(kind) for kind in kinds}, engine.images(program)
+    wanted = [kind for kind in kinds if again or not there.issuperset(tagged[kind])]
     if wanted:
         base = base_image(program, base)
     for kind in kinds:
@@ -40,9 +41,7 @@ def build(kinds: Sequence[str], base: str = "", *, again: bool = False) -> None:
         if kind in wanted:
             engine.run(program, *command(kind, base))
         told = f"built in {time.monotonic() - start:.0f} s" if kind in wanted else "there already"
-        print(f"{kind}: {told}, {engine.size(program, names.local(kind)[0])}")
-        for name in names.local(kind):
-            print(f"  {name}")
+        print(f"{kind}: {told}, {engine.size(program, tagged[kind][0])}, {len(tagged[kind])} tags")
 
 
 def base_image(program: str, given: str) -> str:
@@ -82,7 +81,9 @@ def command(kind: str, base: str) -> list[str]:
 
 def labels(kind: str) -> dict[str, str]:
     """An image's labels: its tags, one digest over all that they stand on, and versions."""
-    files = {name: digest for step in names.steps(kind) for name, digest in compiler.image_files(step, kind).items()}
+    files = {
+        name: digest for step in names.steps(kind) for name, digest in compiler.image_files(step, image=kind).items()
+    }
     lock = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (sources.ROOT / sources.LOCKS[kind]).read_text(), re.MULTILINE))
     return {
         "suanli.tags": " ".join(names.tags(kind)),

@@ -56,6 +56,14 @@ def has(engine: str, image: str) -> bool:
     return done.returncode == 0 and bool(done.stdout.strip())
 
 
+def images(engine: str) -> set[str]:
+    """The names of all images on this machine, without the ``localhost/`` that podman and buildah put before theirs."""
+    field = "Name" if engine == "buildah" else "Repository"
+    command = [engine, "images", "--format", f"{{{{.{field}}}}}:{{{{.Tag}}}}"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return {line.removeprefix("localhost/") for line in listed.splitlines()}
+
+
 def size(engine: str, image: str) -> str:
     """An image's size as the engine prints it, such as ``2.09 GB``: uncompressed, all layers."""
     command = [engine, "images", "--format", "{{.Size}}", image]

@@ -1,10 +1,10 @@
-"""How images are named: one image a kind of node, with a tag for each step that runs in it."""
+"""How images are named: one image a kind of node, with tags for each step that runs in it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from components.core import sources
-from components.core.choices import nearest
+from components.core import choices, sources
+from components.core.choices import Room, nearest
 from components.core.errors import StepError
 from components.steps import ACCELERATED, STEPS
 from pipelines.compile import compiler
@@ -37,8 +37,23 @@ def steps(kind: str) -> tuple[str, ...]:
 
 
 def tags(kind: str) -> list[str]:
-    """A kind's tags, as ``compile`` writes them."""
-    return [compiler.image_tag(step, kind) for step in steps(kind)]
+    """A kind's tags, as ``compile`` writes them for whatever experiments can choose in this checkout."""
+    found: dict[str, None] = {}
+    for step in steps(kind):
+        used = {*STEPS[step].rooms, *(("tasks",) if STEPS[step].roles else ())}
+        chosen = {tuple((room, name) for room, name in one.items() if room in used) for one in _choices()}
+        found |= {compiler.image_tag(step, dict(one), kind): None for one in sorted(chosen)}
+    return list(found)
+
+
+def _choices() -> Iterator[dict[Room, str]]:
+    """Every data source with every task and each model that fits the task."""
+    models = {name: choices.load("models", name).Settings.interface for name in choices.names("models")}
+    for task in choices.names("tasks"):
+        interface = choices.load("tasks", task).INTERFACE
+        for model in (name for name, own in models.items() if own == interface):
+            for source in choices.names("data"):
+                yield {"data": source, "tasks": task, "models": model}
 
 
 def local(kind: str) -> list[str]:

@@ -23,8 +23,9 @@ def push(kinds: Sequence[str], registry: str) -> None:
     """
     kinds, prefix = names.chosen(kinds), names.prefix(registry)
     program = engine.find()
+    there = engine.images(program)
     for kind in kinds:
-        if not all(engine.has(program, name) for name in names.local(kind)):
+        if not there.issuperset(names.local(kind)):
             raise StepError(
                 f"the {kind} image of these sources is not built",
                 advice=f"run make images TARGETS={kind}",

@@ -130,7 +130,8 @@ def resume(run: Run, *, debug: bool, as_json: bool) -> int:
         for step, step_record in run.steps().items():
             if step_record["state"] != "succeeded":
                 (run.folder / "steps" / f"{step}.json").unlink()
-        if not engine and values["images"] != record.image_tags(values.get("pipeline", experiment.PIPELINE)):
+        pipeline = values.get("pipeline", experiment.PIPELINE)
+        if not engine and values["images"] != record.image_tags(pipeline, values["parameters"]):
             # Compiled by older code, whose modules may have had other names; a container keeps to its image's.
             (run.folder / folder.COMPILED).unlink(missing_ok=True)
         run.write(values)

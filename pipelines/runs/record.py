@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from components.core.errors import StepError
 from components.core.secrets import masked
-from components.core.sources import ROOT
+from components.core.sources import ROOT, chosen_in
 from components.data import freshness
 from components.steps import STEPS
 from pipelines.compile import compiler, targets
@@ -44,7 +45,7 @@ def initial(named: NamedExperiment, target: targets.Target, source: str, cache: 
         "target": target.model_dump(),
         "cache": cache,
         "freshness": freshness(named.experiment.data),
-        "images": image_tags(named.experiment.pipeline),
+        "images": image_tags(named.experiment.pipeline, sections),
         "versions": versions(),
         "commit": _commit(),
         "threads": sections["training"]["threads"] or cores(),
@@ -55,9 +56,9 @@ def initial(named: NamedExperiment, target: targets.Target, source: str, cache: 
     }
 
 
-def image_tags(pipeline: str) -> dict[str, str]:
-    """Step of a pipeline -> the image tag of the present sources."""
-    return {step: compiler.image_tag(step) for step in steps_of(pipeline)}
+def image_tags(pipeline: str, sections: Mapping[str, Any]) -> dict[str, str]:
+    """Step of a pipeline -> the image tag of the present sources, for what an experiment's sections choose."""
+    return {step: compiler.image_tag(step, chosen_in(sections)) for step in steps_of(pipeline)}
 
 
 def check(named: NamedExperiment) -> None:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from components.steps import STEPS
 from pipelines.cluster import images
-from pipelines.compile import compiler
+from pipelines.images import names
 from pipelines.images.__main__ import main
 
 SERVER = "docker-registry"
@@ -51,7 +50,7 @@ def registry(tmp_path: Path) -> Iterator[str]:
 def test_what_is_pushed_is_what_a_submitted_pipeline_will_pull(
     program: str, registry: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = [f"{registry}/team/suanli-python-cpu:{compiler.image_tag(step)}" for step in STEPS]
+    wanted = [f"{registry}/team/suanli-python-cpu:{tag}" for tag in names.tags("cpu")]
     assert {images.look_up(name).state for name in wanted} == {"absent"}
     try:
         assert main(["push", "--registry", f"{registry}/team"]) == 0

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.core import sources
-from components.steps import STEPS
-from pipelines.compile import compiler
+from pipelines.images import names as image_names
 
 PARTS = ("components", "images", "pipelines", "requirements", "pyproject.toml", ".dockerignore")
 
@@ -27,8 +26,7 @@ def elsewhere(program: str, image: str, tmp_path: Path) -> Iterator[Path]:
         else:
             shutil.copyfile(path, here / part)
     yield here
-    ours = {f"suanli-python-cpu:{compiler.image_tag(step)}" for step in STEPS}
-    if made := [name for name in names(here) if name not in ours]:
+    if made := [name for name in names(here) if name not in image_names.local("cpu")]:
         subprocess.run([program, "rmi", *made], capture_output=True, check=False)
 
 
@@ -56,14 +54,15 @@ def layers(program: str, image: str) -> str:
 
 
 def test_equal_sources_on_another_path_have_equal_tags_and_are_not_built_again(elsewhere: Path) -> None:
-    assert names(elsewhere) == [f"suanli-python-cpu:{compiler.image_tag(step)}" for step in STEPS]
+    assert names(elsewhere) == image_names.local("cpu")
     assert "there already" in asked(elsewhere, "build")
 
 
 def test_an_edit_changes_the_tags_of_the_steps_that_import_it_alone(elsewhere: Path) -> None:
     before = names(elsewhere)
     edit(elsewhere / "components/export/card.py")
-    assert [old == new for old, new in zip(before, names(elsewhere), strict=True)] == [True, True, True, False]
+    changed = set(before) - set(names(elsewhere))
+    assert changed == {name for name in before if ":export-" in name} != set()
 
 
 def test_after_an_edit_only_the_layers_of_the_sources_are_made_anew(elsewhere: Path, program: str, image: str) -> None:

@@ -18,8 +18,10 @@ import laid_run
 import pytest
 from kfp import dsl
 
+from components.core import sources
 from components.core.errors import StepError
 from components.steps import STEPS
+from pipelines import experiment
 from pipelines.compile import targets
 from pipelines.compile.compiler import image_tag
 from pipelines.local import container_engine
@@ -33,8 +35,9 @@ WAIT_S = 60.0
 
 
 def names() -> dict[str, str]:
-    """Step -> the name of its image, as ``suanli run`` asks for it."""
-    return {step: f"{targets.LOCAL_PREFIX}-cpu:{image_tag(step)}" for step in STEPS}
+    """Step -> the name of its image, as ``suanli run digits`` asks for it."""
+    chosen = sources.chosen_in(experiment.load("digits").experiment.sections())
+    return {step: f"{targets.LOCAL_PREFIX}-cpu:{image_tag(step, chosen)}" for step in STEPS}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -333,7 +336,8 @@ def test_both_runners_give_equal_metrics_and_equal_artifacts(tmp_path: Path, ima
     values = contained.read()
     assert (values["runner"], values["image_ids"]) == ("docker", images)
     assert {step: made["image_id"] for step, made in values["steps"].items()} == images
-    assert {local.read()["runner"], local.read()["steps"]["train"]["image"]} == {"subprocess", image_tag("train")}
+    wanted = names()["train"].rpartition(":")[2]
+    assert {local.read()["runner"], local.read()["steps"]["train"]["image"]} == {"subprocess", wanted}
     rows = compare.reproduction(local, contained)
     assert len(rows) > 20
     assert [row["what"] for row in rows if not row["equal"]] == []

@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,17 @@ def test_what_lies_outside_joins_the_key(machine: Path, monkeypatch: pytest.Monk
         run(machine, name)
         assert len(CALLS) == calls
     assert record(machine, "three")["changed"] == ["state: v1 -> v2"]
+
+
+def test_another_version_of_a_library_computes_anew_and_is_named(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(machine, "one")
+    present = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "9.9" if name == "keras" else present(name))
+    run(machine, "two")
+    assert len(CALLS) == 2
+    assert record(machine, "two")["changed"] == [f"versions keras: {present('keras')} -> 9.9"]
 
 
 def test_the_most_similar_result_is_compared(machine: Path) -> None:

@@ -5,9 +5,11 @@ import pkgutil
 import keras
 
 from components import layers
+from components.layers import saved_model
 
 
 def test_no_two_layers_are_saved_under_one_name() -> None:
+    saved_model.register()
     rooms = [module.name for module in pkgutil.iter_modules(layers.__path__)]
     own = [
         thing

@@ -114,6 +114,19 @@ def test_a_checkpoint_of_another_configuration_is_refused_and_nothing_touched(
     assert store.names() == ["epoch-00001"]
 
 
+def test_a_checkpoint_of_other_code_is_named_kept_and_not_used(
+    model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As it is now, as it was before code was in the fingerprint, and of other settings.
+    for fingerprint in ("abc-1", "abc", "abd-1"):
+        CheckpointStore.under(str(tmp_path), Provenance(fingerprint)).save(model, TrainingState(epochs=2))
+    assert CheckpointStore.under(str(tmp_path), Provenance("abc-2")).restore(model).epochs == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("training starts anew: the checkpoints of the same settings in abc, abc-1 come ")
+    assert CheckpointStore.under(str(tmp_path), Provenance("abc-1")).restore(model).epochs == 2
+    assert capsys.readouterr().out == ""
+
+
 def test_another_number_of_threads_is_warned_about(model, tmp_path: Path, capsys) -> None:
     CheckpointStore.under(str(tmp_path), Provenance("abc", threads=4)).save(model, TrainingState(epochs=1))
     for threads, warned in ((4, False), (2, True)):

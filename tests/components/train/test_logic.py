@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.core import devices, sources
 from components.core.errors import StepError
 from components.core.examples import PreparedData
 from components.models import cnn
+from components.train.checkpoint_store import CheckpointStore
 from components.train.logic import check
 from components.train.settings import TrainingSettings
 
@@ -83,6 +85,31 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(interrupted: Path, trai
         assert not list(interrupted.rglob("*")), f"{what}: the next training starts from scratch"
 
 
+def test_other_code_libraries_or_precision_do_not_go_on_where_a_training_was(
+    training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    under = CheckpointStore.under
+    monkeypatch.setattr(CheckpointStore, "under", lambda root, own, count: seen.append(own) or under(root, own))
+    few = {"epochs": 1, "steps_per_epoch": 1, "validation_steps": 1, "patience": 0, "precision": "auto"}
+    monkeypatch.setattr(devices, "choose_precision", lambda wanted, found: "float32")
+    training(**few)
+    training(**few)
+    with monkeypatch.context() as other:
+        other.setattr(devices, "choose_precision", lambda wanted, found: "mixed_bfloat16")
+        training(**few)
+    with monkeypatch.context() as other:
+        other.setattr(sources, "digests", lambda step, chosen: {"components/core/devices.py": "edited"})
+        edited = training(**few).record["fingerprints"]["training code"]
+    with monkeypatch.context() as other:
+        other.setattr(sources, "versions", lambda step, chosen: {"keras": "9.9"})
+        training(**few)
+    first, again, *others = [provenance.fingerprint for provenance in seen]
+    assert first == again and len({first, *others}) == 4
+    assert len({fingerprint.partition("-")[0] for fingerprint in (first, *others)}) == 1
+    assert edited == sources.digest({"components/core/devices.py": "edited"})
+
+
 def test_patience_stops_early_and_restores_the_best_weights(training, examples) -> None:
     import keras
 
@@ -105,7 +132,7 @@ def test_outputs_tell_what_happened_and_on_what(training) -> None:
     assert (record["precision"], record["backend"], record["epochs"]) == (done.metrics["precision"], "tensorflow", 2)
     assert record["input_shape"] == [8, 8, 1]
     assert record["threads"] >= 1
-    assert set(record["fingerprints"]) == {"data", "model", "training"}
+    assert set(record["fingerprints"]) == {"data", "model", "training", "training code"}
     assert done.metrics["examples_per_second"] > 0
     assert "cpu" in done.metrics["device"] or "gpu" in done.metrics["device"]
     assert done.metrics["val_accuracy"] == done.history["val_accuracy"][-1]

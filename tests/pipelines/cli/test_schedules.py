@@ -263,7 +263,7 @@ def test_only_an_update_brings_newer_code(
 
     command(*CREATE)
     old = only(fake)["runtime_config"]["parameters"]["train_image"]
-    monkeypatch.setattr(compiler, "image_tag", lambda step, image: f"{step}-newer")
+    monkeypatch.setattr(compiler, "image_tag", lambda step, chosen, image: f"{step}-newer")
     command("schedules", "pause", "nightly")
     command("schedules", "resume", "nightly")
     assert only(fake)["runtime_config"]["parameters"]["train_image"] == old

@@ -1,18 +1,14 @@
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from kfp import dsl
 
-from components.core import sources
 from components.core.errors import StepError
-from components.steps import STEPS
 from pipelines import experiment
 from pipelines.compile import compiler
 from pipelines.compile.targets import Target
@@ -147,43 +143,3 @@ def test_only_train_asks_for_an_accelerator() -> None:
     executors = pipeline("digits")["deploymentSpec"]["executors"]
     asking = {name for name, body in executors.items() if "accelerator" in body["container"].get("resources", {})}
     assert asking == {"exec-train"}
-
-
-def copy_checkout(folder: Path) -> None:
-    for part in ("components", "images", "pipelines", "requirements"):
-        shutil.copytree(sources.ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-
-
-@pytest.mark.parametrize(
-    ("edited", "changed"),
-    [
-        ("components/export/logic.py", {"export"}),
-        ("components/train/logic.py", {"train"}),
-        ("components/models/resnet.py", {"train", "evaluate", "export"}),
-        ("components/data/digits.py", {"prepare"}),
-        ("components/core/errors.py", {"prepare", "train", "evaluate", "export"}),
-        ("pipelines/compile/compiler.py", set()),
-        ("images/Dockerfile", {"prepare", "train", "evaluate", "export"}),
-        ("images/install", {"prepare", "train", "evaluate", "export"}),
-        ("images/README.md", set()),
-        ("requirements/cpu.txt", {"prepare", "train", "evaluate", "export"}),
-        ("requirements/gpu.txt", set()),
-    ],
-)
-def test_an_edit_changes_the_tags_of_the_steps_that_import_the_file(
-    edited: str, changed: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copy_checkout(tmp_path)
-    monkeypatch.setattr(sources, "ROOT", tmp_path)
-    before = {step: compiler.image_tag(step) for step in STEPS}
-    with (tmp_path / edited).open("a") as stream:
-        stream.write("\n# an edit\n")
-    after = {step: compiler.image_tag(step) for step in STEPS}
-    assert {step for step in STEPS if before[step] != after[step]} == changed
-
-
-def test_the_same_sources_give_the_same_tag_on_another_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = compiler.image_tag("train")
-    copy_checkout(tmp_path)
-    monkeypatch.setattr(sources, "ROOT", tmp_path)
-    assert compiler.image_tag("train") == here

@@ -9,12 +9,14 @@ import pytest
 from pipelines.images import names
 from pipelines.images.__main__ import main
 
-# Knows the images whose names are lines of the file "there"; fails where the first argument is in the variable FAILS.
+# Knows the images whose names are lines of the file "there", and lists them as podman does, with localhost/ before the
+# names; fails where the first argument is in the variable FAILS.
 ENGINE = """#!/bin/sh
 echo "$(basename "$0") $*" >> {folder}/log
 case " $FAILS " in *" $1 "*) echo "no $1 today" >&2; exit 3;; esac
 if [ "$1" = images ]; then
     for image; do :; done
+    case "$image" in *Tag*) sed s,^suanli,localhost/suanli, {folder}/there;; esac
     if grep -qxF "$image" {folder}/there; then if [ "$2" = --quiet ]; then echo 1a2b; else echo "2.09 GB"; fi; fi
 fi
 if [ "$1" = build ]; then
@@ -37,10 +39,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Lo
             path.write_text(ENGINE.format(folder=tmp_path))
             path.chmod(0o755)
         (tmp_path / "there").write_text("".join(f"{name}\n" for name in there))
-        # The system's own engines must not be found; the script needs sh, grep and basename.
+        # The system's own engines must not be found; the script needs these.
         tools = tmp_path / "tools"
         tools.mkdir()
-        for tool in ("sh", "grep", "basename"):
+        for tool in ("sh", "grep", "sed", "basename"):
             (tools / tool).symlink_to(f"/bin/{tool}" if Path(f"/bin/{tool}").exists() else f"/usr/bin/{tool}")
         monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{tools}")
         monkeypatch.setenv("FAILS", fails)
@@ -54,7 +56,7 @@ def test_the_cpu_image_is_built_under_every_steps_tag_and_labelled(install: Call
     assert main(["build", "--base", "base:1"]) == 0
     built = next(line for line in log() if line.startswith("podman build"))
     assert "--target cpu" in built and "--build-arg BASE=base:1" in built
-    assert [f"--tag {name}" in built for name in names.local("cpu")] == [True] * 4
+    assert [name for name in names.local("cpu") if f"--tag {name}" not in built] == []
     assert f"--label suanli.tags={' '.join(names.tags('cpu'))}" in built
 
 
