@@ -205,6 +205,6 @@ def _module_at(path: Path) -> ModuleType:
         raise
     except (Exception, SystemExit) as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == spec.origin]
-        where = f" (line {lines[-1]})" if lines else ""
-        raise StepError(f"{path} does not load: {type(error).__name__}: {error}{where}", kind="settings") from None
+        line = f" (line {lines[-1]})" if lines else ""
+        raise StepError(f"{path} does not load: {type(error).__name__}: {error}{line}", kind="settings") from None
     return module

@@ -169,10 +169,10 @@ def image_ids(path: str, names: Mapping[str, str]) -> dict[str, str]:
             listed = client.images()
     except (docker.errors.DockerException, OSError) as error:
         raise StepError(f"the container engine does not list its images: {error}", kind="resources") from None
-    known = {tag: str(image["Id"]) for image in listed for tag in image.get("RepoTags") or ()}
+    by_name = {tag: str(image["Id"]) for image in listed for tag in image.get("RepoTags") or ()}
     ids = {}
     for step, name in names.items():
-        image_id = known.get(name) or known.get(f"localhost/{name}") or known.get(f"docker.io/library/{name}")
+        image_id = by_name.get(name) or by_name.get(f"localhost/{name}") or by_name.get(f"docker.io/library/{name}")
         if not image_id:
             raise StepError(
                 f"the image {name}, for the present sources, is not in the container engine",
@@ -212,8 +212,8 @@ def opened(images: Mapping[str, str]) -> Iterator[Engine]:
     # A socket's path has 107 characters at most, so TMPDIR may be too long for it.
     folder = tempfile.mkdtemp(prefix="suanli-podman-", dir="/tmp") if choice.podman else ""
     path = choice.socket or f"{folder}/podman.sock"
-    theirs, ours = os.pipe()
-    command = [sys.executable, "-P", "-m", "pipelines.local.reaper", str(theirs), path, choice.podman]
+    read_end, write_end = os.pipe()
+    command = [sys.executable, "-P", "-m", "pipelines.local.reaper", str(read_end), path, choice.podman]
     try:
         reaper = subprocess.Popen(
             command,
@@ -221,11 +221,11 @@ def opened(images: Mapping[str, str]) -> Iterator[Engine]:
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            pass_fds=[theirs],
+            pass_fds=[read_end],
         )
     finally:
-        os.close(theirs)
-    engine = Engine(path, {}, reaper, os.fdopen(ours, "w"))
+        os.close(read_end)
+    engine = Engine(path, {}, reaper, os.fdopen(write_end, "w"))
     try:
         answer = reaper.stdout.readline().strip() if reaper.stdout else ""
         if answer != READY:

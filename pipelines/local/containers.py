@@ -132,8 +132,8 @@ def _processors(info: Mapping[str, Any]) -> dict[str, str]:
     """The caller's processors, if the engine has more: results are equal for equal threads only."""
     if not hasattr(os, "sched_getaffinity"):
         return {}
-    ours = sorted(os.sched_getaffinity(0))
-    return {"cpuset_cpus": ",".join(map(str, ours))} if len(ours) < int(info.get("NCPU", 0)) else {}
+    allowed = sorted(os.sched_getaffinity(0))
+    return {"cpuset_cpus": ",".join(map(str, allowed))} if len(allowed) < int(info.get("NCPU", 0)) else {}
 
 
 def access(step: str, run: Run, record: Mapping[str, Any]) -> dict[str, Any]:

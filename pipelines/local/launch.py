@@ -88,8 +88,8 @@ def follow(
 
 def _start(run: Run, locks: tuple[int, ...], environment: dict[str, str]) -> tuple["subprocess.Popen[bytes]", int]:
     """The process, in a session of its own, and the end of the pipe that keeps it alive."""
-    theirs, ours = os.pipe()
-    command = [sys.executable, "-P", "-m", "pipelines.local", str(run.folder), str(theirs)]
+    read_end, write_end = os.pipe()
+    command = [sys.executable, "-P", "-m", "pipelines.local", str(run.folder), str(read_end)]
     try:
         with (run.folder / "log" / "runner.log").open("ab") as log:
             child = subprocess.Popen(
@@ -99,11 +99,11 @@ def _start(run: Run, locks: tuple[int, ...], environment: dict[str, str]) -> tup
                 stderr=log,
                 env=environment,
                 start_new_session=True,
-                pass_fds=(theirs, *locks),
+                pass_fds=(read_end, *locks),
             )
     finally:
-        os.close(theirs)
-    return child, ours
+        os.close(read_end)
+    return child, write_end
 
 
 def _environment(run: Run, engine: "Engine | None", cache: bool, debug: bool) -> dict[str, str]:

@@ -161,12 +161,12 @@ def _complete(
     progress = RunProgress(run.folder, values["images"])
     with display.shown(f"{run.id}  in {run.folder}", stream) as show:
         code = launch.follow(run, signals, progress, engine=engine, cache=values["cache"], debug=debug, show=show)
-    why = failure.diagnose(run, progress.started_last()) if code and not signals else None
+    cause = failure.diagnose(run, progress.started_last()) if code and not signals else None
     # A step that was asked to end, or killed from outside, is not at fault: a resumed run continues there.
-    interrupted = signals or (why and why.kind == "preempted")
-    values = record.concluded(run, values, "interrupted" if interrupted else "failed" if why else "succeeded")
-    if why:
-        values["cause"] = why.record()
+    interrupted = signals or (cause and cause.kind == "preempted")
+    values = record.concluded(run, values, "interrupted" if interrupted else "failed" if cause else "succeeded")
+    if cause:
+        values["cause"] = cause.record()
     problem = _write(run, values)
     _print_result(run, values, as_json, stream, problem)
     return 128 + signals[0] if signals else int(code != 0 or bool(problem))
@@ -185,8 +185,8 @@ def _write(run: Run, values: dict[str, Any]) -> str:
             values["status"] = "interrupted"
         with suppress(OSError):
             run.write(values)
-        where = error.filename2 or error.filename or run.folder
-        return f"the run's record cannot be written: {error.strerror}: {where}; free space, then resume"
+        path = error.filename2 or error.filename or run.folder
+        return f"the run's record cannot be written: {error.strerror}: {path}; free space, then resume"
     return ""
 
 

@@ -20,9 +20,9 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def different(values: list[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Dotted name -> its value in each, of those that are not all equal."""
-    each = [flat(one) for one in values]
-    names = dict.fromkeys(name for one in each for name in one)
-    rows = {name: [one.get(name) for one in each] for name in names}
+    flattened = [flat(value) for value in values]
+    names = dict.fromkeys(name for value in flattened for name in value)
+    rows = {name: [value.get(name) for value in flattened] for name in names}
     return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
 
 
@@ -47,13 +47,13 @@ def reproduction(first: Run, second: Run) -> list[dict[str, Any]]:
     before, after = first.steps(), second.steps()
     for step in (name for name in STEPS if name in before or name in after):
         for output in STEPS[step].reproduced:
-            digests = [records.get(step, {}).get("outputs", {}).get(output, {}) for records in (before, after)]
-            values = [made.get("digest", "absent") for made in digests]
+            artifacts = [records.get(step, {}).get("outputs", {}).get(output, {}) for records in (before, after)]
+            values = [artifact.get("digest", "absent") for artifact in artifacts]
             rows.append({"what": f"{step} {output}", "values": values, "equal": values[0] == values[1]})
     metrics = [run.read()["metrics"] for run in (first, second)]
     for name in dict.fromkeys([*metrics[0], *metrics[1]]):
         if not any(part in name for part in TIMED):
-            values = [one.get(name, "absent") for one in metrics]
+            values = [run_metrics.get(name, "absent") for run_metrics in metrics]
             rows.append({"what": name, "values": values, "equal": values[0] == values[1]})
     return rows
 

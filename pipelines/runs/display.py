@@ -103,8 +103,8 @@ def seconds(value: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
-def summary(values: dict[str, Any], where: str, stream: TextIO | None = None) -> None:
-    """Print the result of a run: its steps, metrics and decision, and where to read more."""
+def summary(values: dict[str, Any], location: str, stream: TextIO | None = None) -> None:
+    """Print the result of a run: its steps, metrics and decision, and the location of its page."""
 
     def shown(text: str) -> str:
         return escape(one_line(text))
@@ -127,7 +127,7 @@ def summary(values: dict[str, Any], where: str, stream: TextIO | None = None) ->
         console.print(f"\nThe model is {verdict}")
         for reason in values["reasons"]:
             console.print(f"  {shown(reason)}")
-    console.print(f"\n{shown(values['status'])} in {seconds(values['seconds'])}: {shown(where)}")
+    console.print(f"\n{shown(values['status'])} in {seconds(values['seconds'])}: {shown(location)}")
 
 
 def metric(metrics: Mapping[str, Any], name: str) -> str:

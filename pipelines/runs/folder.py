@@ -119,14 +119,14 @@ class Run:
         Raises:
             StepError: another process has locked it.
         """
-        with (self.folder / "lock").open("w") as mine, (self.root / ".lock").open("w") as shared:
+        with (self.folder / "lock").open("w") as own, (self.root / ".lock").open("w") as shared:
             try:
-                fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 fcntl.flock(shared, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 busy = f"run {self.id} is in progress" if self.alive() else "suanli runs prune is at work"
                 raise StepError(busy, advice="wait for it to end", kind="conflict") from None
-            yield mine.fileno(), shared.fileno()
+            yield own.fileno(), shared.fileno()
 
 
 @contextmanager
@@ -187,16 +187,16 @@ def find(runs: Path, which: str) -> Run:
     Raises:
         StepError: there is no such run, or more than one.
     """
-    known = every(runs)
-    if not known:
+    all_runs = every(runs)
+    if not all_runs:
         raise StepError(f"there are no runs in {runs}", advice=START, kind="settings")
     if which == LATEST:
         target = Run((runs / LATEST).resolve())
-        return target if target in known else known[-1]
-    exact = [run for run in known if run.id == which]
-    matching = exact or [run for run in known if run.id.startswith(which)]
+        return target if target in all_runs else all_runs[-1]
+    exact = [run for run in all_runs if run.id == which]
+    matching = exact or [run for run in all_runs if run.id.startswith(which)]
     if len(matching) == 1:
         return matching[0]
     problem = f"{len(matching)} runs begin with {which!r}" if matching else f"unknown run {which!r}"
-    ids = [run.id for run in matching or known[-5:]]
+    ids = [run.id for run in matching or all_runs[-5:]]
     raise StepError(problem, advice=nearest(which, [*ids, LATEST]), kind="settings")

@@ -35,13 +35,13 @@ def write(run: Run, values: dict[str, Any]) -> None:
 
 
 def _decision(values: dict[str, Any]) -> Markup | str:
-    why = Markup("")
+    note = Markup("")
     if cause := values.get("cause"):
-        why = reports.note(failure.line(cause), "bad") + (reports.code(cause["details"]) if cause["details"] else "")
+        note = reports.note(failure.line(cause), "bad") + (reports.code(cause["details"]) if cause["details"] else "")
     if values["status"] == "interrupted":
-        return why + reports.note(f"Interrupted. To continue: suanli run --resume {values['id']}", "warning")
-    if why:
-        return why
+        return note + reports.note(f"Interrupted. To continue: suanli run --resume {values['id']}", "warning")
+    if note:
+        return note
     if values.get("accepted") is None:
         return ""
     verdict = "The model was accepted." if values["accepted"] else "The model was refused: the champion stays."

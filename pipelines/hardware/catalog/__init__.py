@@ -24,10 +24,8 @@ def load(folder: Path | None = None) -> Catalog:
     Raises:
         StepError: the file has a misspelt key, an impossible value, or an incomplete row.
     """
-    ours = {row.name: row for row in rows()}
-    if folder is None:
-        return ours
-    return team.merged(ours, folder)
+    catalog = {row.name: row for row in rows()}
+    return team.merged(catalog, folder) if folder else catalog
 
 
 def find(catalog: Catalog, name: str) -> Row:
@@ -48,8 +46,8 @@ def _advice(catalog: Catalog, name: str) -> str:
     """The shapes of the chip that was meant, else the nearest name."""
     usable = [row for row in catalog.values() if not row.refused and row.kind != "cpu"]
     typed = name.lower()
-    meant = {row.chip for row in usable if typed in row.chip or row.chip in re.split(r"[-_x ]", typed)}
-    of_chip = [row.name for row in usable if row.chip in meant or typed.startswith(row.chip)]
+    chips = {row.chip for row in usable if typed in row.chip or row.chip in re.split(r"[-_x ]", typed)}
+    of_chip = [row.name for row in usable if row.chip in chips or typed.startswith(row.chip)]
     if of_chip:
         return f"it comes as {', '.join(of_chip)}"
     close = nearest(typed, [row.name for row in catalog.values() if not row.refused])

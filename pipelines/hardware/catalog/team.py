@@ -22,7 +22,7 @@ KEYS = (*(name for name in Row.model_fields if name != "name"), LIKE, MACHINE)
 OWN = {"source": FILE, "priced": ""}
 
 
-def merged(ours: Mapping[str, Row], folder: Path) -> dict[str, Row]:
+def merged(rows: Mapping[str, Row], folder: Path) -> dict[str, Row]:
     """Our rows, changed and extended by the file: ``[l4]`` changes a row, ``like = "l4"`` in ``[my-l4]`` adds one.
 
     ``labels`` are added to the row's own, and an empty value removes one; every other key replaces a value.
@@ -34,58 +34,58 @@ def merged(ours: Mapping[str, Row], folder: Path) -> dict[str, Row]:
     try:
         tables = tomllib.loads(path.read_text())
     except FileNotFoundError:
-        return dict(ours)
+        return dict(rows)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StepError(f"{path}: {error}", advice="write a table for each accelerator", kind="settings") from None
-    catalog = dict(ours)
+    catalog = dict(rows)
     for name, table in tables.items():
         catalog[name] = _row(path, catalog, name, table)
     return catalog
 
 
 def _row(path: Path, catalog: Mapping[str, Row], name: str, table: Any) -> Row:
-    where = f"{path}: [{name}]"
+    title = f"{path}: [{name}]"
     if not isinstance(table, dict):
-        raise StepError(f"{where} is not a table", advice=f"write [{name}] and its keys below it", kind="settings")
+        raise StepError(f"{title} is not a table", advice=f"write [{name}] and its keys below it", kind="settings")
     for key in table:
         if key not in KEYS:
-            raise StepError(f"{where} has an unknown key {key}", advice=nearest(key, KEYS), kind="settings")
+            raise StepError(f"{title} has an unknown key {key}", advice=nearest(key, KEYS), kind="settings")
     try:
-        return Row.model_validate(_values(where, catalog, name, table))
+        return Row.model_validate(_values(title, catalog, name, table))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         if first["type"] == "missing":
             raise StepError(
-                f"{where} lacks {key}", advice='give it, or like = "NAME" to start from a row', kind="settings"
+                f"{title} lacks {key}", advice='give it, or like = "NAME" to start from a row', kind="settings"
             ) from None
         message = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
-        raise StepError(f"{where} {key}: {message}, not {first['input']!r}", kind="settings") from None
+        raise StepError(f"{title} {key}: {message}, not {first['input']!r}", kind="settings") from None
 
 
-def _values(where: str, catalog: Mapping[str, Row], name: str, table: Mapping[str, Any]) -> dict[str, Any]:
+def _values(title: str, catalog: Mapping[str, Row], name: str, table: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a row: those of its base row, of its machine type, and its own."""
     start = table.get(LIKE, name)
     if LIKE in table and not (isinstance(start, str) and start in catalog):
-        raise StepError(f"{where} like: no accelerator {start!r}", advice=nearest(str(start), catalog), kind="settings")
+        raise StepError(f"{title} like: no accelerator {start!r}", advice=nearest(str(start), catalog), kind="settings")
     base = catalog.get(start)
     values: dict[str, Any] = base.model_dump() if base else {}
     given = {key: value for key, value in table.items() if key not in {LIKE, MACHINE}}
     if {"on_demand", "spot"} & set(given):
         values |= OWN
     if MACHINE in table:
-        values |= _machine(where, base, table[MACHINE])
+        values |= _machine(title, base, table[MACHINE])
     if isinstance(given.get("labels"), dict):
         labels = {**values.get("labels", {}), **given["labels"]}
         given["labels"] = {key: value for key, value in labels.items() if value != ""}
     return {**values, **given, "name": name}
 
 
-def _machine(where: str, base: Row | None, machine_type: Any) -> dict[str, Any]:
+def _machine(title: str, base: Row | None, machine_type: Any) -> dict[str, Any]:
     """Size and price of the pool's machine type."""
     if not isinstance(machine_type, str) or machine_type not in MACHINES:
         raise StepError(
-            f"{where} {MACHINE}: {machine_type!r} is not known here",
+            f"{title} {MACHINE}: {machine_type!r} is not known here",
             advice="give machine_types, vcpus and memory_gib, and its prices",
             kind="settings",
         )

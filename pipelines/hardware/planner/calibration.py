@@ -108,5 +108,5 @@ def scaled(row: Row, vcpus: int) -> Row:
 
 def for_row(calibrations: Iterable[Calibration], row: Row) -> Calibration | None:
     """The newest calibration for a row: of the same chip, or of any CPU for a CPU."""
-    matching = [one for one in calibrations if one.kind == row.kind and (row.kind == "cpu" or one.chip == row.chip)]
+    matching = [each for each in calibrations if each.kind == row.kind and (row.kind == "cpu" or each.chip == row.chip)]
     return matching[-1] if matching else None

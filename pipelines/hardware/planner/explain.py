@@ -47,23 +47,23 @@ def explained(job: Job, row: Row, assumed: Assumptions) -> tuple[Fact, ...]:
     """
     if reason := misfit(job, row):
         raise StepError(f"{row.name} cannot hold {job.experiment}: {reason}", kind="settings")
-    answer = estimate(job, row, assumed)
+    expected = estimate(job, row, assumed)
     return (
-        *_model(job, row, answer),
-        *_step(job, row, answer, assumed),
-        *_time(job, row, answer, assumed),
-        *_memory(job, row, answer),
-        *_money(row, answer, assumed),
+        *_model(job, row, expected),
+        *_step(job, row, expected, assumed),
+        *_time(job, row, expected, assumed),
+        *_memory(job, row, expected),
+        *_money(row, expected, assumed),
     )
 
 
-def _model(job: Job, row: Row, answer: Estimate) -> tuple[Fact, ...]:
-    traced = job.profile.step(answer.precision)
+def _model(job: Job, row: Row, expected: Estimate) -> tuple[Fact, ...]:
+    traced = job.profile.step(expected.precision)
     parts = throughput.kernels(traced, row.kind)
     moved = sum(kernel.count * kernel.bytes.each for kernel in parts)
     kind = "matrix products" if mostly_products(traced) else "convolutions"
     return (
-        Fact("precision", answer.precision, formula=f"training.precision is {job.precision}"),
+        Fact("precision", expected.precision, formula=f"training.precision is {job.precision}"),
         Fact("parameters", job.profile.parameters, "", source=COUNTED),
         Fact("forward pass", traced.forward_flops.each / 1e9, "GFLOP an example", source=COUNTED),
         Fact("training step", traced.flops.each / 1e9, "GFLOP an example", "forward and backward pass", COUNTED),
@@ -73,10 +73,10 @@ def _model(job: Job, row: Row, answer: Estimate) -> tuple[Fact, ...]:
     )
 
 
-def _step(job: Job, row: Row, answer: Estimate, assumed: Assumptions) -> tuple[Fact, ...]:
-    chip, reached = Chip.from_row(row, answer.precision), EFFICIENCIES[row.kind]
-    step = throughput.step(job.profile, answer.precision, job.batch_size, chip, job.optimizer)
-    products = mostly_products(job.profile.step(answer.precision))
+def _step(job: Job, row: Row, expected: Estimate, assumed: Assumptions) -> tuple[Fact, ...]:
+    chip, reached = Chip.from_row(row, expected.precision), EFFICIENCIES[row.kind]
+    step = throughput.step(job.profile, expected.precision, job.batch_size, chip, job.optimizer)
+    products = mostly_products(job.profile.step(expected.precision))
     product = reached.product("matmul" if products else "conv", chip.unit)
     bandwidth = reached.bandwidth(chip.bandwidth, products)
     sustained = "as listed, x the share that this chip sustains" if row.chip in SUSTAINED else "as listed"
@@ -93,9 +93,9 @@ def _step(job: Job, row: Row, answer: Estimate, assumed: Assumptions) -> tuple[F
     )
 
 
-def _time(job: Job, row: Row, answer: Estimate, assumed: Assumptions) -> tuple[Fact, ...]:
+def _time(job: Job, row: Row, expected: Estimate, assumed: Assumptions) -> tuple[Fact, ...]:
     measured = calibration.for_row(assumed.calibrations, row)
-    predicted = duration.predict(job, row, answer.precision, start=assumed.start_seconds)
+    predicted = duration.predict(job, row, expected.precision, start=assumed.start_seconds)
     rate = duration.input_rate(job, row)
     joined = "sum of" if row.kind == "cpu" else "the longest of"
     decoded = f"vCPUs x {duration.DECODED:g} examples/s" if job.encoded else "vCPUs x bytes/s / bytes of an example"
@@ -107,21 +107,21 @@ def _time(job: Job, row: Row, answer: Estimate, assumed: Assumptions) -> tuple[F
         Fact("step", 1e3 * predicted.step_seconds, "ms", f"{joined} device, host and input"),
     )
     factor = Fact("calibration", measured.factor, "", "measured / predicted", measured.source) if measured else None
-    low, high = f"{answer.low:,.0f}", f"{answer.high:,.0f}"
+    low, high = f"{expected.low:,.0f}", f"{expected.high:,.0f}"
     return (
         *facts,
         *((factor,) if factor else ()),
-        Fact("speed", answer.examples_per_second, "examples/s", "batch / step", f"between {low} and {high}"),
-        Fact("bound", answer.bound, formula="what takes most of a step"),
+        Fact("speed", expected.examples_per_second, "examples/s", "batch / step", f"between {low} and {high}"),
+        Fact("bound", expected.bound, formula="what takes most of a step"),
         Fact("epochs", job.epochs, "", f"{job.steps} steps each; patience {job.patience} may end it earlier"),
         Fact("validation", predicted.validation / cost.HOUR, "h", "forward pass over the validation split, each epoch"),
-        Fact("start", answer.start_seconds / 60, "min", "machine, image, imports and compilation", "assumptions"),
-        Fact("time", answer.seconds / cost.HOUR, "h", "start + steps + validation + checkpoints"),
+        Fact("start", expected.start_seconds / 60, "min", "machine, image, imports and compilation", "assumptions"),
+        Fact("time", expected.seconds / cost.HOUR, "h", "start + steps + validation + checkpoints"),
     )
 
 
-def _memory(job: Job, row: Row, answer: Estimate) -> tuple[Fact, ...]:
-    needed = memory.needed(job, row, answer.precision)
+def _memory(job: Job, row: Row, expected: Estimate) -> tuple[Fact, ...]:
+    needed = memory.needed(job, row, expected.precision)
     chosen = "chosen: benchmarks/planner.py measures it on a CPU"
     return (
         Fact("variables", needed.variables / GIB, "GiB", "4 bytes a parameter"),
@@ -132,21 +132,21 @@ def _memory(job: Job, row: Row, answer: Estimate) -> tuple[Fact, ...]:
         Fact("runtime", needed.runtime / GIB, "GiB", source=chosen),
         Fact("memory", needed.total / GIB, "GiB a chip", "the larger of gradients and activations, and the others"),
         Fact("memory of a chip", needed.limit / GIB, "GiB", source=CATALOG),
-        Fact("largest batch", answer.largest_batch, "examples", "over all chips"),
+        Fact("largest batch", expected.largest_batch, "examples", "over all chips"),
     )
 
 
-def _money(row: Row, answer: Estimate, assumed: Assumptions) -> tuple[Fact, ...]:
-    where = f"{CATALOG}: {row.region}, {row.priced}".rstrip(", ")
+def _money(row: Row, expected: Estimate, assumed: Assumptions) -> tuple[Fact, ...]:
+    source = f"{CATALOG}: {row.region}, {row.priced}".rstrip(", ")
     unknown = "not known"
     return (
-        Fact("price", row.on_demand or unknown, "USD/h", source=where),
-        Fact("cost", unknown if answer.cost is None else answer.cost, "USD", "price x time"),
-        Fact("spot price", row.spot or unknown, "USD/h", source=where),
+        Fact("price", row.on_demand or unknown, "USD/h", source=source),
+        Fact("cost", unknown if expected.cost is None else expected.cost, "USD", "price x time"),
+        Fact("spot price", row.spot or unknown, "USD/h", source=source),
         Fact("interruptions", assumed.interruptions, "an hour on spot", source="an assumption"),
-        Fact("checkpoints", answer.checkpoint_seconds / 60, "min apart", "training.checkpoint_*, an epoch at most"),
-        Fact("best checkpoints", answer.best_checkpoint_seconds / 60, "min apart", "sqrt(2 d M)", "Young, 1974"),
-        Fact("lost on spot", answer.lost_seconds / 60, "min", "expected: done twice, or starting again", "Daly, 2006"),
-        Fact("time on spot", answer.spot_seconds / cost.HOUR, "h", "start + work + lost"),
-        Fact("cost on spot", unknown if answer.spot_cost is None else answer.spot_cost, "USD", "spot price x time"),
+        Fact("checkpoints", expected.checkpoint_seconds / 60, "min apart", "training.checkpoint_*, an epoch at most"),
+        Fact("best checkpoints", expected.best_checkpoint_seconds / 60, "min apart", "sqrt(2 d M)", "Young, 1974"),
+        Fact("lost on spot", expected.lost_seconds / 60, "min", "computed twice, or restarting", "Daly, 2006"),
+        Fact("time on spot", expected.spot_seconds / cost.HOUR, "h", "start + work + lost"),
+        Fact("cost on spot", unknown if expected.spot_cost is None else expected.spot_cost, "USD", "spot price x time"),
     )

@@ -88,13 +88,15 @@ def plan(
             lines.append(estimate(job, row, assumed))
     if not lines:
         raise StepError(
-            f"no accelerator can hold {job.experiment}: {'; '.join(f'{one.row}: {one.reason}' for one in refused[:3])}",
+            f"no accelerator can hold {job.experiment}: {'; '.join(f'{row.row}: {row.reason}' for row in refused[:3])}",
             advice="change training.batch_size or training.precision",
             kind="settings",
         )
-    lines.sort(key=lambda one: _preference(one, prefer, spot))
-    meeting = [one for one in lines if _excess(one, deadline_hours, budget, spot) == 0]
-    nearest = min(lines, key=lambda one: (_excess(one, deadline_hours, budget, spot), *_preference(one, prefer, spot)))
+    lines.sort(key=lambda line: _preference(line, prefer, spot))
+    meeting = [line for line in lines if _excess(line, deadline_hours, budget, spot) == 0]
+    nearest = min(
+        lines, key=lambda line: (_excess(line, deadline_hours, budget, spot), *_preference(line, prefer, spot))
+    )
     return Plan(
         job=job.record(),
         lines=tuple(lines),
@@ -127,20 +129,20 @@ def explain(
     return explained(job, row, Assumptions(interruptions, start, calibrations))
 
 
-def _preference(one: Estimate, prefer: Prefer, spot: bool) -> tuple[float, float]:
+def _preference(line: Estimate, prefer: Prefer, spot: bool) -> tuple[float, float]:
     """The key to sort by; a row without a price comes last by cost."""
-    price = one.price(spot)
-    known = math.inf if price is None else price
-    return (known, one.hours(spot)) if prefer == "cost" else (one.hours(spot), known)
+    price = line.price(spot)
+    cost = math.inf if price is None else price
+    return (cost, line.hours(spot)) if prefer == "cost" else (line.hours(spot), cost)
 
 
-def _excess(one: Estimate, deadline_hours: float | None, budget: float | None, spot: bool) -> float:
+def _excess(line: Estimate, deadline_hours: float | None, budget: float | None, spot: bool) -> float:
     """The factor by which a row misses deadline and budget, as a logarithm; 0 if it meets both."""
     missed = 0.0
     if deadline_hours is not None:
-        missed += max(0.0, math.log(one.hours(spot) / deadline_hours))
+        missed += max(0.0, math.log(line.hours(spot) / deadline_hours))
     if budget is not None:
-        price = one.price(spot)
+        price = line.price(spot)
         missed += math.inf if price is None else max(0.0, math.log(price / budget))
     return missed
 
@@ -158,14 +160,14 @@ def _verdict(
     if not meeting:
         return f"nothing trains it {limits}; {nearest.row} comes nearest: {_time_and_cost(nearest, spot)}"
     best = meeting[0]
-    what = "the cheapest" if prefer == "cost" and best.price(spot) is not None else "the fastest"
-    return f"{best.row} is {what}{f' {limits}' if limits else ''}: {_time_and_cost(best, spot)}"
+    superlative = "the cheapest" if prefer == "cost" and best.price(spot) is not None else "the fastest"
+    return f"{best.row} is {superlative}{f' {limits}' if limits else ''}: {_time_and_cost(best, spot)}"
 
 
-def _time_and_cost(one: Estimate, spot: bool) -> str:
-    price = one.price(spot)
+def _time_and_cost(line: Estimate, spot: bool) -> str:
+    price = line.price(spot)
     money = "price not known" if price is None else _usd(price)
-    return f"{format_duration(3600 * one.hours(spot))}, {money}{' on spot' if spot else ''}"
+    return f"{format_duration(3600 * line.hours(spot))}, {money}{' on spot' if spot else ''}"
 
 
 def _usd(value: float) -> str:
