@@ -1,1 +1,1 @@
-"""Which accelerator, at what cost, and how a task asks for it."""
+"""Accelerators: the catalog, the planner, and the placement of steps."""

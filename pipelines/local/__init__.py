@@ -1,1 +1,1 @@
-"""Runs on this machine: one folder a run, the compiled file through kfp.local, and what became of it."""
+"""Runs on this machine: one process a run, the compiled file through kfp.local, steps as processes or containers."""
