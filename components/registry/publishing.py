@@ -1,9 +1,9 @@
-"""Changing the champion: by publishing a better version, or by going back to an earlier one."""
+"""Changes of champion: publishing a better version, and rolling back to an earlier one."""
 
 from pathlib import Path
 
 from components.core.errors import StepError
-from components.registry import naming, versions
+from components.registry import pointer, versions
 
 SINCE_EVALUATED = (
     "since this model was evaluated",
@@ -12,32 +12,32 @@ SINCE_EVALUATED = (
 
 
 def publish(registry: str, folder: Path, version: str, expected: str) -> None:
-    """Publish a version and make it the champion, if the champion is still the expected one (or is it already).
+    """Publish a version as the champion, if the champion is still the expected one, or this version already.
 
     Args:
         registry: the model's registry.
         folder: the version's files.
-        version: its id, made of its content: a version that is there already is taken as it is.
-        expected: the champion's id that the decision was made against; "" for none.
+        version: its id, a digest of its content, so that an existing version is reused.
+        expected: the id of the champion that the decision was made against; empty for none.
 
     Raises:
-        StepError: kind ``conflict``: another champion was published meanwhile, or the id is taken by other content;
-            the champion stays.
+        StepError: kind ``conflict``: another champion was published meanwhile, or the id has other content; the
+            champion does not change.
     """
-    with naming.exclusively(registry):
-        before = naming.read(registry)
+    with pointer.locked(registry):
+        before = pointer.read(registry)
         if before.version != version:
-            _check(before.met, expected, *SINCE_EVALUATED)
-        versions.put(registry, folder, version)
+            _check(before.incumbent, expected, *SINCE_EVALUATED)
+        versions.store(registry, folder, version)
         if before.version == version:
-            return  # published by a run that was interrupted after it, or by an equal one
+            return  # published by an interrupted run, or by an equal one
         try:
-            naming.change(registry, before, version, "publish")
+            pointer.change(registry, before, version, "publish")
         except StepError:
-            present = naming.read(registry)
+            present = pointer.read(registry)
             if present.version == version:
                 return  # an equal run was faster
-            _check(present.met, expected, *SINCE_EVALUATED)
+            _check(present.incumbent, expected, *SINCE_EVALUATED)
             raise
 
 
@@ -48,21 +48,21 @@ def _check(present: str, expected: str, when: str, advice: str) -> None:
 
 
 def rollback(registry: str, to: str = "", expected: str | None = None) -> tuple[str, str]:
-    """Serve an earlier version again, if the champion is still the one that was seen.
+    """Make an earlier version the champion again, if the champion is still the expected one.
 
     Args:
         registry: the model's registry.
-        to: a version that was the champion once; without it, the one before the present champion.
-        expected: the champion's id that the caller saw; without it, the present one.
+        to: a version that was the champion once; empty for the one before the present champion.
+        expected: the id of the champion that the caller has seen; None for the present one.
 
     Returns:
-        The ids of the champion of before and of now.
+        The ids of the previous and the new champion.
 
     Raises:
         StepError: there is no such version, it is damaged, or (kind ``conflict``) the champion changed meanwhile.
     """
-    with naming.exclusively(registry):
-        before = naming.read(registry)
+    with pointer.locked(registry):
+        before = pointer.read(registry)
         if expected is not None:
             _check(before.version, expected, "meanwhile", "look again: suanli registry list")
         version = to or _version_before(before)
@@ -77,15 +77,15 @@ def rollback(registry: str, to: str = "", expected: str | None = None) -> tuple[
         if faults := versions.damage(versions.version_uri(registry, version)):
             raise StepError(
                 f"the version {version} is damaged: {faults[0]}",
-                advice="choose another with --to; suanli registry verify names every fault",
+                advice="choose another with --to; suanli registry verify lists all faults",
             )
-        naming.change(registry, before, version, "rollback")
+        pointer.change(registry, before, version, "rollback")
         return before.version, version
 
 
-def _version_before(named: naming.ChampionPointer) -> str:
-    line = naming.line(named.history)
-    if len(line) < 2:
-        what = f"no version was the champion before {line[0]}" if line else "nothing has been published"
-        raise StepError(what, advice="there is nothing to go back to", kind="settings")
-    return line[-2]
+def _version_before(champion: pointer.ChampionPointer) -> str:
+    lineage = pointer.lineage(champion.history)
+    if len(lineage) < 2:
+        reason = f"no version was the champion before {lineage[0]}" if lineage else "nothing has been published"
+        raise StepError(reason, advice="there is nothing to roll back to", kind="settings")
+    return lineage[-2]

@@ -1,4 +1,4 @@
-"""The versions' folders, which never change once they are whole."""
+"""The folders of versions, which never change once they are complete."""
 
 import filecmp
 import json
@@ -12,48 +12,47 @@ from typing import Any
 
 from components import storage
 from components.core.errors import StepError
-from components.registry import naming
+from components.registry import pointer
 
 VERSION, MODEL = "version.json", "model.keras"
-# How often a publisher looks again when an equal run is writing the same version.
+# Attempts of a publisher while an equal run writes the same version.
 ROUNDS = 5
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The published version that challengers are compared with.
+    """The published version with which challengers are compared.
 
     Attributes:
-        id: the version's id.
-        folder: its files, local: ``model.keras``, ``version.json``, the formats and the card.
+        id: of the version.
+        folder: its local files: ``model.keras``, ``version.json``, the formats and the card.
     """
 
     id: str
     folder: Path
 
     def version(self) -> dict[str, Any]:
-        """What ``version.json`` says."""
+        """The content of ``version.json``."""
         values: dict[str, Any] = json.loads((self.folder / VERSION).read_text())
         return values
 
 
 def version_uri(registry: str, version: str) -> str:
-    """Where a version's files lie."""
     return storage.join(registry, "versions", version)
 
 
 def champion(registry: str) -> Champion | None:
-    """The champion that this run is judged against, with its files, or None where nothing had been published.
+    """The champion that this run is compared with, with its files, if any.
 
     Raises:
-        StepError: ``champion.json`` is corrupt, or names a version that is not whole.
+        StepError: ``champion.json`` is corrupt, or its version is damaged.
     """
-    version = naming.state(registry)
+    version = pointer.state(registry)
     if not version:
         return None
     uri = version_uri(registry, version)
     if storage.is_remote(uri) and storage.is_complete(uri):
-        # The download compares every checksum.
+        # The download compares the checksums.
         return Champion(version, storage.download(uri, Path(tempfile.mkdtemp(prefix="champion-")) / version))
     if faults := damage(uri):
         raise StepError(
@@ -64,7 +63,7 @@ def champion(registry: str) -> Champion | None:
 
 
 def damage(uri: str) -> list[str]:
-    """What is wrong with a version's folder, one line each; every checksum is compared."""
+    """Faults of a version's folder, including wrong checksums, one per line."""
     try:
         faults = storage.verify(uri)
     except FileNotFoundError:
@@ -73,11 +72,11 @@ def damage(uri: str) -> list[str]:
     return faults or [f"{name} is missing" for name in (VERSION, MODEL) if name not in names]
 
 
-def put(registry: str, folder: Path, version: str) -> None:
-    """Write a version, unless it is there whole. What a crash left of it is completed, what is damaged written anew.
+def store(registry: str, folder: Path, version: str) -> None:
+    """Write a version, unless it is complete. An interrupted one is completed, a damaged one is written again.
 
     Raises:
-        StepError: kind ``conflict``: the id is taken by other content.
+        StepError: kind ``conflict``: the id has other content.
     """
     uri = version_uri(registry, version)
     for rounds_left in reversed(range(ROUNDS)):
@@ -85,20 +84,20 @@ def put(registry: str, folder: Path, version: str) -> None:
             if not damage(uri):
                 _check_equal(uri, folder, version)
                 return
-            if not storage.is_remote(uri) or _once_whole(uri):
+            if not storage.is_remote(uri) or _has_manifest(uri):
                 storage.remove(uri)
         try:
-            with _completing(uri, folder) as ours:
+            with _completed(uri, folder) as ours:
                 storage.upload(ours, uri)
             return
         except StepError as error:
-            # In Cloud Storage an equal run may be writing the same version: look again at what it has written.
+            # In Cloud Storage an equal run may be writing the same version: check what it has written.
             if error.kind != "conflict" or not rounds_left:
                 raise
 
 
-def _once_whole(uri: str) -> bool:
-    """Whether a folder has a manifest: nobody is writing it any more."""
+def _has_manifest(uri: str) -> bool:
+    """Whether a folder has a manifest: then nobody is writing it."""
     try:
         storage.manifest(uri)
     except (FileNotFoundError, storage.Damaged):
@@ -107,41 +106,41 @@ def _once_whole(uri: str) -> bool:
 
 
 @contextmanager
-def _completing(uri: str, folder: Path) -> Iterator[Path]:
-    """A version's files, in which those that another run of the same version has written already stand for our own.
+def _completed(uri: str, folder: Path) -> Iterator[Path]:
+    """A version's files, replaced by those that another run of the same version has written already.
 
-    They differ in what was measured (the card), and a file that is there may be in the other's manifest any moment.
+    They differ in measurements (the card), and the other run's manifest may soon include the files that are there.
     """
-    there = set(storage.listing(uri)) if storage.is_remote(uri) else set()
-    if not there:
+    existing = set(storage.listing(uri)) if storage.is_remote(uri) else set()
+    if not existing:
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="version-") as aside:
-        ours = Path(aside) / "ours"
+    with tempfile.TemporaryDirectory(prefix="version-") as temporary:
+        ours = Path(temporary) / "ours"
         shutil.copytree(folder, ours)
-        theirs = storage.copy(uri, Path(aside) / "theirs", names=sorted(there - {MODEL}))
-        if VERSION not in there or _facts(theirs) == _facts(folder):
+        theirs = storage.copy(uri, Path(temporary) / "theirs", names=sorted(existing - {MODEL}))
+        if VERSION not in existing or _facts(theirs) == _facts(folder):
             shutil.copytree(theirs, ours, dirs_exist_ok=True)
         yield ours
 
 
 def _check_equal(uri: str, folder: Path, version: str) -> None:
-    """Refuse a version whose facts or weights differ from the one of that id.
+    """Refuse a version whose facts or weights differ from the existing one with its id.
 
-    Exported formats and what was measured of them may differ between machines, though not within what export allows.
+    Exported formats and their measurements may differ between machines, within the tolerances of export.
     """
-    with _two_files(uri) as there:
-        same = filecmp.cmp(there / MODEL, folder / MODEL, shallow=False) and _facts(there) == _facts(folder)
+    with _model_and_facts(uri) as existing:
+        same = filecmp.cmp(existing / MODEL, folder / MODEL, shallow=False) and _facts(existing) == _facts(folder)
     if not same:
         raise StepError(
-            f"the version {version} is in {uri} already, with other content: versions never change",
-            advice="see suanli registry verify, or publish under another model name",
+            f"the version {version} already exists in {uri} with other content, and versions never change",
+            advice="check it by suanli registry verify, or publish under another model name",
             kind="conflict",
         )
 
 
 @contextmanager
-def _two_files(uri: str) -> Iterator[Path]:
+def _model_and_facts(uri: str) -> Iterator[Path]:
     if not storage.is_remote(uri):
         yield Path(uri)
         return

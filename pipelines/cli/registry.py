@@ -27,7 +27,9 @@ Which = Annotated[str, typer.Argument(metavar="VERSION", help="A version's id, o
 @app.command("list")
 def list_(model: AnyModel = "", target: TargetName = "", runs: Runs = None, as_json: AsJson = False) -> None:
     """List the versions of each model, the newest last."""
-    versions = [version for registry in _registries(model, target, runs) for version in contents.every(registry)]
+    versions = [
+        version for registry in _registries(model, target, runs) for version in contents.list_versions(registry)
+    ]
     if as_json:
         print_json([version.document() for version in versions])
         return
@@ -112,11 +114,11 @@ def _registries(model: str, target: str, runs: Path | None) -> list[str]:
     """
     root = targets.load(target, Path.cwd()).registry if target else str(folder.root(runs) / folder.REGISTRY)
     if not model:
-        return contents.models(root)
+        return contents.list_models(root)
     for uri in (model, storage.join(root, model)):
-        if (storage.is_remote(uri) or "/" in uri or Path(uri).is_dir()) and (models := contents.models(uri)):
+        if (storage.is_remote(uri) or "/" in uri or Path(uri).is_dir()) and (models := contents.list_models(uri)):
             return models
-    known = [contents.model_name(uri) for uri in contents.models(root)]
+    known = [contents.model_name(uri) for uri in contents.list_models(root)]
     advice = nearest(model, known) if known else folder.START
     raise StepError(f"unknown model {model!r} in {root}", advice=advice, kind="settings")
 

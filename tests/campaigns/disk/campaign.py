@@ -237,7 +237,9 @@ def _continued(stderr: str) -> tuple[str, ...]:
 
 def _damaged(folder: Path, when: str) -> list[str]:
     """What ``registry verify`` and ``runs list`` would say is wrong."""
-    faults = [fault for model in contents.models(str(folder / "registry")) for fault in contents.verify(model).faults]
+    faults = [
+        fault for model in contents.list_models(str(folder / "registry")) for fault in contents.verify(model).faults
+    ]
     for run in every(folder):
         try:
             run.read()

@@ -16,7 +16,7 @@ from small_versions import written
 from components import registry
 from components.core.errors import StepError
 from components.core.files import digest_of
-from components.registry import contents, naming, publishing
+from components.registry import contents, pointer, publishing
 from components.registry.versions import version_uri
 
 # A step is a dozen files or requests, and the machine may be busy.
@@ -118,15 +118,15 @@ class Registry(RuleBasedStateMachine):
 
     @invariant()
     def exactly_the_published_versions_are_listed_once_and_are_whole(self) -> None:
-        found = contents.every(self.model)
+        found = contents.list_versions(self.model)
         assert sorted(version.id for version in found if version.entry) == sorted(self.published)
         assert len({version.id for version in found}) == len(found)
         assert contents.verify(self.model).faults == ([] if self.published or not found else [NO_CHAMPION])
-        assert len(naming.read(self.model).history) == self.changes
+        assert len(pointer.read(self.model).history) == self.changes
 
     @invariant()
     def versions_never_change(self) -> None:
-        for version in contents.every(self.model):
+        for version in contents.list_versions(self.model):
             if version.entry:
                 assert self.seen.setdefault(version.id, self.digest(version.uri)) == self.digest(version.uri)
 
@@ -142,7 +142,7 @@ class Registry(RuleBasedStateMachine):
         self.unfinished = None
 
     def after_death(self, died: bool, version: str, again: Callable[[], None] | None) -> None:
-        present = naming.state(self.model)
+        present = pointer.state(self.model)
         assert present == version or (died and present == self.champion)
         if present == version:
             self.now(version)

@@ -82,7 +82,7 @@ def test_of_two_publishers_at_once_exactly_one_wins_and_the_other_is_told(model:
 def test_two_equal_runs_that_publish_at_once_both_succeed_and_make_one_version(model: str, tmp_path: Path) -> None:
     folders = {name: ("v2", written(tmp_path / name, "two", measured)) for measured, name in enumerate("ab")}
     assert set(at_once(model, folders).values()) == {0}
-    assert [version.id for version in contents.every(model)] == ["v1", "v2"]
+    assert [version.id for version in contents.list_versions(model)] == ["v1", "v2"]
     assert contents.verify(model).faults == []
 
 
@@ -90,10 +90,10 @@ def test_a_version_whose_file_was_lost_is_told_and_repaired(model: str, tmp_path
     from components.storage import client
 
     registry.publish(model, written(tmp_path / "two", "two"), "v2", "v1")
-    bucket, name = client.bucket_of(storage.join(version_uri(model, "v1"), "card.md"))
+    bucket, name = client.bucket_and_name(storage.join(version_uri(model, "v1"), "card.md"))
     bucket.blob(name).delete()
     assert contents.verify(model).faults == ["model v1: card.md is missing"]
-    assert [version.state for version in contents.every(model)] == ["damaged", "champion"]
+    assert [version.state for version in contents.list_versions(model)] == ["damaged", "champion"]
     registry.publish(model, written(tmp_path / "again", "one", measured=4), "v1", "v2")
     assert contents.verify(model).faults == []
 
@@ -122,7 +122,7 @@ def test_a_publisher_that_dies_at_any_request_leaves_the_old_champion_and_the_ne
         champion = registry.champion(model)
         assert champion and champion.id == ("v1" if point.reached else "v2")
         registry.publish(model, again, "v2", "v1")
-        assert contents.verify(model) == contents.Verified(model, 2, [], [])
+        assert contents.verify(model) == contents.Verification(model, 2, [], [])
         if not point.reached:
             break
     assert allowed >= 6, "a publish that sends so little was not counted right"

@@ -43,8 +43,8 @@ def test_a_process_that_dies_at_any_write_leaves_the_old_champion_and_the_next_p
         champion = registry.champion(model)
         assert champion and champion.id == ("v1" if died else "v2")
         registry.publish(model, tmp_path / "two", "v2", "v1")
-        assert contents.verify(model) == contents.Verified(model, 2, [], [])
-        assert [version.id for version in contents.every(model)] == ["v1", "v2"]
+        assert contents.verify(model) == contents.Verification(model, 2, [], [])
+        assert [version.id for version in contents.list_versions(model)] == ["v1", "v2"]
         if not died:
             break
     assert allowed > 10, "a publish that makes so few writes was not counted right"

@@ -8,7 +8,7 @@ from small_versions import written as version
 
 from components import registry
 from components.core.errors import StepError
-from components.registry import naming, publishing
+from components.registry import pointer, publishing
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ def test_a_run_that_goes_on_after_it_published_meets_the_champion_of_before_and_
 
 
 def test_what_a_killed_writer_left_of_champion_json_is_cleared_by_the_next(model: str, tmp_path: Path) -> None:
-    (Path(model) / f".{naming.CHAMPION}.4711").write_text('{"version"')
+    (Path(model) / f".{pointer.CHAMPION}.4711").write_text('{"version"')
     registry.publish(model, version(tmp_path / "two", "two"), "v2", "v1")
-    assert sorted(path.name for path in Path(model).iterdir()) == [".lock", naming.CHAMPION, "versions"]
+    assert sorted(path.name for path in Path(model).iterdir()) == [".lock", pointer.CHAMPION, "versions"]
 
 
 def test_publishing_the_champion_again_changes_nothing(model: str, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_resumed_run_is_judged_against_the_champion_that_it_met_and_never_agai
     registry.publish(model, version(tmp_path / "again", "two"), "v2", "v1")
     # Its code was changed before it was resumed: it makes another version of the same decision.
     registry.publish(model, version(tmp_path / "three", "three"), "v3", "v1")
-    assert naming.read(model).version == "v3" and registry.state(model) == "v1"
+    assert pointer.read(model).version == "v3" and registry.state(model) == "v1"
     monkeypatch.setenv("SUANLI_RUN", "/runs/theirs")
     assert registry.state(model) == "v3"
     with pytest.raises(StepError, match="the champion changed from v1 to v3"):
@@ -188,7 +188,7 @@ def test_a_version_that_is_there_with_other_content_is_refused(spoilt: str, mode
     registry.publish(model, version(tmp_path / "two", "two"), "v2", "v1")
     other = version(tmp_path / "other", "one")
     (other / spoilt).write_text('{"text": "other"}')
-    with pytest.raises(StepError, match=r"the version v1 is in .* already, with other content") as caught:
+    with pytest.raises(StepError, match=r"the version v1 already exists in .* with other content") as caught:
         registry.publish(model, other, "v1", "v2")
     assert caught.value.kind == "conflict"
     assert registry.state(model) == "v2"
@@ -207,7 +207,7 @@ def test_who_publishes_after_a_rollback_needs_the_champion_of_now(model: str, tm
     with pytest.raises(StepError, match="the champion changed from v2 to v1"):
         registry.publish(model, version(tmp_path / "three", "three"), "v3", "v2")
     registry.publish(model, version(tmp_path / "three-again", "three"), "v3", "v1")
-    assert [(entry.version, entry.replaced, entry.by) for entry in naming.read(model).history] == [
+    assert [(entry.version, entry.replaced, entry.by) for entry in pointer.read(model).history] == [
         ("v1", "", "publish"),
         ("v2", "v1", "publish"),
         ("v1", "v2", "rollback"),
@@ -231,8 +231,8 @@ def test_who_publishes_after_a_rollback_needs_the_champion_of_now(model: str, tm
 )
 def test_a_rollback_goes_back_along_what_was_published(changes: str, expected: str) -> None:
     kinds = {"+": "publish", "-": "rollback"}
-    history = [naming.Entry(version=f"v{change[1]}", by=kinds[change[0]]) for change in changes.split()]
-    assert naming.line(history) == [f"v{number}" for number in expected.split()]
+    history = [pointer.Entry(version=f"v{change[1]}", by=kinds[change[0]]) for change in changes.split()]
+    assert pointer.lineage(history) == [f"v{number}" for number in expected.split()]
 
 
 def test_a_rollback_without_a_version_before_is_refused(model: str, tmp_path: Path) -> None:
@@ -273,4 +273,4 @@ def test_a_champion_named_by_hand_is_served_and_remembered(model: str, tmp_path:
     path = Path(model) / "champion.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": "v1"}))
     assert registry.state(model) == "v1"
-    assert naming.read(model).history[-1] == naming.Entry(version="v1", replaced="v2", by="hand")
+    assert pointer.read(model).history[-1] == pointer.Entry(version="v1", replaced="v2", by="hand")

@@ -106,7 +106,7 @@ def test_verify_reads_every_file_and_names_each_fault(root: str, capsys: pytest.
         (("show", "digts"), "unknown model 'digts' in"),
         (("show", "digits", "v7"), "unknown version 'v7' in"),
         (("show", "digits", "v"), "2 versions begin with 'v' in"),
-        (("rollback", "letters"), "no version was the champion before v1; there is nothing to go back to"),
+        (("rollback", "letters"), "no version was the champion before v1; there is nothing to roll back to"),
         (("rollback", "digits", "--to", "v2"), "v2 is the champion already"),
         (("rollback", "digits", "--from", "v1"), "the champion changed from v1 to v2 meanwhile"),
         (("verify", "digits", "v7"), "unknown version 'v7' in"),
@@ -127,7 +127,7 @@ def test_what_was_never_published_is_listed_as_such_and_no_fault(root: str, caps
     storage.write_text(uri, "half")
     assert [one["state"] for one in document(capsys, "list", *at(root, "letters"))] == ["champion", "unpublished"]
     assert main(["registry", "verify", *at(root, "letters")]) == 0
-    assert "letters v9: never published, half-written" in capsys.readouterr().out
+    assert "letters v9: never published, incomplete" in capsys.readouterr().out
 
 
 def test_a_corrupt_champion_file_is_a_fault_that_verify_names(root: str, capsys: pytest.CaptureFixture[str]) -> None:

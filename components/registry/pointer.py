@@ -1,6 +1,6 @@
-"""``champion.json``: which version is served, and every one that was served before it.
+"""``champion.json``, the champion pointer: the version that is served, and the history of all that were.
 
-One small file holds both, so that they cannot disagree: it is written whole, and only over the one that was read.
+One small file has both, so that they always agree: it is written atomically, and replaces only the one that was read.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ from components import storage
 from components.core.errors import StepError
 
 CHAMPION = "champion.json"
-# It becomes part of a path and of a line on a terminal.
+# An id is part of paths and of lines on a terminal.
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 RUN = re.compile(r"[A-Za-z0-9_.-]{0,253}")
 TIME = re.compile(r"[0-9T:.Z+-]{0,40}")
@@ -31,11 +31,11 @@ class Entry(BaseModel):
     """A change of champion.
 
     Attributes:
-        version: the champion from then on.
-        replaced: the one before; empty for none.
-        by: what changed it; ``hand`` where somebody edited the file.
-        run: the run that published it, or its pod where the run's id is not known; may be empty.
-        time: when, in UTC (ISO 8601); may be empty.
+        version: the new champion.
+        replaced: the previous one, if any.
+        by: the cause; ``hand`` if somebody edited the file.
+        run: that published it, or its pod if the run's id is unknown; may be empty.
+        time: of the change, in UTC (ISO 8601); may be empty.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -57,11 +57,11 @@ class _File(BaseModel):
 
 @dataclass(frozen=True)
 class ChampionPointer:
-    """What ``champion.json`` says.
+    """The content of ``champion.json``.
 
     Attributes:
-        history: every change of champion, the newest last; empty where nothing has been published.
-        generation: the file's generation in Cloud Storage; 0 on a local path and for no file.
+        history: all changes of champion, newest last; empty if nothing has been published.
+        generation: of the file in Cloud Storage; 0 on a local path or without a file.
     """
 
     history: tuple[Entry, ...] = ()
@@ -69,33 +69,33 @@ class ChampionPointer:
 
     @property
     def version(self) -> str:
-        """The champion's id; empty for none."""
+        """The champion's id, if any."""
         return self.history[-1].version if self.history else ""
 
     @property
-    def met(self) -> str:
-        """The champion's id that this run is judged against: the present one, unless this very run published it.
+    def incumbent(self) -> str:
+        """The id of the champion that this run is compared with, if any: the present one, unless this run published it.
 
-        A run that was killed between publishing and noting so is resumed. It must not be judged against itself.
+        A run that is killed after publishing, before it records so, is resumed and must not be compared with itself.
         """
-        ours = _run()
+        run = _run()
         for entry in reversed(self.history):
-            if not ours or (entry.run, entry.by) != (ours, "publish"):
+            if not run or (entry.run, entry.by) != (run, "publish"):
                 return entry.version
         return self.history[0].replaced if self.history else ""
 
 
 def state(registry: str, **_: object) -> str:
-    """The champion's id that this run is judged against, "" for none: what the result of a step that reads the
-    registry depends on."""
-    return read(registry).met
+    """The id of the champion that this run is compared with, if any, on which results of steps that read the registry
+    depend."""
+    return read(registry).incumbent
 
 
 def read(registry: str) -> ChampionPointer:
     """Read ``champion.json``.
 
     Raises:
-        StepError: it cannot be understood.
+        StepError: it is corrupt.
     """
     uri = storage.join(registry, CHAMPION)
     try:
@@ -106,7 +106,7 @@ def read(registry: str) -> ChampionPointer:
     except (ValidationError, UnicodeDecodeError, IsADirectoryError):
         raise StepError(
             f'{uri} is corrupt: expected {{"version": "<id>"}}',
-            advice=f"let it name a folder below {storage.join(registry, 'versions')}, or remove it to start anew",
+            advice=f"set it to a folder in {storage.join(registry, 'versions')}, or remove it to start again",
         ) from None
     history = file.history
     if not history or history[-1].version != file.version:
@@ -116,10 +116,10 @@ def read(registry: str) -> ChampionPointer:
 
 
 def change(registry: str, before: ChampionPointer, version: str, by: Literal["publish", "rollback"]) -> None:
-    """Let ``champion.json`` name another version, if it still says what was read.
+    """Point ``champion.json`` to another version, if it has not changed since it was read.
 
     Raises:
-        StepError: kind ``conflict``: it was changed meanwhile.
+        StepError: kind ``conflict``: it has changed.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     entry = Entry(version=version, replaced=before.version, by=by, run=_run(), time=now)
@@ -128,13 +128,13 @@ def change(registry: str, before: ChampionPointer, version: str, by: Literal["pu
         uri = storage.join(registry, CHAMPION)
         storage.write_text(uri, file.model_dump_json(indent=1) + "\n", generation=before.generation)
     except StepError:
-        # The answer to our own write may have been lost on the way; the client's second try then finds it done.
+        # The response to our own write may have been lost; the client's retry then finds it done.
         if read(registry).history[-1:] != (entry,):
             raise
 
 
-def line(history: Sequence[Entry]) -> list[str]:
-    """The versions that a rollback goes back along, the present champion last: what was rolled back is not on it."""
+def lineage(history: Sequence[Entry]) -> list[str]:
+    """The versions to which rollbacks return, the present champion last, without those that were rolled back."""
     versions: list[str] = []
     for entry in history:
         if entry.by == "rollback" and entry.version in versions:
@@ -151,14 +151,14 @@ def _run() -> str:
 
 
 @contextmanager
-def exclusively(registry: str) -> Iterator[None]:
-    """Keep other writers on this machine out; in Cloud Storage the generation does that."""
+def locked(registry: str) -> Iterator[None]:
+    """Exclude other writers on this machine; in Cloud Storage the generation does that."""
     if storage.is_remote(registry):
         yield
         return
     Path(registry).mkdir(parents=True, exist_ok=True)
     with (Path(registry) / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for half in Path(registry).glob(f".{CHAMPION}.*"):
-            half.unlink()  # of a writer that was killed: nobody else writes here now
+        for partial in Path(registry).glob(f".{CHAMPION}.*"):
+            partial.unlink()  # of a writer that was killed: we hold the lock
         yield
