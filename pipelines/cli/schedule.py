@@ -12,8 +12,9 @@ from pipelines.cli import output, preflight, schedule_output
 from pipelines.cli.options import AsJson, grouped
 from pipelines.cli.server_options import ClusterOptions
 from pipelines.cli.submission_options import Resolved, SubmissionOptions
-from pipelines.cluster import arguments, session
+from pipelines.cluster import arguments
 from pipelines.cluster.kubeflow.server import Server
+from pipelines.cluster.preflight import estimate_rungs, run_preflight
 from pipelines.cluster.scheduling import declared, schedules
 from pipelines.cluster.scheduling.declared import Declared
 from pipelines.cluster.scheduling.schedules import Wanted
@@ -140,9 +141,16 @@ def checked_server(prepared: Prepared, cluster: ClusterOptions) -> Server:
     """
     resolved, submission = prepared.resolved, prepared.submission
     assert resolved.target  # a declared schedule has one
-    way = session.Way(cluster.connection(resolved.target), cluster.kube_context)
     rows, root = catalog.load(Path.cwd()), folder.root(None)
-    estimates = session.estimates(resolved.experiment, submission.rungs, root, rows)
+    estimates = estimate_rungs(resolved.experiment, submission.rungs, root, rows)
     needed_class = resolved.needed_class(submission.rungs)
-    found = session.look(submission, resolved.experiment, resolved.target, way, estimates, needed_class)
-    return preflight.checked_server(found, submission.rungs, needed_class, sys.stderr)
+    checked = run_preflight(
+        submission,
+        resolved.experiment,
+        resolved.target,
+        estimates,
+        cluster.connection(resolved.target),
+        kube_context=cluster.kube_context,
+        needed_class=needed_class,
+    )
+    return preflight.checked_server(checked, submission.rungs, needed_class, sys.stderr)

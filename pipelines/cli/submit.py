@@ -19,7 +19,8 @@ from pipelines.cluster.kubeflow import runs as cluster_runs
 from pipelines.cluster.kubeflow.connection import Connection
 from pipelines.cluster.kubeflow.runs import GivenUpError
 from pipelines.cluster.kubeflow.server import connect
-from pipelines.cluster.session import Look, Way
+from pipelines.cluster.preflight import Preflight, estimate_rungs, run_preflight
+from pipelines.cluster.session import FollowOptions
 from pipelines.compile.submission import Submission
 from pipelines.compile.targets import Target
 from pipelines.hardware import catalog
@@ -47,16 +48,13 @@ class WaitOptions:
     deadline: Deadline = ""
     poll: Poll = 5.0
 
-    def way(self, connection: Connection, kube_context: str, *, queued: bool, cluster: bool = True) -> Way:
-        """The follow options of the session: a step that waits in a queue is not given up by default."""
+    def resolve(self, *, queued: bool) -> FollowOptions:
+        """In seconds; a step that waits in a queue is not given up by default."""
         give_up = math.inf if queued else GIVE_UP_S
-        return Way(
-            connection,
-            kube_context,
+        return FollowOptions(
             hours(self.give_up) * 3600 if self.give_up else give_up,
             hours(self.deadline) * 3600 if self.deadline else None,
             self.poll,
-            cluster,
         )
 
 
@@ -80,21 +78,29 @@ def submit(
 ) -> None:
     """Check an experiment against a cluster and run it there."""
     resolved = options.resolve()
+    follow_options = waiting.resolve(queued=bool(resolved.variant.queue))
     connection = cluster.connection(resolved.target)
-    queued = bool(resolved.variant.queue)
-    way = waiting.way(connection, cluster.kube_context, queued=queued, cluster=not no_cluster_checks)
     root, rows = folder.root(runs), catalog.load(Path.cwd())
     notes = sys.stderr if as_json else sys.stdout
     assert resolved.target  # the option is required
-    groups = _groups(resolved, way)
+    groups = _groups(resolved, cluster.kube_context, check_cluster=not no_cluster_checks)
     for number, group in enumerate(groups):
         submission, needed_class = resolved.submission(group), resolved.needed_class(group)
-        estimates = session.estimates(resolved.experiment, group, root, rows)
-        found = session.look(submission, resolved.experiment, resolved.target, way, estimates, needed_class)
+        estimates = estimate_rungs(resolved.experiment, group, root, rows)
+        checked = run_preflight(
+            submission,
+            resolved.experiment,
+            resolved.target,
+            estimates,
+            connection,
+            kube_context=cluster.kube_context,
+            check_cluster=not no_cluster_checks,
+            needed_class=needed_class,
+        )
         if dry_run:
-            _print_pods(submission, found, as_json)
-            raise typer.Exit(2 if found.failed else 0)
-        server = preflight.checked_server(found, group, needed_class, notes)
+            _print_pods(submission, checked, as_json)
+            raise typer.Exit(2 if checked.failures else 0)
+        server = preflight.checked_server(checked, group, needed_class, notes)
         again = f"{key}-{number}" if key and number else key
         run, values = session.send(
             submission, resolved.experiment, options.experiment, resolved.target, server, root, estimates, rows, again
@@ -103,7 +109,7 @@ def submit(
             _print_submitted(values, as_json)
             return
         try:
-            values = session.wait(run, values, server, found.cluster, way, submission, rows, stream=notes)
+            values = session.wait(run, values, server, checked.cluster, follow_options, submission, rows, stream=notes)
             raise typer.Exit(_conclude(run, values, as_json))
         except GivenUpError as error:
             if number + 1 == len(groups):
@@ -111,27 +117,27 @@ def submit(
             print(f"{error.message}; next: {', '.join(map(str, groups[number + 1]))}", file=sys.stderr)
 
 
-def _groups(resolved: Resolved, way: Way) -> list[tuple[Rung, ...]]:
+def _groups(resolved: Resolved, kube_context: str, *, check_cluster: bool) -> list[tuple[Rung, ...]]:
     """The ladder's groups; one rung each if the cluster has no compute classes to choose among several."""
     groups = list(resolved.groups)
     if resolved.compute_class or all(len(group) == 1 for group in groups):
         return groups
     try:
-        found = access.connect(way.kube_context) if way.cluster else None
+        found = access.connect(kube_context) if check_cluster else None
         served = found is not None and classes.served(found)
     except StepError:
         served = False  # the preflight reports it
     return groups if served else [(rung,) for group in groups for rung in group]
 
 
-def _print_pods(submission: Submission, found: Look, as_json: bool) -> None:
+def _print_pods(submission: Submission, checked: Preflight, as_json: bool) -> None:
     if as_json:
-        results = [result._asdict() for result in found.findings]
+        results = [result._asdict() for result in checked.results]
         output.print_json(explain.document(submission) | {"preflight": results})
     else:
         explain.show(submission)
         print()
-    preflight.show(found.findings, sys.stderr if as_json else sys.stdout)
+    preflight.show(checked.results, sys.stderr if as_json else sys.stdout)
 
 
 def _print_submitted(values: dict[str, Any], as_json: bool) -> None:
@@ -148,7 +154,7 @@ def _print_submitted(values: dict[str, Any], as_json: bool) -> None:
 
 def _conclude(run: Run, values: dict[str, Any], as_json: bool) -> int:
     """Print how a run ended, and return the command's exit status."""
-    return session.tell(values, values["cluster"]["link"] or str(run.folder), as_json=as_json)
+    return session.report(values, values["cluster"]["link"] or str(run.folder), as_json=as_json)
 
 
 @grouped
@@ -161,10 +167,10 @@ def wait(
 ) -> None:
     """Follow a submitted run to its end. An interrupt ends the waiting, not the run."""
     run, values, connection = _find(which, cluster, runs)
-    way = waiting.way(connection, cluster.kube_context, queued=bool(values["cluster"].get("queue")))
+    follow_options = waiting.resolve(queued=bool(values["cluster"].get("queue")))
     notes = sys.stderr if as_json else sys.stdout
     found = access.connect(cluster.kube_context)
-    values = session.wait(run, values, connect(connection), found, way, stream=notes)
+    values = session.wait(run, values, connect(connection), found, follow_options, stream=notes)
     raise typer.Exit(_conclude(run, values, as_json))
 
 

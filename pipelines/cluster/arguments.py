@@ -1,4 +1,4 @@
-"""A run's parameters against the compiled file's inputs: Kubeflow's client and server check neither names nor types."""
+"""A check of a run's parameters: Kubeflow's client and server check neither names nor types."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from components.core.choices import nearest
 from components.core.errors import StepError
 from pipelines.hardware.pods import Loader
 
-# kfp's parameter types -> what Python value the backend can use.
+# kfp's parameter types -> the Python types that the backend can use.
 TYPES: dict[str, tuple[type, ...]] = {
     "STRING": (str,),
     "NUMBER_INTEGER": (int,),
@@ -22,7 +22,7 @@ WORDS = {"STRING": "a text", "STRUCT": "a table", "LIST": "a list", "BOOLEAN": "
 
 
 def check(text: str, arguments: Mapping[str, Any]) -> None:
-    """Check a run's parameters.
+    """Check a run's parameters against the inputs of the compiled file.
 
     Args:
         text: the compiled file.
@@ -41,7 +41,7 @@ def check(text: str, arguments: Mapping[str, Any]) -> None:
             expected = WORDS.get(kind, "a number")
             raise StepError(
                 f"the pipeline's parameter {name} is {expected}, not {value!r}",
-                advice="the server would take it and drop it in silence",
+                advice="the server would accept it and silently drop it",
                 kind="settings",
             )
     missing = [name for name, body in inputs.items() if name not in arguments and not body.get("isOptional")]

@@ -1,8 +1,8 @@
-"""Whether an image lies in its registry, asked by the registry's own HTTP interface (OCI distribution, version 2)."""
+"""Whether an image is in its registry, by the registry's HTTP interface (OCI distribution, version 2)."""
 
 from typing import Literal, NamedTuple
 
-# Artifact Registry takes a Google access token; others answer without one where an image is public.
+# Artifact Registry takes a Google access token; others answer without one if an image is public.
 GOOGLE = (".pkg.dev", "gcr.io")
 TIMEOUT_S = 10.0
 MANIFESTS = (
@@ -12,9 +12,9 @@ MANIFESTS = (
 
 
 class Answer(NamedTuple):
-    """What a registry said: ``there``, ``absent``, or ``unknown`` with the reason."""
+    """A registry's answer: ``present``, ``absent``, or ``unknown`` with the reason."""
 
-    state: Literal["there", "absent", "unknown"]
+    state: Literal["present", "absent", "unknown"]
     reason: str = ""
 
 
@@ -22,13 +22,13 @@ def look_up(image: str) -> Answer:
     """Ask an image's registry for its manifest.
 
     Args:
-        image: ``HOST/PATH:TAG``; a first part without a dot, a colon or ``localhost`` names no registry.
+        image: ``HOST/PATH:TAG``; a HOST without a dot or a colon that is not ``localhost`` does not name a registry.
     """
     import urllib3
 
     host, slash, rest = image.partition("/")
     if not slash or not (set(".:") & set(host) or host == "localhost"):
-        return Answer("unknown", "their names have no registry")
+        return Answer("unknown", "their names include no registry")
     path, _, tag = rest.rpartition(":")
     scheme = "http" if is_plain(host) else "https"
     headers = {"Accept": MANIFESTS, **_credentials(host)}
@@ -45,21 +45,21 @@ def look_up(image: str) -> Answer:
         return Answer("unknown", f"{host} does not answer ({type(cause).__name__})")
     match response.status:
         case 200:
-            return Answer("there")
+            return Answer("present")
         case 404:
             return Answer("absent")
         case 401 | 403:
-            return Answer("unknown", f"{host} wants credentials: gcloud auth application-default login")
+            return Answer("unknown", f"{host} requires credentials: gcloud auth application-default login")
     return Answer("unknown", f"{host} answers {response.status}")
 
 
 def is_plain(host: str) -> bool:
-    """Whether a registry speaks plain HTTP: as docker has it, one on this machine does."""
+    """Whether a registry speaks plain HTTP: as for docker, one on this machine does."""
     return host.partition(":")[0] in {"localhost", "127.0.0.1"}
 
 
 def _credentials(host: str) -> dict[str, str]:
-    """An access token of the machine's Google account where the registry is Google's and there is one."""
+    """An access token of the machine's Google account, if it has one and the registry is Google's."""
     if not host.endswith(GOOGLE):
         return {}
     import google.auth

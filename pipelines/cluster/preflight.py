@@ -1,51 +1,154 @@
-"""What can be told before anything is sent: each check one line, and nothing started where one fails."""
+"""Everything that is checked before a run is submitted; after a failure nothing is sent."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from components.core.errors import StepError
 from components.train.settings import TrainingSettings
-from pipelines.cluster import arguments, images
+from pipelines.cluster import arguments, images, submitted
+from pipelines.cluster.kube import access, submit_checks
+from pipelines.cluster.kube.access import Access
+from pipelines.cluster.kubeflow.connection import Connection
+from pipelines.cluster.kubeflow.server import Server, connect, require_recent
 from pipelines.compile.check_result import CheckResult
 from pipelines.compile.submission import Submission
 from pipelines.compile.targets import Target
+from pipelines.experiment import NamedExperiment
 from pipelines.hardware import fit
+from pipelines.hardware.catalog import Catalog
 from pipelines.hardware.ladder import Rung
-from pipelines.hardware.planner import cost
+from pipelines.hardware.planner import cost, jobs, plan
 from pipelines.hardware.planner.plan import Estimate, Refusal
 
-# What the planner says of a rung: an estimate, why the rung cannot hold the job, or why it cannot tell.
+# The planner's answer for a rung: an estimate, why the rung cannot hold the job, or why there is no estimate.
 RungEstimate = Estimate | Refusal | str
 
 BUILD = "make images push TARGETS=... REGISTRY=... (images/README.md)"
-# Below this share of the chip's memory, nothing needs to be said.
+# Above this share of the chip's memory there is a warning.
 CLOSE = 0.9
 
 
-def offline(
-    submission: Submission, target: Target, lines: Sequence[RungEstimate], training: TrainingSettings
-) -> Iterator[CheckResult]:
-    """The checks that need no cluster.
+@dataclass
+class Preflight:
+    """The results of the preflight, and the connections that it has opened."""
+
+    results: list[CheckResult] = field(default_factory=list)
+    server: Server | None = None
+    cluster: Access | None = None
+
+    @property
+    def failures(self) -> list[CheckResult]:
+        return [result for result in self.results if result.level == "fail"]
+
+    @contextmanager
+    def failing(self, what: str) -> Iterator[None]:
+        """An error inside is a failed check."""
+        try:
+            yield
+        except StepError as error:
+            self.results.append(CheckResult("fail", what, error.message, error.advice))
+
+
+def run_preflight(
+    submission: Submission,
+    experiment: NamedExperiment,
+    target: Target,
+    estimates: Sequence[RungEstimate],
+    connection: Connection,
+    *,
+    kube_context: str = "",
+    check_cluster: bool = True,
+    needed_class: str = "",
+) -> Preflight:
+    """Check a submission here, at the server and in the cluster.
 
     Args:
-        lines: what the planner says of each rung.
+        experiment: with the run's settings.
+        estimates: from ``estimate_rungs``.
+        kube_context: the kubeconfig's context to read nodes and quotas through; empty for its current one.
+        check_cluster: whether they are read.
+        needed_class: the compute class that will be created before the run starts, and so may not exist yet.
+    """
+    preflight = Preflight()
+    with preflight.failing("settings"):
+        preflight.results += offline(submission, target, estimates, experiment.experiment.training)
+    with preflight.failing("server"):
+        server = preflight.server = connect(connection)
+        version = require_recent(server) or "unknown version"
+        preflight.results.append(CheckResult("ok", "server", f"{server.host}, {version}"))
+    if not check_cluster:
+        preflight.results.append(CheckResult("warn", "cluster", "not checked, as requested"))
+        return preflight
+    with preflight.failing("cluster"):
+        preflight.cluster = access.connect(kube_context)
+        checks = submit_checks.check(
+            preflight.cluster,
+            connection.namespace,
+            submission.pods,
+            service_account=target.service_account,
+            queue=submission.queue,
+            pipeline_root=target.pipeline_root,
+            autopilot=target.autopilot,
+            accelerator=submission.rungs[0].row.name if submission.rungs else "",
+        )
+        to_create = f"compute class {needed_class}" if needed_class else ""
+        preflight.results += [result for result in checks if result.what != to_create]
+    return preflight
+
+
+def estimate_rungs(
+    experiment: NamedExperiment, rungs: Sequence[Rung], root: Path, catalog: Catalog
+) -> list[RungEstimate]:
+    """The planner's estimate for each rung, corrected by the measurements of this experiment's runs on clusters.
+
+    Args:
+        root: the folder of runs.
+    """
+    calibrations = submitted.calibrations(submitted.finished(root, experiment.name), catalog)
+    try:
+        job = jobs.from_experiment(experiment)
+    except StepError as error:
+        return [str(error) for _ in rungs]
+    estimates: list[RungEstimate] = []
+    for rung in rungs:
+        if reason := plan.misfit(job, rung.row):
+            estimates.append(Refusal(rung.row.name, reason))
+        else:
+            estimates += plan.plan(job, [rung.row], calibrations=calibrations).lines
+    return estimates
+
+
+def offline(
+    submission: Submission, target: Target, estimates: Sequence[RungEstimate], training: TrainingSettings
+) -> Iterator[CheckResult]:
+    """The checks that need neither server nor cluster.
 
     Raises:
         StepError: the run's parameters do not fit the compiled file.
     """
     arguments.check(submission.text, submission.parameters)
-    yield CheckResult(
-        "ok", "pipeline", f"{submission.pipeline} {submission.digest}, {len(submission.parameters)} parameters"
-    )
-    for rung, line in zip(submission.rungs, lines, strict=True):
+    count = len(submission.parameters)
+    yield CheckResult("ok", "pipeline", f"{submission.pipeline} {submission.digest}, {count} parameters")
+    for rung, estimate in zip(submission.rungs, estimates, strict=True):
         yield _hardware(rung, training)
-        if isinstance(line, str):
-            yield CheckResult("warn", f"{rung} estimate", f"none: {line}")
-        if isinstance(line, Refusal):
-            yield CheckResult("fail", str(rung), line.reason)
-        if isinstance(line, Estimate):
-            yield _memory(rung, line)
-            yield _time(rung, line)
-        if rung.spot:
-            yield from _spot(rung, target, line if isinstance(line, Estimate) else None)
+        match estimate:
+            case str():
+                yield CheckResult("warn", f"{rung} estimate", f"none: {estimate}")
+            case Refusal():
+                yield CheckResult("fail", str(rung), estimate.reason)
+            case Estimate():
+                yield _memory(rung, estimate)
+                yield _time(rung, estimate)
+        if rung.spot and not target.checkpoint_root.startswith("gs://"):
+            loss = _loss(estimate) if isinstance(estimate, Estimate) else ""
+            yield CheckResult(
+                "warn",
+                f"{rung} checkpoints",
+                f"checkpoint_root {target.checkpoint_root} is not a bucket, and is lost with a preempted node{loss}",
+                "give the target a gs:// checkpoint_root, or a mounted volume that outlives the pod",
+            )
     yield from roots(target, "data_root", "registry")
     yield from _images(submission)
 
@@ -54,70 +157,56 @@ def _hardware(rung: Rung, training: TrainingSettings) -> CheckResult:
     row = rung.row
     price = "price not known" if rung.price is None else f"{rung.price:.2f} USD an hour"
     topology = f", topology {row.topology}" if row.topology else ""
-    computed = fit.precision(training.precision, row)
-    return CheckResult("ok", str(rung), f"{row.machine_types[0]}{topology}, {computed}, {price}")
+    precision = fit.precision(training.precision, row)
+    return CheckResult("ok", str(rung), f"{row.machine_types[0]}{topology}, {precision}, {price}")
 
 
-def _memory(rung: Rung, line: Estimate) -> CheckResult:
-    found = f"{line.memory / 2**30:.1f} of {line.memory_limit / 2**30:.1f} GiB a chip at this batch"
-    if line.memory > CLOSE * line.memory_limit:
-        return CheckResult("warn", f"{rung} memory", found, "close: a smaller batch is safer")
-    return CheckResult("ok", f"{rung} memory", found)
+def _memory(rung: Rung, estimate: Estimate) -> CheckResult:
+    memory, limit = estimate.memory, estimate.memory_limit
+    text = f"{memory / 2**30:.1f} of {limit / 2**30:.1f} GiB a chip at this batch"
+    if memory > CLOSE * limit:
+        return CheckResult("warn", f"{rung} memory", text, "close: a smaller batch is safer")
+    return CheckResult("ok", f"{rung} memory", text)
 
 
-def _time(rung: Rung, line: Estimate) -> CheckResult:
-    hours, usd = (line.hours(rung.spot), line.price(rung.spot))
+def _time(rung: Rung, estimate: Estimate) -> CheckResult:
+    hours, usd = estimate.hours(rung.spot), estimate.price(rung.spot)
     price = "" if usd is None else f", {usd:,.2f} USD"
     return CheckResult("ok", f"{rung} training", f"about {hours:,.2f} h{price} (suanli plan explains it)")
 
 
-def _spot(rung: Rung, target: Target, line: Estimate | None) -> Iterator[CheckResult]:
-    """A checkpoint on the pod's own disk goes with the pod."""
-    if target.checkpoint_root.startswith("gs://"):
-        return
-    yield CheckResult(
-        "warn",
-        f"{rung} checkpoints",
-        f"checkpoint_root {target.checkpoint_root} is no bucket, and is lost with a preempted node{_loss(line)}",
-        "give the target a gs:// checkpoint_root, or a mounted volume that outlives the pod",
-    )
-
-
-def _loss(line: Estimate | None) -> str:
-    """What training takes where each interruption starts it from the beginning."""
-    if not line:
-        return ""
-    work, start = line.seconds - line.start_seconds, line.start_seconds
+def _loss(estimate: Estimate) -> str:
+    """The training time if each interruption starts it from the beginning, since checkpoints go with their pod."""
+    work, start = estimate.seconds - estimate.start_seconds, estimate.start_seconds
     expected = cost.spot(work, start, interval=work, write=0.0, rate=cost.INTERRUPTIONS)
-    if expected.seconds > 100 * line.seconds:
+    if expected.seconds > 100 * estimate.seconds:
         return ": training would hardly ever end"
-    return f": expect {expected.seconds / 3600:,.2f} h instead of {line.hours(spot=True):,.2f} h"
+    return f": expect {expected.seconds / 3600:,.2f} h instead of {estimate.hours(spot=True):,.2f} h"
 
 
 def roots(target: Target, *names: str) -> Iterator[CheckResult]:
-    """Those of a target's roots that are no bucket."""
+    """Warnings about those of a target's roots that are not buckets."""
     for name in names:
-        place = getattr(target, name)
-        if not place.startswith("gs://"):
-            yield CheckResult(
-                "warn", name, f"{place} is each pod's own disk", "use gs://, or a volume that all pods mount"
-            )
+        root = getattr(target, name)
+        if not root.startswith("gs://"):
+            advice = "use gs://, or a volume that all pods mount"
+            yield CheckResult("warn", name, f"{root} is each pod's own disk", advice)
 
 
 def _images(submission: Submission) -> Iterator[CheckResult]:
-    """Each image once; those that could not be looked up for one reason together."""
+    """One result for each image; one for all images that could not be looked up for the same reason."""
     steps: dict[str, list[str]] = {}
     for pod in submission.pods:
         steps.setdefault(pod.image, []).append(pod.step)
-    unseen: dict[str, list[str]] = {}
+    unknown: dict[str, list[str]] = {}
     for image, users in steps.items():
         answer = images.look_up(image)
         match answer.state:
-            case "there":
+            case "present":
                 yield CheckResult("ok", f"image of {', '.join(users)}", image)
             case "absent":
                 yield CheckResult("fail", f"image of {', '.join(users)}", f"{image} is not in its registry", BUILD)
             case "unknown":
-                unseen.setdefault(answer.reason, []).extend(users)
-    for reason, users in unseen.items():
+                unknown.setdefault(answer.reason, []).extend(users)
+    for reason, users in unknown.items():
         yield CheckResult("warn", f"images of {', '.join(users)}", f"not looked up: {reason}")

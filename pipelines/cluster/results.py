@@ -1,6 +1,6 @@
-"""What a run left below its pipeline root: metrics and the decision, as the steps' own files tell them.
+"""What a run left below its pipeline root: metrics and the gate's decision, out of the steps' own files.
 
-Kubeflow's interface gives states and times of tasks, not their metrics, and its metadata store is to be removed
+Kubeflow's interface has states and times of tasks, not their metrics, and its metadata store is to be removed
 (kubeflow/pipelines, proposal 12147). The launcher uploads each output to
 ``<pipeline root>/<pipeline>/<run id>/<task>/<execution>/<output>`` (backend/src/v2/driver/driver.go, provisionOutputs).
 """
@@ -11,49 +11,44 @@ from typing import Any
 from components import storage
 from components.core import failure
 from components.core.errors import StepError
-from components.core.failure import Failure
 from components.steps import STEPS
 
 VERDICT = "verdict.json"
 
 
 def read(root: str, pipeline: str, run_id: str) -> dict[str, Any]:
-    """A finished run's ``metrics``, ``training``, ``accepted``, ``reasons`` and ``failures`` (step -> what its last
-    attempt has told of its failure); empty where nothing can be read.
+    """A finished run's ``metrics``, ``training``, ``accepted``, ``reasons`` and ``failures`` (step -> why its last
+    attempt failed); empty if nothing can be read.
 
     Args:
         root: the pipeline root: ``gs://``, or a path where it is mounted.
     """
-    measured = {step.metrics: step.name for step in STEPS.values() if step.metrics}
-    nothing: dict[str, Any] = {key: {} for key in measured} | {"accepted": None, "reasons": [], "failures": {}}
+    metrics = {step.metrics: step.name for step in STEPS.values() if step.metrics}
+    empty: dict[str, Any] = {key: {} for key in metrics} | {"accepted": None, "reasons": [], "failures": {}}
     if not root.startswith(("gs://", "/")):
-        return nothing
-    place = storage.join(root, pipeline, run_id)
+        return empty
+    folder = storage.join(root, pipeline, run_id)
     try:
-        names = storage.listing(place)
+        names = storage.listing(folder)
     except (StepError, OSError):
-        return nothing
-    verdict = _json(place, names, "evaluate", VERDICT)
+        return empty
+    verdict = _json(folder, names, "evaluate", VERDICT)
+    failures = {step: failure.read(json.dumps(_json(folder, names, step, failure.FILE))) for step in STEPS}
     return {
-        **{key: _json(place, names, step, "metrics") for key, step in measured.items()},
+        **{key: _json(folder, names, step, "metrics") for key, step in metrics.items()},
         "accepted": verdict.get("accepted"),
         "reasons": verdict.get("reasons", []),
-        "failures": {step: told for step in STEPS if (told := _failure(place, names, step))},
+        "failures": {step: found for step, found in failures.items() if found},
     }
 
 
-def _json(place: str, names: list[str], step: str, output: str) -> dict[str, Any]:
-    """The newest execution's file of that name."""
-    found = [name for name in names if name.split("/")[0] == step and name.split("/")[-1] == output]
-    if not found:
+def _json(folder: str, names: list[str], step: str, output: str) -> dict[str, Any]:
+    """The output of the newest execution of a step; empty without one."""
+    outputs = [name for name in names if name.split("/")[0] == step and name.split("/")[-1] == output]
+    if not outputs:
         return {}
     try:
-        values = json.loads(storage.read_text(storage.join(place, found[-1])))
+        values = json.loads(storage.read_text(storage.join(folder, outputs[-1])))
     except (StepError, OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}
-
-
-def _failure(place: str, names: list[str], step: str) -> Failure | None:
-    values = _json(place, names, step, failure.FILE)
-    return failure.read(json.dumps(values)) if values else None

@@ -38,7 +38,7 @@ def push(kinds: Sequence[str], registry: str) -> None:
 
 
 def _push(program: str, name: str, remote: str) -> None:
-    if images.look_up(remote).state == "there":
+    if images.look_up(remote).state == "present":
         print(f"{remote}: there already")
         return
     # docker takes a registry on this machine as one without TLS; the others are told.

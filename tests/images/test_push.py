@@ -54,7 +54,7 @@ def test_what_is_pushed_is_what_a_submitted_pipeline_will_pull(
     assert {images.look_up(name).state for name in wanted} == {"absent"}
     try:
         assert main(["push", "--registry", f"{registry}/team"]) == 0
-        assert {images.look_up(name).state for name in wanted} == {"there"}
+        assert {images.look_up(name).state for name in wanted} == {"present"}
         assert f'image_prefix = "{registry}/team/suanli-python"' in capfd.readouterr().out
         # A tag that is there stays as it is.
         assert main(["push", "--registry", f"{registry}/team"]) == 0

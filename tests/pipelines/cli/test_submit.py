@@ -378,7 +378,7 @@ def test_a_checkpoint_root_that_goes_with_the_pod_is_warned_about_on_spot(
     # There is no spot node in this cluster, which is a failure of its own.
     main(submit("--dry-run", accelerator="l4:spot"))
     out = capsys.readouterr().out
-    assert "warn  l4:spot checkpoints: checkpoint_root /tmp/checkpoints is no bucket" in out
+    assert "warn  l4:spot checkpoints: checkpoint_root /tmp/checkpoints is not a bucket" in out
     assert "h instead of" in out
 
 

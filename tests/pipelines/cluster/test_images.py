@@ -34,9 +34,9 @@ def registry() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("image", "state", "reason"),
     [
-        ("team/suanli-cpu:train-1", "there", ""),
+        ("team/suanli-cpu:train-1", "present", ""),
         ("team/suanli-cpu:train-2", "absent", ""),
-        ("team/private:1", "unknown", "wants credentials"),
+        ("team/private:1", "unknown", "requires credentials"),
         ("team/broken:1", "unknown", "answers 418"),
     ],
 )
@@ -46,7 +46,7 @@ def test_a_registry_is_asked(image: str, state: str, reason: str, registry: str)
 
 
 def test_a_name_without_a_registry_is_not_looked_up() -> None:
-    assert images.look_up("suanli-python-cpu:train-1") == ("unknown", "their names have no registry")
+    assert images.look_up("suanli-python-cpu:train-1") == ("unknown", "their names include no registry")
 
 
 def test_a_registry_that_is_down_is_said() -> None:
