@@ -1,4 +1,4 @@
-"""Archives from outside, looked at before anything is unpacked: no name that leaves the folder, no bomb, no objects."""
+"""Archives from outside, checked before they are unpacked: no paths out of the folder, no bombs, no objects."""
 
 import stat
 import zipfile
@@ -6,48 +6,48 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
+from numpy.lib import format as npy
 
-# What a whole archive may become, times its own size and at least so much: weights hardly shrink, and what they are
-# written as is not packed at all. Deflate packs nothing 1,032 times as small or more (zlib.net/zlib_tech.html).
-MOST_TIMES, FREE_BYTES = 100, 2**26
-MOST_MEMBERS = 100_000
-# What a reader of archives and arrays raises at a damaged one.
+# The largest ratio of unpacked to packed size, and the unpacked size that is always allowed: weights hardly compress,
+# while Deflate reaches a ratio of up to 1,032 (zlib.net/zlib_tech.html).
+MAX_RATIO, FREE_BYTES = 100, 2**26
+MAX_MEMBERS = 100_000
+# The exceptions of readers of archives and arrays for damaged files.
 DAMAGED = (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
-def checked(archive: zipfile.ZipFile, size: int) -> None:
-    """Refuse an archive that may not be unpacked.
+def check(archive: zipfile.ZipFile, size: int) -> None:
+    """Refuse an archive that is not safe to unpack.
 
     Args:
-        size: the archive's own, in bytes.
+        size: of the archive file, in bytes.
 
     Raises:
-        ValueError: a name leads elsewhere, is a link or comes twice, or the whole would be too large; in one line.
+        ValueError: a member leads out of the folder, is a link or occurs twice, or the whole is too large; in one line.
     """
     members = archive.infolist()
-    if len(members) > MOST_MEMBERS:
-        raise ValueError(f"it has {len(members):,} members, at most {MOST_MEMBERS:,} were expected")
+    if len(members) > MAX_MEMBERS:
+        raise ValueError(f"it has {len(members):,} members, at most {MAX_MEMBERS:,} were expected")
     names = set()
     for member in members:
         name, kind = member.filename, stat.S_IFMT(member.external_attr >> 16)
-        if not inside(name):
+        if not is_inside(name):
             raise ValueError(f"its member {name!r} would be written outside its folder")
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise ValueError(f"its member {name!r} is a link or a device")
         if name in names:
-            raise ValueError(f"its member {name!r} comes twice")
+            raise ValueError(f"its member {name!r} occurs twice")
         names.add(name)
     unpacked = sum(member.file_size for member in members)
-    if unpacked > max(FREE_BYTES, MOST_TIMES * size):
+    if unpacked > max(FREE_BYTES, MAX_RATIO * size):
         raise ValueError(f"it would grow from {size:,} to {unpacked:,} bytes")
 
 
-def inside(name: str) -> bool:
-    """Whether a relative name, on any system, stays below the folder that it is joined to."""
+def is_inside(name: str) -> bool:
+    """Whether a relative name, on any system, stays in the folder that it is joined to."""
     if not name or "\0" in name or "\\" in name or ":" in name:
         return False
     path = PurePosixPath(name)
@@ -55,53 +55,51 @@ def inside(name: str) -> bool:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip archive that may be unpacked.
+def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A zip archive that is safe to unpack.
 
     Raises:
-        ValueError: it may not.
+        ValueError: it is not safe.
         OSError, zipfile.BadZipFile: it cannot be read.
     """
-    # Opened here: a reader that fails leaves open what it opened itself.
+    # Opened here, since ZipFile does not close its own file if it fails.
     with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
-        checked(archive, path.stat().st_size)
+        check(archive, path.stat().st_size)
         yield archive
 
 
 # --- NumPy's files ---------------------------------------------------------------------------------------------------
 
 
-def arrays(path: Path) -> "dict[str, np.ndarray]":
-    """Every array of a .npz file, by name.
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a .npz file, by name.
 
     Raises:
-        one of DAMAGED: it is no whole archive of arrays, or an array is not what its header says.
+        one of DAMAGED: the archive is damaged, or an array does not match its header.
     """
-    found = {}
-    with opened(path) as archive:
+    result = {}
+    with open_archive(path) as archive:
         for member in archive.infolist():
             with archive.open(member) as stream:
-                found[member.filename.removesuffix(".npy")] = _array(stream, member.file_size)
-    return found
+                result[member.filename.removesuffix(".npy")] = _array(stream, member.file_size)
+    return result
 
 
-def array(path: Path) -> "np.ndarray":
+def array(path: Path) -> np.ndarray:
     """The array of a .npy file.
 
     Raises:
-        one of DAMAGED: it is none, or not what its header says.
+        one of DAMAGED: the file is not an array, or does not match its header.
     """
     with path.open("rb") as stream:
         return _array(stream, path.stat().st_size)
 
 
-def _array(stream: "IO[bytes]", size: int) -> "np.ndarray":
-    """Read an array whose header says how large it is, which is not believed before the bytes are known to be there.
+def _array(stream: IO[bytes], size: int) -> np.ndarray:
+    """Read an array, after a check that the size in its header matches the bytes.
 
-    Objects would be unpickled, which runs whatever code they name.
+    Objects are refused: unpickling runs the code that they name.
     """
-    import numpy as np
-
     shape, kind = _header(stream)
     if kind.hasobject:
         raise ValueError("it holds Python objects, numbers were expected")
@@ -113,21 +111,19 @@ def _array(stream: "IO[bytes]", size: int) -> "np.ndarray":
         raise ValueError(f"its header claims {kind} {list(shape)}, which its {size:,} bytes are not")
     stream.seek(0)
     read: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
-    # The end of a member is where its checksum is compared.
+    # The checksum of a member is compared at its end.
     stream.read(1)
     return read
 
 
-def _header(stream: "IO[bytes]") -> "tuple[tuple[int, ...], np.dtype[Any]]":
-    from numpy.lib import format as npy
-
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     version = npy.read_magic(stream)
     read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
     if read is None:
         raise ValueError(f"its format version {version} is unknown")
     try:
         shape, _, kind = read(stream)
-    # NumPy parses it as Python's text, by whose tokenizer and parser it fails in many ways.
+    # NumPy parses it as Python source, whose tokenizer and parser raise many exceptions.
     except Exception as error:
         raise ValueError(f"its header cannot be read ({type(error).__name__})") from None
     return shape, kind

@@ -1,10 +1,10 @@
-"""What a step's logic sees of a KFP artifact."""
+"""The interface of KFP artifacts that steps use."""
 
 from typing import Any, Protocol
 
 
 class Artifact(Protocol):
-    """A place for files, and a dictionary that the user interface shows."""
+    """Files, and metadata that Kubeflow's user interface shows."""
 
     path: str
     uri: str

@@ -1,4 +1,4 @@
-"""The rooms that a team adds to: data, models and tasks; each file, or folder of tasks, is one choice."""
+"""The rooms that a team extends: each file of data and models, and each folder of tasks, is one choice."""
 
 import difflib
 import importlib
@@ -14,15 +14,15 @@ Room = Literal["data", "models", "tasks"]
 NOUNS: dict[str, str] = {"data": "data source", "models": "model", "tasks": "task"}
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The sentence part that helps after a misspelt word: the nearest known one, or all of them."""
-    known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}? (known: {', '.join(known)})" if close else f"choose from {', '.join(known)}"
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """Advice after a misspelt word: the nearest valid one, and all of them."""
+    options = sorted(valid)
+    close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}? (known: {', '.join(options)})" if close else f"choose from {', '.join(options)}"
 
 
 def names(room: Room) -> list[str]:
-    """The choices in a room, sorted: its files, or of tasks its folders; a leading underscore means shared code."""
+    """The choices in a room, sorted: its files, or folders for tasks; a leading underscore means shared code."""
     package = importlib.import_module(f"components.{room}")
     return sorted(
         module.name
@@ -35,7 +35,7 @@ def load(room: Room, name: str) -> ModuleType:
     """The module behind a choice.
 
     Raises:
-        StepError: no such file in the room; the nearest name is offered.
+        StepError: there is no such choice; the advice has the nearest name.
     """
     if name not in names(room):
         raise StepError(f"unknown {NOUNS[room]} {name!r}", advice=nearest(name, names(room)), kind="settings")

@@ -1,4 +1,4 @@
-"""The sections of an experiment: frozen, checked at once, and the only settings a step ever sees."""
+"""The sections of an experiment: frozen, validated, and the only settings of a step."""
 
 import hashlib
 import importlib
@@ -12,8 +12,8 @@ from components.core import secrets
 from components.core.choices import load, nearest
 from components.core.errors import StepError
 
-# Settings of these names say how often training saves itself and when it gives up, never what it computes: a checkpoint
-# serves, and a kept result too, whatever they are.
+# Settings with these prefixes say when training saves and when it gives up, not what it computes, so checkpoints and
+# cached results do not depend on them.
 NOT_IN_RESULT = ("checkpoint_", "stall_")
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -25,14 +25,14 @@ def _parts(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-# For a field of several values: ``--set section.field=one,two`` comes as one text.
+# For fields of several values: ``--set section.field=one,two`` gives one string.
 FROM_ONE_LINE = BeforeValidator(_parts)
 
 
 class Section(BaseModel):
-    """One section of an experiment. Every field is a setting that ``--set section.field=value`` reaches."""
+    """One section of an experiment. Each field is a setting for ``--set section.field=value``."""
 
-    # pydantic would repeat a part of a refused value, which may be a secret.
+    # Without hide_input_in_errors, pydantic repeats part of an invalid value, which may be a secret.
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, hide_input_in_errors=True
     )
@@ -42,21 +42,21 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _no_secret(cls, values: Any) -> Any:
-        """Settings go into records, compiled files and reports: what looks like a secret is none of them."""
-        return without_secrets(values)
+        """Settings appear in records, compiled files and reports, so they must not be secrets."""
+        return refuse_secrets(values)
 
     def parameters(self) -> dict[str, Any]:
-        """The section as a pipeline parameter: plain JSON values, every field present."""
+        """The section as a pipeline parameter: JSON values of all fields."""
         return self.model_dump(mode="json")
 
     def fingerprint(self) -> str:
-        """A digest of the values that decide the result: equal settings give equal digests whatever wrote them."""
+        """A digest of the values that affect the result."""
         values = self.parameters().items()
         return fingerprint({name: value for name, value in values if not name.startswith(NOT_IN_RESULT)})
 
 
 SECTIONS = ("data", "model", "training", "evaluation", "export")
-# Looked up by name, so that a step's image holds, and is named by, only the sections it reads.
+# By name, so that a step's image contains, and its tag depends on, only the sections that it reads.
 FIXED = {
     "training": "components.train.settings:TrainingSettings",
     "export": "components.export.settings:ExportSettings",
@@ -64,7 +64,7 @@ FIXED = {
 
 
 def section_class(section: str, values: Mapping[str, Any], task: str = "") -> type[Section]:
-    """The class that checks a section: a room's file decides it for data and model, the task for evaluation.
+    """The class of a section: that of the data source, of the model, or of the task for evaluation.
 
     Raises:
         StepError: the section names a data source, model or task that does not exist.
@@ -82,10 +82,10 @@ def section_class(section: str, values: Mapping[str, Any], task: str = "") -> ty
 
 
 def validated(section: str, values: Mapping[str, Any], task: str = "") -> Any:
-    """A step's section, read from its pipeline parameter: a missing key is an error, never a default.
+    """A section from its pipeline parameter, in which all keys are required.
 
     Raises:
-        StepError: a key is missing, unknown or has an impossible value.
+        StepError: a key is missing or unknown, or a value is invalid.
     """
     cls = section_class(section, values, task)
     missing = sorted(set(cls.model_fields) - set(values))
@@ -99,10 +99,10 @@ def validated(section: str, values: Mapping[str, Any], task: str = "") -> Any:
 
 
 def checked(section: str, cls: type[Section], values: Mapping[str, Any]) -> Any:
-    """Validate a section and say the first thing wrong with it in one line.
+    """Validate a section.
 
     Raises:
-        StepError: what is wrong, with the nearest setting's name for a misspelt one.
+        StepError: the first error in one line, with the nearest setting for a misspelt one.
     """
     try:
         return cls.model_validate(values)
@@ -110,31 +110,31 @@ def checked(section: str, cls: type[Section], values: Mapping[str, Any]) -> Any:
         first = error.errors()[0]
         where = ".".join([section, *(str(part) for part in first["loc"])])
         if first["type"] == "extra_forbidden":
-            known = [name for name in cls.model_fields if name != "schema_version"]
+            settings = [name for name in cls.model_fields if name != "schema_version"]
             raise StepError(
-                f"unknown setting {where}", advice=nearest(str(first["loc"][-1]), known), kind="settings"
+                f"unknown setting {where}", advice=nearest(str(first["loc"][-1]), settings), kind="settings"
             ) from None
         got = "" if first["type"] in {"missing", "value_error"} else f", not {first['input']!r}"
         message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
         raise StepError(f"{where}: {message}{got}", kind="settings") from None
 
 
-def without_secrets(values: Any) -> Any:
-    """The values as they are.
+def refuse_secrets(values: Any) -> Any:
+    """The values, unchanged.
 
     Raises:
-        ValueError: one looks like a secret; it is not repeated.
+        ValueError: one of them looks like a secret, which the message does not repeat.
     """
-    where, kind = secrets.found_in(values)
+    where, kind = secrets.find(values)
     if kind:
         raise ValueError(
-            f"{where} looks like {kind}, which records and compiled files would repeat: let the machine's or the pod's "
-            "own account sign in instead"
+            f"{where} looks like {kind}, which records and compiled files would contain: sign in with the machine's "
+            "or the pod's own account instead"
         )
     return values
 
 
 def fingerprint(value: Any) -> str:
-    """A digest (16 hexadecimal digits) of a JSON value, independent of the order of keys."""
+    """A digest (16 hexadecimal digits) of a JSON value, whatever the order of its keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from components.core.plain import one_line, visible
-from components.core.secrets import masked
+from components.core.secrets import mask
 
 Kind = Literal["settings", "data", "resources", "memory", "conflict", "model", "preempted", "stalled"]
 BUG = "bug"
@@ -59,4 +59,4 @@ def out_of_memory(error: BaseException) -> bool:
 
 def printable(text: str) -> str:
     """A text from outside without secrets and without control characters."""
-    return visible(masked(text))
+    return visible(mask(text))

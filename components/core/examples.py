@@ -70,7 +70,7 @@ class PreparedData:
         splits: split name -> number of examples.
         info: what the task needs to know, such as ``classes`` (names, in the order of the labels); ``encoding`` is
             ``encoded`` where each example is decoded when it is read (JPEG or PNG bytes).
-        stream: whether record files in Cloud Storage stay there: ``auto`` goes by the free disk (``streaming.wanted``).
+        stream: whether record files in Cloud Storage stay there: ``auto`` depends on the free disk.
     """
 
     directory: str
@@ -167,7 +167,7 @@ class PreparedData:
         return max(1, min(WINDOW, int(WINDOW_BYTES * self.splits[split] / sum(sizes.values()))))
 
     def _stays(self, sizes: dict[str, int]) -> bool:
-        return storage.is_remote(self.directory) and streaming.wanted(self.stream, sum(sizes.values()))
+        return storage.is_remote(self.directory) and streaming.is_enabled(self.stream, sum(sizes.values()))
 
     def _sizes(self, split: str) -> dict[str, int]:
         """The record files of a split, in order, and their bytes.

@@ -1,4 +1,4 @@
-"""Small things done to files by every step and by the runner."""
+"""Atomic writes, and digests of files."""
 
 import hashlib
 import os
@@ -6,19 +6,19 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a small file so that a reader sees the old one or the new one, never half of one."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a small file so that readers see the old content or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        aside.write_text(text)
-        aside.replace(path)
+        temporary.write_text(text)
+        temporary.replace(path)
     except BaseException:
-        # On a full disk half a file would only take space.
-        aside.unlink(missing_ok=True)
+        # On a full disk a partial file would only take space.
+        temporary.unlink(missing_ok=True)
         raise
 
 
 def digest_of(path: Path) -> str:
-    """A digest (16 hexadecimal digits) of a file, or of a folder's files with their names."""
+    """A digest (16 hexadecimal digits) of a file, or of the names and files of a folder."""
     total = hashlib.sha256()
     files = sorted(part for part in path.rglob("*") if part.is_file()) if path.is_dir() else [path]
     for file in files:

@@ -1,4 +1,4 @@
-"""A step's progress, for whoever watches the run."""
+"""Progress of a step, reported to the run."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def report(step: str, **values: Any) -> None:
     folder = os.environ.get("SUANLI_RUN", "")
     if not folder:
         return
-    line = json.dumps({"time": round(time.time(), 3), "step": step, **secrets.cleaned(values)})
+    line = json.dumps({"time": round(time.time(), 3), "step": step, **secrets.redact(values)})
     with (Path(folder) / "progress.jsonl").open("a") as stream:
         stream.write(line + "\n")
 

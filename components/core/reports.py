@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: figures and pictures are inside, nothing comes from elsewhere, everything is escaped."""
+"""Self-contained HTML pages with figures and images, without external resources, in which all text is escaped."""
 
 import base64
 import io
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from markupsafe import Markup, escape
 
-from components.core.secrets import masked
+from components.core.secrets import mask
 
 if TYPE_CHECKING:
     import jinja2
@@ -30,14 +30,14 @@ def _template() -> "jinja2.Template":
     return environment.get_template("page.html")
 
 
-# What is read of a page: its text, and what stands for a picture.
-READ = re.compile(r'(?<=>)[^<]+|(?<=alt=")[^"]*|(?<=label=")[^"]*')
+# The readable parts of a page: its text, and the descriptions of images.
+READABLE = re.compile(r'(?<=>)[^<]+|(?<=alt=")[^"]*|(?<=label=")[^"]*')
 
 
 def page(title: str, *parts: Markup | str, subtitle: str = "") -> str:
-    """A whole page. Parts that are plain text are escaped; a secret in any text is masked."""
+    """A whole page. Plain strings are escaped, and secrets are masked."""
     text = _template().render(title=title, subtitle=subtitle, parts=parts)
-    return READ.sub(lambda found: masked(found[0]), text)
+    return READABLE.sub(lambda match: mask(match[0]), text)
 
 
 def section(title: str, *parts: Markup | str) -> Markup:
@@ -46,40 +46,41 @@ def section(title: str, *parts: Markup | str) -> Markup:
 
 
 def text(paragraph: str) -> Markup:
-    """A paragraph."""
     return Markup("<p>{}</p>").format(paragraph)
 
 
 def link(target: str, label: str) -> Markup:
-    """A link, relative where the page and its target move together."""
+    """A link, relative if the page and its target move together."""
     return Markup('<a href="{}">{}</a>').format(target, label)
 
 
 def code(lines: str) -> Markup:
-    """Text as it is, in a fixed-width type."""
+    """Preformatted text."""
     return Markup("<pre>{}</pre>").format(lines)
 
 
 def note(message: Markup | str, kind: Literal["info", "good", "warning", "bad"] = "info") -> Markup:
-    """A sentence that must be seen."""
+    """A highlighted sentence."""
     return Markup('<div class="note {}">{}</div>').format(kind, message)
 
 
 def facts(values: Mapping[str, Any]) -> Markup:
     """Labels with their values, as tiles."""
-    tiles = Markup("").join(Markup("<div><dt>{}</dt><dd>{}</dd></div>").format(k, shown(v)) for k, v in values.items())
+    tiles = Markup("").join(
+        Markup("<div><dt>{}</dt><dd>{}</dd></div>").format(k, format_value(v)) for k, v in values.items()
+    )
     return Markup('<dl class="facts">{}</dl>').format(tiles)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "", numeric: bool = True) -> Markup:
-    """A table that scrolls in itself on a narrow screen; numbers are aligned right unless ``numeric`` is False."""
+    """A table, scrollable on a narrow screen; columns of numbers are aligned right unless ``numeric`` is False."""
     rows = [list(row) for row in rows]
     right = [numeric and bool(rows) and all(isinstance(row[i], int | float) for row in rows) for i in range(len(head))]
 
     def cells(tag: str, values: Sequence[Any]) -> Markup:
         classes = (Markup(' class="number"') if flag else Markup("") for flag in right)
         return Markup("").join(
-            Markup("<{}{}>{}</{}>").format(Markup(tag), mark, shown(value), Markup(tag))
+            Markup("<{}{}>{}</{}>").format(Markup(tag), mark, format_value(value), Markup(tag))
             for mark, value in zip(classes, values, strict=True)
         )
 
@@ -89,8 +90,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "",
     )
 
 
-def shown(value: Any) -> Markup:
-    """A value as people read it: four significant digits for a fraction, separators for a large whole number."""
+def format_value(value: Any) -> Markup:
+    """A value for people: four significant digits for fractions, separators for large whole numbers."""
     if isinstance(value, Markup):
         return value
     if isinstance(value, bool):
@@ -103,36 +104,36 @@ def shown(value: Any) -> Markup:
 
 
 def figure(drawing: "Figure", alt: str, caption: str = "") -> Markup:
-    """A matplotlib figure as SVG inside the page; the figure is closed. The same figure gives the same bytes."""
+    """A matplotlib figure, which is closed, as inline SVG. Equal figures give equal bytes."""
     import matplotlib as mpl
     from matplotlib import pyplot
 
     stream = io.StringIO()
-    # SVG ids are random unless they are salted, and the date is written unless it is refused.
+    # A salt replaces random ids, and Date=None leaves out the date.
     with mpl.rc_context({"svg.hashsalt": "suanli", "svg.fonttype": "none"}), warnings.catch_warnings():
-        # The text stays text, so the reader's browser has the glyphs.
+        # Text remains text, for which the browser has the glyphs.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         drawing.savefig(stream, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
     pyplot.close(drawing)
     svg = re.sub(r"^.*?(?=<svg )", "", stream.getvalue(), count=1, flags=re.DOTALL)
-    # Two figures in one page must not share ids.
+    # Figures on one page must not share ids.
     salt = re.sub(r"\W+", "-", alt.lower())[:24]
     svg = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{salt}-", svg)
     return _framed(Markup('<span role="img" aria-label="{}">{}</span>').format(alt, Markup(svg)), caption)
 
 
 def picture(pixels: "np.ndarray", alt: str, caption: str = "", scale: float = 1) -> Markup:
-    """A picture inside the page.
+    """An inline image.
 
     Args:
         pixels: uint8 [height, width, channels], or without the last axis for grey; 1 or 3 channels.
-        scale: size on the page, in pixels of the screen for a pixel of the picture; small ones stay sharp.
+        scale: pixels of the screen per pixel of the image; small images are not blurred.
     """
     return _framed(_image(pixels, alt, f' width="{round(pixels.shape[1] * scale)}"'), caption)
 
 
 def gallery(pictures: Iterable[tuple["np.ndarray", str]]) -> Markup:
-    """Small pictures side by side, each with its caption."""
+    """Small images side by side, with captions."""
     framed = [_framed(_image(pixels, caption), caption) for pixels, caption in pictures]
     return Markup('<div class="gallery">{}</div>').format(Markup("").join(framed))
 

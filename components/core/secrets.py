@@ -1,15 +1,15 @@
-"""Secrets in texts: recognised by their form, refused as settings, and masked in whatever is recorded or shown.
+"""Secrets in texts: recognised by their form, refused as settings, and masked in records and messages.
 
-A form is a rule of who issues the secret (a prefix, a structure) or of what it stands in (an address, an assignment).
-A secret without a form of its own, such as forty hexadecimal digits, which a commit has too, is known by its name only.
+A form is a rule of the issuer (a prefix, a structure) or of the context (an address, an assignment). A secret without a
+form of its own, such as forty hexadecimal digits, which may be a commit, is recognised by its name only.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# What it is -> its form. The group ``kept``, where there is one, stands before the secret and may be shown. No form
-# begins with a repetition, so that a long text costs no more than its length.
+# Kind of secret -> form. The optional group ``before`` precedes the secret and may be shown. No form begins with a
+# repetition, so that the time is linear in the length of a text.
 FORMS = {
     "a private key": r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----(?:.*?-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|.*)",
     "a Google access token": r"(?<![\w-])ya29\.[\w-]{16,}(?:\.[\w-]+)*",
@@ -25,17 +25,17 @@ FORMS = {
     "a Slack token": r"(?<![\w-])xox[abprs]-[\w-]{10,}",
     "a PyPI token": r"(?<![\w-])pypi-AgEI[\w-]{20,}",
     "an API key": r"(?<![\w-])sk-(?:proj-|ant-)?[\w-]{32,}",
-    "a password in an address": r"(?P<kept{}>://)(?:[^\s/@:\"'<>]{{0,200}}:[^\s/@\"'<>]{{1,400}}|[\w-]{{20,400}})(?=@)",
-    "a signature or token in an address": r"(?P<kept{}>[?&](?:[\w-]{{0,40}}(?:token|signature|credential|password|"
+    "a password in an address": r"(?P<before{}>://)(?:[^\s/@:\"'<>]{{0,200}}:[^\s/@\"'<>]{{1,400}}|[\w-]{{20,400}})(?=@)",
+    "a signature or token in an address": r"(?P<before{}>[?&](?:[\w-]{{0,40}}(?:token|signature|credential|password|"
     r"secret|api_?key)|sig|key|awsaccesskeyid)=)(?!\[removed)[^&\s\"'<>]{{4,}}",
-    "a bearer token": r"(?P<kept{}>\bbearer\s{{1,4}})[\w.~+/-]{{16,}}=*",
-    "a secret by its name": r"(?P<kept{}>(?:api_?key|access_?key|secret_?key|account_?key|auth_?token|access_?token|"
+    "a bearer token": r"(?P<before{}>\bbearer\s{{1,4}})[\w.~+/-]{{16,}}=*",
+    "a secret by its name": r"(?P<before{}>(?:api_?key|access_?key|secret_?key|account_?key|auth_?token|access_?token|"
     r"refresh_?token|id_?token|_token|client_?secret|_secret|passwd|password|authorization)\\?[\"']?\s{{0,4}}[=:]"
     r"\s{{0,4}}\\?[\"']?(?:basic\s{{1,4}})?)[^\s\"'\\&,;<>\[\](){{}}]{{8,}}",
 }
 NAMES = list(FORMS)
-# Forms of words are read without regard to case, those of issuers are not.
-ANY_CASE = {name for name, form in FORMS.items() if "kept" in form}
+# Forms with words ignore case, those of issuers do not.
+ANY_CASE = {name for name, form in FORMS.items() if "(?P<before" in form}
 
 
 def _form(number: int, name: str) -> str:
@@ -44,7 +44,7 @@ def _form(number: int, name: str) -> str:
 
 
 ANY = re.compile("|".join(_form(number, name) for number, name in enumerate(NAMES)), re.DOTALL)
-# Every form has one of these: a text without any needs no closer look.
+# Each form contains one of these, so a text without any has no secret.
 HINT = re.compile(
     r"-----BEGIN|ya29\.|1//0|AIza|GOCSPX|eyJ|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|hf_|wandb_v1|xox|pypi-|sk-|://|[?&]"
     r"|(?i:bearer|key|token|secret|passw|authorization)"
@@ -52,26 +52,26 @@ HINT = re.compile(
 
 
 def kind_of(text: str) -> str:
-    """What secret a text holds, such as ``a GitHub token``; empty for none."""
+    """The kind of secret in a text, such as ``a GitHub token``, if any."""
     if not HINT.search(text):
         return ""
-    found = ANY.search(text)
-    return NAMES[int((found.lastgroup or "").removeprefix("form"))] if found else ""
+    match = ANY.search(text)
+    return NAMES[int((match.lastgroup or "").removeprefix("form"))] if match else ""
 
 
-def masked(text: str) -> str:
-    """The text with every secret in it replaced by what it is."""
+def mask(text: str) -> str:
+    """The text with each secret replaced by its kind."""
     return ANY.sub(_mask, text) if HINT.search(text) else text
 
 
-def _mask(found: re.Match[str]) -> str:
-    number = (found.lastgroup or "").removeprefix("form")
-    kept = found.groupdict().get(f"kept{number}") or ""
-    return f"{kept}[removed: {NAMES[int(number)]}]"
+def _mask(match: re.Match[str]) -> str:
+    number = (match.lastgroup or "").removeprefix("form")
+    before = match.groupdict().get(f"before{number}") or ""
+    return f"{before}[removed: {NAMES[int(number)]}]"
 
 
-def found_in(value: Any, where: str = "") -> tuple[str, str]:
-    """Where in a value of JSON's kind a secret stands, and what it is; two empty texts where there is none."""
+def find(value: Any, where: str = "") -> tuple[str, str]:
+    """The location and kind of a secret in a JSON value; two empty strings if there is none."""
     if isinstance(value, str):
         kind = kind_of(value) or kind_of(f"{where.rpartition('.')[2]}={value}")
         return (where, kind) if kind else ("", "")
@@ -83,19 +83,19 @@ def found_in(value: Any, where: str = "") -> tuple[str, str]:
     elif isinstance(value, list | tuple):
         parts = enumerate(value)
     for name, part in parts:
-        found = found_in(part, f"{where}.{name}" if where else str(name))
-        if found[1]:
-            return found
+        location, kind = find(part, f"{where}.{name}" if where else str(name))
+        if kind:
+            return location, kind
     return "", ""
 
 
-def cleaned(value: Any, name: str = "") -> Any:
-    """A value of JSON's kind with every secret in its texts masked, and what a name such as ``password`` holds."""
+def redact(value: Any, name: str = "") -> Any:
+    """A JSON value with all secrets masked, including the values of names such as ``password``."""
     if isinstance(value, str):
         kind = "" if kind_of(value) else kind_of(f"{name}={value}")
-        return f"[removed: {kind}]" if kind else masked(value)
+        return f"[removed: {kind}]" if kind else mask(value)
     if isinstance(value, Mapping):
-        return {masked(key) if isinstance(key, str) else key: cleaned(part, str(key)) for key, part in value.items()}
+        return {mask(key) if isinstance(key, str) else key: redact(part, str(key)) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [cleaned(part, name) for part in value]
+        return [redact(part, name) for part in value]
     return value

@@ -1,4 +1,4 @@
-"""Folders that are written aside and renamed when they are whole, and what killed writers left of theirs."""
+"""Staged folders: written under a temporary name and renamed when complete; those of killed writers are removed."""
 
 import fcntl
 import os
@@ -11,17 +11,17 @@ from uuid import uuid4
 
 @contextmanager
 def staged_folder(target: Path) -> Iterator[Path]:
-    """An empty folder beside a target, on the same file system, gone afterwards unless it was renamed.
+    """An empty folder next to a target, on the same file system, removed afterwards unless it was renamed.
 
-    A writer that is killed cannot clear away. The next one with the same target does it: a lock on the folder, which
-    the system releases with its process, tells the living from the dead.
+    The folder of a killed writer is removed by the next writer with the same target: each writer holds a lock on its
+    folder, which the system releases with the process.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be created.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    _clear(target)
-    folder, lock = _made(target)
+    _remove_abandoned(target)
+    folder, lock = _create(target)
     try:
         yield folder
     finally:
@@ -29,31 +29,30 @@ def staged_folder(target: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def _made(target: Path) -> tuple[Path, int]:
+def _create(target: Path) -> tuple[Path, int]:
     while True:
         folder = target.with_name(f".{target.name}.{os.getpid()}-{uuid4().hex[:8]}")
         folder.mkdir()
-        # Another writer may take it for a dead one's before it is locked, and remove it.
+        # Another writer may remove the folder as abandoned before it is locked.
         with suppress(FileNotFoundError):
             lock = os.open(folder, os.O_RDONLY)
-            with suppress(OSError):  # where a file system has no locks, nobody clears either
+            with suppress(OSError):  # on a file system without locks nobody removes folders either
                 fcntl.flock(lock, fcntl.LOCK_EX)
             if folder.exists():
                 return folder, lock
             os.close(lock)
 
 
-def _clear(target: Path) -> None:
-    """Remove the folders whose writers are gone."""
-    for left in target.parent.glob(f".{target.name}.*/"):
+def _remove_abandoned(target: Path) -> None:
+    for folder in target.parent.glob(f".{target.name}.*/"):
         try:
-            lock = os.open(left, os.O_RDONLY)
+            lock = os.open(folder, os.O_RDONLY)
         except OSError:
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
         except OSError:
-            continue  # its writer lives
+            continue  # its writer is running
         finally:
             os.close(lock)

@@ -120,7 +120,7 @@ class Record:
         self.values |= values | {"seconds": round(time.time() - self.began, 3)}
         path = self.folder / "steps" / f"{self.step}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(secrets.cleaned(self.values), indent=1))
+        write_atomically(path, json.dumps(secrets.redact(self.values), indent=1))
         progress.report(self.step, state=self.values["state"], cached=self.values["cached"])
 
     def finish(self, key: Mapping[str, Any], outputs: Mapping[str, Artifact]) -> None:
@@ -166,7 +166,7 @@ class Ending:
         """Tell of a failure everywhere."""
         found = self.note(error)
         if found.kind == BUG:
-            failure.to_stderr(secrets.masked("".join(traceback.format_exception(error)).rstrip()))
+            failure.to_stderr(secrets.mask("".join(traceback.format_exception(error)).rstrip()))
         failure.report(found, self.place)
         return found
 

@@ -1,4 +1,4 @@
-"""Record files that do not fit onto this machine's disk: read where they are mounted, else a few at a time."""
+"""Record files larger than this machine's disk: read from a mounted bucket, or fetched a few at a time."""
 
 import shutil
 import tempfile
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 When = Literal["auto", "always", "never"]
-# What is left for logs, checkpoints and models.
+# The share of the free disk that copies may take; the rest is for logs, checkpoints and models.
 SHARE = 0.5
-# Files fetched before they are read; so many and those being read are on the disk.
+# Files fetched ahead, which are on the disk together with those being read.
 AHEAD = 2
 
 
-def wanted(when: When, total: int) -> bool:
-    """Whether files of so many bytes stay where they are: ``auto`` copies what takes half of the free disk at most."""
+def is_enabled(when: When, total: int) -> bool:
+    """Whether to stream files of ``total`` bytes: ``auto`` copies them if they take at most half of the free disk."""
     if when == "auto":
         return total > SHARE * shutil.disk_usage(tempfile.gettempdir()).free
     return when == "always"
@@ -39,39 +39,39 @@ def paths(uri: str, written: storage.Manifest, names: Sequence[str]) -> "tf.data
 
 
 def records(path: "tf.Tensor", read_bytes: int) -> "tf.data.Dataset":
-    """The records of a file that ``paths`` gave, which is gone after the last one."""
+    """The records of a file from ``paths``, which is removed after the last one."""
     import tensorflow as tf
 
-    gone = tf.data.Dataset.from_tensors(path).map(
-        lambda path: tf.ensure_shape(tf.numpy_function(_drop, [path], tf.string), ())
+    removed = tf.data.Dataset.from_tensors(path).map(
+        lambda path: tf.ensure_shape(tf.numpy_function(_remove, [path], tf.string), ())
     )
-    return tf.data.TFRecordDataset(path, buffer_size=read_bytes).concatenate(gone.filter(lambda _: False))
+    return tf.data.TFRecordDataset(path, buffer_size=read_bytes).concatenate(removed.filter(lambda _: False))
 
 
-def _drop(path: bytes) -> bytes:
+def _remove(path: bytes) -> bytes:
     shutil.rmtree(Path(path.decode()).parent, ignore_errors=True)
     return path
 
 
 class _Fetched:
-    """One pass over the files. TensorFlow lets go of it with its own iterator, and what is left of the files goes."""
+    """One pass over the files. TensorFlow releases it with its own iterator, and the remaining files are removed."""
 
     def __init__(self, uri: str, written: storage.Manifest, names: Sequence[str]) -> None:
         self._uri, self._written, self._names = uri, written, enumerate(names)
         self._folder = Path(tempfile.mkdtemp(prefix="stream-"))
         self._pool = ThreadPoolExecutor(AHEAD)
-        self._due: deque[Future[str]] = deque()
+        self._pending: deque[Future[str]] = deque()
         weakref.finalize(self, _clear, self._pool, self._folder)
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> str:
-        for number, name in islice(self._names, AHEAD + 1 - len(self._due)):
-            self._due.append(self._pool.submit(_fetch, self._uri, self._folder / str(number), self._written, name))
-        if not self._due:
+        for number, name in islice(self._names, AHEAD + 1 - len(self._pending)):
+            self._pending.append(self._pool.submit(_fetch, self._uri, self._folder / str(number), self._written, name))
+        if not self._pending:
             raise StopIteration
-        return self._due.popleft().result()
+        return self._pending.popleft().result()
 
 
 def _fetch(uri: str, folder: Path, written: storage.Manifest, name: str) -> str:

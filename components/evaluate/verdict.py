@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.core.files import write_atomically
-from components.core.markdown import escaped
+from components.core.markdown import escape
 from components.evaluate.gate import Decision, Slice
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def flat(values: Mapping[str, float], intervals: Mapping[str, tuple[float, float
 def markdown(decision: Decision) -> str:
     """The decision with its reasons, as Kubeflow shows it."""
     marks = {"good": "✓", "bad": "✗", "warning": "!", "info": "·"}
-    lines = [f"- {marks[reason.kind]} {escaped(reason.text)}" for reason in decision.reasons]
+    lines = [f"- {marks[reason.kind]} {escape(reason.text)}" for reason in decision.reasons]
     return "\n".join([f"# {'Accepted' if decision.accepted else 'Refused'}", "", *lines, ""])
 
 

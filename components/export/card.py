@@ -12,7 +12,7 @@ from markupsafe import Markup
 from components.core import reports
 from components.core.choices import title
 from components.core.examples import PreparedData
-from components.core.markdown import escaped, paragraph, table
+from components.core.markdown import escape, paragraph, table
 from components.export.accepted import Verdict
 from components.export.runtime import QUANTIZED
 from components.tasks.contract import Task
@@ -212,20 +212,20 @@ def _section(part: Part) -> Markup:
 
 def markdown(content: Card) -> str:
     """The card as Markdown with pipe tables."""
-    lines = [f"# {escaped(content.title)}", "", paragraph(content.subtitle)]
+    lines = [f"# {escape(content.title)}", "", paragraph(content.subtitle)]
     for part in content.parts:
-        lines += ["", f"## {escaped(part.title)}"]
+        lines += ["", f"## {escape(part.title)}"]
         for sentence in part.sentences:
             lines += ["", paragraph(sentence)]
         if part.facts:
-            lines += ["", *(f"- {paragraph(name)}: {escaped(_shown(value))}" for name, value in part.facts.items())]
+            lines += ["", *(f"- {paragraph(name)}: {escape(_shown(value))}" for name, value in part.facts.items())]
         if part.table:
             lines += ["", *table(part.table.head, ([_shown(cell) for cell in row] for row in part.table.rows))]
     return "\n".join(lines) + "\n"
 
 
 def _shown(value: Any) -> str:
-    return str(reports.shown(value).unescape())
+    return str(reports.format_value(value).unescape())
 
 
 def _number(value: float) -> str:

@@ -38,7 +38,7 @@ def load(path: Path) -> keras.Model:
     """
     register()
     try:
-        with archives.opened(path) as archive:
+        with archives.open_archive(path) as archive:
             _check(json.loads(archive.read(CONFIG)))
         with SafeModeScope(True):  # enable_unsafe_deserialization() overrides the argument safe_mode
             model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)

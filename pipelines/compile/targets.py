@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.core.choices import nearest
-from components.core.config import without_secrets
+from components.core.config import refuse_secrets
 from components.core.errors import StepError
 from pipelines.hardware.pods import QUANTITY
 
@@ -62,7 +62,7 @@ class Target(BaseModel):
     @classmethod
     def _no_secret(cls, values: Any) -> Any:
         """A target goes into records and compiled files."""
-        return without_secrets(values)
+        return refuse_secrets(values)
 
     @model_validator(mode="after")
     def _absolute(self) -> "Target":

@@ -84,7 +84,7 @@ class Run:
 
     def write(self, values: dict[str, Any]) -> None:
         """Write the record, with secrets masked: a server's answer, for example, may hold one."""
-        write_atomically(self.folder / RECORD, json.dumps(secrets.cleaned(values), indent=1))
+        write_atomically(self.folder / RECORD, json.dumps(secrets.redact(values), indent=1))
 
     def steps(self) -> dict[str, dict[str, Any]]:
         """Step -> its record, in the order in which they started."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import StepError
-from components.core.secrets import masked
+from components.core.secrets import mask
 from components.core.sources import ROOT, chosen_in
 from components.data import freshness
 from components.steps import STEPS
@@ -37,7 +37,7 @@ def initial(named: NamedExperiment, target: targets.Target, source: str, cache: 
     sections = named.experiment.sections()
     return {
         "experiment": named.name,
-        "description": masked(named.text),
+        "description": mask(named.text),
         "source": str(Path(source).absolute()) if source.endswith(".py") else source,
         "status": "running",
         "parameters": sections,

@@ -59,7 +59,7 @@ class Seen(HTMLParser):
 @pytest.mark.parametrize("name", HOSTILE)
 def test_markdown_shows_a_name_as_it_is(name: str) -> None:
     shown = " ".join(name.split())
-    for text in (markdown.paragraph(name), f"- {markdown.paragraph(name)}: {markdown.escaped(name)}"):
+    for text in (markdown.paragraph(name), f"- {markdown.paragraph(name)}: {markdown.escape(name)}"):
         seen = Seen(RENDER.render(text))
         assert seen.tags <= {"p", "ul", "li"} and shown in seen.text
     seen = Seen(RENDER.render("\n".join(markdown.table(["class", name], [[name, "after"]]))))
@@ -138,7 +138,7 @@ def test_richs_markup_in_a_reason_or_note_is_text() -> None:
 def test_ordinary_text_of_any_script_is_left_alone() -> None:
     for text in ("Trouser", "T-shirt/top", "漢字", "émoji 👩‍💻", "العربية", "10 %", "a.b: c"):
         assert plain.one_line(text) == text and plain.is_visible(text)
-    assert markdown.escaped("accuracy is 0.91, required >= 0.9. T-shirt/top (a) #1!") == (
+    assert markdown.escape("accuracy is 0.91, required >= 0.9. T-shirt/top (a) #1!") == (
         "accuracy is 0.91, required >= 0.9. T-shirt/top (a) #1!"
     )
 
@@ -148,4 +148,4 @@ def test_a_secret_in_a_page_or_in_markdown_is_masked() -> None:
     picture = reports.picture(np.zeros((4, 4), np.uint8), token, token)
     text = reports.page(token, reports.text(token), reports.facts({token: token}), picture, subtitle=token)
     assert token not in text and text.count("[removed: a GitHub token]") >= 7
-    assert token not in markdown.escaped(token)
+    assert token not in markdown.escape(token)

@@ -56,4 +56,4 @@ def test_two_figures_share_no_id() -> None:
     [(True, "yes"), (1234567, "1,234,567"), (0.123456, "0.1235"), (123456.7, "123,457"), ("a<b", "a&lt;b")],
 )
 def test_values_are_shown_as_people_read_them(value: object, expected: str) -> None:
-    assert reports.shown(value) == expected
+    assert reports.format_value(value) == expected

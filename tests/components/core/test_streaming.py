@@ -133,5 +133,5 @@ def test_a_mounted_bucket_is_read_where_it_is(
 def test_the_free_disk_decides_unless_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    assert [streaming.wanted("auto", size) for size in (0, 500, 501)] == [False, False, True]
-    assert streaming.wanted("always", 0) and not streaming.wanted("never", 10**18)
+    assert [streaming.is_enabled("auto", size) for size in (0, 500, 501)] == [False, False, True]
+    assert streaming.is_enabled("always", 0) and not streaming.is_enabled("never", 10**18)
