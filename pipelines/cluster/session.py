@@ -147,7 +147,7 @@ def _conclude(
     catalog: Catalog | None,
 ) -> dict[str, Any]:
     run = values["cluster"]
-    outputs = results.read(run["pipeline_root"], run["pipeline"], run["run"]) if progress.over else {}
+    outputs = results.read(run["pipeline_root"], run["pipeline"], run["run"]) if progress.ended else {}
     prices = run.get("prices", {})
     if submission and catalog:
         prices = submission.prices(catalog)

@@ -1,4 +1,4 @@
-"""A run on a cluster as a folder here: what was asked for, what was predicted, and what came of it."""
+"""The folder here of a run on a cluster: what was submitted, what was predicted, and how it ended."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ from pipelines.runs import folder
 from pipelines.runs.failure import RunFailure
 from pipelines.runs.folder import Run
 
-# Kubeflow's words for a run and a step -> ours.
+# Kubeflow's states of a run and of a step -> ours.
 STATUS = {"SUCCEEDED": "succeeded", "FAILED": "failed", "CANCELED": "cancelled", "SKIPPED": "cancelled"}
 STATES = {"PENDING": "waiting", "RUNNING": "running", "SUCCEEDED": "succeeded", "FAILED": "failed"}
 
@@ -37,14 +37,14 @@ def begin(
     """Write the record of a run that the server has just accepted.
 
     Args:
-        values: what ``record.initial`` says of the experiment.
-        predicted: step -> ``seconds`` and ``usd``, of the steps that could be predicted.
+        values: from ``record.initial``.
+        predicted: step -> ``seconds`` and ``usd``, for the steps that could be predicted.
     """
-    there = folder.create(runs, submission.experiment)
+    created = folder.create(runs, submission.experiment)
     images = {pod.step: pod.image for pod in submission.pods}
     values = {
         **values,
-        "id": there.id,
+        "id": created.id,
         "images": images,
         "predicted": dict(predicted),
         "cluster": {
@@ -59,13 +59,13 @@ def begin(
             "queue": submission.queue,
         },
     }
-    there.write(values)
-    folder.point_latest(there)
-    return there, values
+    created.write(values)
+    folder.point_latest(created)
+    return created, values
 
 
 def conclude(
-    there: Run,
+    run: Run,
     values: dict[str, Any],
     progress: Progress,
     outputs: Mapping[str, Any],
@@ -96,7 +96,7 @@ def conclude(
         "seconds": round(_seconds(progress.run), 1),
         **{name: outputs[name] for name in ("metrics", "training", "accepted", "reasons") if name in outputs},
     }
-    if progress.over:
+    if progress.ended:
         values["finished"] = progress.run.finished.timestamp() if progress.run.finished else time.time()
     if failed := progress.failed:
         # The step's pod or its own file knows best, the server least.
@@ -104,7 +104,7 @@ def conclude(
         message = failed.error or progress.run.error
         reason = known.get(failed.name) or pod_failure.from_message(failed.name, message)
         values["cause"] = RunFailure(failed.name, reason.kind, reason.message, reason.advice).record()
-    there.write(values)
+    run.write(values)
     return values
 
 
@@ -116,15 +116,15 @@ def _seconds(run: ClusterRun) -> float:
 
 
 def predicted(
-    rung: Rung, train_seconds: float | None, before: Mapping[str, Any], price: Mapping[str, float | None]
+    rung: Rung, train_seconds: float | None, last: Mapping[str, Any], price: Mapping[str, float | None]
 ) -> dict[str, Any]:
-    """Step -> predicted ``seconds`` and ``usd``: train by the planner, the others as the last run on a cluster took.
+    """Step -> predicted ``seconds`` and ``usd``: train by the planner, the others by the last run on a cluster.
 
     Args:
-        train_seconds: the planner's estimate on this rung, None where it has none.
-        before: that last run's record; empty without one.
+        train_seconds: the planner's estimate on this rung, if any.
+        last: that last run's record; empty without one.
     """
-    seconds = {name: step["seconds"] for name, step in before.get("steps", {}).items() if step.get("seconds")}
+    seconds = {name: step["seconds"] for name, step in last.get("steps", {}).items() if step.get("seconds")}
     seconds.pop("train", None)
     if train_seconds is not None:
         seconds["train"] = train_seconds
@@ -132,14 +132,14 @@ def predicted(
         name: {
             "seconds": round(value, 1),
             **({} if price.get(name) is None else {"usd": round(value / 3600 * (price[name] or 0), 4)}),
-            "from": f"the planner, {rung}" if name == "train" else f"run {before['id']}",
+            "from": f"the planner, {rung}" if name == "train" else f"run {last['id']}",
         }
         for name, value in seconds.items()
     }
 
 
 def finished(runs: Path, experiment: str) -> list[dict[str, Any]]:
-    """The records of an experiment's finished runs on clusters, the oldest first."""
+    """The records of an experiment's finished runs on clusters, oldest first."""
     records = [run.read() for run in folder.every(runs)]
     return [
         record
@@ -149,8 +149,8 @@ def finished(runs: Path, experiment: str) -> list[dict[str, Any]]:
 
 
 def calibrations(records: Iterable[dict[str, Any]], catalog: Catalog) -> list[Calibration]:
-    """What finished runs measured, as far as they measured it, the newest first."""
-    found = []
+    """The calibrations of the finished runs that have one, newest first."""
+    found: list[Calibration] = []
     for values in records:
         with suppress(StepError):
             found.append(calibration.from_run(values, catalog.values(), values["id"]))
@@ -158,7 +158,7 @@ def calibrations(records: Iterable[dict[str, Any]], catalog: Catalog) -> list[Ca
 
 
 def find(runs: Path, which: str) -> tuple[Run, dict[str, Any]] | None:
-    """The folder of a run on a cluster, by its own id, a beginning of it, ``latest``, or Kubeflow's id."""
+    """The folder and the record of a run on a cluster, by its id or the start of it, ``latest``, or Kubeflow's id."""
     for run in reversed(folder.every(runs)):
         values = run.read()
         cluster = values.get("cluster")

@@ -141,8 +141,8 @@ def test_a_token_that_is_not_taken_is_one_line(kind: str, plane: ControlPlane, d
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("clusters: [", "is no usable kubeconfig: while parsing a flow"),
-        ("just words", "is no usable kubeconfig"),
+        ("clusters: [", "is not a usable kubeconfig: while parsing a flow"),
+        ("just words", "is not a usable kubeconfig"),
         ("apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\n", "has no current context"),
     ],
 )

@@ -107,7 +107,7 @@ def test_a_token_that_is_not_taken_is_one_line(kind: str, prod: Cluster, plane: 
 def test_a_kubeconfig_or_a_context_that_is_none_is_one_line(prod: Cluster, desk: Desk) -> None:
     broken = desk.folder / "broken"
     broken.write_text("clusters: [")
-    refused(desk.submit(broken), desk, "is no usable kubeconfig")
+    refused(desk.submit(broken), desk, "is not a usable kubeconfig")
     refused(desk.submit(prod.api.kubeconfig, "--kube-context", "tset"), desk, "no context 'tset' in ")
 
 

@@ -1,4 +1,4 @@
-"""From a kubeconfig, or from inside a pod, to the settings of a Kubernetes client: no credential is stored anywhere."""
+"""The settings of a Kubernetes client, from a kubeconfig or from inside a pod; no credential is stored anywhere."""
 
 import base64
 import json
@@ -18,8 +18,8 @@ from pipelines.cluster.kube.errors import ContextError
 
 DEFAULT = "~/.kube/config"
 IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-# kubectl waits for ever; a plugin that asks for a password on a terminal would too.
-PLUGIN_PATIENCE_S = 20.0
+# kubectl waits for ever, and so would a plugin that asks for a password on a terminal.
+PLUGIN_TIMEOUT_S = 20.0
 
 
 class Loaded(NamedTuple):
@@ -34,18 +34,20 @@ def load(context: str, environ: Mapping[str, str]) -> Loaded | None:
     """The settings of ``KUBECONFIG`` (several files, as kubectl reads them), of ``~/.kube/config``, or of this pod.
 
     Returns:
-        None where there is neither.
+        None if there is neither.
 
     Raises:
-        StepError: a file cannot be read, a name in it leads nowhere, or its credentials plugin fails.
+        StepError: a file cannot be read, a name in it is missing, or its credentials plugin fails.
     """
-    named = environ.get("KUBECONFIG", "")
-    paths = [Path(part).expanduser() for part in (named or DEFAULT).split(os.pathsep) if part]
+    variable = environ.get("KUBECONFIG", "")
+    paths = [Path(part).expanduser() for part in (variable or DEFAULT).split(os.pathsep) if part]
     present = [path for path in paths if path.is_file()]
     if present:
         return _from_files(present, context)
-    if named:
-        raise StepError(f"KUBECONFIG names no file that exists: {named}", advice="unset it or mend it", kind="settings")
+    if variable:
+        raise StepError(
+            f"KUBECONFIG names no existing file: {variable}", advice="unset it or correct it", kind="settings"
+        )
     if context:
         raise ContextError(f"no kubeconfig for the context {context!r}: {DEFAULT} does not exist", kind="settings")
     if "KUBERNETES_SERVICE_HOST" in environ:
@@ -70,75 +72,73 @@ def _from_inside(environ: Mapping[str, str]) -> Loaded:
 
 
 def _from_files(paths: list[Path], context: str) -> Loaded:
-    shown = os.pathsep.join(map(str, paths))
+    names = os.pathsep.join(map(str, paths))
     configuration = type.__call__(Configuration)
     try:
-        merged = kube_config.KubeConfigMerger(shown).config
-        chosen, body = _chosen(merged.value, context, shown)
-        refresh = _without_plugin(merged.value, body)
-        # It calls current-context by its key, and takes a name as it is.
-        kube_config.KubeConfigLoader(config_dict=merged, active_context=chosen).load_and_set(configuration)
-        cluster = _named(merged.value["clusters"], body["cluster"])["cluster"]
+        merged = kube_config.KubeConfigMerger(names).config
+        name, body = _select_context(merged.value, context, names)
+        refresh = _run_plugin(merged.value, body)
+        # With the name of the context, not current-context's key.
+        kube_config.KubeConfigLoader(config_dict=merged, active_context=name).load_and_set(configuration)
+        cluster = _entry(merged.value["clusters"], body["cluster"])["cluster"]
         configuration.proxy = cluster.get("proxy-url") or configuration.proxy
     except StepError:
         raise
-    except Exception as error:  # The loader answers a malformed file with whatever its own code stumbles over.
+    except Exception as error:  # for a malformed file the loader raises whatever its own code raises
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise StepError(
-            f"{shown} is no usable kubeconfig: {_line(error)}",
+            f"{names} is not a usable kubeconfig: {reason}",
             advice="check it with kubectl cluster-info",
             kind="settings",
         ) from None
     if refresh:
         configuration.refresh_api_key_hook = refresh
-    return Loaded(configuration, chosen, body.get("namespace", "default"))
+    return Loaded(configuration, name, body.get("namespace", "default"))
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+def _entry(nodes: list[Any], name: str) -> dict[str, Any]:
+    """The entry of a name in one of a kubeconfig's lists; empty without one."""
+    entry: dict[str, Any] = next((node.value for node in nodes if node.value.get("name") == name), {})
+    return entry
 
 
-def _named(nodes: list[Any], name: str) -> dict[str, Any]:
-    """The entry of a name in one of a kubeconfig's lists; empty where there is none."""
-    found: dict[str, Any] = next((node.value for node in nodes if node.value.get("name") == name), {})
-    return found
-
-
-def _chosen(merged: Mapping[str, Any], context: str, shown: str) -> tuple[str, Mapping[str, Any]]:
+def _select_context(merged: Mapping[str, Any], context: str, names: str) -> tuple[str, Mapping[str, Any]]:
     """The context's name and body.
 
     Raises:
-        StepError: there is none of that name, or none is current.
+        ContextError: there is no context of that name.
+        StepError: there is no current context, or it has no server.
     """
     known = [node.value["name"] for node in merged["contexts"]]
     name = context or merged.get("current-context") or ""
     if not name:
         raise StepError(
-            f"{shown} has no current context", advice=f"--kube-context: {nearest('', known)}", kind="settings"
+            f"{names} has no current context", advice=f"--kube-context: {nearest('', known)}", kind="settings"
         )
-    body = _named(merged["contexts"], name).get("context")
+    body = _entry(merged["contexts"], name).get("context")
     if not body:
         advice = nearest(name, known) if known else "it has no contexts"
         kind = ContextError if context else StepError
-        raise kind(f"no context {name!r} in {shown}", advice=advice, kind="settings")
-    if not _named(merged["clusters"], body.get("cluster", "")).get("cluster", {}).get("server"):
-        raise StepError(f"context {name!r} in {shown} names a cluster that has no server there", kind="settings")
+        raise kind(f"no context {name!r} in {names}", advice=advice, kind="settings")
+    if not _entry(merged["clusters"], body.get("cluster", "")).get("cluster", {}).get("server"):
+        raise StepError(f"the context {name!r} in {names} names a cluster without a server", kind="settings")
     return name, body
 
 
-def _without_plugin(merged: Mapping[str, Any], context: Mapping[str, Any]) -> Callable[[Any], None] | None:
-    """Run the user's credentials plugin, where there is one, and put what it says in the plugin's place.
+def _run_plugin(merged: Mapping[str, Any], context: Mapping[str, Any]) -> Callable[[Any], None] | None:
+    """Replace the user's credentials plugin, if any, by the credentials that it returns.
 
-    The Kubernetes client would run it without a limit of time, log its failure and go on without credentials.
+    The Kubernetes client would run it without a time limit, log its failure and continue without credentials.
 
     Returns:
-        what renews the credentials before a request, once they have expired.
+        A function that renews expired credentials before a request.
     """
     node = next((node for node in merged["users"] if node.value.get("name") == context.get("user")), None)
     user = node.value.get("user") if node else None
     if not node or not user or "exec" not in user:
         return None
     plugin = user.pop("exec")
-    cluster = _named(merged["clusters"], context["cluster"])["cluster"]
+    cluster = _entry(merged["clusters"], context["cluster"])["cluster"]
     folder = Path(node.path or ".").resolve().parent
     status = _credentials(plugin, cluster, folder)
     if "token" in status:
@@ -159,10 +159,10 @@ def _without_plugin(merged: Mapping[str, Any], context: Mapping[str, Any]) -> Ca
 
 
 def _credentials(plugin: Mapping[str, Any], cluster: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """What a credentials plugin answers, by the protocol of client.authentication.k8s.io.
+    """The answer of a credentials plugin, by the protocol of client.authentication.k8s.io.
 
     Raises:
-        StepError: it is not there, fails, takes too long or answers something else.
+        StepError: it does not exist, fails, takes too long or gives another answer.
     """
     command = str(plugin["command"])
     hint = f". {plugin['installHint']}" if plugin.get("installHint") else ""
@@ -180,21 +180,21 @@ def _credentials(plugin: Mapping[str, Any], cluster: Mapping[str, Any], folder: 
             text=True,
             cwd=where,
             env={**os.environ, **environ, "KUBERNETES_EXEC_INFO": json.dumps(question)},
-            timeout=PLUGIN_PATIENCE_S,
+            timeout=PLUGIN_TIMEOUT_S,
             check=True,
         )
         status: dict[str, Any] = json.loads(done.stdout)["status"]
         if not status.get("token") and not (status.get("clientCertificateData") and status.get("clientKeyData")):
             raise KeyError("token")
     except OSError as error:
-        reason, advice = f"cannot be run: {error.strerror}", "install it, or take another context" + hint
+        reason, advice = f"cannot be run: {error.strerror}", "install it, or use another context" + hint
     except subprocess.TimeoutExpired:
-        reason, advice = f"gave no answer within {PLUGIN_PATIENCE_S:g} s", "log in again in a terminal"
+        reason, advice = f"gave no answer within {PLUGIN_TIMEOUT_S:g} s", "log in again in a terminal"
     except subprocess.CalledProcessError as error:
-        said = (error.stderr or "").strip().splitlines()
-        reason, advice = f"failed ({error.returncode}): {said[-1] if said else 'no message'}", "log in again"
+        lines = (error.stderr or "").strip().splitlines()
+        reason, advice = f"failed ({error.returncode}): {lines[-1] if lines else 'no message'}", "log in again"
     except (ValueError, KeyError, TypeError):
-        reason, advice = "answered with no credentials", "check it with kubectl get pods"
+        reason, advice = "returned no credentials", "check it with kubectl get pods"
     else:
         return status
     raise StepError(f"the kubeconfig's credentials plugin {command} {reason}", advice=advice, kind="settings") from None

@@ -1,1 +1,1 @@
-"""A Kubeflow Pipelines server: the way in, what it holds, and runs on it."""
+"""A Kubeflow Pipelines server: the connection, its API, and runs on it."""

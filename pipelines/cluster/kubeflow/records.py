@@ -1,4 +1,4 @@
-"""Versions, runs and schedules as plain data, read from the generated client's objects."""
+"""Versions, runs and recurring runs as plain data, read from the generated client's objects."""
 
 import re
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Run:
-    """A run as the server tells it.
+    """A run as the server describes it.
 
     Attributes:
         id: its id.
@@ -39,12 +39,12 @@ class Run:
         experiment_id: the server's experiment that it belongs to.
         description: without the submission's key.
         key: the submission's key; empty for runs that were not submitted by us.
-        parameters: what it was given.
+        parameters: of the pipeline.
         pipeline_root: where it writes; empty for the server's default.
         pipeline_id: its pipeline.
         version_id: its pipeline's version.
-        recurring_run_id: the schedule that started it; empty for none.
-        tasks: the workflow's nodes as the server lists them (``runs.steps`` makes steps of them).
+        recurring_run_id: the schedule that started it, if any.
+        tasks: the workflow's nodes as the server lists them (see ``steps.from_run``).
     """
 
     id: str
@@ -66,7 +66,7 @@ class Run:
 
 @dataclass(frozen=True)
 class RecurringRun:
-    """A schedule as the server keeps it.
+    """A schedule as the server stores it.
 
     Attributes:
         id: its id.
@@ -75,11 +75,11 @@ class RecurringRun:
         enabled: whether it starts runs.
         cron: six fields, seconds first, as the server has them; None for an interval.
         interval_s: seconds between two runs; None for cron.
-        start: when it begins; None for at once.
+        start: when it begins; None for immediately.
         end: when it ends; None for never.
-        max_concurrency: how many of its runs may be under way.
-        no_catchup: whether missed times are left out.
-        parameters: what its runs are given.
+        max_concurrency: how many of its runs may run at the same time.
+        no_catchup: whether missed times are skipped.
+        parameters: of its runs.
         pipeline_id: its pipeline.
         version_id: its pipeline's version; empty for always the newest.
         pipeline_root: where its runs write; empty for the server's default.
@@ -87,7 +87,7 @@ class RecurringRun:
         experiment_id: the server's experiment that its runs belong to.
         created: when it was made.
         updated: when it was last changed.
-        error: what the server has against it.
+        error: the server's error, if any.
         key: the submission's key.
     """
 
@@ -120,8 +120,8 @@ def keyed(description: str, key: str) -> str:
 
 def unkeyed(text: str | None) -> tuple[str, str]:
     """A description without its key, and the key."""
-    found = re.search(rf"(?:^|\n){KEY} (\S+)\Z", text or "")
-    return ((text or "")[: found.start()], found[1]) if found else (text or "", "")
+    match = re.search(rf"(?:^|\n){KEY} (\S+)\Z", text or "")
+    return ((text or "")[: match.start()], match[1]) if match else (text or "", "")
 
 
 def run(item: Any) -> Run:
@@ -179,10 +179,10 @@ def recurring_run(item: Any) -> RecurringRun:
 
 
 def moment(value: datetime | None) -> datetime | None:
-    """A time in UTC; the server writes 1970 for one that has not come."""
+    """A time in UTC; the server writes 1970 for one that has not come yet."""
     return value.astimezone(UTC) if value and value.year > 1970 else None
 
 
 def message(status: Any) -> str:
-    """What an error (``google.rpc.Status``) says, in one line; empty for none."""
+    """The message of an error (``google.rpc.Status``) in one line; empty without an error."""
     return " ".join(((status and status.message) or "").split())

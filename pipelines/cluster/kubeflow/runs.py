@@ -1,4 +1,4 @@
-"""Start a run once, follow it, stop it."""
+"""Starting a run once, following it, and stopping it."""
 
 import secrets
 import time
@@ -21,13 +21,13 @@ class GivenUpError(StepError):
 
 @dataclass(frozen=True)
 class Progress:
-    """What is known of a run at one moment.
+    """The state of a run at one moment.
 
     Attributes:
-        run: the run as the server last told it.
-        steps: its steps, in order, those that have not begun included.
-        stuck: the steps whose pods the scheduler cannot place, each with its reason.
-        trouble: why the server could not be asked just now; empty if it could.
+        run: as the server last described it.
+        steps: its steps in order, including those that have not begun.
+        stuck: the steps that do not start, each with its reason.
+        trouble: why the server did not answer the last request; empty if it did.
     """
 
     run: Run
@@ -36,12 +36,12 @@ class Progress:
     trouble: str = ""
 
     @property
-    def over(self) -> bool:
+    def ended(self) -> bool:
         return self.run.state in FINAL
 
     @property
     def failed(self) -> Step | None:
-        """The first step that failed, or None."""
+        """The first step that failed, if any."""
         return next((step for step in self.steps if step.state == "FAILED"), None)
 
 
@@ -57,24 +57,24 @@ def submit(
     description: str = "",
     key: str = "",
 ) -> Run:
-    """Start a run; a submission repeated with its key finds the first one's run and starts no other.
+    """Start a run; a submission repeated with its key returns the first one's run and starts no other.
 
     Args:
         server: the server.
         version: what to run.
         experiment_id: the server's experiment that the run belongs to.
-        name: the run's display name; a repeated submission gives the same.
-        parameters: what the pipeline is given.
+        name: the run's display name, the same if a submission is repeated.
+        parameters: of the pipeline.
         pipeline_root: where the run writes; empty for the server's default.
         service_account: the steps' service account; empty for the server's default.
         description: shown beside the run.
         key: identifies the submission; by default a new one.
 
     Raises:
-        StepError: the server refuses it, or its answer was lost and no run with this key is to be seen.
+        StepError: the server refuses it, or its answer was lost and no run with this key can be found.
     """
-    if key and (found := api.find_run(server, key, name, experiment_id)):
-        return found
+    if key and (existing := api.find_run(server, key, name, experiment_id)):
+        return existing
     return api.create_run(
         server,
         name=name,
@@ -88,14 +88,14 @@ def submit(
     )
 
 
-def look(server: Server, run_id: str) -> Progress:
+def read(server: Server, run_id: str) -> Progress:
     """A run and its steps now.
 
     Raises:
         StepError: no such run, or the server does not answer.
     """
     run = api.get_run(server, run_id)
-    return _progress(run, _names(server, run))
+    return Progress(run, tuple(steps.from_run(run, _step_names(server, run))))
 
 
 def follow(
@@ -107,50 +107,50 @@ def follow(
     deadline: float | None = None,
     stuck: Stuck | None = None,
     stuck_after: float = 900.0,
-    patience: float = 600.0,
+    outage_timeout: float = 600.0,
 ) -> Progress:
-    """Wait until a run is over. Whatever ends the waiting early, an interrupt included, leaves the run alone, but for
-    a step that cannot be scheduled: its run is stopped.
+    """Wait until a run has ended. If the waiting ends early, for example by an interrupt, the run continues; only a
+    run with a step that cannot be scheduled is stopped.
 
     Args:
         server: the server.
         run_id: the run.
-        on_change: called with each new state of things, the first and the last included.
-        poll: seconds between two looks.
+        on_change: called with each new state, including the first and the last.
+        poll: seconds between two reads.
         deadline: seconds after which the waiting ends; None for never.
-        stuck: says of a run which of its steps the scheduler cannot place, and why.
+        stuck: returns the steps of a run that do not start, and why.
         stuck_after: seconds after which such a step is given up.
-        patience: seconds for which a server that does not answer is asked again.
+        outage_timeout: seconds for which the server may give no answer.
 
     Raises:
-        StepError: no such run; the server is gone for too long; the deadline is over; a step was given up.
+        StepError: no such run; the server did not answer for too long; the deadline has passed; a step was given up.
     """
-    begun = seen = time.monotonic()
+    began = answered = time.monotonic()
     run = api.get_run(server, run_id)
-    known = _names(server, run)
-    last, since = _progress(run, known), dict[str, float]()
+    names = _step_names(server, run)
+    last, since = Progress(run, tuple(steps.from_run(run, names))), dict[str, float]()
     on_change(last)
-    while not last.over:
+    while not last.ended:
         now = time.monotonic()
-        if deadline is not None and now - begun >= deadline:
+        if deadline is not None and now - began >= deadline:
             raise StepError(
-                f"the run {run_id} is {last.run.state} after {_span(deadline)}; it goes on",
+                f"the run {run_id} is {last.run.state} after {_span(deadline)}; it continues",
                 advice="wait for it again, or stop it with suanli cancel",
                 kind="resources",
             )
-        time.sleep(poll if deadline is None else max(0.0, min(poll, begun + deadline - now)))
-        progress = _next(server, last, known, stuck)
+        time.sleep(poll if deadline is None else max(0.0, min(poll, began + deadline - now)))
+        progress = _next(server, last, names, stuck)
         now = time.monotonic()
         if not progress.trouble:
-            seen = now
-        elif now - seen > patience:
+            answered = now
+        elif now - answered > outage_timeout:
             raise StepError(
-                f"lost sight of the run {run_id} for {_span(patience)}; it goes on: {progress.trouble}",
-                advice="wait for it again when the server is back",
+                f"no news of the run {run_id} for {_span(outage_timeout)}; it continues: {progress.trouble}",
+                advice="wait for it again when the server answers",
                 kind="resources",
             )
         since = {step: since.get(step, now) for step in progress.stuck}
-        if not progress.over:
+        if not progress.ended:
             _give_up(server, run_id, progress, [step for step, time in since.items() if now - time >= stuck_after])
         if progress != last:
             on_change(progress)
@@ -165,36 +165,32 @@ def cancel(server: Server, run_id: str) -> Run:
         The run as it was before.
 
     Raises:
-        StepError: no such run, or it is over already.
+        StepError: no such run, or it has already ended.
     """
     run = api.get_run(server, run_id)
     if run.state in FINAL:
-        raise StepError(f"the run {run_id} is over already ({run.state})", kind="conflict")
+        raise StepError(f"the run {run_id} has already ended ({run.state})", kind="conflict")
     if run.state != "CANCELING":
         api.terminate_run(server, run_id)
     return run
 
 
-def _next(server: Server, last: Progress, known: Mapping[str, str], stuck: Stuck | None) -> Progress:
-    """One more look; a passing fault of the server is told as trouble beside what was known."""
+def _next(server: Server, last: Progress, names: Mapping[str, str], stuck: Stuck | None) -> Progress:
+    """The next state; if the server does not answer for the moment, the last one with that trouble."""
     try:
         run = api.get_run(server, last.run.id)
-    except StepError as fault:
-        if fault.kind != "resources":
+    except StepError as error:
+        if error.kind != "resources":
             raise
-        return replace(last, trouble=fault.message)
+        return replace(last, trouble=error.message)
     reasons: Mapping[str, str] = {}
     if stuck and run.state not in FINAL:
         try:
             reasons = dict(stuck(run.id))
         except StepError:
-            # Pods are looked at through another door; the run is what counts.
+            # The cluster may fail while the server answers; the run is what counts.
             reasons = last.stuck
-    return _progress(run, known, reasons)
-
-
-def _progress(run: Run, known: Mapping[str, str], stuck: Mapping[str, str] | None = None) -> Progress:
-    return Progress(run, tuple(steps.of(run, known)), stuck or {})
+    return Progress(run, tuple(steps.from_run(run, names)), reasons)
 
 
 def _give_up(server: Server, run_id: str, progress: Progress, late: list[str]) -> None:
@@ -204,8 +200,8 @@ def _give_up(server: Server, run_id: str, progress: Progress, late: list[str]) -
     stopped = "; the run was stopped"
     try:
         api.terminate_run(server, run_id)
-    except StepError as fault:
-        stopped = f"; the run could not be stopped: {fault.message}"
+    except StepError as error:
+        stopped = f"; the run could not be stopped: {error.message}"
     raise GivenUpError(
         f"the step {step} cannot be scheduled: {progress.stuck[step]}{stopped}",
         advice="choose another --accelerator, make the pool larger, or wait longer",
@@ -213,8 +209,8 @@ def _give_up(server: Server, run_id: str, progress: Progress, late: list[str]) -
     )
 
 
-def _names(server: Server, run: Run) -> dict[str, str]:
-    """The steps of a run's pipeline; none if its version is gone."""
+def _step_names(server: Server, run: Run) -> dict[str, str]:
+    """The steps of a run's pipeline; empty if its version is gone."""
     if not (run.pipeline_id and run.version_id):
         return {}
     spec = api.pipeline_spec(server, run.pipeline_id, run.version_id)

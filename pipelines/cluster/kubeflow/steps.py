@@ -1,4 +1,4 @@
-"""A run's steps, out of the nodes of its workflow."""
+"""A run's steps, derived from the nodes of its workflow."""
 
 import graphlib
 import re
@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.cluster.kubeflow.records import Run, message, moment
 
 FINAL = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
-# A workflow holds more nodes than steps: drivers, the pods under a step, the groups of control flow, attempts.
+# A workflow has more nodes than steps: drivers, the pods of a step, groups of control flow, attempts.
 HIDDEN = re.compile(r"root|executor|.*-driver|(condition|condition-branches|for-loop|exit-handler)-\d+|iteration.*")
 ATTEMPT = re.compile(r"\(\d+(:.*)?\)$")
 
@@ -22,9 +22,9 @@ class Step:
     Attributes:
         name: its name in the pipeline.
         state: PENDING (not begun), RUNNING, SUCCEEDED, FAILED, SKIPPED or CANCELED.
-        started: when it began, its driver left out; None if it has not.
+        started: when it began, without its driver; None if it has not.
         ended: when it ended, or None.
-        error: why it failed, if the server says (2.17 mostly does not: kubeflow/pipelines#14007).
+        error: why it failed, if the server reports it (2.17 mostly does not: kubeflow/pipelines#14007).
     """
 
     name: str
@@ -35,20 +35,20 @@ class Step:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took, or has been taking; None if it has not begun."""
+        """Its duration so far; None if it has not begun."""
         if self.started is None:
             return None
         return max(0.0, ((self.ended or datetime.now(UTC)) - self.started).total_seconds())
 
 
 def names(spec: Mapping[str, Any]) -> dict[str, str]:
-    """The steps of a compiled pipeline in the order of their dependencies, those inside control flow included.
+    """The steps of a compiled pipeline in the order of their dependencies, including those inside control flow.
 
     Args:
         spec: the pipeline's document.
 
     Returns:
-        The task's key, which names its node, to the name that a person gave it (``set_display_name``).
+        The task's key, which names its node -> its display name (``set_display_name``).
     """
     return _names(spec, spec["root"])
 
@@ -56,49 +56,48 @@ def names(spec: Mapping[str, Any]) -> dict[str, str]:
 def _names(spec: Mapping[str, Any], component: Mapping[str, Any]) -> dict[str, str]:
     tasks: Mapping[str, Any] = component.get("dag", {}).get("tasks", {})
     order = graphlib.TopologicalSorter({name: sorted(task.get("dependentTasks", ())) for name, task in tasks.items()})
-    found: dict[str, str] = {}
+    steps: dict[str, str] = {}
     for name in order.static_order():
         inner = spec.get("components", {}).get(tasks[name]["componentRef"]["name"], {})
-        found |= _names(spec, inner) if "dag" in inner else {name: tasks[name].get("taskInfo", {}).get("name", name)}
-    return found
+        steps |= _names(spec, inner) if "dag" in inner else {name: tasks[name].get("taskInfo", {}).get("name", name)}
+    return steps
 
 
-def of(run: Run, known: Mapping[str, str] | None = None) -> list[Step]:
+def from_run(run: Run, pipeline_steps: Mapping[str, str] | None = None) -> list[Step]:
     """A run's steps.
 
     Args:
-        run: as the server tells it.
-        known: the pipeline's steps, from ``names``; without them, the nodes that look like steps.
+        pipeline_steps: from ``names``; without them, the nodes that look like steps.
     """
     nodes: dict[str, list[Any]] = {}
     for node in run.tasks:
         nodes.setdefault(node.display_name or "", []).append(node)
-    wanted = known or {name: name for name in _looking_like_steps(nodes)}
-    found = {name: nodes.get(key) or nodes.get(name) or _attempts(key, nodes) for key, name in wanted.items()}
-    return [_settled(_step(name, at), run) for name, at in found.items()]
+    wanted = pipeline_steps or {name: name for name in _likely_steps(nodes)}
+    grouped = {name: nodes.get(key) or nodes.get(name) or _last_attempt(key, nodes) for key, name in wanted.items()}
+    return [_final(_step(name, at), run) for name, at in grouped.items()]
 
 
-def _looking_like_steps(nodes: Mapping[str, list[Any]]) -> list[str]:
-    """The nodes that are neither machinery nor the workflow itself, which bears its name and five random letters."""
-    found = [
+def _likely_steps(nodes: Mapping[str, list[Any]]) -> list[str]:
+    """The nodes that are neither machinery nor the workflow itself, whose name ends in five random letters."""
+    steps = {
         name for name in nodes if name and not HIDDEN.fullmatch(ATTEMPT.sub("", name)) and not ATTEMPT.search(name)
-    ]
-    whole = {
+    }
+    workflows = {
         name
-        for name in found
+        for name in steps
         if re.search(r"-[a-z0-9]{5}$", name) and "root" in nodes and f"{name}-driver" not in nodes
     }
-    return sorted(set(found) - whole, key=lambda name: str(moment(nodes[name][0].start_time) or ""))
+    return sorted(steps - workflows, key=lambda name: str(moment(nodes[name][0].start_time) or ""))
 
 
-def _attempts(name: str, nodes: Mapping[str, list[Any]]) -> list[Any]:
+def _last_attempt(name: str, nodes: Mapping[str, list[Any]]) -> list[Any]:
     """The last attempt at a step, if its attempts are all that the server lists: ``train(0)``, ``train(1)``."""
-    tries = sorted(key for key in nodes if ATTEMPT.search(key) and ATTEMPT.sub("", key) == name)
-    return nodes[tries[-1]] if tries else []
+    attempts = sorted(key for key in nodes if ATTEMPT.search(key) and ATTEMPT.sub("", key) == name)
+    return nodes[attempts[-1]] if attempts else []
 
 
 def _step(name: str, nodes: list[Any]) -> Step:
-    """One step of one node, or of several, where a loop runs it many times."""
+    """One step of one node, or of several if a loop runs it many times."""
     if not nodes:
         return Step(name, "PENDING")
     states = [node.state or "PENDING" for node in nodes]
@@ -113,12 +112,12 @@ def _step(name: str, nodes: list[Any]) -> Step:
 
 def _error(node: Any) -> str:
     """A node's own error, or the newest of its history."""
-    found = [message(node.error), *(message(entry.error) for entry in reversed(node.state_history or ()))]
-    return next((text for text in found if text), "")
+    messages = [message(node.error), *(message(entry.error) for entry in reversed(node.state_history or ()))]
+    return next((text for text in messages if text), "")
 
 
-def _settled(step: Step, run: Run) -> Step:
-    """A step of a run that is over: the server leaves some nodes as they last were."""
+def _final(step: Step, run: Run) -> Step:
+    """A step of a run that may have ended: then the server leaves some nodes in their last state."""
     if run.state not in FINAL or step.state in FINAL:
         return step
     if step.started is None:

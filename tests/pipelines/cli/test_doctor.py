@@ -308,7 +308,7 @@ def test_a_broken_kubeconfig_is_one_line(told: Told, here: Path, monkeypatch: py
     (here / "broken").write_text("clusters: [")
     monkeypatch.setenv("KUBECONFIG", str(here / "broken"))
     found = told(code=1)
-    assert found["cluster"].level == "fail" and "is no usable kubeconfig" in found["cluster"].found
+    assert found["cluster"].level == "fail" and "is not a usable kubeconfig" in found["cluster"].found
     assert "\n" not in found["cluster"].found and found["sign-in"].level == "ok"
 
 

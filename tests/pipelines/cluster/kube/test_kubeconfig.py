@@ -56,19 +56,19 @@ def document(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("text", "context", "words"),
     [
-        ("", "", "is no usable kubeconfig"),
-        ("a: [", "", "is no usable kubeconfig"),
-        ("- a list", "", "is no usable kubeconfig"),
-        (document(contexts="none"), "", "is no usable kubeconfig"),
+        ("", "", "is not a usable kubeconfig"),
+        ("a: [", "", "is not a usable kubeconfig"),
+        ("- a list", "", "is not a usable kubeconfig"),
+        (document(contexts="none"), "", "is not a usable kubeconfig"),
         (document(contexts=None), "", "no context 'here'"),
         (document(**{"current-context": None}), "", "has no current context"),
         (document(), "hre", "no context 'hre' in .*; did you mean here?"),
-        (document(clusters=None), "", "names a cluster that has no server there"),
-        (document(clusters=[{"name": "fake", "cluster": {}}]), "", "names a cluster that has no server there"),
+        (document(clusters=None), "", "names a cluster without a server"),
+        (document(clusters=[{"name": "fake", "cluster": {}}]), "", "names a cluster without a server"),
         (
             document(clusters=[{"name": "fake", "cluster": {"server": "https://x", "certificate-authority": "gone"}}]),
             "",
-            "is no usable kubeconfig: .*gone",
+            "is not a usable kubeconfig: .*gone",
         ),
         (document(), "", "no answer from the cluster at http://127.0.0.1:1: connection refused"),
         (
@@ -89,7 +89,7 @@ def test_a_bad_kubeconfig_is_one_line(tmp_path: Path, text: Any, context: str, w
 
 
 def test_a_kubeconfig_that_was_named_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(StepError, match="KUBECONFIG names no file that exists"):
+    with pytest.raises(StepError, match="KUBECONFIG names no existing file"):
         connect(environ={"KUBECONFIG": str(tmp_path / "absent")})
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(StepError, match="no kubeconfig for the context 'prod'"):
@@ -182,15 +182,15 @@ def test_credentials_that_have_expired_are_asked_for_again(cluster: FakeKubernet
     ("body", "words"),
     [
         ("sys.exit('your login has expired')", r"plugin ./plugin failed \(1\): your login has expired; log in again"),
-        ("print('hello')", "answered with no credentials"),
-        ("answer()", "answered with no credentials"),
+        ("print('hello')", "returned no credentials"),
+        ("answer()", "returned no credentials"),
         ("time.sleep(20)", "gave no answer within 0.5 s"),
     ],
 )
 def test_a_credentials_plugin_that_fails_is_one_line(
     cluster: FakeKubernetes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, words: str
 ) -> None:
-    monkeypatch.setattr(kubeconfig, "PLUGIN_PATIENCE_S", 0.5)
+    monkeypatch.setattr(kubeconfig, "PLUGIN_TIMEOUT_S", 0.5)
     path = cluster.kubeconfig(tmp_path, exec=plugin(tmp_path, body))
     with pytest.raises(StepError, match=words):
         connect(environ={"KUBECONFIG": str(path)})

@@ -152,7 +152,7 @@ def test_a_run_is_followed_step_by_step_to_its_end(
     assert {"prepare": "RUNNING", "train": "PENDING", "evaluate": "PENDING", "export": "PENDING"} in seen
     assert {"prepare": "SUCCEEDED", "train": "RUNNING", "evaluate": "PENDING", "export": "PENDING"} in seen
     assert states(end) == {"prepare": "SUCCEEDED", "train": "SUCCEEDED", "evaluate": "SUCCEEDED", "export": "SKIPPED"}
-    assert end.over and end.run.state == "SUCCEEDED" and end.failed is None
+    assert end.ended and end.run.state == "SUCCEEDED" and end.failed is None
     assert all(first != second for first, second in itertools.pairwise(told))
     assert end.steps[0].seconds is not None and end.steps[0].seconds > 0 and end.steps[3].seconds is None
 
@@ -203,8 +203,8 @@ def test_a_server_that_is_gone_for_too_long_ends_the_waiting_and_not_the_run(
     fake: FakeKubeflow, server: Server, submit: Callable[..., Run]
 ) -> None:
     run, scene = submit(), lambda run_id: fake.inject(Fault("GET runs/.*", status=500, times=999))
-    text = fails(lambda: play(fake, server, run.id, scene, patience=0.3))
-    assert f"lost sight of the run {run.id} for 0.3 s; it goes on" in text
+    text = fails(lambda: play(fake, server, run.id, scene, outage_timeout=0.3))
+    assert f"no news of the run {run.id} for 0.3 s; it continues" in text
     assert fake.runs[run.id]["state"] == "PENDING"
 
 
@@ -222,7 +222,7 @@ def test_a_deadline_ends_the_waiting_and_not_the_run(
     begun = time.monotonic()
     text = fails(lambda: runs.follow(server, run.id, poll=60, deadline=0.3))
     assert 0.3 <= time.monotonic() - begun < 1.5
-    assert "is PENDING after 0.3 s; it goes on" in text and fake.runs[run.id]["state"] == "PENDING"
+    assert "is PENDING after 0.3 s; it continues" in text and fake.runs[run.id]["state"] == "PENDING"
 
 
 def test_an_interrupt_ends_the_waiting_and_not_the_run(
@@ -268,7 +268,7 @@ def test_a_step_that_is_scheduled_in_time_is_not_given_up(
         time.sleep(0.1)
         return answer or {}
 
-    assert runs.follow(server, run.id, poll=0.01, stuck=stuck, stuck_after=0.45).over
+    assert runs.follow(server, run.id, poll=0.01, stuck=stuck, stuck_after=0.45).ended
 
 
 def test_pods_that_cannot_be_looked_at_do_not_end_the_waiting(
@@ -290,9 +290,9 @@ def test_a_run_whose_version_is_deleted_still_shows_the_steps_that_have_begun(
     fake.versions.clear()
     for name in ("small-x7k2p", "root", "root-driver", "prepare", "prepare-driver", "executor", "for-loop-2"):
         fake.step(run.id, name, "SUCCEEDED")
-    assert states(runs.look(server, run.id)) == {"prepare": "SUCCEEDED"}
+    assert states(runs.read(server, run.id)) == {"prepare": "SUCCEEDED"}
     fake.step(run.id, "train", "RUNNING")
-    assert states(runs.look(server, run.id)) == {"prepare": "SUCCEEDED", "train": "RUNNING"}
+    assert states(runs.read(server, run.id)) == {"prepare": "SUCCEEDED", "train": "RUNNING"}
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_a_step_of_many_nodes_has_one_state(
     for number, (name, node) in enumerate(nodes):
         fake.step(run.id, f"{name}#{number}", node)
         fake.runs[run.id]["run_details"]["task_details"][-1]["display_name"] = name
-    assert states(runs.look(server, run.id))["train"] == state
+    assert states(runs.read(server, run.id))["train"] == state
 
 
 def test_steps_come_in_the_order_of_their_dependencies_with_the_names_that_people_gave() -> None:
@@ -347,7 +347,7 @@ def test_a_run_is_stopped_once_and_not_after_its_end(
     assert runs.cancel(server, run.id).state == "CANCELING"
     assert len(fake.asked("POST runs/.*:terminate")) == 1
     fake.finish(run.id, "CANCELED")
-    assert f"the run {run.id} is over already (CANCELED)" in fails(lambda: runs.cancel(server, run.id))
+    assert f"the run {run.id} has already ended (CANCELED)" in fails(lambda: runs.cancel(server, run.id))
     assert "Run nothing not found" in fails(lambda: runs.cancel(server, "nothing"))
 
 
