@@ -9,20 +9,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import jinja2
 from markupsafe import Markup, escape
 
 from components.core.secrets import mask
 
 if TYPE_CHECKING:
-    import jinja2
     import numpy as np
     from matplotlib.figure import Figure
 
 
 @cache
 def _template() -> "jinja2.Template":
-    import jinja2
-
     folder = Path(__file__).parent / "templates"
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined

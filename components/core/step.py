@@ -9,6 +9,7 @@ shared cache come by environment: ``SUANLI_RUN`` (the run's folder), ``SUANLI_CA
 import importlib
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -251,7 +252,5 @@ def _write_if_missing(artifact: Artifact) -> None:
 
 def _peak_mb() -> int:
     """The largest resident memory that this process has had; Linux counts it in KiB, macOS in bytes."""
-    import resource
-
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit

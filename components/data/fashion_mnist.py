@@ -1,6 +1,8 @@
 """Fashion-MNIST: 60,000 + 10,000 grey images of clothing, 28 x 28, 10 balanced classes (MIT licence)."""
 
+import gzip
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Literal, Protocol
 
 from components.core.config import Fraction
 from components.core.errors import StepError
-from components.data import DataSettings, Example, Facts, Source
+from components.data import DataSettings, Example, Facts, Source, tfds
 
 # The files of Debian's package dataset-fashion-mnist.
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
@@ -71,8 +73,6 @@ def source(settings: Settings) -> Source:
     )
     if _present():
         return packaged
-    from components.data import tfds
-
     downloaded = tfds.Settings(dataset="fashion_mnist", image_shape=(SIDE, SIDE, 1))
     other = tfds.source(downloaded, advice="install Debian's package dataset-fashion-mnist (make data)")
     return replace(packaged, splits=other.splits, counts=other.counts, version=other.version)
@@ -88,8 +88,6 @@ def _path(split: str, kind: str) -> Path:
 
 def _stream(split: str) -> Iterator[Example]:
     """The images of the IDX files, a block at a time (http://yann.lecun.com/exdb/mnist describes the format)."""
-    import gzip
-
     import numpy as np
 
     with gzip.open(_path(split, "images-idx3")) as images, gzip.open(_path(split, "labels-idx1")) as labels:
@@ -117,8 +115,6 @@ def _read(stream: Bytes, size: int) -> bytes:
     Raises:
         StepError: the file is truncated or corrupt.
     """
-    import zlib
-
     try:
         data = stream.read(size)
     except (EOFError, OSError, zlib.error) as error:

@@ -1,6 +1,5 @@
 """A small anchor-free detector: residual stages, a feature pyramid, and the same head at every level."""
 
-import math
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -58,76 +57,30 @@ def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> 
     import keras
 
     from components.layers.prior_boxes import PriorBoxes
+    from components.models import _pyramid as blocks
 
     inputs = keras.Input(input_shape, dtype="uint8", name="image")
     x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
-    x = _normalised(x, settings.filters[0], 2, "stem")
+    x = blocks.normalised(x, settings.filters[0], 2, "stem")
     levels = []
     for stage, filters in enumerate(settings.filters[1:], 2):
-        x = _normalised(x, filters, 2, f"stage{stage}")
+        x = blocks.normalised(x, filters, 2, f"stage{stage}")
         for block in range(settings.blocks):
-            x = _residual(x, filters, f"stage{stage}_block{block + 1}")
+            x = blocks.residual(x, filters, f"stage{stage}_block{block + 1}")
         if 2**stage >= FINEST:
             levels.append(x)
-    levels = _pyramid(levels, settings.pyramid)
+    levels = blocks.pyramid(levels, settings.pyramid)
     strides = [FINEST * 2**number for number in range(len(levels))]
     sizes = [[stride, [[PRIOR * stride, PRIOR * stride]]] for stride in strides]
     # All levels share the weights.
-    heads = _head(settings, 4, 0.5, "offsets"), _head(settings, units, PRIOR_PROBABILITY, "logits")
+    width, depth = settings.pyramid, settings.head
+    heads = (
+        blocks.head(width, depth, 4, 0.5, "offsets"),
+        blocks.head(width, depth, units, PRIOR_PROBABILITY, "logits"),
+    )
     offsets, logits = (
         keras.layers.Concatenate(axis=1, dtype="float32")([head(level) for level in levels]) for head in heads
     )
     boxes = PriorBoxes(input_shape[0], input_shape[1], sizes, name="boxes")(offsets)
     outputs = keras.layers.Concatenate(dtype="float32", name="found")([boxes, logits])
     return keras.Model(inputs, outputs, name="detector")
-
-
-def _pyramid(levels: "list[keras.KerasTensor]", filters: int) -> "list[keras.KerasTensor]":
-    """Each level merged with the coarser ones."""
-    import keras
-
-    merged: list[keras.KerasTensor] = []
-    for number in reversed(range(len(levels))):
-        x = keras.layers.Conv2D(filters, 1, name=f"lateral{number}")(levels[number])
-        if merged:
-            up = keras.layers.UpSampling2D(name=f"up{number}")(merged[0])
-            x = keras.layers.Add(name=f"merged{number}")([x, up])
-        merged.insert(0, x)
-    return [_normalised(x, filters, 1, f"pyramid{number}") for number, x in enumerate(merged)]
-
-
-def _head(settings: Settings, outputs: int, initial: float, name: str) -> "keras.Model":
-    """Convolutions from any level of the pyramid to ``outputs`` numbers per location, [n, locations, outputs].
-
-    Args:
-        initial: the sigmoid of the outputs before training.
-    """
-    import keras
-
-    x = inputs = keras.Input((None, None, settings.pyramid))
-    for number in range(settings.head):
-        x = keras.layers.Conv2D(settings.pyramid, 3, padding="same", activation="relu", name=f"{name}_{number}")(x)
-    bias = keras.initializers.Constant(math.log(initial / (1 - initial)))
-    # Boxes and logits are float32 in every precision: edges and loss need it.
-    x = keras.layers.Conv2D(outputs, 3, padding="same", bias_initializer=bias, dtype="float32", name=f"{name}_last")(x)
-    return keras.Model(inputs, keras.layers.Reshape((-1, outputs), dtype="float32")(x), name=name)
-
-
-def _residual(x: "keras.KerasTensor", filters: int, name: str) -> "keras.KerasTensor":
-    """Two 3 x 3 convolutions with a shortcut."""
-    import keras
-
-    y = _normalised(x, filters, 1, f"{name}_1")
-    y = _normalised(y, filters, 1, f"{name}_2", activation=False)
-    return keras.layers.ReLU(name=f"{name}_relu")(keras.layers.Add(name=f"{name}_add")([x, y]))
-
-
-def _normalised(
-    x: "keras.KerasTensor", filters: int, strides: int, name: str, activation: bool = True
-) -> "keras.KerasTensor":
-    """A 3 x 3 convolution without bias, then batch normalization, which has one, and ReLU."""
-    import keras
-
-    x = keras.layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
-    x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-3, name=f"{name}_norm")(x)
-    return keras.layers.ReLU(name=f"{name}_out")(x) if activation else x

@@ -45,64 +45,21 @@ def build(settings: Settings, input_shape: tuple[int, int, int], units: int) -> 
     """
     import keras
 
-    block, stages = SIZES[settings.depth]
+    from components.models import _residual as residual
+
+    kind, stages = SIZES[settings.depth]
     small = settings.stem == "small" or (settings.stem == "auto" and min(input_shape[:2]) < SMALL)
     inputs = keras.Input(input_shape, dtype="uint8", name="image")
     x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
-    x = _normalised(x, 64, 3 if small else 7, 1 if small else 2, "stem")
+    x = residual.normalised(x, 64, 3 if small else 7, 1 if small else 2, "stem")
     x = keras.layers.ReLU(name="stem_relu")(x)
     if not small:
         x = keras.layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)
     for stage, blocks in enumerate(stages, 1):
         for number in range(1, blocks + 1):
             strides = 2 if stage > 1 and number == 1 else 1
-            x = _block(x, block, 32 * 2**stage, strides, settings.zero_gamma, f"stage{stage}_block{number}")
+            x = residual.block(x, kind, 32 * 2**stage, strides, settings.zero_gamma, f"stage{stage}_block{number}")
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     # Logits are float32 in every precision: softmax and loss need it.
     logits = keras.layers.Dense(units, dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name=f"resnet{settings.depth}")
-
-
-def _block(
-    x: "keras.KerasTensor", kind: str, filters: int, strides: int, zero_gamma: bool, name: str
-) -> "keras.KerasTensor":
-    """Two 3 x 3 convolutions, or 1 x 1, 3 x 3, 1 x 1 with four times the filters, with a shortcut.
-
-    Version 1.5 halves the image in the 3 x 3 convolution of a bottleneck, the paper in the 1 x 1 before it.
-    """
-    import keras
-
-    # filters, size, strides
-    plan = {
-        "basic": ((filters, 3, strides), (filters, 3, 1)),
-        "bottleneck": ((filters, 1, 1), (filters, 3, strides), (4 * filters, 1, 1)),
-    }[kind]
-    width = plan[-1][0]
-    shortcut = x
-    if strides > 1 or x.shape[-1] != width:
-        shortcut = _normalised(x, width, 1, strides, f"{name}_shortcut")
-    for number, (count, size, step) in enumerate(plan, 1):
-        last = number == len(plan)
-        x = _normalised(x, count, size, step, f"{name}_{number}", "zeros" if last and zero_gamma else "ones")
-        if not last:
-            x = keras.layers.ReLU(name=f"{name}_{number}_relu")(x)
-    x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
-    return keras.layers.ReLU(name=f"{name}_relu")(x)
-
-
-def _normalised(
-    x: "keras.KerasTensor", filters: int, size: int, strides: int, name: str, gamma: str = "ones"
-) -> "keras.KerasTensor":
-    """A convolution without bias, then batch normalization, which has one."""
-    import keras
-
-    x = keras.layers.Conv2D(
-        filters,
-        size,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=keras.initializers.VarianceScaling(2.0, mode="fan_out"),
-        name=f"{name}_conv",
-    )(x)
-    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma, name=f"{name}_norm")(x)

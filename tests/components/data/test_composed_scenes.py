@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.data import Source, composed_scenes, fashion_mnist
+from components.data import Source, _scenes, composed_scenes, fashion_mnist
 from components.tasks.contract import Task
 from components.vision import boxes
 
@@ -23,7 +23,7 @@ def item(height: int, width: int, label: int = 3) -> dict[str, Any]:
 @pytest.mark.parametrize(("height", "width"), [(20, 9), (7, 18), (1, 20)], ids=["tall", "wide", "a line"])
 def test_a_box_is_just_around_the_pixels_of_its_item(height: int, width: int) -> None:
     for seed in range(5):
-        image, corners, labels = composed_scenes.compose([item(height, width)], 128, np.random.default_rng(seed))
+        image, corners, labels = _scenes.compose([item(height, width)], 128, np.random.default_rng(seed))
         # The background has no pixel so bright.
         rows, columns = np.nonzero(image[..., 0] == 255)
         seen = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
@@ -33,20 +33,20 @@ def test_a_box_is_just_around_the_pixels_of_its_item(height: int, width: int) ->
 def test_items_lie_inside_and_hide_little_of_each_other() -> None:
     random = np.random.default_rng(0)
     for _ in range(20):
-        _, corners, labels = composed_scenes.compose([item(20, 15)] * 6, 128, random)
+        _, corners, labels = _scenes.compose([item(20, 15)] * 6, 128, random)
         assert 1 <= len(corners) == len(labels) <= 6
         assert corners.min() >= 0 and corners.max() <= 1
         areas = boxes.areas(corners)
         low = np.maximum(corners[:, None, :2], corners[None, :, :2])
         high = np.minimum(corners[:, None, 2:], corners[None, :, 2:])
         shared = np.prod(np.maximum(high - low, 0), axis=-1) / np.minimum(areas[:, None], areas)
-        assert np.all(shared[~np.eye(len(areas), dtype=bool)] <= composed_scenes.MAX_COVERED + 1e-5)
+        assert np.all(shared[~np.eye(len(areas), dtype=bool)] <= _scenes.MAX_COVERED + 1e-5)
 
 
 def test_the_scenes_of_a_split_are_made_of_its_own_items() -> None:
     settings = composed_scenes.Settings(train_scenes=4, test_scenes=4)
     only = Source(info={}, splits={"test": lambda: iter([item(20, 15, label=7)] * 50)})
-    scenes = list(composed_scenes.scenes(only, "test", 4, settings))
+    scenes = list(_scenes.scenes(only, "test", 4, settings.side, settings.most_items, settings.seed))
     assert {label for scene in scenes for label in scene["labels"].tolist()} == {7}
 
 
