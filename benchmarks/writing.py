@@ -84,7 +84,7 @@ def main() -> None:
     keys = filling.keys_of([example["image"].tobytes() for example in held])
     assert len(np.unique(keys)) == COUNT
     bounds = filling.thresholds(filling.fractions(SETTINGS.split, {"train"}))
-    which = filling.CUT[np.searchsorted(bounds, filling.mixed(keys, SETTINGS.name), side="right")]
+    which = filling.CUT[np.searchsorted(bounds, filling.mix(keys, SETTINGS.name), side="right")]
     ours, theirs = statistics.median(_ours(held, which) for _ in range(ROUNDS)), _theirs(held, which)
     rates = f"{ours:9,.0f} records/s    TFDS builder {theirs:9,.0f} records/s"
     print(

@@ -1,1 +1,1 @@
-"""prepare: any data source in, a checked TFDS directory out."""
+"""prepare: from any data source to a validated TFDS directory."""

@@ -1,4 +1,4 @@
-"""From a source's streams to record files: check each example, decide its split, drop duplicates across splits."""
+"""From a source's streams to record files: validate examples, assign splits, drop duplicates across splits."""
 
 import hashlib
 import json
@@ -21,30 +21,30 @@ from components.prepare.writer import Encoder, Split, cores
 from components.tasks.contract import Examples, Summary
 
 SPLITS = ("train", "validation", "test")
-# A key's side of the two bounds -> the split's number.
+# Position of a key relative to the two bounds -> index of the split.
 CUT = np.array([2, 1, 0])
-# Raised when the same data would be written differently: old directories are then no longer taken.
+# Increased when the same data are written differently, so that older directories are not reused.
 LAYOUT = 2
-# Examples in memory at once: so many, or fewer where that would be more bytes.
+# Examples in memory at once: at most BATCH, and about BATCH_BYTES.
 BATCH, BATCH_BYTES = 512, 2**21
-# Encoded ones that a thread takes at once.
-PICTURES = 8
+# Encoded examples per task of a thread.
+PART = 8
 KEY_BYTES = 8
-# A byte in base 16, uint8 [256, 2].
+# Each byte in base 16, uint8 [256, 2].
 HEXADECIMAL = np.frombuffer(bytes(range(256)).hex().encode(), np.uint8).reshape(256, 2)
 MEGABYTE = 10**6
 
 
 @dataclass
 class Filled:
-    """What was written.
+    """The written examples.
 
     Attributes:
         splits: the record files, in the order of writing.
-        duplicates: origin split -> examples left out because an official split that is held back has the same content.
+        summary: of the examples, for the report.
+        duplicates: origin split -> examples left out because an official test or validation split has the same content.
         quarantined: name and fault of each bad example.
-        summary: what the report shows of the examples.
-        fingerprint: a digest of all examples with their features and splits, and of how they are stored.
+        fingerprint: a digest of all examples with their features and splits, and of the layout.
     """
 
     splits: list[Split]
@@ -55,19 +55,19 @@ class Filled:
 
 
 def fill(source: Source, settings: DataSettings, role: Examples[Any], folder: Path) -> Filled:
-    """Write every example of a source into the record files of its split, in bounded memory.
+    """Write all examples of a source to the record files of their splits, in bounded memory.
 
     Raises:
-        StepError: more bad examples than ``settings.quarantine``; the first one is named.
+        StepError: there are more bad examples than ``settings.quarantine``; the message has the first.
     """
     shares = fractions(settings.split, set(source.splits))
     names = [name for name in SPLITS if name in source.splits or shares[name]]
-    given = {name: min(count, settings.limit or count) for name, count in source.counts.items()}
+    counts = {name: min(count, settings.limit or count) for name, count in source.counts.items()}
     layout = {"layout": LAYOUT, "task": settings.task, "info": source.info, "shard_megabytes": settings.shard_megabytes}
     with ExitStack() as stack:
         splits = {}
         for name in names:
-            expected = round(given.get("train", 0) * shares[name]) if shares[name] else given.get(name, 0)
+            expected = round(counts.get("train", 0) * shares[name]) if shares[name] else counts.get(name, 0)
             split = Split(folder, name, settings.shard_megabytes * MEGABYTE, cores(), expected)
             splits[name] = stack.enter_context(split)
         filled = Filled(list(splits.values()), role.summary())
@@ -79,10 +79,10 @@ def fill(source: Source, settings: DataSettings, role: Examples[Any], folder: Pa
             splits,
             hashlib.blake2b(digest_size=8),
             Encoder(role.kinds),
-            sum(given.values()),
+            sum(counts.values()),
         )
         run.total.update(json.dumps(layout, sort_keys=True).encode())
-        # What is held back comes first: train and validation must not repeat it.
+        # Held-back splits come first: train and validation must not repeat their examples.
         for origin in ("test", "validation", "train"):
             if origin in source.splits:
                 run.take(origin, source.splits[origin](), thresholds(shares) if origin == "train" else None)
@@ -91,34 +91,33 @@ def fill(source: Source, settings: DataSettings, role: Examples[Any], folder: Pa
 
 
 def fractions(split: tuple[float, float, float], official: set[str]) -> dict[str, float]:
-    """What part of the source's train split goes where: the wanted fractions, less those of the official splits."""
-    wanted = dict(zip(SPLITS, split, strict=True))
-    left = {name: 0.0 if name in official - {"train"} else share for name, share in wanted.items()}
-    return {name: share / sum(left.values()) for name, share in left.items()}
+    """The shares of the source's train split in each split: the settings' fractions without official splits."""
+    shares = {name: 0.0 if name in official - {"train"} else share for name, share in zip(SPLITS, split, strict=True)}
+    return {name: share / sum(shares.values()) for name, share in shares.items()}
 
 
 def thresholds(shares: dict[str, float]) -> np.ndarray:
-    """Two bounds for a mixed key, uint64: test below the first, validation below the second, else train."""
+    """Two bounds for mixed keys, uint64: test below the first, validation below the second, else train."""
     test, validation = shares["test"], shares["test"] + shares["validation"]
     return np.array([min(round(bound * 2**64), 2**64 - 1) for bound in (test, validation)], np.uint64)
 
 
-def mixed(keys: np.ndarray, salt: str) -> np.ndarray:
-    """Keys as independent ones of another salt, uint64 [n]: SplitMix64's finalizer (Steele, Lea, Flood, 2014).
+def mix(keys: np.ndarray, salt: str) -> np.ndarray:
+    """Independent keys for a salt, uint64 [n]: SplitMix64's finalizer (Steele, Lea, Flood, 2014).
 
-    The salt is the source's name. Without it, data that were cut by their keys once, prepared again from their
-    directory, would all fall on one side of the second cut.
+    The salt is the source's name. Without it, data that were split by their keys once would all be on one side of the
+    second split, when they are prepared again from their directory.
     """
     start = int.from_bytes(hashlib.blake2b(salt.encode(), digest_size=KEY_BYTES).digest())
     bits = keys ^ np.uint64(start)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
-    spread: np.ndarray = bits ^ (bits >> np.uint64(31))
-    return spread
+    result: np.ndarray = bits ^ (bits >> np.uint64(31))
+    return result
 
 
 def keys_of(contents: list[bytes] | np.ndarray) -> np.ndarray:
-    """The keys of contents, uint64 [n]: a hash, so equal contents share their split."""
+    """The keys of contents, uint64 [n]: a hash, so that equal contents are in the same split."""
     hashed = hashlib.blake2b
     digests = b"".join([hashed(content, digest_size=KEY_BYTES).digest() for content in contents])
     return np.frombuffer(digests, ">u8").astype(np.uint64)
@@ -136,28 +135,28 @@ class _Run:
     total: Any
     encoder: Encoder
     expected: int
-    held: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
+    held_back: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
     done: int = 0
-    _told: float = 0
+    _reported: float = 0
 
     def take(self, origin: str, stream: Iterator[Example], bounds: np.ndarray | None) -> None:
-        """Write one of the source's splits: as it is, or cut at the bounds."""
+        """Write one of the source's splits, as it is or split at the bounds."""
         new: list[np.ndarray] = []
         self.filled.duplicates[origin] = 0
-        for stored in self._stored(origin, islice(stream, self.settings.limit or None)):
+        for stored in self._records(origin, islice(stream, self.settings.limit or None)):
             keys = keys_of(stored.contents)
             if bounds is None:
                 which = np.full(len(keys), SPLITS.index(origin))
                 new.append(keys)
             else:
-                which = CUT[np.searchsorted(bounds, mixed(keys, self.settings.name), side="right")]
-            repeated = _contains(self.held, keys)
+                which = CUT[np.searchsorted(bounds, mix(keys, self.settings.name), side="right")]
+            repeated = _contains(self.held_back, keys)
             if repeated.any():
                 self.filled.duplicates[origin] += int(repeated.sum())
                 stored, keys, which = _without(stored, repeated), keys[~repeated], which[~repeated]
             if len(keys):
                 self._write(stored, keys, which)
-        self.held = np.sort(np.concatenate([self.held, *new]))
+        self.held_back = np.sort(np.concatenate([self.held_back, *new]))
 
     def _write(self, stored: Records, keys: np.ndarray, which: np.ndarray) -> None:
         self.total.update(np.stack([keys, which], axis=1, dtype="<u8", casting="unsafe").tobytes())
@@ -166,36 +165,32 @@ class _Run:
         titles = HEXADECIMAL[keys.astype(">u8")[:, None].view(np.uint8)].reshape(len(keys), -1)
         records = self.encoder.records([stored.contents, titles, *stored.features.values()])
         for number in np.unique(which).tolist():
-            self.splits[SPLITS[number]].write(_kept(records, which == number))
+            self.splits[SPLITS[number]].write(_select(records, which == number))
         self.filled.summary.update(stored, keys, which)
         self.done += len(records)
-        if time.monotonic() - self._told > 1:
-            self._told = time.monotonic()
+        if time.monotonic() - self._reported > 1:
+            self._reported = time.monotonic()
             progress.report("prepare", done=self.done, **({"total": self.expected} if self.expected else {}))
 
-    def _stored(self, origin: str, stream: Iterator[Example]) -> Iterator[Records]:
-        """The good examples, a batch at a time; the bad ones are set aside, as many as the settings allow."""
+    def _records(self, origin: str, stream: Iterator[Example]) -> Iterator[Records]:
+        """The valid examples, a batch at a time; bad ones are quarantined."""
         encoded = self.info.get("encoding") == "encoded"
         with ThreadPoolExecutor(cores()) as pool:
-            # Decoding leaves Python's lock; the rest is too short for threads.
-            spread, size = (pool.map, PICTURES) if encoded else (map, BATCH)
-            least = PICTURES * cores()
-            position, most, content = 0, least, next(iter(self.role.kinds))
-            while batch := list(islice(stream, most)):
-                most = max(least, min(BATCH, BATCH_BYTES // (1 + _size(batch[0].get(content, b"")))))
+            # Decoding releases Python's lock; everything else is too short for threads.
+            run, size = (pool.map, PART) if encoded else (map, BATCH)
+            least = PART * cores()
+            position, count, content = 0, least, next(iter(self.role.kinds))
+            while batch := list(islice(stream, count)):
+                count = max(least, min(BATCH, BATCH_BYTES // (1 + _size(batch[0].get(content, b"")))))
                 parts = [batch[start : start + size] for start in range(0, len(batch), size)]
-                for part, stored in zip(parts, spread(self._judged, parts), strict=True):
-                    for place, fault in stored.faults.items():
-                        self._set_aside(part[place].get("name", f"{origin} example {position + place}"), fault)
+                for part, stored in zip(parts, run(self.role.to_records, parts), strict=True):
+                    for index, fault in stored.faults.items():
+                        self._quarantine(part[index].get("name", f"{origin} example {position + index}"), fault)
                     position += len(part)
                     if len(stored.contents):
                         yield stored
 
-    def _judged(self, examples: list[Example]) -> Records:
-        stored: Records = self.role.to_records(examples)
-        return stored
-
-    def _set_aside(self, name: str, fault: str) -> None:
+    def _quarantine(self, name: str, fault: str) -> None:
         bad = self.filled.quarantined
         bad.append((name, fault))
         if len(bad) <= self.settings.quarantine:
@@ -205,38 +200,37 @@ class _Run:
             first
             if len(bad) == 1
             else f"{len(bad)} bad examples, {self.settings.quarantine} are allowed; first {first}",
-            advice="mend or remove it, or let data.quarantine set some aside",
+            advice="correct or remove it, or raise data.quarantine to set some aside",
         )
 
 
 def _size(content: Any) -> int:
-    """The bytes of a content, or its characters."""
+    """The length of a content, in bytes or characters."""
     return len(content) if isinstance(content, str) else memoryview(content).nbytes
 
 
 def _bytes(values: np.ndarray | list[bytes]) -> bytes:
-    """A feature's values, one after the other, so that no two lists of them look alike."""
+    """A feature's values as bytes, different for different lists of values."""
     if isinstance(values, np.ndarray):
         whole = values if values.dtype.kind == "f" else values.astype("<i8")
         return whole.tobytes()
     return np.array([len(value) for value in values], "<u8").tobytes() + b"".join(values)
 
 
-def _without(stored: Records, left_out: np.ndarray) -> Records:
-    """The examples that are not left out."""
-    kept = ~left_out
-    features = {name: _kept(values, kept) for name, values in stored.features.items()}
-    return Records(_kept(stored.contents, kept), features, {})
+def _without(stored: Records, excluded: np.ndarray) -> Records:
+    mask = ~excluded
+    features = {name: _select(values, mask) for name, values in stored.features.items()}
+    return Records(_select(stored.contents, mask), features, {})
 
 
-def _kept(rows: list[bytes] | np.ndarray, mask: np.ndarray) -> list[bytes] | np.ndarray:
+def _select(rows: list[bytes] | np.ndarray, mask: np.ndarray) -> list[bytes] | np.ndarray:
     return rows[mask] if isinstance(rows, np.ndarray) else list(compress(rows, mask))
 
 
 def _contains(ordered: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Whether each key is among the ordered ones, bool [n]."""
+    """Whether each key is in the sorted array, bool [n]."""
     if not len(ordered):
         return np.zeros(len(keys), bool)
-    places = np.searchsorted(ordered, keys)
-    found: np.ndarray = ordered[np.minimum(places, len(ordered) - 1)] == keys
-    return found
+    ranks = np.searchsorted(ordered, keys)
+    result: np.ndarray = ordered[np.minimum(ranks, len(ordered) - 1)] == keys
+    return result

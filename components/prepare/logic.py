@@ -1,4 +1,4 @@
-"""Stream a source into a checked, content-addressed TFDS directory, and describe what is in it."""
+"""Stream a source into a validated, content-addressed TFDS directory, and report on it."""
 
 import tempfile
 from collections.abc import Iterator
@@ -19,28 +19,28 @@ from components.prepare import writer
 from components.prepare.filling import SPLITS, Filled, fill
 from components.tasks import contract
 
-LONGEST_NAME = 200
+MAX_NAME = 200
 
 
 def prepare(data: dict[str, Any], data_root: str, freshness: str, examples: Artifact, report: Artifact) -> None:
-    """Bring a data source into a TFDS directory ``<data_root>/<fingerprint>``, an index of it and a report.
+    """Convert a data source to a TFDS directory ``<data_root>/<fingerprint>``, with an index and a report.
 
     Args:
         data: the experiment's data section.
         data_root: a local folder or ``gs://``.
-        freshness: stands for the state of the data that lie outside; only the step's key reads it.
-        examples: gets the index, ``components.core.examples.PreparedData``.
-        report: gets one HTML file.
+        freshness: a token for the state of external data; only the step's cache key reads it.
+        examples: for the index, ``components.core.examples.PreparedData``.
+        report: for an HTML file.
 
     Raises:
         StepError: the data are missing or bad, or a split or class is empty.
-        OSError: the directory cannot be written; nothing of it is left.
+        OSError: the directory cannot be written; no part of it remains.
     """
     settings = validated("data", data)
     source = load("data", settings.name).source(settings)
     role = contract.Task(settings.task, source.info).examples
     _check_names(source.info.get("classes", []))
-    with _aside(data_root) as folder:
+    with _staged(data_root) as folder:
         filled = fill(source, settings, role, folder)
         _require_examples(filled)
         for split in filled.splits:
@@ -65,24 +65,24 @@ def prepare(data: dict[str, Any], data_root: str, freshness: str, examples: Arti
 
 
 def _check_names(names: list[str]) -> None:
-    """Names go into files, pages and terminals, in one line and as they are.
+    """Names appear in files, pages and terminals, so they must be readable on one line.
 
     Raises:
-        StepError: one is empty, too long, or has a character that is not to be read.
+        StepError: a name is empty, too long, or has invisible characters.
     """
     for name in names:
-        if not (name.strip() and len(name) <= LONGEST_NAME and is_visible(name)):
+        if not (name.strip() and len(name) <= MAX_NAME and is_visible(name)):
             raise StepError(
-                f"the class name {name[:LONGEST_NAME]!r} is not one readable line of 1 to {LONGEST_NAME} characters",
+                f"the class name {name[:MAX_NAME]!r} is not one readable line of 1 to {MAX_NAME} characters",
                 advice="rename it",
             )
 
 
 def _require_examples(filled: Filled) -> None:
-    """Refuse a split that was asked for and got nothing.
+    """Check that each split of the settings has examples.
 
     Raises:
-        StepError: it names the split.
+        StepError: a split is empty.
     """
     total = sum(sum(split.counts) for split in filled.splits)
     for split in filled.splits:
@@ -95,8 +95,8 @@ def _require_examples(filled: Filled) -> None:
 
 
 @contextmanager
-def _aside(data_root: str) -> Iterator[Path]:
-    """A folder to write in, on the file system where the result will be, gone afterwards whatever happens."""
+def _staged(data_root: str) -> Iterator[Path]:
+    """A temporary folder, on the file system of the result, removed afterwards."""
     if storage.is_remote(data_root):
         with tempfile.TemporaryDirectory(prefix="prepare-") as local:
             yield Path(local)
@@ -106,16 +106,16 @@ def _aside(data_root: str) -> Iterator[Path]:
 
 
 def _publish(folder: Path, data_root: str, fingerprint: str) -> str:
-    """Give a finished folder its name, unless it is there already and whole; returns where it lies."""
+    """Publish a finished folder under its fingerprint, unless it exists and is complete; returns its URI."""
     directory = storage.join(data_root, fingerprint)
     if storage.is_complete(directory):
         return directory
     if not storage.is_remote(directory) or storage.exists(storage.join(directory, storage.MANIFEST)):
-        storage.remove(directory)  # files of it were lost; without a manifest, another run may be writing it
+        storage.remove(directory)  # some of its files are lost; without a manifest, another run may be writing it
     try:
         storage.upload(folder, directory, move=True)
     except StepError as error:
-        # Another run was faster; its directory holds the same examples, perhaps in other files.
+        # Another run was faster; its directory has the same examples, perhaps in different files.
         if error.kind != "conflict" or not storage.is_complete(directory):
             raise
     return directory

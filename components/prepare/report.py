@@ -1,4 +1,4 @@
-"""The data report: what was written, what was left out, and what it looks like."""
+"""The data report: the written examples, the ones left out, and a summary."""
 
 from collections.abc import Iterator
 
@@ -28,8 +28,8 @@ def page(index: PreparedData, filled: Filled) -> str:
 def _notes(filled: Filled) -> Iterator[Markup]:
     for origin, count in filled.duplicates.items():
         if count:
-            told = f"Removed from {origin}: {count:,} examples that an official split has too."
-            yield reports.note(told, "warning")
+            text = f"Removed from {origin}: {count:,} examples that an official split has too."
+            yield reports.note(text, "warning")
     yield from filled.summary.notes()
     if filled.quarantined:
         table = reports.table(["example", "fault"], filled.quarantined, numeric=False)

@@ -1,7 +1,7 @@
-"""Examples into TFRecord files, several times faster than TensorFlow Datasets writes them, and readable by it.
+"""Writer of TFRecord files for TensorFlow Datasets, several times faster than its own, without TensorFlow.
 
-A ``tf.train.Example`` is nested length-prefixed fields. All that does not depend on an example's values is the same
-for equal lengths, so those bytes are made once a length and joined with the values; nothing imports TensorFlow.
+A ``tf.train.Example`` consists of nested length-prefixed fields. The bytes other than the values are the same for equal
+lengths, so they are computed once per length and joined with the values.
 """
 
 import math
@@ -21,7 +21,7 @@ from google_crc32c import value as crc32c
 
 NAME = "examples"
 WRITE_BYTES = 1 << 20
-# Encoded pictures have many lengths; so many combinations are remembered.
+# Cached combinations of lengths: encoded images have many.
 HEADERS = 1 << 12
 # TFRecord: length, masked CRC of the length, data, masked CRC of the data
 # (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details).
@@ -33,14 +33,14 @@ FRAME = LENGTH.size + 2 * TAIL.size
 FIRST, SECOND, THIRD = b"\x0a", b"\x12", b"\x1a"
 
 Value = bytes | int | float
-# One feature of some examples: numbers [n], contents of one length as an array uint8 [n, length], or any contents.
+# One feature of several examples: numbers [n], contents of equal length as uint8 [n, length], or any contents.
 Column = np.ndarray | Sequence[bytes]
-# Records of one length are the rows of an array, uint8 [n, length].
+# Records of equal length are the rows of an array, uint8 [n, length].
 Records = np.ndarray | list[bytes]
 
 
 def varint(number: int) -> bytes:
-    """An unsigned integer as protocol buffers write it: seven bits a byte, the lowest first."""
+    """An unsigned integer in protocol buffer encoding: seven bits per byte, the lowest first."""
     parts = bytearray()
     while number > 127:
         parts.append(number & 127 | 128)
@@ -49,44 +49,43 @@ def varint(number: int) -> bytes:
     return bytes(parts)
 
 
-def masked(crc: Any) -> Any:
-    """A CRC, or an array uint32 of them, as TFRecord stores it: rotated by 15 bits plus a constant."""
+def mask(crc: Any) -> Any:
+    """A CRC, or an array uint32 of them, in the form of TFRecord: rotated by 15 bits plus a constant."""
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 class Encoder:
-    """Values of examples to the bytes of their records, frames included.
+    """Encodes values of examples as records, including frames.
 
     Args:
-        kinds: feature -> its values' type: bytes become a bytes list, integers (not negative) an int64 list, fractions
-            a float list. The features are written in this order.
+        kinds: feature -> type of its values: bytes become a bytes list, integers (not negative) an int64 list, floats a
+            float list. The features are written in this order.
     """
 
     def __init__(self, kinds: Mapping[str, type[Value]]) -> None:
         self._kinds = dict(kinds)
         encoders: dict[type[Value], Callable[[Any], bytes]] = {bytes: bytes, int: cache(varint), float: FLOAT.pack}
         self._encoders = [encoders[kind] for kind in kinds.values()]
-        # Lengths of the values -> the record's head, and what stands before each value.
+        # Lengths of the values -> the record's header, and the bytes before each value.
         self._headers: dict[tuple[int, ...], tuple[bytes, list[bytes]]] = {}
 
     def records(self, columns: Sequence[Column]) -> Records:
-        """The records of some examples, one column of values a feature."""
+        """The records of several examples, with a column of values for each feature."""
         parts = [_fixed(column, kind) for column, kind in zip(columns, self._kinds.values(), strict=True)]
         if all(part is not None for part in parts):
-            return self._alike([part for part in parts if part is not None])
+            return self._equal_lengths([part for part in parts if part is not None])
         values = [
             column.tolist() if isinstance(column, np.ndarray) and column.ndim == 1 else column for column in columns
         ]
         return [self.record(one) for one in zip(*values, strict=True)]
 
     def record(self, values: Sequence[Any]) -> bytes:
-        """One record."""
         data = [encode(value) for encode, value in zip(self._encoders, values, strict=True)]
         head, starts = self._header(tuple(map(len, data)))
         body = b"".join([part for pair in zip(starts, data, strict=True) for part in pair])
-        return b"".join((head, body, TAIL.pack(masked(crc32c(body)))))
+        return b"".join((head, body, TAIL.pack(mask(crc32c(body)))))
 
-    def _alike(self, parts: list[np.ndarray]) -> np.ndarray:
+    def _equal_lengths(self, parts: list[np.ndarray]) -> np.ndarray:
         """Records whose values have equal lengths, as the rows of one array.
 
         Args:
@@ -95,30 +94,29 @@ class Encoder:
         head, starts = self._header(tuple(part.shape[1] for part in parts))
         columns = [head, *(piece for pair in zip(starts, parts, strict=True) for piece in pair)]
         rows = np.empty((len(parts[0]), sum(map(_width, columns)) + TAIL.size), np.uint8)
-        place = 0
+        offset = 0
         for column in columns:
             values = np.frombuffer(column, np.uint8) if isinstance(column, bytes) else column
-            rows[:, place : place + _width(column)] = values
-            place += _width(column)
+            rows[:, offset : offset + _width(column)] = values
+            offset += _width(column)
         size, data = rows.shape[1], rows.tobytes()
-        starts_at = range(0, len(data), size)
-        sums = [crc32c(data[start + len(head) : start + place]) for start in starts_at]
-        rows[:, place:] = masked(np.array(sums, np.uint32)).astype("<u4")[:, None].view(np.uint8)
+        sums = [crc32c(data[start + len(head) : start + offset]) for start in range(0, len(data), size)]
+        rows[:, offset:] = mask(np.array(sums, np.uint32)).astype("<u4")[:, None].view(np.uint8)
         return rows
 
     def _header(self, lengths: tuple[int, ...]) -> tuple[bytes, list[bytes]]:
-        """A record's head, and what precedes each value."""
-        if known := self._headers.get(lengths):
-            return known
+        """A record's header, and the bytes before each value."""
+        if cached := self._headers.get(lengths):
+            return cached
         pairs = zip(self._kinds.items(), lengths, strict=True)
         starts = [_before(name, kind, length) for (name, kind), length in pairs]
         size = sum(map(len, starts)) + sum(lengths)
         starts[0] = FIRST + varint(size) + starts[0]  # the map of features itself
         length = LENGTH.pack(len(FIRST + varint(size)) + size)
-        made = length + TAIL.pack(masked(crc32c(length))), starts
+        header = length + TAIL.pack(mask(crc32c(length))), starts
         if len(self._headers) < HEADERS:
-            self._headers[lengths] = made
-        return made
+            self._headers[lengths] = header
+        return header
 
 
 def _width(column: bytes | np.ndarray) -> int:
@@ -126,7 +124,7 @@ def _width(column: bytes | np.ndarray) -> int:
 
 
 def _fixed(column: Column, kind: type[Value]) -> np.ndarray | None:
-    """The bytes of a column's values, uint8 [n, length]; None where their lengths differ."""
+    """The bytes of a column's values, uint8 [n, length]; None if their lengths differ."""
     if not isinstance(column, np.ndarray):
         return None
     if kind is bytes:
@@ -137,7 +135,7 @@ def _fixed(column: Column, kind: type[Value]) -> np.ndarray | None:
 
 
 def _before(name: str, kind: type[Value], size: int) -> bytes:
-    """What precedes a value of this length in the map of features."""
+    """The bytes before a value of this length in the map of features."""
     tag = {bytes: FIRST, float: SECOND, int: THIRD}[kind]
     start = FIRST + varint(size)  # the list's value, or its packed values
     start = tag + varint(len(start) + size) + start  # the kind of list
@@ -149,14 +147,14 @@ def _before(name: str, kind: type[Value], size: int) -> bytes:
 
 @dataclass
 class Split:
-    """The record files of one split while they are written: ``.<split>.<number>``, each full before the next begins.
+    """The record files of one split being written: ``.<split>.<number>``, each filled before the next begins.
 
     Attributes:
-        file_bytes: the size aimed at for one file.
-        at_least: how many files there are to be at least, where there are as many examples.
-        expected: about how many examples will come, where that is known.
+        file_bytes: target size of one file.
+        at_least: minimum number of files, if there are as many examples.
+        expected: approximate number of examples, if known.
         counts: examples in each file.
-        sizes: bytes of each record, frame included.
+        sizes: bytes of each record, including its frame.
     """
 
     folder: Path
@@ -171,7 +169,7 @@ class Split:
     _first: int = 0
 
     def write(self, records: Records) -> None:
-        """Append a few records; those of one call lie in one file."""
+        """Append a few records, all to the same file."""
         joined = np.ascontiguousarray(records).data.cast("B") if isinstance(records, np.ndarray) else b"".join(records)
         if self._stream is None or self._left < len(joined):
             self.close()
@@ -184,19 +182,19 @@ class Split:
         self.sizes.extend(map(len, records))
 
     def _room(self, record_bytes: float) -> int:
-        """The size of the next file: smaller where too few would be filled, going by the first records' size."""
+        """The size of the next file: smaller if there would be too few files, by the size of the first records."""
         if not self.counts:
-            # With room for chance, which decides whose the examples are.
-            most = self.expected + 4 * math.sqrt(self.expected)
-            self._first = min(self.file_bytes, math.ceil(most * record_bytes / self.at_least)) or self.file_bytes
+            # Four standard deviations above the expectation: the assignment of examples is random.
+            upper = self.expected + 4 * math.sqrt(self.expected)
+            self._first = min(self.file_bytes, math.ceil(upper * record_bytes / self.at_least)) or self.file_bytes
         return self._first if len(self.counts) < self.at_least else self.file_bytes
 
     def payload(self) -> int:
-        """Bytes of the records without their frames, which is what TFDS calls a split's size."""
+        """Bytes of the records without frames, which TFDS calls a split's size."""
         return sum(self.sizes) - FRAME * len(self.sizes)
 
     def close(self) -> None:
-        """End the file that is open."""
+        """Close the open file, if any."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None
@@ -208,23 +206,23 @@ class Split:
         self.close()
 
     def finish(self) -> None:
-        """Give the files their final names, cut into ``at_least`` files where there are fewer.
+        """Give the files their final names, after splitting them into ``at_least`` files if there are fewer.
 
-        The order of the records is the order in which they were written, whatever the number of files.
+        The records remain in the order in which they were written.
         """
         self.close()
-        wanted = min(self.at_least, len(self.sizes))
-        if len(self.counts) < wanted:
-            self._cut(wanted)
+        count = min(self.at_least, len(self.sizes))
+        if len(self.counts) < count:
+            self._resplit(count)
         for number in range(len(self.counts)):
             self._path(number).rename(self.folder / _file(self.name, number, len(self.counts)))
 
-    def _cut(self, wanted: int) -> None:
-        """Spread the records evenly; only small splits are, so this moves little."""
+    def _resplit(self, count: int) -> None:
+        """Divide the records evenly among files; this happens to small splits only."""
         paths = [self._path(number) for number in range(len(self.counts))]
         whole = [path.rename(path.with_name(f"{path.name}.whole")) for path in paths]
         content = _chunks(whole)
-        bounds = [len(self.sizes) * number // wanted for number in range(wanted + 1)]
+        bounds = [len(self.sizes) * number // count for number in range(count + 1)]
         next(content)
         for number, (start, end) in enumerate(pairwise(bounds)):
             left = sum(self.sizes[start:end])
@@ -240,7 +238,7 @@ class Split:
 
 
 def _chunks(paths: list[Path]) -> Generator[bytes, int, None]:
-    """The content of files, one after the other; each time at most as many bytes as are sent."""
+    """The content of files, one after the other, in chunks of at most the number of bytes that is sent."""
     size = yield b""
     for path in paths:
         with path.open("rb", buffering=0) as stream:
@@ -249,12 +247,12 @@ def _chunks(paths: list[Path]) -> Generator[bytes, int, None]:
 
 
 def _file(split: str, number: int, count: int) -> str:
-    """A record file's name, by TFDS's default template."""
+    """The name of a record file, by TFDS's default template."""
     return f"{NAME}-{split}.tfrecord-{number:05d}-of-{count:05d}"
 
 
 def describe(folder: Path, features: Mapping[str, Any], splits: list[Split], *, text: str, licence: str) -> None:
-    """Write what TFDS needs to open the folder. Neither this nor its import (0.4 s) brings TensorFlow in."""
+    """Write the metadata with which TFDS opens the folder. Neither this nor its import (0.4 s) imports TensorFlow."""
     import tensorflow_datasets
 
     template = tensorflow_datasets.core.ShardedFileTemplate(

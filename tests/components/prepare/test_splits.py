@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from components.prepare.filling import CUT, SPLITS, keys_of, mixed, thresholds
+from components.prepare.filling import CUT, SPLITS, keys_of, mix, thresholds
 
 COUNT = 4000
 # Six standard errors: by chance alone missed once in 5e8 looks.
@@ -20,7 +20,7 @@ SALTS = st.text(max_size=12)
 def assigned(keys: np.ndarray, shares: list[float], salt: str) -> np.ndarray:
     """The number of each key's split, as prepare assigns it."""
     bounds = thresholds(dict(zip(SPLITS, shares, strict=True)))
-    found: np.ndarray = CUT[np.searchsorted(bounds, mixed(keys, salt), side="right")]
+    found: np.ndarray = CUT[np.searchsorted(bounds, mix(keys, salt), side="right")]
     return found
 
 
