@@ -13,15 +13,13 @@ Slices are many, so a chance finding among them must be rare: each is judged at 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import numpy as np
 
 from components.evaluate import statistics
 from components.evaluate.statistics import Comparison
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from components.tasks import EvaluationSettings, Threshold
+from components.tasks import EvaluationSettings, Threshold
 
 Kind = Literal["good", "bad", "warning", "info"]
 
@@ -67,9 +65,9 @@ class Decision:
 
 
 def sliced(
-    masks: Mapping[str, "np.ndarray"],
-    values: Mapping[str, "np.ndarray"],
-    paired: "tuple[np.ndarray, np.ndarray] | None",
+    masks: Mapping[str, np.ndarray],
+    values: Mapping[str, np.ndarray],
+    paired: tuple[np.ndarray, np.ndarray] | None,
     settings: "EvaluationSettings",
 ) -> list[Slice]:
     """Every slice's means and intervals, and how it compares with the champion.

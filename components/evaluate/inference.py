@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from components.core import progress
 from components.core.errors import StepError
 from components.core.examples import PreparedData
@@ -16,7 +18,6 @@ from components.tasks.contract import Arrays, Evaluation
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
 # Examples shown in the report under each title.
 SHOWN = 24
@@ -102,15 +103,11 @@ def over_test_split(data: PreparedData, models: Sequence[Loaded], role: Evaluati
     return TestSplit([_joined(columns) for columns in predicted], _joined(truth), worst.shown())
 
 
-def _joined(parts: "Mapping[str, list[np.ndarray]]") -> "dict[str, np.ndarray]":
-    import numpy as np
-
+def _joined(parts: Mapping[str, list[np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 
-def _require_finite(answers: "Mapping[str, np.ndarray]") -> None:
-    import numpy as np
-
+def _require_finite(answers: Mapping[str, np.ndarray]) -> None:
     for array in answers.values():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise StepError("the model gives outputs that are not finite", advice="train it again", kind="model")
@@ -122,7 +119,7 @@ class _Worst:
 
     kept: dict[str, list[tuple[float, int, Any]]] = field(default_factory=dict)
 
-    def update(self, values: "Mapping[str, np.ndarray]", contents: "np.ndarray", start: int) -> None:
+    def update(self, values: Mapping[str, np.ndarray], contents: np.ndarray, start: int) -> None:
         """Add a batch whose first example has the number ``start``."""
         for title, column in values.items():
             heap = self.kept.setdefault(title, [])
@@ -140,15 +137,13 @@ class _Worst:
         }
 
 
-def latency(model: Loaded, inputs: "np.ndarray", seconds: float = 0.2) -> dict[str, float]:
+def latency(model: Loaded, inputs: np.ndarray, seconds: float = 0.2) -> dict[str, float]:
     """Milliseconds of a call of the network at batch sizes 1 and 64, medians over about ``seconds`` each after one call
     to warm up.
 
     Args:
         inputs: of one example, [1, ...].
     """
-    import numpy as np
-
     found = {}
     for size in LATENCY_BATCHES:
         batch = np.repeat(inputs, size, axis=0)

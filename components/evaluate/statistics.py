@@ -3,10 +3,11 @@
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
+from scipy import special, stats
+
+from components.metrics import bootstrap
 
 # The share of the error rate spent on bounding how often the models disagree (gamma in Berger and Boos, 1994).
 NUISANCE_SHARE = 0.02
@@ -37,7 +38,7 @@ class Pairs:
         return Pairs(self.lost, self.won, self.n)
 
 
-def score(won: "np.ndarray", lost: "np.ndarray", n: int, null: float) -> "np.ndarray":
+def score(won: np.ndarray, lost: np.ndarray, n: int, null: float) -> np.ndarray:
     """Tango's score statistic for the hypothesis that the true difference is ``null``; large says it is greater.
 
     The variance is estimated under the hypothesis, so that few discordant pairs, even none, do not make it vanish.
@@ -45,8 +46,6 @@ def score(won: "np.ndarray", lost: "np.ndarray", n: int, null: float) -> "np.nda
 
     Source: T. Tango, Statistics in Medicine 17 (1998) 891-908, equations for the restricted estimate.
     """
-    import numpy as np
-
     won, lost = np.asarray(won, np.float64), np.asarray(lost, np.float64)
     half = (2 * n - won + lost) * null - won - lost
     last = -lost * null * (1 - null)
@@ -76,8 +75,6 @@ def p_value(pairs: Pairs, null: float, error_rate: float) -> float:
         null: the difference of the hypothesis, above -1 and below 1.
         error_rate: the level that the result will be held against; it only sets the interval's error.
     """
-    import numpy as np
-
     n, observed = pairs.n, float(score(np.array(pairs.won), np.array(pairs.lost), pairs.n, null))
     spent = error_rate * NUISANCE_SHARE
     rates = _disagreements(pairs.won + pairs.lost, n, null, spent)
@@ -88,11 +85,8 @@ def p_value(pairs: Pairs, null: float, error_rate: float) -> float:
     return min(1.0, float(_tail(totals, _least_won(totals, n, null, observed), n, null, rates).max()) + spent)
 
 
-def _disagreements(discordant: int, n: int, null: float, error: float) -> "np.ndarray":
+def _disagreements(discordant: int, n: int, null: float, error: float) -> np.ndarray:
     """Shares of discordant pairs that the data and the hypothesis allow (Clopper and Pearson's interval)."""
-    import numpy as np
-    from scipy import special
-
     low = special.betaincinv(discordant, n - discordant + 1, error / 2) if discordant else 0.0
     high = special.betaincinv(discordant + 1, n - discordant, 1 - error / 2) if discordant < n else 1.0
     least = max(abs(null), 1e-12)
@@ -101,10 +95,8 @@ def _disagreements(discordant: int, n: int, null: float, error: float) -> "np.nd
     return np.clip(roots**2, least, 1.0)
 
 
-def _least_won(totals: "np.ndarray", n: int, null: float, observed: float) -> "np.ndarray":
+def _least_won(totals: np.ndarray, n: int, null: float, observed: float) -> np.ndarray:
     """For each number of discordant pairs, the fewest won that reach the observed statistic; total + 1 if none."""
-    import numpy as np
-
     low, high = np.zeros_like(totals), totals + 1
     while (open_ := low < high).any():
         middle = (low + high) // 2
@@ -114,11 +106,8 @@ def _least_won(totals: "np.ndarray", n: int, null: float, observed: float) -> "n
     return low
 
 
-def _tail(totals: "np.ndarray", least: "np.ndarray", n: int, null: float, rates: "np.ndarray") -> "np.ndarray":
+def _tail(totals: np.ndarray, least: np.ndarray, n: int, null: float, rates: np.ndarray) -> np.ndarray:
     """The probability of each rate's tables at or beyond the observed one, summed over the discordant pairs."""
-    import numpy as np
-    from scipy import special
-
     rates = rates[:, None]
     ways = special.gammaln(n + 1) - special.gammaln(totals + 1) - special.gammaln(n - totals + 1)
     weights = np.exp(ways + special.xlogy(totals, rates) + special.xlog1py(n - totals, -rates))
@@ -136,9 +125,6 @@ def greater(pairs: Pairs, null: float, error_rate: float) -> bool:
 
 def lower_bound(pairs: Pairs, error_rate: float) -> float:
     """A difference that the test shows to be exceeded, the largest one to a hundredth: a one-sided confidence bound."""
-    import numpy as np
-    from scipy import special
-
     won, lost, limit = np.array(pairs.won), np.array(pairs.lost), float(-special.ndtri(error_rate))
     low, high = -1.0, pairs.difference
     while high - low > 1e-6:  # by the statistic's normal approximation, which costs nothing
@@ -195,13 +181,11 @@ class Comparison:
         return Pairs(self.won, self.lost, self.n)
 
 
-def compare(new: "np.ndarray", old: "np.ndarray", error_rate: float, resamples: int, seed: int) -> Comparison:
+def compare(new: np.ndarray, old: np.ndarray, error_rate: float, resamples: int, seed: int) -> Comparison:
     """Compare two models by the paired metric of every example, float64 [n] each, where more is better.
 
     Right and wrong (1 and 0) are compared by the exact test, other values by a studentized bootstrap.
     """
-    import numpy as np
-
     difference = new - old
     won, lost = int((difference > 0).sum()), int((difference < 0).sum())
     right_or_wrong = bool(np.isin(difference, (-1, 0, 1)).all())
@@ -214,13 +198,9 @@ def compare(new: "np.ndarray", old: "np.ndarray", error_rate: float, resamples: 
     return Comparison(float(difference.mean()), low, high, len(difference), won, lost, error_rate, right_or_wrong)
 
 
-def _studentized_low(values: "np.ndarray", error_rate: float, resamples: int, seed: int) -> float:
+def _studentized_low(values: np.ndarray, error_rate: float, resamples: int, seed: int) -> float:
     """A lower confidence bound for a mean: the bootstrap-t (B. Efron and R. Tibshirani, An Introduction to the
     Bootstrap, 1993, section 12.5), which follows skewness that the percentile interval gets backwards."""
-    import numpy as np
-
-    from components.metrics import bootstrap
-
     n, centred = len(values), values - values.mean()
     columns = np.column_stack([centred, centred**2]).astype(np.float32)
     moments = np.concatenate([counts @ columns for counts in bootstrap.resample_counts(n, resamples, seed)]) / n
@@ -231,8 +211,6 @@ def _studentized_low(values: "np.ndarray", error_rate: float, resamples: int, se
 
 def wilson(successes: int, n: int, error_rate: float) -> tuple[float, float]:
     """A two-sided interval for a share (E. Wilson, JASA 22 (1927) 209-212): right where every example succeeds, too."""
-    from scipy import stats
-
     z = float(stats.norm.isf(error_rate / 2))
     share = successes / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
@@ -240,11 +218,8 @@ def wilson(successes: int, n: int, error_rate: float) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def mean_interval(values: "np.ndarray", error_rate: float) -> tuple[float, float]:
+def mean_interval(values: np.ndarray, error_rate: float) -> tuple[float, float]:
     """A two-sided interval for the mean of examples' values: Wilson's for right and wrong, else Student's t."""
-    import numpy as np
-    from scipy import stats
-
     n = len(values)
     if np.isin(values, (0, 1)).all():
         return wilson(int(values.sum()), n, error_rate)

@@ -6,14 +6,13 @@ import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from components.core.files import write_atomically
 from components.core.markdown import escape
 from components.evaluate.gate import Decision, Slice
-
-if TYPE_CHECKING:
-    import numpy as np
 
 VERDICT, PREDICTIONS, LABELS = "verdict.json", "predictions.npz", "predictions.jsonl"
 # Digits kept: the last ones depend on the number of threads.
@@ -42,8 +41,8 @@ def write(
     folder: Path,
     decision: Decision,
     slices: Sequence[Slice],
-    found: "Mapping[str, np.ndarray]",
-    truth: "Mapping[str, np.ndarray]",
+    found: Mapping[str, np.ndarray],
+    truth: Mapping[str, np.ndarray],
     predictions: Sequence[Mapping[str, Any]],
     facts: Mapping[str, Any],
 ) -> None:
@@ -56,8 +55,6 @@ def write(
     Args:
         facts: what else verdict.json says.
     """
-    import numpy as np
-
     folder.mkdir(parents=True, exist_ok=True)
     keys = [key.decode() if isinstance(key, bytes) else str(key) for key in truth["key"].tolist()]
     arrays = {name: _plain(values) for name, values in found.items()}
@@ -78,17 +75,13 @@ def write(
     write_atomically(folder / VERDICT, json.dumps(values, indent=1, sort_keys=True, allow_nan=False))
 
 
-def _plain(values: "np.ndarray") -> "np.ndarray":
+def _plain(values: np.ndarray) -> np.ndarray:
     """An array that needs no pickle: byte strings have one length, which numpy fills up with zero bytes."""
-    import numpy as np
-
     return values if values.dtype != object else np.array([bytes(value) for value in values], np.bytes_)
 
 
-def _save(path: Path, arrays: "Mapping[str, np.ndarray]") -> None:
+def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """What ``numpy.savez`` writes, but the same bytes from every patch version of Python, whose zip headers differ."""
-    import numpy as np
-
     with zipfile.ZipFile(path, "w") as archive:
         for name, values in arrays.items():
             member = io.BytesIO()

@@ -165,7 +165,7 @@ def _cells(estimate: Estimate, result: Plan) -> tuple[str, ...]:
 
 
 def number(value: float) -> str:
-    """A number with four significant figures, in groups of three digits."""
+    """A number with four significant figures, grouped by thousands."""
     if value and (abs(value) >= 1e7 or abs(value) < 1e-3):
         return f"{value:.4g}"
     return f"{value:,.4f}".rstrip("0").rstrip(".") if abs(value) < 1000 else f"{value:,.0f}"
