@@ -1,17 +1,23 @@
 """docs/extending.md as it is written: its files are put into a copy of the checkout, and its commands are run there."""
 
 import doctest
+import json
 import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 from checkout import PARTS, copied, environment
-from page import Command, File, read
+from page import Command, File, Row, read
 
+from components.core import sources
 from components.core.sources import ROOT
+from components.steps import STEPS
+from pipelines import experiment
+from pipelines.compile import compiler
 
 PAGE = read(ROOT / "docs" / "extending.md")
 PROGRAMS = {"suanli": ["pipelines"], "pytest": ["pytest", "-q", "-p", "no:cacheprovider"]}
@@ -27,6 +33,8 @@ def follow(checkout: Path, *, whole: bool) -> list[str]:
     for part in PAGE:
         if isinstance(part, File):
             put(checkout / part.path, part.text)
+        elif isinstance(part, Row):
+            add_row(checkout / part.path, part.text)
         elif whole or not part.line.startswith(LONG):
             run(checkout, part)
             done.append(part.line)
@@ -39,6 +47,16 @@ def put(path: Path, text: str) -> None:
         assert path.read_text() == text
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+
+
+def add_row(path: Path, row: str) -> None:
+    """Add a row before the bracket that closes a file's only table."""
+    before, bracket, after = path.read_text().partition("\n)\n")
+    path.write_text(f"{before}\n{indented(row)}{bracket}{after}")
+
+
+def indented(row: str) -> str:
+    return f"{textwrap.indent(row.rstrip(), '    ')},"
 
 
 def run(checkout: Path, command: Command) -> None:
@@ -90,6 +108,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_page_has_a_file_of_every_kind() -> None:
     paths = [part.path for part in PAGE if isinstance(part, File)]
     rooms = ("components/data/", "components/models/", "components/tasks/", "pipelines/", "accelerators.toml")
+    rooms += ("components/ranges/",)
     assert all(any(path.startswith(room) for path in paths) for room in rooms)
 
 
@@ -110,9 +129,11 @@ WRITTEN = {"components/models/our_net.py", "tests/components/models/test_our_net
 
 
 def test_nothing_of_ours_is_touched(checkout: Path) -> None:
-    """A source, a model, a task, an experiment, a pipeline and an accelerator are new files alone."""
+    """All that is added are new files, but for a step's row."""
     before, after = contents(ROOT), contents(checkout)
-    assert [path for path in before if after.get(path) != before[path]] == []
+    (row,) = [part for part in PAGE if isinstance(part, Row)]
+    assert [path for path in before if after.get(path) != before[path]] == [row.path] == ["components/steps.py"]
+    assert after[row.path].replace(f"\n{indented(row.text)}".encode(), b"", 1) == before[row.path]
     pages = {part.path for part in PAGE if isinstance(part, File)}
     assert after.keys() - before.keys() == pages | WRITTEN
 
@@ -131,6 +152,59 @@ def test_its_source_model_and_task_fit_each_other(checkout: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "number" in done.stdout
+
+
+KNOWN = """
+import os
+from components.core import sources
+from pipelines import experiment
+from pipelines.compile import compiler
+from pipelines.images import names
+from pipelines.local import containers
+from pipelines.runs import folder, compare
+
+run = folder.find(folder.root(), "latest")
+record = run.read()
+os.environ["SUANLI_CACHE"] = str(run.root / ".cache-docker")
+store, cache = (str(run.root / name) for name in (".store", ".cache-docker"))
+# The docker runner mounts what its row says: the data to read, the shared results to write.
+own = str(run.folder)
+assert containers.folders("ranges", run, record) == [(own, own, False), (store, store, True), (cache, cache, False)]
+chosen = sources.chosen_in(record["parameters"])
+assert record["images"]["ranges"] == compiler.image_tag("ranges", chosen) in names.tags("cpu")
+assert not [tag for tag in names.tags("gpu") if tag.startswith("ranges")]
+assert "ranges table" in [row["what"] for row in compare.reproduction(run, run)]
+assert experiment.steps_of("training") == ["prepare", "train", "evaluate", "export"]
+assert (run.folder / "reports/ranges.md").read_text().splitlines()[2].startswith("| age | ")
+assert "Ranges of the columns" in (run.folder / "index.html").read_text()
+chosen = sources.chosen_in(experiment.load("digits").experiment.sections())
+print({step: compiler.image_tag(step, chosen) for step in experiment.steps_of("training")})
+"""
+
+
+def test_its_step_runs_and_whoever_lists_steps_knows_it(checkout: Path) -> None:
+    env = environment(checkout, SUANLI_RUNS=str(checkout / "runs"))
+
+    def suanli(*arguments: str) -> str:
+        command = [sys.executable, "-m", "pipelines", *arguments]
+        done = subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "export" not in suanli("run", "trials/inspected.py")
+    known = subprocess.run([sys.executable, "-c", KNOWN], cwd=checkout, env=env, capture_output=True, text=True)
+    assert known.returncode == 0, known.stderr
+    # A new row, and all the other files of the page, leave the tags of what was there.
+    chosen = sources.chosen_in(experiment.load("digits").experiment.sections())
+    assert known.stdout.strip() == str({step: compiler.image_tag(step, chosen) for step in STEPS})
+    # The role of its own is in its own key, and in no other.
+    with (checkout / "components/tasks/row_regression/ranges.py").open("a") as file:
+        file.write("# an edit\n")
+    suanli("run", "trials/inspected.py")
+    steps = {row["step"]: row for row in json.loads(suanli("runs", "why", "--json"))}
+    assert steps["prepare"]["cached"]
+    assert steps["ranges"]["changed"] == ["code components/tasks/row_regression/ranges.py"]
+    assert "ranges succeeded" in suanli("step", "ranges")
 
 
 @pytest.mark.slow

@@ -46,13 +46,20 @@ def role(task: str, name: str) -> Any:
     """The class of one of a task's roles, such as ``training``: the one in its file, or the contract's default.
 
     Raises:
-        StepError: there is no such task.
+        StepError: there is no such task, or it lacks a role that has no default.
     """
     load("tasks", task)
     module = f"components.tasks.{task}.{name}"
     if importlib.util.find_spec(module) is None:
         module = "components.tasks.contract"
-    return getattr(importlib.import_module(module), name.capitalize())
+    found = getattr(importlib.import_module(module), name.capitalize(), None)
+    if found is None:
+        raise StepError(
+            f"the task {task} has no class {name.capitalize()}",
+            advice=f"write it in components/tasks/{task}/{name}.py",
+            kind="settings",
+        )
+    return found
 
 
 def title(module: ModuleType) -> str:

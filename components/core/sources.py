@@ -106,6 +106,7 @@ def modules_of(step: str, chosen: Chosen | None = None) -> list[str]:
     modules += [path.partition(":")[0] for path in (row.logic, row.state) if path]
     for room in row.rooms:
         modules += [f"{PACKAGE}.{room}.{name}" for name in _names(room, chosen)]
+    modules += [f"{PACKAGE}.tasks.contract"] if row.roles else []
     for task in _names("tasks", chosen) if row.roles else ():
         modules += [f"{PACKAGE}.tasks.{task}", *(f"{PACKAGE}.tasks.{task}.{role}" for role in row.roles)]
     return [name.removesuffix(".__init__") for name in modules]
