@@ -1,14 +1,14 @@
-"""The gate: is this model good enough, and no worse than the champion? Plain functions of arrays.
+"""The gate: whether a model is good enough, and not worse than the champion, by plain functions of arrays.
 
-Four rules; each writes a reason, and a single missed one refuses the model:
+Four rules give reasons, and each rule that fails refuses the model:
 
 1. every bound in ``require`` holds on the whole test split (point estimates);
 2. no slice is shown to miss a bound in ``require_slices``;
-3. the challenger is shown to be no worse than the champion beyond ``margin``: the burden of proof is the challenger's;
-4. no slice is shown to be worse than the champion's beyond ``slice_margin``: the burden of proof is the slice's.
+3. the challenger is shown not to be worse than the champion by more than ``margin`` (non-inferiority);
+4. no slice is shown to be worse than the champion's by more than ``slice_margin``.
 
-Slices are many, so a chance finding among them must be rare: each is judged at the error rate divided by their number
-(Bonferroni), which holds however slices overlap. Otherwise equally good challengers would be refused for bad luck.
+There are many slices, so each is tested at the error rate divided by their number (Bonferroni), which is valid however
+slices overlap. Otherwise equally good challengers would often be refused by chance.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,11 +37,11 @@ class Slice:
     """One slice of the test split.
 
     Attributes:
-        n: its examples.
+        n: number of examples.
         counts: whether it is large enough for the gate.
         values: metric -> mean.
         intervals: metric -> two-sided interval; for slices that count, corrected for their number.
-        champion: how the paired metric compares, with a corrected interval; None without a champion or if too small.
+        champion: comparison of the paired metric, with a corrected interval; None without a champion or if too small.
     """
 
     name: str
@@ -54,23 +54,22 @@ class Slice:
 
 @dataclass(frozen=True)
 class Decision:
-    """Accepted or not, and every reason in the order of the rules."""
+    """Whether the model is accepted, with the reasons in the order of the rules."""
 
     reasons: tuple[Reason, ...]
 
     @property
     def accepted(self) -> bool:
-        """Whether no rule was missed."""
         return not any(reason.kind == "bad" for reason in self.reasons)
 
 
-def sliced(
+def evaluate_slices(
     masks: Mapping[str, np.ndarray],
     values: Mapping[str, np.ndarray],
     paired: tuple[np.ndarray, np.ndarray] | None,
-    settings: "EvaluationSettings",
+    settings: EvaluationSettings,
 ) -> list[Slice]:
-    """Every slice's means and intervals, and how it compares with the champion.
+    """Means and intervals of each slice, and its comparison with the champion.
 
     Args:
         masks: slice name -> bool [n].
@@ -79,7 +78,7 @@ def sliced(
     """
     sizes = {name: int(mask.sum()) for name, mask in masks.items()}
     error = settings.error_rate / max(1, sum(size >= settings.min_slice for size in sizes.values()))
-    found = []
+    slices = []
     for name, mask in masks.items():
         counts = sizes[name] >= settings.min_slice
         inside = {metric: column[mask] for metric, column in values.items()}
@@ -87,22 +86,22 @@ def sliced(
         if paired and counts:
             new, old = (column[mask] for column in paired)
             comparison = statistics.compare(new, old, error, settings.resamples, settings.seed)
-        found.append(
+        slices.append(
             Slice(
                 name,
                 sizes[name],
                 counts,
                 {metric: float(column.mean()) for metric, column in inside.items()},
-                # Too small to count: one interval by itself, for the reader.
+                # The interval of a slice that does not count is not corrected; it is for information.
                 {m: statistics.mean_interval(v, error if counts else settings.error_rate) for m, v in inside.items()},
                 comparison,
             )
         )
-    return found
+    return slices
 
 
 def worst(slices: Sequence[Slice], metric: str) -> Slice | None:
-    """The slice that counts with the lowest mean of a metric; of the small ones where none counts."""
+    """The slice with the lowest mean of a metric, among those that count, if any, else among all."""
     candidates = [one for one in slices if one.counts] or slices
     return min(candidates, key=lambda one: one.values[metric], default=None)
 
@@ -112,7 +111,7 @@ def decide(
     intervals: Mapping[str, tuple[float, float]],
     slices: Sequence[Slice],
     comparison: Comparison | None,
-    settings: "EvaluationSettings",
+    settings: EvaluationSettings,
     *,
     metric: str,
     champion: str = "",
@@ -122,12 +121,12 @@ def decide(
 
     Args:
         values: metric -> value on the whole test split.
-        intervals: metric -> 95% interval, where there is one.
-        slices: what ``sliced`` gave.
+        intervals: metric -> 95% interval, if any.
+        slices: from ``evaluate_slices``.
         comparison: the paired metric against the champion on the whole test split; None without a champion.
         metric: the paired metric's name.
         champion: the champion's version.
-        notes: what else is worth saying about the champion.
+        notes: further remarks on the champion.
     """
     reasons = [_threshold(bound, values, intervals) for bound in settings.require]
     for bound in settings.require_slices:
@@ -136,13 +135,13 @@ def decide(
         reasons.append(Reason("info", "There is no champion to compare with: this would be the first version."))
     else:
         reasons += [Reason("info", note) for note in notes]
-        reasons.append(_against(comparison, settings, metric, champion))
-        reasons += _slices_against(slices, settings, metric, champion)
-    reasons += _small(slices, settings, metric)
+        reasons.append(_comparison(comparison, settings, metric, champion))
+        reasons += _slice_comparisons(slices, settings, metric, champion)
+    reasons += _small_slices(slices, settings, metric)
     return Decision(tuple(reasons))
 
 
-def _threshold(bound: "Threshold", values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]) -> Reason:
+def _threshold(bound: Threshold, values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]) -> Reason:
     if bound.metric not in values:
         return Reason("bad", f"{bound.metric} is required ({bound}) but not defined on this test split.")
     value = values[bound.metric]
@@ -156,55 +155,54 @@ def _threshold(bound: "Threshold", values: Mapping[str, float], intervals: Mappi
     return Reason("bad", f"{bound.metric} is {value:.4g}{spread}, but {bound.relation} {bound.bound:g} is required.")
 
 
-def _slice_threshold(bound: "Threshold", slices: Sequence[Slice]) -> list[Reason]:
-    found, counting = [], [one for one in slices if one.counts]
+def _slice_threshold(bound: Threshold, slices: Sequence[Slice]) -> list[Reason]:
+    reasons, counting = [], [one for one in slices if one.counts]
     for one in counting:
         value, (low, high) = one.values[bound.metric], one.intervals[bound.metric]
         if bound.holds(value):
             continue
-        shown = not bound.holds(low) and not bound.holds(high)
-        said = f"Slice {one.name!r}: {bound.metric} is {value:.4g} ({low:.4g} to {high:.4g}, {one.n} examples)"
+        text = f"Slice {one.name!r}: {bound.metric} is {value:.4g} ({low:.4g} to {high:.4g}, {one.n} examples)"
         needed = f"{bound.relation} {bound.bound:g} is required"
-        if shown:
-            found.append(Reason("bad", f"{said}, but {needed}."))
+        if not bound.holds(low) and not bound.holds(high):
+            reasons.append(Reason("bad", f"{text}, but {needed}."))
         else:
-            found.append(Reason("warning", f"{said}; {needed}, and so few examples do not show that it is missed."))
-    if not any(reason.kind == "bad" for reason in found):
-        found.append(Reason("good", f"No slice of {len(counting)} is shown to miss {bound}."))
-    return found
+            reasons.append(Reason("warning", f"{text}; {needed}, and so few examples do not show that it is missed."))
+    if not any(reason.kind == "bad" for reason in reasons):
+        reasons.append(Reason("good", f"No slice of {len(counting)} is shown to miss {bound}."))
+    return reasons
 
 
-def _against(found: Comparison, settings: "EvaluationSettings", metric: str, champion: str) -> Reason:
-    sure = f"{100 * (1 - settings.error_rate):g}%"
-    said = (
-        f"Against the champion {champion} on the same {found.n:,} examples, {metric} differs by "
-        f"{found.difference:+.4f} (better on {found.won}, worse on {found.lost}; "
-        f"{sure} sure to be above {found.low:+.4f})"
+def _comparison(compared: Comparison, settings: EvaluationSettings, metric: str, champion: str) -> Reason:
+    confidence = f"{100 * (1 - settings.error_rate):g}%"
+    text = (
+        f"Against the champion {champion} on the same {compared.n:,} examples, {metric} differs by "
+        f"{compared.difference:+.4f} (better on {compared.won}, worse on {compared.lost}; "
+        f"{confidence} sure to be above {compared.low:+.4f})"
     )
     if settings.margin:
-        if found.above(-settings.margin):
-            return Reason("good", f"{said}: not worse beyond the margin of {settings.margin:g}.")
-        if found.below(-settings.margin):
-            return Reason("bad", f"{said}: worse beyond the margin of {settings.margin:g}.")
-        return Reason("bad", f"{said}: a loss beyond the margin of {settings.margin:g} cannot be ruled out.")
-    if found.above(0):
-        return Reason("good", f"{said}: better (margin 0 asks for that).")
-    return Reason("bad", f"{said}: not shown to be better, which margin 0 asks for.")
+        if compared.above(-settings.margin):
+            return Reason("good", f"{text}: not worse beyond the margin of {settings.margin:g}.")
+        if compared.below(-settings.margin):
+            return Reason("bad", f"{text}: worse beyond the margin of {settings.margin:g}.")
+        return Reason("bad", f"{text}: a loss beyond the margin of {settings.margin:g} cannot be ruled out.")
+    if compared.above(0):
+        return Reason("good", f"{text}: better (margin 0 asks for that).")
+    return Reason("bad", f"{text}: not shown to be better, which margin 0 asks for.")
 
 
-def _slices_against(
-    slices: Sequence[Slice], settings: "EvaluationSettings", metric: str, champion: str
+def _slice_comparisons(
+    slices: Sequence[Slice], settings: EvaluationSettings, metric: str, champion: str
 ) -> list[Reason]:
     compared = [(one, one.champion) for one in slices if one.champion]
     worse = [
         Reason(
             "bad",
-            f"Slice {one.name!r}: against the champion {champion}, {metric} differs by {found.difference:+.4f} "
-            f"({found.low:+.4f} to {found.high:+.4f}, corrected for {len(compared)} slices; {one.n:,} examples): "
+            f"Slice {one.name!r}: against the champion {champion}, {metric} differs by {paired.difference:+.4f} "
+            f"({paired.low:+.4f} to {paired.high:+.4f}, corrected for {len(compared)} slices; {one.n:,} examples): "
             f"worse beyond the slice margin of {settings.slice_margin:g}.",
         )
-        for one, found in compared
-        if found.below(-settings.slice_margin)
+        for one, paired in compared
+        if paired.below(-settings.slice_margin)
     ]
     if worse or not compared:
         return worse
@@ -215,7 +213,7 @@ def _slices_against(
     ]
 
 
-def _small(slices: Sequence[Slice], settings: "EvaluationSettings", metric: str) -> list[Reason]:
+def _small_slices(slices: Sequence[Slice], settings: EvaluationSettings, metric: str) -> list[Reason]:
     small = [one for one in slices if not one.counts]
     if not small:
         return []

@@ -1,4 +1,4 @@
-"""evaluate: judge a model on the test split, alone and against the champion."""
+"""evaluate: a model on the test split, alone and against the champion."""
 
 import json
 import math
@@ -23,8 +23,8 @@ from components.metrics.classification import fold_confusion
 from components.tasks import EvaluationSettings, contract
 from components.tasks.contract import Evaluation, Task
 
-# Kubeflow keeps a confusion matrix in its database and draws it: of more classes only the most confused.
-MOST_CLASSES = 50
+# Kubeflow stores the confusion matrix in its database and draws it, so it has only the most confused classes.
+MAX_CLASSES = 50
 
 
 def evaluate(
@@ -38,18 +38,18 @@ def evaluate(
     reasons: Artifact,
     verdict: Artifact,
 ) -> bool:
-    """Judge the model and decide whether it is accepted.
+    """Evaluate the model and decide whether it is accepted.
 
     Args:
         examples: the prepared data.
         trained: a folder with ``model.keras``.
         evaluation: the evaluation section.
-        registry: where this model's versions are published.
-        metrics: gets the metrics, their 95% intervals and the latency, flat.
-        classes: gets the confusion matrix and a ROC curve (KFP's ClassificationMetrics).
-        report: becomes an HTML page.
-        reasons: becomes a Markdown file.
-        verdict: becomes a folder, see ``components.evaluate.verdict``.
+        registry: of this model's versions.
+        metrics: for the metrics, their 95% intervals and the latency, flat.
+        classes: for the confusion matrix and a ROC curve (KFP's ClassificationMetrics).
+        report: for an HTML page.
+        reasons: for a Markdown file.
+        verdict: for a folder, see ``components.evaluate.verdict``.
 
     Returns:
         Whether the model is accepted.
@@ -68,23 +68,25 @@ def evaluate(
         test = inference.over_test_split(data, models, task.evaluation)
         latency = inference.latency(challenger, _any_input(data, task.evaluation, challenger))
         baseline = _baseline(data, task.evaluation)
-    judged = _judged(task.evaluation, test, rival, baseline)
+    results = _results(task.evaluation, test, rival, baseline)
 
-    metrics.metadata.update(files.flat(judged.values, judged.intervals.metrics) | latency | judged.beside())
+    metrics.metadata.update(
+        files.flat(results.values, results.intervals.metrics) | latency | results.baseline_metrics()
+    )
     _show_classes(classes, task, test)
-    write_atomically(_parent(reasons), files.markdown(judged.decision))
-    write_atomically(_parent(report), _page(judged, task, test, data, latency))
+    write_atomically(_parent(reasons), files.markdown(results.decision))
+    write_atomically(_parent(report), _page(results, task, test, data, latency))
     files.write(
         Path(verdict.path),
-        judged.decision,
-        judged.slices,
+        results.decision,
+        results.slices,
         test.predicted[0],
         test.truth,
         task.evaluation.predictions(test.predicted[0]),
-        _facts(judged, settings, data),
+        _facts(results, settings, data),
     )
-    _say(judged, settings.paired_metric, data)
-    return judged.decision.accepted
+    _log(results, settings.paired_metric, data)
+    return results.decision.accepted
 
 
 # --- the models ------------------------------------------------------------------------------------------------------
@@ -99,11 +101,11 @@ def _challenger(folder: Path, data: PreparedData, task: Task) -> inference.Loade
 
 @dataclass(frozen=True)
 class Rival:
-    """The champion, ready to be compared with.
+    """The champion, ready for the comparison.
 
     Attributes:
-        identical: whether it has the challenger's architecture and weights: one pass then serves both.
-        notes: what the reasons should say about it.
+        identical: whether it has the challenger's architecture and weights, so that one pass serves both.
+        notes: remarks for the reasons.
     """
 
     id: str
@@ -113,7 +115,7 @@ class Rival:
 
 
 def _rival(registry: str, data: PreparedData, task: Task, challenger: inference.Loaded) -> Rival | None:
-    """The champion; None where nothing was published. One that answers another question must not be replaced unseen.
+    """The champion, if any. One that cannot be compared must not be replaced.
 
     Raises:
         StepError: it is damaged, or cannot be compared on these examples.
@@ -138,7 +140,7 @@ def _rival(registry: str, data: PreparedData, task: Task, challenger: inference.
     return Rival(champion.id, model, identical, tuple(notes))
 
 
-def _any_input(data: PreparedData, role: Evaluation[Any, Any], model: inference.Loaded) -> "np.ndarray":
+def _any_input(data: PreparedData, role: Evaluation[Any, Any], model: inference.Loaded) -> np.ndarray:
     """The network's input for one example, with a batch axis."""
     tensors = next(iter(data.batches("test", 1)))
     return role.encode(tensors[role.content].numpy(), model.assets)
@@ -154,33 +156,33 @@ def _baseline(data: PreparedData, role: Evaluation[Any, Any]) -> page.Baseline |
     return page.Baseline(title, values, settings.metrics)
 
 
-# --- what is found ---------------------------------------------------------------------------------------------------
+# --- results ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Everything found, before it is written."""
+class Results:
+    """The results, before they are written."""
 
     values: dict[str, float]
     intervals: Any
     slices: list[gate.Slice]
     worst: gate.Slice | None
-    against: page.Against | None
+    against: page.ChampionResults | None
     baseline: page.Baseline | None
     decision: gate.Decision
 
-    def beside(self) -> dict[str, float]:
-        """The baseline's metrics, by names of their own."""
-        found = self.baseline.values if self.baseline else {}
-        return {f"baseline_{name}": round(value, files.DIGITS) for name, value in found.items()}
+    def baseline_metrics(self) -> dict[str, float]:
+        """The baseline's metrics, with names of their own."""
+        values = self.baseline.values if self.baseline else {}
+        return {f"baseline_{name}": round(value, files.DIGITS) for name, value in values.items()}
 
 
-def _judged(
+def _results(
     role: Evaluation[Any, Any],
     test: inference.TestSplit,
     rival: Rival | None,
     baseline: page.Baseline | None,
-) -> Judged:
+) -> Results:
     predicted, truth, settings = test.predicted[0], test.truth, role.settings
     values = role.score(predicted, truth)
     intervals = role.confidence_intervals(predicted, truth, values)
@@ -189,9 +191,9 @@ def _judged(
         others = test.predicted[-1]
         paired = role.example_metric(predicted, truth), role.example_metric(others, truth)
         comparison = statistics.compare(*paired, settings.error_rate, settings.resamples, settings.seed)
-        their = values if rival.identical else role.score(others, truth)
-        against = page.Against(rival.id, their, comparison)
-    slices = gate.sliced(role.slices(truth), role.example_scores(predicted, truth), paired, settings)
+        theirs = values if rival.identical else role.score(others, truth)
+        against = page.ChampionResults(rival.id, theirs, comparison)
+    slices = gate.evaluate_slices(role.slices(truth), role.example_scores(predicted, truth), paired, settings)
     decision = gate.decide(
         values,
         intervals.metrics,
@@ -202,57 +204,57 @@ def _judged(
         champion=rival.id if rival else "",
         notes=rival.notes if rival else (),
     )
-    return Judged(values, intervals, slices, gate.worst(slices, settings.paired_metric), against, baseline, decision)
+    return Results(values, intervals, slices, gate.worst(slices, settings.paired_metric), against, baseline, decision)
 
 
-# --- what is written -------------------------------------------------------------------------------------------------
+# --- outputs ---------------------------------------------------------------------------------------------------------
 
 
 def _show_classes(classes: Any, task: Task, test: inference.TestSplit) -> None:
     """Fill KFP's ClassificationMetrics, which Kubeflow draws, if the task has classes to confuse."""
-    if found := task.report.class_figures(test.predicted[0], test.truth):
-        names, matrix, curve = found
-        matrix, names = fold_confusion(matrix, names, MOST_CLASSES)
+    if figures := task.report.class_figures(test.predicted[0], test.truth):
+        names, matrix, curve = figures
+        matrix, names = fold_confusion(matrix, names, MAX_CLASSES)
         classes.log_confusion_matrix(names, matrix.tolist())
         classes.log_roc_curve(*curve)
-    # A file beside the metadata, which has no other place: the local cache copies files.
+    # The local cache copies files, not metadata.
     write_atomically(_parent(classes), json.dumps(classes.metadata, allow_nan=False))
 
 
 def _page(
-    judged: Judged,
+    results: Results,
     task: Task,
     test: inference.TestSplit,
     data: PreparedData,
     latency: dict[str, float],
 ) -> str:
     return page.page(
-        judged.decision,
-        judged.values,
-        judged.intervals.metrics,
-        judged.slices,
-        judged.worst,
-        judged.against,
-        judged.baseline,
-        task.report.figures(test.predicted[0], test.truth, judged.intervals, test.shown),
+        results.decision,
+        results.values,
+        results.intervals.metrics,
+        results.slices,
+        results.worst,
+        results.against,
+        results.baseline,
+        task.report.figures(test.predicted[0], test.truth, results.intervals, test.shown),
         metric=task.settings.paired_metric,
         details={
             "test examples": data.splits["test"],
             "data": f"{data.source}, {data.fingerprint}",
-            "champion": judged.against.version if judged.against else "none yet",
+            "champion": results.against.version if results.against else "none yet",
         },
         latency=latency,
     )
 
 
-def _facts(judged: Judged, settings: EvaluationSettings, data: PreparedData) -> dict[str, Any]:
+def _facts(results: Results, settings: EvaluationSettings, data: PreparedData) -> dict[str, Any]:
     return {
-        "champion": judged.against.version if judged.against else None,
-        "comparison": None if judged.against is None else _comparison(judged.against.comparison),
+        "champion": results.against.version if results.against else None,
+        "comparison": None if results.against is None else _comparison(results.against.comparison),
         "paired_metric": settings.paired_metric,
-        "baseline": judged.beside(),
-        "metrics": files.flat(judged.values, judged.intervals.metrics),
-        "worst_slice": judged.worst.name if judged.worst else None,
+        "baseline": results.baseline_metrics(),
+        "metrics": files.flat(results.values, results.intervals.metrics),
+        "worst_slice": results.worst.name if results.worst else None,
         "settings": settings.parameters(),
         "data": data.fingerprint,
         "task": data.task,
@@ -260,20 +262,20 @@ def _facts(judged: Judged, settings: EvaluationSettings, data: PreparedData) -> 
     }
 
 
-def _comparison(found: statistics.Comparison) -> dict[str, float]:
-    values = {"difference": found.difference, "low": found.low, "high": found.high}
-    counts = {"examples": found.n, "better": found.won, "worse": found.lost}
+def _comparison(compared: statistics.Comparison) -> dict[str, float]:
+    values = {"difference": compared.difference, "low": compared.low, "high": compared.high}
+    counts = {"examples": compared.n, "better": compared.won, "worse": compared.lost}
     return {name: round(value, files.DIGITS) for name, value in values.items() if math.isfinite(value)} | counts
 
 
-def _say(judged: Judged, name: str, data: PreparedData) -> None:
-    low, high = judged.intervals.metrics[name]
+def _log(results: Results, name: str, data: PreparedData) -> None:
+    low, high = results.intervals.metrics[name]
     print(
-        f"{name} {judged.values[name]:.4f} ({low:.4f} to {high:.4f}) on {data.splits['test']:,} test examples: "
-        f"{'accepted' if judged.decision.accepted else 'refused'}",
+        f"{name} {results.values[name]:.4f} ({low:.4f} to {high:.4f}) on {data.splits['test']:,} test examples: "
+        f"{'accepted' if results.decision.accepted else 'refused'}",
         flush=True,
     )
-    for reason in judged.decision.reasons:
+    for reason in results.decision.reasons:
         print(f"  {reason.text}", flush=True)
 
 

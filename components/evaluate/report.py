@@ -1,4 +1,4 @@
-"""The evaluation report: one page with the decision, metrics, slices and the task's own figures."""
+"""The evaluation report: a page with the decision, metrics, slices and the task's figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from components.core import reports
 from components.evaluate.gate import Decision, Slice
 from components.evaluate.statistics import Comparison
 
-# More rows than this are not read; the worst come first.
-MOST_SLICES = 30
+# Rows of the table, the worst slices first.
+MAX_SLICES = 30
 
 
 @dataclass(frozen=True)
-class Against:
-    """The champion in the report: its version, its metrics on the same examples, and the paired comparison."""
+class ChampionResults:
+    """The champion: its version, its metrics on the same examples, and the paired comparison."""
 
     version: str
     values: Mapping[str, float]
@@ -25,10 +25,10 @@ class Against:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A simple method beside the model: what it is called, and its metrics on the same examples.
+    """A simple method for comparison: its title, and its metrics on the same examples.
 
     Attributes:
-        better: metric -> ``max`` or ``min``, which way is better.
+        better: metric -> ``max`` or ``min``, the better direction.
     """
 
     title: str
@@ -42,7 +42,7 @@ def page(
     intervals: Mapping[str, tuple[float, float]],
     slices: Sequence[Slice],
     worst: Slice | None,
-    against: Against | None,
+    against: ChampionResults | None,
     baseline: Baseline | None,
     task_parts: Sequence[Markup],
     *,
@@ -53,7 +53,7 @@ def page(
     """The whole page.
 
     Args:
-        worst: the slice to name.
+        worst: the slice to highlight.
         metric: the paired metric, by which slices are ordered.
         details: facts for the top of the page.
         latency: ``latency_ms_batch_<size>`` -> milliseconds.
@@ -73,42 +73,44 @@ def page(
         reports.note(f"{verdict}.", "good" if decision.accepted else "bad"),
         reports.facts(top),
         reports.section("Why", *(reports.note(reason.text, reason.kind) for reason in decision.reasons)),
-        reports.section("Metrics", *_beside(values, baseline, metric), _metrics(values, intervals, against, baseline)),
+        reports.section(
+            "Metrics", *_baseline(values, baseline, metric), _metrics(values, intervals, against, baseline)
+        ),
         *([reports.section("Slices", *_slices(slices, worst, metric))] if slices else []),
         *task_parts,
         subtitle="The test split, which training never saw.",
     )
 
 
-def _spread(value: float, interval: tuple[float, float] | None, places: int) -> str:
-    spread = "" if interval is None else f" ({interval[0]:.{places}f} to {interval[1]:.{places}f})"
-    return f"{value:.{places}f}{spread}"
+def _spread(value: float, interval: tuple[float, float] | None, digits: int) -> str:
+    spread = "" if interval is None else f" ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
+    return f"{value:.{digits}f}{spread}"
 
 
 def _unbroken(text: str) -> str:
-    """Kept on one line: a table scrolls on a narrow screen, and a broken interval cannot be compared down a column."""
+    """The text without line breaks: tables scroll on a narrow screen, and intervals are compared down a column."""
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def _beside(values: Mapping[str, float], baseline: Baseline | None, metric: str) -> list[Markup]:
-    """Which of model and baseline is ahead, in plain words; by the paired metric, else by what both have."""
+def _baseline(values: Mapping[str, float], baseline: Baseline | None, metric: str) -> list[Markup]:
+    """Whether the model is ahead of the baseline, by the paired metric or else the first that both have."""
     if baseline is None:
         return []
     named = metric if metric in baseline.values else next((name for name in baseline.values if name in values), "")
     if not named:
         return []
     ours, theirs = values[named], baseline.values[named]
-    # More of the paired metric is better, also where no bound may name it.
+    # More of the paired metric is better, even if it has no entry.
     ahead = ours < theirs if baseline.better.get(named) == "min" else ours > theirs
-    who = "The model is ahead of the baseline" if ahead else "The model is not ahead of the baseline"
-    told = f"{who}, {baseline.title}: {named.replace('_', ' ')} {ours:.4f} against {theirs:.4f}."
-    return [reports.note(told, "good" if ahead else "warning")]
+    result = "The model is ahead of the baseline" if ahead else "The model is not ahead of the baseline"
+    text = f"{result}, {baseline.title}: {named.replace('_', ' ')} {ours:.4f} against {theirs:.4f}."
+    return [reports.note(text, "good" if ahead else "warning")]
 
 
 def _metrics(
     values: Mapping[str, float],
     intervals: Mapping[str, tuple[float, float]],
-    against: Against | None,
+    against: ChampionResults | None,
     baseline: Baseline | None,
 ) -> Markup:
     head, caption = ["metric", "value (95% interval)"], "Intervals by the bootstrap over test examples."
@@ -127,13 +129,13 @@ def _metrics(
 def _slices(slices: Sequence[Slice], worst: Slice | None, metric: str) -> list[Markup]:
     compared = any(one.champion for one in slices)
     rows = []
-    for one in sorted(slices, key=lambda one: one.values[metric])[:MOST_SLICES]:
+    for one in sorted(slices, key=lambda one: one.values[metric])[:MAX_SLICES]:
         row = [one.name if one.counts else f"{one.name} (too small to count)", one.n]
         row += [_unbroken(_spread(one.values[name], one.intervals[name], 3)) for name in one.values]
         if compared:
             change = one.champion
-            shown = f"{change.difference:+.3f} ({change.low:+.3f} to {change.high:+.3f})" if change else ""
-            row.append(_unbroken(shown))
+            text = f"{change.difference:+.3f} ({change.low:+.3f} to {change.high:+.3f})" if change else ""
+            row.append(_unbroken(text))
         rows.append(row)
     head = ["slice", "examples", *(name.replace("_", " ") for name in slices[0].values)]
     counting = sum(one.counts for one in slices)
@@ -143,6 +145,6 @@ def _slices(slices: Sequence[Slice], worst: Slice | None, metric: str) -> list[M
         parts.append(reports.text(named))
     caption = f"The worst first, with intervals corrected for the {counting} slices that count."
     parts.append(reports.table([*head, f"{metric} against champion"] if compared else head, rows, caption=caption))
-    if len(slices) > MOST_SLICES:
-        parts.append(reports.text(f"{len(slices) - MOST_SLICES} better slices are in verdict.json."))
+    if len(slices) > MAX_SLICES:
+        parts.append(reports.text(f"{len(slices) - MAX_SLICES} better slices are in verdict.json."))
     return parts

@@ -1,4 +1,4 @@
-"""The paired test behind the gate: two models on the same examples, and how sure their difference is."""
+"""The paired tests of the gate: differences of two models on the same examples."""
 
 import math
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from scipy import special, stats
 
 from components.metrics import bootstrap
 
-# The share of the error rate spent on bounding how often the models disagree (gamma in Berger and Boos, 1994).
+# The share of the error rate for the interval of the rate of disagreement (gamma in Berger and Boos, 1994).
 NUISANCE_SHARE = 0.02
 GRID = 24
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """How two models compare on the same ``n`` examples, each right or wrong: a table of McNemar's.
+    """Two models on the same ``n`` examples, each right or wrong: McNemar's table.
 
     Attributes:
         won: the challenger is right and the champion wrong.
         lost: the champion is right and the challenger wrong.
-        n: all examples, those on which both agree included.
+        n: all examples, including those on which both agree.
     """
 
     won: int
@@ -30,19 +30,19 @@ class Pairs:
 
     @property
     def difference(self) -> float:
-        """Challenger's share of right examples minus the champion's."""
+        """The challenger's accuracy minus the champion's."""
         return (self.won - self.lost) / self.n
 
     def swapped(self) -> "Pairs":
-        """The same with the two models' parts exchanged."""
+        """The table with the two models exchanged."""
         return Pairs(self.lost, self.won, self.n)
 
 
 def score(won: np.ndarray, lost: np.ndarray, n: int, null: float) -> np.ndarray:
-    """Tango's score statistic for the hypothesis that the true difference is ``null``; large says it is greater.
+    """Tango's score statistic for the hypothesis that the true difference is ``null``; large if it is greater.
 
-    The variance is estimated under the hypothesis, so that few discordant pairs, even none, do not make it vanish.
-    Where it vanishes all the same (no discordant pair, null 0) the statistic is 0.
+    The variance is estimated under the hypothesis, so that it is positive even with few or no discordant pairs. If it
+    is 0 nevertheless (no discordant pair, null 0), the statistic is 0.
 
     Source: T. Tango, Statistics in Medicine 17 (1998) 891-908, equations for the restricted estimate.
     """
@@ -60,12 +60,12 @@ def score(won: np.ndarray, lost: np.ndarray, n: int, null: float) -> np.ndarray:
 
 @lru_cache(maxsize=65536)
 def p_value(pairs: Pairs, null: float, error_rate: float) -> float:
-    """The probability, at most, of a table that speaks as strongly for a difference above ``null`` when there is none.
+    """The p-value of the hypothesis that the true difference is at most ``null``, valid for every n.
 
-    The percentile bootstrap promises 5% and, with few discordant pairs, delivers 10% and more (benchmarks/gate.py).
-    A difference of right and wrong takes only three values, so its distribution under the hypothesis is a trinomial
-    with one unknown, how often the models disagree: its probabilities are summed, not drawn, and the largest over a
-    confidence interval of the unknown counts, plus that interval's own error. Valid for every n.
+    With few discordant pairs the percentile bootstrap has an error of 10% and more instead of 5% (benchmarks/gate.py).
+    A difference of right and wrong has only three values, so its distribution under the hypothesis is a trinomial with
+    one unknown, the rate of disagreement. The p-value is the sum of its probabilities, maximised over a confidence
+    interval of the unknown, plus the error of that interval.
 
     Sources: R. Berger and K. Sidik, Statistical Methods in Medical Research 12 (2003) 91-108, who found this test the
     most powerful of the valid ones; R. Berger and D. Boos, JASA 89 (1994) 1012-1016 for the interval; H. Hsueh, J. Liu
@@ -73,12 +73,12 @@ def p_value(pairs: Pairs, null: float, error_rate: float) -> float:
 
     Args:
         null: the difference of the hypothesis, above -1 and below 1.
-        error_rate: the level that the result will be held against; it only sets the interval's error.
+        error_rate: the level of the test; it only determines the interval's error.
     """
     n, observed = pairs.n, float(score(np.array(pairs.won), np.array(pairs.lost), pairs.n, null))
     spent = error_rate * NUISANCE_SHARE
     rates = _disagreements(pairs.won + pairs.lost, n, null, spent)
-    # Beyond 5.5 standard deviations lie less than 1e-7.
+    # Less than 1e-7 is beyond 5.5 standard deviations.
     reach = 5.5 * np.sqrt(n * rates * (1 - rates)) + 10
     first, last = int(max(0, (n * rates - reach).min())), int(min(n, (n * rates + reach).max()))
     totals = np.arange(first, last + 1)
@@ -86,11 +86,11 @@ def p_value(pairs: Pairs, null: float, error_rate: float) -> float:
 
 
 def _disagreements(discordant: int, n: int, null: float, error: float) -> np.ndarray:
-    """Shares of discordant pairs that the data and the hypothesis allow (Clopper and Pearson's interval)."""
+    """Rates of discordant pairs that the data and the hypothesis allow (the Clopper-Pearson interval)."""
     low = special.betaincinv(discordant, n - discordant + 1, error / 2) if discordant else 0.0
     high = special.betaincinv(discordant + 1, n - discordant, 1 - error / 2) if discordant < n else 1.0
     least = max(abs(null), 1e-12)
-    # Evenly in the square root, on which the spread of a count is the same everywhere.
+    # A grid in the square root, which stabilises the variance of a count.
     roots = np.linspace(math.sqrt(max(low, least)), math.sqrt(max(high, least)), GRID)
     return np.clip(roots**2, least, 1.0)
 
@@ -107,10 +107,10 @@ def _least_won(totals: np.ndarray, n: int, null: float, observed: float) -> np.n
 
 
 def _tail(totals: np.ndarray, least: np.ndarray, n: int, null: float, rates: np.ndarray) -> np.ndarray:
-    """The probability of each rate's tables at or beyond the observed one, summed over the discordant pairs."""
+    """For each rate, the probability of tables at or beyond the observed one, summed over the discordant pairs."""
     rates = rates[:, None]
-    ways = special.gammaln(n + 1) - special.gammaln(totals + 1) - special.gammaln(n - totals + 1)
-    weights = np.exp(ways + special.xlogy(totals, rates) + special.xlog1py(n - totals, -rates))
+    log_count = special.gammaln(n + 1) - special.gammaln(totals + 1) - special.gammaln(n - totals + 1)
+    weights = np.exp(log_count + special.xlogy(totals, rates) + special.xlog1py(n - totals, -rates))
     beyond = special.bdtrc(least - 1, totals, np.where(weights > 1e-12, (rates + null) / (2 * rates), 0.0))
     beyond[:, least == 0] = 1.0
     beyond[:, least > totals] = 0.0
@@ -124,13 +124,13 @@ def greater(pairs: Pairs, null: float, error_rate: float) -> bool:
 
 
 def lower_bound(pairs: Pairs, error_rate: float) -> float:
-    """A difference that the test shows to be exceeded, the largest one to a hundredth: a one-sided confidence bound."""
+    """A one-sided confidence bound: the largest difference, to a hundredth, that is shown to be exceeded."""
     won, lost, limit = np.array(pairs.won), np.array(pairs.lost), float(-special.ndtri(error_rate))
     low, high = -1.0, pairs.difference
-    while high - low > 1e-6:  # by the statistic's normal approximation, which costs nothing
+    while high - low > 1e-6:  # by the normal approximation of the statistic, which is cheap
         middle = (low + high) / 2
         low, high = (middle, high) if score(won, lost, pairs.n, middle) > limit else (low, middle)
-    # The exact bound lies near; bracket it, then halve the bracket.
+    # The exact bound is near; bracket it, then bisect.
     step, high = max(1e-5, (pairs.difference - low) / 16), low
     while high + step < pairs.difference and greater(pairs, high, error_rate):
         low, high = high, high + step
@@ -151,13 +151,13 @@ class Comparison:
 
     Attributes:
         difference: the mean of the examples' differences.
-        low: with confidence 1 - error rate the true difference is above it.
-        high: with the same confidence the true difference is below it.
-        n: examples.
+        low: lower bound of the true difference, with confidence 1 - error rate.
+        high: upper bound, with the same confidence.
+        n: number of examples.
         won: examples on which the challenger is better.
         lost: examples on which the champion is better.
-        error_rate: the error rate of either bound.
-        right_or_wrong: whether the metric is 1 or 0 for every example, so that the exact test applies.
+        error_rate: of each bound.
+        right_or_wrong: whether the metric is 1 or 0 for each example, so that the exact test applies.
     """
 
     difference: float
@@ -182,9 +182,9 @@ class Comparison:
 
 
 def compare(new: np.ndarray, old: np.ndarray, error_rate: float, resamples: int, seed: int) -> Comparison:
-    """Compare two models by the paired metric of every example, float64 [n] each, where more is better.
+    """Compare two models by the paired metric of each example, float64 [n] each, where more is better.
 
-    Right and wrong (1 and 0) are compared by the exact test, other values by a studentized bootstrap.
+    The exact test is for right and wrong (1 and 0), a studentized bootstrap for other values.
     """
     difference = new - old
     won, lost = int((difference > 0).sum()), int((difference < 0).sum())
@@ -200,7 +200,7 @@ def compare(new: np.ndarray, old: np.ndarray, error_rate: float, resamples: int,
 
 def _studentized_low(values: np.ndarray, error_rate: float, resamples: int, seed: int) -> float:
     """A lower confidence bound for a mean: the bootstrap-t (B. Efron and R. Tibshirani, An Introduction to the
-    Bootstrap, 1993, section 12.5), which follows skewness that the percentile interval gets backwards."""
+    Bootstrap, 1993, section 12.5), which accounts for skewness, unlike the percentile interval."""
     n, centred = len(values), values - values.mean()
     columns = np.column_stack([centred, centred**2]).astype(np.float32)
     moments = np.concatenate([counts @ columns for counts in bootstrap.resample_counts(n, resamples, seed)]) / n
@@ -210,7 +210,7 @@ def _studentized_low(values: np.ndarray, error_rate: float, resamples: int, seed
 
 
 def wilson(successes: int, n: int, error_rate: float) -> tuple[float, float]:
-    """A two-sided interval for a share (E. Wilson, JASA 22 (1927) 209-212): right where every example succeeds, too."""
+    """A two-sided interval for a proportion (E. Wilson, JASA 22 (1927) 209-212), valid even if it is 0 or 1."""
     z = float(stats.norm.isf(error_rate / 2))
     share = successes / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)

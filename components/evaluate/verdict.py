@@ -1,4 +1,4 @@
-"""The verdict: what evaluate found and decided, in files that export and programs read."""
+"""The verdict: the results and decision of evaluate, in files for export and programs."""
 
 import io
 import json
@@ -15,23 +15,23 @@ from components.core.markdown import escape
 from components.evaluate.gate import Decision, Slice
 
 VERDICT, PREDICTIONS, LABELS = "verdict.json", "predictions.npz", "predictions.jsonl"
-# Digits kept: the last ones depend on the number of threads.
+# Further decimals depend on the number of threads.
 DIGITS = 6
 
 
 def flat(values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]) -> dict[str, float]:
     """Metrics and their 95% intervals as one level of names: ``accuracy``, ``accuracy_low``, ``accuracy_high``.
 
-    Values that are not numbers are left out: JSON, and so Kubeflow, has none.
+    Values that are not finite are left out: JSON, and so Kubeflow, does not have them.
     """
-    found = dict(values)
+    metrics = dict(values)
     for name, (low, high) in intervals.items():
-        found |= {f"{name}_low": low, f"{name}_high": high}
-    return {name: round(float(value), DIGITS) for name, value in sorted(found.items()) if math.isfinite(value)}
+        metrics |= {f"{name}_low": low, f"{name}_high": high}
+    return {name: round(float(value), DIGITS) for name, value in sorted(metrics.items()) if math.isfinite(value)}
 
 
 def markdown(decision: Decision) -> str:
-    """The decision with its reasons, as Kubeflow shows it."""
+    """The decision with its reasons, for Kubeflow."""
     marks = {"good": "✓", "bad": "✗", "warning": "!", "info": "·"}
     lines = [f"- {marks[reason.kind]} {escape(reason.text)}" for reason in decision.reasons]
     return "\n".join([f"# {'Accepted' if decision.accepted else 'Refused'}", "", *lines, ""])
@@ -41,28 +41,27 @@ def write(
     folder: Path,
     decision: Decision,
     slices: Sequence[Slice],
-    found: Mapping[str, np.ndarray],
+    predicted: Mapping[str, np.ndarray],
     truth: Mapping[str, np.ndarray],
     predictions: Sequence[Mapping[str, Any]],
     facts: Mapping[str, Any],
 ) -> None:
-    """Write the folder: the same evaluation gives the same bytes.
+    """Write the folder; equal evaluations give equal bytes.
 
-    ``predictions.npz`` holds what the model says of every test example, its key, and its truth (``true_label``);
-    ``predictions.jsonl`` what the task's post-processing makes of that, one line an example, which ``predict`` must
-    give again.
+    ``predictions.npz`` has the model's outputs for each test example, its key and its truth (``true_label``);
+    ``predictions.jsonl`` has the task's predictions from them, one line per example, which ``predict`` must reproduce.
 
     Args:
-        facts: what else verdict.json says.
+        facts: further values for verdict.json.
     """
     folder.mkdir(parents=True, exist_ok=True)
     keys = [key.decode() if isinstance(key, bytes) else str(key) for key in truth["key"].tolist()]
-    arrays = {name: _plain(values) for name, values in found.items()}
+    arrays = {name: _plain(values) for name, values in predicted.items()}
     arrays |= {f"true_{name}": _plain(values) for name, values in truth.items() if name != "key"}
     arrays["key"] = np.array(keys)
-    aside = folder / f".{PREDICTIONS}"
-    _save(aside, arrays)
-    aside.replace(folder / PREDICTIONS)
+    temporary = folder / f".{PREDICTIONS}"
+    _save(temporary, arrays)
+    temporary.replace(folder / PREDICTIONS)
     lines = (json.dumps({"key": key} | dict(one)) for key, one in zip(keys, predictions, strict=True))
     write_atomically(folder / LABELS, "\n".join(lines) + "\n")
     values = {
@@ -76,12 +75,12 @@ def write(
 
 
 def _plain(values: np.ndarray) -> np.ndarray:
-    """An array that needs no pickle: byte strings have one length, which numpy fills up with zero bytes."""
+    """The array without objects, which would need pickle: byte strings get one length, padded with zero bytes."""
     return values if values.dtype != object else np.array([bytes(value) for value in values], np.bytes_)
 
 
 def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """What ``numpy.savez`` writes, but the same bytes from every patch version of Python, whose zip headers differ."""
+    """Like ``numpy.savez``, but with equal bytes from all patch versions of Python, whose zip headers differ."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, values in arrays.items():
             member = io.BytesIO()
@@ -91,14 +90,14 @@ def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _slice(one: Slice) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "name": one.name,
         "examples": one.n,
         "counts": one.counts,
         "metrics": flat(one.values, one.intervals),
     }
     if one.champion:
-        found["difference"] = flat(
+        values["difference"] = flat(
             {"difference": one.champion.difference}, {"difference": (one.champion.low, one.champion.high)}
         )
-    return found
+    return values

@@ -21,7 +21,7 @@ def decision(
         else masks
     )
     paired = None if old is None else (new, old)
-    slices = gate.sliced(masks, {"accuracy": new}, paired, chosen)
+    slices = gate.evaluate_slices(masks, {"accuracy": new}, paired, chosen)
     comparison = paired and statistics.compare(*paired, chosen.error_rate, chosen.resamples, chosen.seed)
     value = {"accuracy": float(new.mean())}
     interval = {"accuracy": statistics.mean_interval(new, 0.05)}
@@ -112,7 +112,7 @@ def test_the_same_loss_on_a_slice_too_small_only_warns() -> None:
 
 def test_the_correction_counts_large_slices_only() -> None:
     masks = {"large": np.arange(N) < 1000, "small": np.arange(N) >= N - 10}
-    large, small = gate.sliced(masks, {"accuracy": right(0.9)}, None, image_classification.Settings())
+    large, small = gate.evaluate_slices(masks, {"accuracy": right(0.9)}, None, image_classification.Settings())
     assert large.counts and not small.counts
     assert large.intervals["accuracy"] == pytest.approx(statistics.mean_interval(right(0.9)[:1000], 0.05))
 
@@ -121,7 +121,7 @@ def test_the_worst_slice_is_a_large_one_where_there_is_one() -> None:
     new = np.ones(N)
     new[:5], new[1000:1100] = 0, 0
     masks = {"tiny": np.arange(N) < 5, "a": np.arange(N) < 1000, "b": np.arange(N) >= 1000}
-    slices = gate.sliced(masks, {"accuracy": new}, None, image_classification.Settings())
+    slices = gate.evaluate_slices(masks, {"accuracy": new}, None, image_classification.Settings())
     assert getattr(gate.worst(slices, "accuracy"), "name", "") == "b"
     assert gate.worst([], "accuracy") is None
 

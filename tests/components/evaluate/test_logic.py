@@ -299,7 +299,7 @@ def infinite(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("spoil", "said"),
-    [(broken, "cannot be loaded"), (Path.unlink, "cannot be loaded"), (infinite, "outputs that are not finite")],
+    [(broken, "cannot be loaded"), (Path.unlink, "cannot be loaded"), (infinite, "outputs are not finite")],
 )
 def test_a_spoilt_model_is_told_in_one_line_and_leaves_no_verdict(
     judge: Judge, made: Path, tmp_path: Path, spoil: Callable[[Path], None], said: str
