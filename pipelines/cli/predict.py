@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -17,13 +17,13 @@ from components import storage
 from components.core.choices import nearest
 from components.core.errors import StepError
 from components.core.plain import one_line, visible
-from components.export import version
-from components.export.version import LoadedVersion, Predicted
 from components.registry import champion
 from components.tasks import EvaluationSettings
-from components.tasks.contract import overrides
 from pipelines.cli.options import Runs
 from pipelines.runs import folder
+
+if TYPE_CHECKING:
+    from components.export.version import LoadedVersion, Predicted
 
 VERSION, CHAMPION = "version.json", "champion.json"
 
@@ -53,6 +53,8 @@ def predict(
     """Predict with a published model: a table on a terminal, lines of JSON for programs."""
     # Without it TensorFlow logs dozens of lines when it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from components.export import version  # NumPy, which neither --help nor a bad option needs
+
     if not inputs and not text:
         raise StepError("there is nothing to predict", advice="give files, folders or --text", kind="settings")
     predictor = version.opened(version_folder(model, folder.root(runs)), format)
@@ -101,7 +103,7 @@ def version_folder(model: str, runs: Path) -> Path:
     raise StepError(f"unknown model {model!r} in {registry}", advice=advice, kind="settings")
 
 
-def _changed(predictor: LoadedVersion, changes: Sequence[str]) -> LoadedVersion:
+def _changed(predictor: "LoadedVersion", changes: Sequence[str]) -> "LoadedVersion":
     """The version with other settings of the task's own, which decide how the model's outputs are processed.
 
     Raises:
@@ -123,12 +125,14 @@ def _changed(predictor: LoadedVersion, changes: Sequence[str]) -> LoadedVersion:
     return predictor.with_settings(values)
 
 
-def _predictions(predictor: LoadedVersion, inputs: Sequence[str], texts: Sequence[str]) -> Iterator[Predicted]:
+def _predictions(predictor: "LoadedVersion", inputs: Sequence[str], texts: Sequence[str]) -> "Iterator[Predicted]":
     """A prediction for each file, then for each text.
 
     Raises:
         StepError: a file cannot be read, or the task does not take text.
     """
+    from components.tasks.contract import overrides
+
     serving = predictor.task.serving
     if texts and not overrides(serving, "from_text"):
         raise StepError(f"{_task(predictor)} does not take text", advice="give files or folders", kind="settings")
@@ -137,12 +141,14 @@ def _predictions(predictor: LoadedVersion, inputs: Sequence[str], texts: Sequenc
     yield from predictor.of_contents([(text, serving.from_text(text)) for text in texts])
 
 
-def _drawn(predictor: LoadedVersion, predictions: Iterator[Predicted], folder: Path) -> Iterator[Predicted]:
+def _drawn(predictor: "LoadedVersion", predictions: "Iterator[Predicted]", folder: Path) -> "Iterator[Predicted]":
     """The predictions, each with its ``picture``: a file named after its input.
 
     Raises:
         StepError: the task draws no pictures, or a picture would overwrite its input.
     """
+    from components.tasks.contract import overrides
+
     serving = predictor.task.serving
     if not overrides(serving, "render"):
         raise StepError(f"{_task(predictor)} draws no pictures", advice="omit --output", kind="settings")
@@ -165,17 +171,17 @@ def _stem(name: str, taken: set[str]) -> str:
     return chosen
 
 
-def _task(predictor: LoadedVersion) -> str:
+def _task(predictor: "LoadedVersion") -> str:
     return f"the task {predictor.task.name}"
 
 
-def _print_lines(predictions: Iterator[Predicted]) -> None:
+def _print_lines(predictions: "Iterator[Predicted]") -> None:
     for prediction in predictions:
         # JSON does not escape every character that moves a cursor or hides text.
         print(visible(json.dumps({"input": prediction.name, **prediction.said}, ensure_ascii=False)))
 
 
-def _print_table(predictor: LoadedVersion, predictions: list[Predicted]) -> None:
+def _print_table(predictor: "LoadedVersion", predictions: "list[Predicted]") -> None:
     """Print a line for each input, with the columns of the task."""
     rows = []
     for prediction in predictions:
