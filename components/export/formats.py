@@ -1,19 +1,18 @@
 """Writes one Keras model in every format asked for, each from the same traced function."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
 
 from components.core import progress
-from components.export.runtime import NETWORK, OUTPUT, PLACES, SERVING, told
+from components.export.runtime import NETWORK, OUTPUT, PLACES, SERVING, remove, told
 from components.tasks.contract import Serving
-
-if TYPE_CHECKING:
-    import keras
-    import numpy as np
 
 # Examples of the train split that show int8 the ranges of every tensor; TensorFlow's guide asks for 100 to 500
 # (tensorflow.org/lite/performance/post_training_quantization).
@@ -36,13 +35,11 @@ class Source:
     function: Any
     serving: Any
     signature: Any
-    calibration: "np.ndarray"
+    calibration: np.ndarray
 
 
-def source(model: "keras.Model", role: Serving[Any, Any], assets: dict[str, Any], calibration: "np.ndarray") -> Source:
+def source(model: keras.Model, role: Serving[Any, Any], assets: dict[str, Any], calibration: np.ndarray) -> Source:
     """Trace a model once for all formats."""
-    import tensorflow as tf
-
     taken = model.inputs[0]
     signature = tf.TensorSpec(taken.shape, taken.dtype, name=taken.name)
     traced = partial(tf.function, autograph=False)
@@ -73,22 +70,7 @@ def write(origin: Source, folder: Path, formats: Sequence[str]) -> dict[str, str
     return failed
 
 
-def remove(path: Path) -> None:
-    """Remove a format's file or folder, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    path.unlink(missing_ok=True)
-
-
-def size(path: Path) -> int:
-    """Bytes of a file, or of a folder's files."""
-    files = [path] if path.is_file() else [part for part in path.rglob("*") if part.is_file()]
-    return sum(file.stat().st_size for file in files)
-
-
 def _saved_model(origin: Source, path: Path) -> None:
-    import tensorflow as tf
-
     signatures = {
         SERVING: origin.serving.get_concrete_function(),
         NETWORK: origin.function.get_concrete_function(),
@@ -97,8 +79,6 @@ def _saved_model(origin: Source, path: Path) -> None:
 
 
 def _litert(origin: Source, path: Path, **settings: Any) -> None:
-    import tensorflow as tf
-
     concrete = origin.function.get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], origin.owner)
     for name, value in settings.items():
@@ -108,14 +88,11 @@ def _litert(origin: Source, path: Path, **settings: Any) -> None:
 
 def _litert_dynamic(origin: Source, path: Path) -> None:
     """Weights in int8; activations are quantized as they come, or stay float."""
-    import tensorflow as tf
-
     _litert(origin, path, optimizations=[tf.lite.Optimize.DEFAULT])
 
 
 def _litert_int8(origin: Source, path: Path) -> None:
     """Weights and activations in int8; inputs and outputs keep their types."""
-    import tensorflow as tf
 
     def representative() -> Any:
         return ([origin.calibration[number : number + 1]] for number in range(len(origin.calibration)))

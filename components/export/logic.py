@@ -16,7 +16,7 @@ from components.core.examples import PreparedData
 from components.core.files import write_atomically
 from components.core.inference import Predictor, traced
 from components.export import card as cards
-from components.export import formats, parity, runtime
+from components.export import parity, runtime
 from components.export.accepted import PREDICTIONS, Verdict
 from components.tasks import contract
 
@@ -136,6 +136,9 @@ def _write_formats(
     Raises:
         StepError: there is one of those, and the settings are strict.
     """
+    # Not at the top: it imports TensorFlow, which the device is set up before.
+    from components.export import formats
+
     batch = parity.first(data, "train", formats.CALIBRATION, seed=0)
     calibration = task.evaluation.encode(batch[task.evaluation.content], assets)
     origin = formats.source(model, task.serving, assets, calibration)
@@ -183,7 +186,7 @@ def _measured(
     if failing and (settings.strict or len(failing) + len(left_out) == len(settings.formats)):
         raise _unfit(failing)
     for failed in failing:
-        formats.remove(folder / runtime.PLACES[failed])
+        runtime.remove(folder / runtime.PLACES[failed])
     left_out |= failing
     if len(left_out) == len(settings.formats):
         raise _unfit(left_out)
@@ -195,7 +198,7 @@ def _measured(
         times = parity.timed(runners[name].run, found.inputs, settings.timing_seconds)
         measured[name] = {
             "path": runtime.PLACES[name],
-            "bytes": formats.size(folder / runtime.PLACES[name]),
+            "bytes": runtime.size(folder / runtime.PLACES[name]),
             "difference": float(f"{result.difference:.2g}"),
             "metric_change": round(result.metric_change, 6),
             **times,

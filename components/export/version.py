@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from components.core import choices
 from components.core.config import checked, section_class
@@ -13,9 +15,6 @@ from components.core.errors import StepError
 from components.core.inference import CHUNK, Predictor, objects
 from components.export import runtime
 from components.tasks.contract import Task
-
-if TYPE_CHECKING:
-    import numpy as np
 
 VERSION, ASSETS = "version.json", "assets.json"
 
@@ -113,10 +112,8 @@ def _assets(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _column(contents: Sequence[Any]) -> "np.ndarray":
+def _column(contents: Sequence[Any]) -> np.ndarray:
     """Contents as an array [n, ...]: pictures of one size as they are, anything else as objects."""
-    import numpy as np
-
     if isinstance(contents[0], np.ndarray) and len({content.shape for content in contents}) == 1:
         return np.stack(contents)
     return objects(contents)

@@ -48,16 +48,15 @@ class Predictions:
     @cached_property
     def evaluation(self) -> Any:
         """COCOeval's result."""
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
+        from pycocotools import coco, cocoeval
 
         # pycocotools logs by print.
         with contextlib.redirect_stdout(io.StringIO()):
-            truth, detections = COCO(), COCO()
+            truth, detections = coco.COCO(), coco.COCO()
             for side, arrays in ((truth, self.truth), (detections, self.detections)):
                 side.dataset = self._dataset(arrays)
                 side.createIndex()
-            run = COCOeval(truth, detections, "bbox")
+            run = cocoeval.COCOeval(truth, detections, "bbox")
             run.params.maxDets = [1, 10, MAX_DETECTIONS]
             run.evaluate()
             run.accumulate()

@@ -76,14 +76,16 @@ class Examples(Generic[InfoType]):
         self.info = info
 
     def features(self) -> dict[str, Any]:
-        """The features as TensorFlow Datasets describes them."""
+        """The features as TensorFlow Datasets describes them; ``label`` is one of the data's ``classes``."""
         from tensorflow_datasets import features
 
         scalars = {int: np.int64, float: np.float32}
-        return {
+        described = {
             name: features.Text() if kind is bytes else features.Scalar(scalars[kind])
             for name, kind in self.kinds.items()
         }
+        labels = {"label": features.ClassLabel(names=self.info["classes"])} if "label" in self.kinds else {}
+        return described | labels
 
     def record(self, example: dict[str, Any]) -> dict[str, Any]:
         """One example of a source as values of ``kinds``, without ``key``.

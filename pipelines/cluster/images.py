@@ -2,6 +2,8 @@
 
 from typing import Literal, NamedTuple
 
+import urllib3
+
 # Artifact Registry takes a Google access token; others answer without one if an image is public.
 GOOGLE = (".pkg.dev", "gcr.io")
 TIMEOUT_S = 10.0
@@ -24,8 +26,6 @@ def look_up(image: str) -> Answer:
     Args:
         image: ``HOST/PATH:TAG``; a HOST without a dot or a colon that is not ``localhost`` does not name a registry.
     """
-    import urllib3
-
     host, slash, rest = image.partition("/")
     if not slash or not (set(".:") & set(host) or host == "localhost"):
         return Answer("unknown", "their names include no registry")

@@ -21,10 +21,7 @@ class Examples(contract.Examples[Info]):
     kinds: ClassVar[dict[str, type]] = {"image": bytes, "key": bytes, "label": int, "brightness": float}
 
     def features(self) -> dict[str, Any]:
-        from tensorflow_datasets import features
-
-        classes = features.ClassLabel(names=self.info["classes"])
-        return super().features() | {"image": feature(self.info), "label": classes}
+        return super().features() | {"image": feature(self.info)}
 
     def to_records(self, examples: list[dict[str, Any]]) -> Records:
         """Faults: undecodable, another shape or dtype, a label outside the classes."""

@@ -23,9 +23,7 @@ class Evaluation(ClassifierEvaluation[Info]):
         return assets_of(network)
 
     def problem(self, network: "keras.Model") -> str:
-        from components.layers import text
-
-        if not text.vocabulary_words(network) or len(network.input_shape) != 2:
+        if len(network.input_shape) != 2 or not assets_of(network)["vocabulary"]:
             return "does not take the numbers of words, or has no vocabulary"
         return super().problem(network)
 

@@ -15,11 +15,6 @@ class Examples(contract.Examples[Info]):
 
     kinds: ClassVar[dict[str, type]] = {"text": bytes, "key": bytes, "label": int, "source": int, "words": float}
 
-    def features(self) -> dict[str, Any]:
-        from tensorflow_datasets import features
-
-        return super().features() | {"label": features.ClassLabel(names=self.info["classes"])}
-
     def record(self, example: dict[str, Any]) -> dict[str, Any]:
         text, label, last = texts.as_bytes(example["text"]), example["label"], len(self.info["classes"]) - 1
         if fault := texts.problem(text, self.info["longest"]):

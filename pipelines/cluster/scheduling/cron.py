@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import islice
 
+from croniter import CroniterBadDateError, CroniterError, croniter
+
 from components.core.errors import StepError
 
 # The server's scheduled-workflow controller reads cron with github.com/robfig/cron 1.2.0 (cron.Parse), whose last
@@ -83,8 +85,6 @@ def parse(text: str) -> Cron:
     """
     fields = _five(text)
     # croniter takes 0.2 s to import.
-    from croniter import CroniterBadDateError, croniter
-
     minutes, hours, days, months, weekdays = (_values(text, index, field) for index, field in enumerate(fields))
     both = not {fields[2], fields[4]} & set(ANY)
     if both and "*" in fields[2] + fields[4]:
@@ -133,8 +133,6 @@ def times(cron: Cron, zone: tzinfo = UTC, after: datetime | None = None) -> Iter
         zone: the time zone that the server reads cron in.
         after: the instant after which they begin; by default now.
     """
-    from croniter import croniter
-
     after = (after or datetime.now(UTC)).astimezone(zone)
     walls = croniter(cron.five, after.replace(tzinfo=None) - timedelta(hours=3), ret_type=datetime)
     pending: list[datetime] = []
@@ -171,8 +169,6 @@ def _five(text: str) -> list[str]:
 
 def _values(text: str, index: int, field: str) -> tuple[int, ...]:
     """The numbers that a field stands for."""
-    from croniter import CroniterError, croniter
-
     low, high = LIMITS[index]
     name, between = NAMES[index], f"give {low} to {high}, lists (1,2), ranges (1-5) or steps (*/5)"
     unknown = [word for word in re.findall(r"[a-z]+", field) if word not in WORDS[index]]

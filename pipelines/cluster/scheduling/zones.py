@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from components.core.errors import StepError
 from pipelines.cluster.scheduling.cron import Cron, parse
@@ -22,8 +23,6 @@ def zone(name: str) -> tzinfo:
     """
     if name in ("UTC", "Etc/UTC"):
         return UTC
-    from zoneinfo import ZoneInfo, available_timezones
-
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, LookupError):

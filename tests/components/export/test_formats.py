@@ -70,7 +70,7 @@ def test_quantized_formats_are_smaller_and_int8_computes_in_int8(tmp_path: Path)
     network = network_of(cnn.Settings(filters=(32, 64), padding="same"))
     names = ("litert", "litert_dynamic", "litert_int8")
     formats.write(formats.source(network, SERVING, {}, IMAGES), tmp_path, names)
-    whole, dynamic, integer = (formats.size(tmp_path / runtime.PLACES[name]) for name in names)
+    whole, dynamic, integer = (runtime.size(tmp_path / runtime.PLACES[name]) for name in names)
     assert max(dynamic, integer) < 0.4 * whole
     kinds = {}
     for name in ("litert_dynamic", "litert_int8"):
