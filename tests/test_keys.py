@@ -58,7 +58,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("components/train/logic.py", {"train"}),
         ("components/evaluate/gate.py", {"evaluate"}),
         ("components/export/logic.py", {"export"}),
-        ("components/registry/naming.py", {"evaluate", "export"}),
+        ("components/registry/pointer.py", {"evaluate", "export"}),
         ("components/data/digits.py", {"prepare"}),
         ("components/data/tfds.py", set()),
         ("components/models/cnn.py", {"train", "evaluate", "export"}),
@@ -89,6 +89,7 @@ def test_an_edit_changes_the_keys_and_tags_of_the_steps_whose_result_it_may_chan
     edited: str, changed: set[str], checkout: Path, tmp_path: Path
 ) -> None:
     before = keys(tmp_path / "inputs"), tags()
+    assert (checkout / edited).exists() == ("another" not in edited), "the case names a file of ours"
     (checkout / edited).parent.mkdir(exist_ok=True)
     with (checkout / edited).open("a") as stream:
         stream.write("\n# an edit\n")
