@@ -134,7 +134,7 @@ def image_files(step: str, chosen: sources.Chosen | None = None, image: str = CP
 def stable(text: str) -> str:
     """The same documents, complete, with their keys sorted, and without kfp's comment header, whose order follows
     Python's hashes."""
-    documents = [document for document in yaml.safe_load_all(text) if document]
+    documents = [document for document in yaml.load_all(text, Loader) if document]
     for parameter in documents[0]["root"]["inputDefinitions"]["parameters"].values():
         # Given at compile time, a default leaves its parameter required (kfp 2.17); the file is to run as it is.
         if "defaultValue" in parameter:

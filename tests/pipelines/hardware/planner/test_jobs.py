@@ -1,5 +1,6 @@
 """Jobs: counted from an experiment, its profile taken from the cache by what it stands on."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -18,8 +19,13 @@ BEANS = ("data.name=tfds", "data.dataset=beans", "data.image_shape=[32,32,3]")
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("profiles")
+def cache(tmp_path_factory: pytest.TempPathFactory, cache_home: Path) -> Path:
+    """A folder of this file's own, since a test damages it, with what other tests have counted."""
+    jobs.from_experiment(named(), cache=cache_home / "profiles")
+    folder = tmp_path_factory.mktemp("profiles")
+    for path in (cache_home / "profiles").glob("*.json"):
+        shutil.copy(path, folder)
+    return folder
 
 
 def named(*settings: str, name: str = "digits") -> experiment.NamedExperiment:
