@@ -86,7 +86,7 @@ def schedule(
     values = {**asdict(options), **asdict(recurrence), "paused": paused}
     values["set"] = values.pop("sets")
     given = {key: value for key, value in values.items() if value is not None}
-    prepared = prepare(name, declared.checked("the schedule", given), server_timezone)
+    prepared = prepare(name, declared.validate("the schedule", given), server_timezone)
     created_id = "" if dry_run else schedules.create(checked_server(prepared, cluster), prepared.wanted).now.id
     if as_json:
         output.print_json(schedule_output.new_document(prepared.wanted, created_id))
@@ -119,7 +119,7 @@ def prepare(name: str, declaration: Declared, server_timezone: str) -> Prepared:
     parameters = {**submission.parameters, "freshness": ""}
     arguments.check(submission.text, parameters)
     wanted = Wanted(
-        name=declared.name(name or resolved.original.name.lower().replace("_", "-")),
+        name=declared.check_name(name or resolved.original.name.lower().replace("_", "-")),
         experiment=submission.experiment,
         trigger=trigger,
         pipeline=submission.pipeline,

@@ -148,7 +148,7 @@ def _prepare_again(schedule: Schedule, changes: dict[str, Any], sets: list[str],
         )
     old = schedule.memo.declared
     values = {**old.model_dump(), **changes, "set": [*old.set, *sets], "paused": not schedule.now.enabled}
-    declaration = declared.checked(schedule.name, values)
+    declaration = declared.validate(schedule.name, values)
     return prepare(schedule.name, declaration, server_timezone or schedule.memo.server_timezone)
 
 

@@ -62,8 +62,6 @@ def _credentials(host: str) -> dict[str, str]:
     """An access token of the machine's Google account, if it has one and the registry is Google's."""
     if not host.endswith(GOOGLE):
         return {}
-    import google.auth
-    import google.auth.exceptions
     import google.auth.transport.requests
 
     try:

@@ -1,1 +1,1 @@
-"""Experiments that run again and again: their times, the server's schedules, and the file that declares them."""
+"""Scheduled experiments: their times, the server's schedules, and the file that declares them."""

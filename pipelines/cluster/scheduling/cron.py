@@ -1,4 +1,4 @@
-"""Cron as everyone writes it, in five fields, and as Kubeflow's server reads it: six fields, seconds first."""
+"""Cron in the usual five fields, and in the six of Kubeflow's server, seconds first."""
 
 import heapq
 import re
@@ -12,8 +12,8 @@ from croniter import CroniterBadDateError, CroniterError, croniter
 from components.core.errors import StepError
 
 # The server's scheduled-workflow controller reads cron with github.com/robfig/cron 1.2.0 (cron.Parse), whose last
-# field may be missing: of five fields it takes the first for seconds. It knows lists, ranges, steps and English names,
-# day of week 0 to 6, no range that wraps, no L, W or #, and no TZ= before the fields.
+# field may be missing: it takes the first of five fields for seconds. It supports lists, ranges, steps and English
+# names, and day of week 0 to 6, but no range that wraps, no L, W or #, and no TZ= before the fields.
 NAMES = ("minute", "hour", "day of month", "month", "day of week")
 LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
 WORDS = (
@@ -38,13 +38,13 @@ ANY = ("*", "?")
 
 @dataclass(frozen=True)
 class Cron:
-    """The minutes of a calendar, whatever the time zone.
+    """A cron expression, without a time zone.
 
     Attributes:
         text: the five fields, as written.
-        minutes: 0 to 59, sorted, as are all the others.
+        minutes: 0 to 59, sorted, like all the others.
         hours: 0 to 23.
-        days: days of the month; None for any. With weekdays a day has to be in one of both, not in both.
+        days: days of the month; None for any. If weekdays are given too, a day must be in either of them.
         months: 1 to 12.
         weekdays: 0 (Sunday) to 6; None for any.
     """
@@ -58,8 +58,8 @@ class Cron:
 
     @property
     def five(self) -> str:
-        """The five fields, one way for all that mean the same."""
-        # A step in a day field would make the server want day of month and day of week both.
+        """The five fields, in the same form for all expressions with the same meaning."""
+        # A step in a day field would make the server require both day of month and day of week.
         return " ".join(
             (
                 _field(self.minutes, LIMITS[0], steps=True),
@@ -72,26 +72,25 @@ class Cron:
 
     @property
     def six(self) -> str:
-        """What the server is given."""
+        """The six fields for the server."""
         return f"0 {self.five}"
 
 
 def parse(text: str) -> Cron:
-    """Read five fields.
+    """Parse five fields.
 
     Raises:
-        StepError: anything that is no such cron, that the server would read otherwise or not at all, or that never
-            comes. (Of the 31st of February the server makes a time in the year 1, which is always due.)
+        StepError: it is not a cron expression, the server would read it differently or not at all, or it never is due.
+            (The server turns the 31st of February into a time in the year 1, which is always due.)
     """
-    fields = _five(text)
-    # croniter takes 0.2 s to import.
+    fields = _fields(text)
     minutes, hours, days, months, weekdays = (_values(text, index, field) for index, field in enumerate(fields))
     both = not {fields[2], fields[4]} & set(ANY)
     if both and "*" in fields[2] + fields[4]:
-        raise _wrong(
+        raise _invalid(
             text,
-            f"day of month {fields[2]} with day of week {fields[4]} wants both in some crons and either in others",
-            "write the days as numbers: then either is enough, everywhere",
+            f"day of month {fields[2]} with day of week {fields[4]} means both in some crons and either in others",
+            "write the days as numbers: then either is enough in all of them",
         )
     cron = Cron(
         text=" ".join(fields),
@@ -104,12 +103,12 @@ def parse(text: str) -> Cron:
     try:
         croniter(cron.five, datetime(2001, 1, 1)).get_next(datetime)
     except CroniterBadDateError:
-        raise _wrong(text, "such a date never comes", "check the day of the month") from None
+        raise _invalid(text, "such a date never comes", "check the day of the month") from None
     return cron
 
 
-def read_back(six: str) -> Cron | None:
-    """A server's cron in five fields; None where five cannot say what the server does with it."""
+def parse_six(six: str) -> Cron | None:
+    """A server's six fields as a cron; None if five fields cannot express it."""
     if six in ALIASES:
         return parse(six)
     fields = six.split()
@@ -122,14 +121,13 @@ def read_back(six: str) -> Cron | None:
 
 
 def times(cron: Cron, zone: tzinfo = UTC, after: datetime | None = None) -> Iterator[datetime]:
-    """The instants at which a zone's clock shows one of the cron's minutes, in that zone.
+    """The instants at which a cron is due in a time zone.
 
-    As on the server, a time that the change to daylight saving time leaves out is left out, and one that the change
-    back brings twice comes twice. (Where clocks change at midnight or by half an hour, as in Cairo, Havana and on Lord
-    Howe Island, robfig/cron 1.2.0 itself errs by some hours or a day after a change.)
+    As on the server, a time that the change to daylight saving time skips is skipped, and one that the change back
+    repeats is repeated. (If clocks change at midnight or by half an hour, as in Cairo, Havana and on Lord Howe Island,
+    robfig/cron 1.2.0 itself errs by some hours or a day after a change.)
 
     Args:
-        cron: the minutes.
         zone: the time zone that the server reads cron in.
         after: the instant after which they begin; by default now.
     """
@@ -147,55 +145,54 @@ def times(cron: Cron, zone: tzinfo = UTC, after: datetime | None = None) -> Iter
 
 
 def next_times(cron: Cron, zone: tzinfo = UTC, after: datetime | None = None, count: int = 5) -> list[datetime]:
-    """The first of ``times``."""
     return list(islice(times(cron, zone, after), count))
 
 
-def _five(text: str) -> list[str]:
+def _fields(text: str) -> list[str]:
     words = text.lower().split()
     if len(words) == 1 and words[0] in ALIASES:
         return ALIASES[words[0]].split()
     if words and words[0].startswith("@"):
         advice = f"give --every {words[1]}" if words[0] == "@every" and len(words) == 2 else EXAMPLE
-        raise _wrong(text, "is no time of the calendar", advice)
+        raise _invalid(text, "is not a time of the calendar", advice)
     if words and re.match(r"(cron_)?tz=", words[0]):
-        raise _wrong(text, "Kubeflow's server takes no time zone here", "give --timezone")
+        raise _invalid(text, "Kubeflow's server accepts no time zone here", "give --timezone")
     if len(words) == 6 and words[0] == "0" and not words[5].isdigit():
-        raise _wrong(text, "has six fields", f'give five, without the seconds: "{" ".join(words[1:])}"')
+        raise _invalid(text, "has six fields", f'give five, without the seconds: "{" ".join(words[1:])}"')
     if len(words) != 5:
-        raise _wrong(text, f"has {len(words)} field{'s' * (len(words) != 1)}", EXAMPLE)
+        raise _invalid(text, f"has {len(words)} field{'s' * (len(words) != 1)}", EXAMPLE)
     return words
 
 
 def _values(text: str, index: int, field: str) -> tuple[int, ...]:
-    """The numbers that a field stands for."""
+    """The numbers of a field."""
     low, high = LIMITS[index]
     name, between = NAMES[index], f"give {low} to {high}, lists (1,2), ranges (1-5) or steps (*/5)"
     unknown = [word for word in re.findall(r"[a-z]+", field) if word not in WORDS[index]]
     if unknown or "#" in field:
         if index in (2, 4) and ("#" in field or set(unknown) & {"l", "w", "lw"}):
             between = "Kubeflow's cron has no last days (L), working days (W) and nth weekdays (#)"
-        raise _wrong(text, f"{name} {field!r} is unknown", between)
+        raise _invalid(text, f"{name} {field!r} is unknown", between)
     for step in re.findall(r"/(\d+)", field):
         if int(step) > high:
-            raise _wrong(
+            raise _invalid(
                 text, f"{name} {field!r}: the step is longer than the field", "give an interval, such as --every 90m"
             )
-    alone = ["*"] * 5
-    alone[index] = field
+    fields = ["*"] * 5
+    fields[index] = field
     try:
-        values = croniter.expand(" ".join(alone))[0][index]
+        values = croniter.expand(" ".join(fields))[0][index]
     except (CroniterError, ValueError):
-        raise _wrong(text, f"{name} {field!r} is unknown", between) from None
+        raise _invalid(text, f"{name} {field!r} is unknown", between) from None
     return tuple(range(low, high + 1)) if "*" in values else tuple(sorted(int(value) for value in values))
 
 
-def _wrong(text: str, message: str, advice: str) -> StepError:
+def _invalid(text: str, message: str, advice: str) -> StepError:
     return StepError(f'cron "{" ".join(text.split())}": {message}', advice=advice, kind="settings")
 
 
 def _field(values: Sequence[int], limits: tuple[int, int], *, star: bool = True, steps: bool = False) -> str:
-    """A field of cron for these numbers."""
+    """The cron field of these numbers."""
     low, high = limits
     if star and len(values) == high - low + 1:
         return "*"
@@ -210,11 +207,11 @@ def _field(values: Sequence[int], limits: tuple[int, int], *, star: bool = True,
 
 
 def spans(values: Sequence[int]) -> list[tuple[int, int]]:
-    """Sorted numbers as the first and last of each stretch without a gap."""
-    found: list[tuple[int, int]] = []
+    """Sorted numbers as ranges without gaps: the first and last of each."""
+    ranges: list[tuple[int, int]] = []
     for value in values:
-        if found and value == found[-1][1] + 1:
-            found[-1] = (found[-1][0], value)
+        if ranges and value == ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], value)
         else:
-            found.append((value, value))
-    return found
+            ranges.append((value, value))
+    return ranges

@@ -9,18 +9,18 @@ MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July"),
     *("August", "September", "October", "November", "December"),
 )
-# More times of day than these are said as minutes and hours.
+# More times of day than these are described as minutes and hours.
 FEW = 4
 
 
 def words(cron: Cron) -> str:
-    """The same as the cron, for people; nothing of it is left out."""
+    """A complete description of the cron."""
     days = _days(cron)
     if len(cron.hours) * len(cron.minutes) <= FEW:
         at = _and([f"{hour:02}:{minute:02}" for hour in cron.hours for minute in cron.minutes])
         return f"{days or 'every day'} at {at}"
-    often = _often(cron)
-    return f"{often}, {days}" if days else often
+    frequency = _frequency(cron)
+    return f"{frequency}, {days}" if days else frequency
 
 
 def interval(seconds: int) -> str:
@@ -32,14 +32,14 @@ def interval(seconds: int) -> str:
     raise AssertionError("every number of seconds is a number of seconds")
 
 
-def _often(cron: Cron) -> str:
-    """Many times a day."""
+def _frequency(cron: Cron) -> str:
+    """The words for many times a day."""
     step = _step(cron.minutes, 60)
     if len(cron.minutes) == 1:
         minute = cron.minutes[0]
-        # Only with hours that divide the day is a step of hours the same on every day.
+        # Only if the hours divide the day is a step of hours the same on every day.
         if step := _step(cron.hours, 24):
-            return f"every {_count(step, 'hour')} at minute {minute}" + (f" from {_clock(0)}" if step > 1 else "")
+            return f"every {_count(step, 'hour')} at minute {minute}" + (" from 00:00" if step > 1 else "")
         return f"at minute {minute} of the hours {_spans(cron.hours)}"
     minutes = f"every {_count(step, 'minute')}" if step else f"at the minutes {_spans(cron.minutes)}"
     if len(cron.hours) == 24:
@@ -52,21 +52,17 @@ def _count(step: int, unit: str) -> str:
     return unit if step == 1 else f"{step} {unit}s"
 
 
-def _clock(hour: int) -> str:
-    return f"{hour:02}:00"
-
-
 def _step(values: Sequence[int], whole: int) -> int:
-    """The step that the values make through the whole field and into the next; 0 for none."""
+    """The step from each value to the next, past the end of the field too; 0 if it varies."""
     step = whole // len(values)
     return step if list(values) == list(range(0, whole, step)) and whole % step == 0 else 0
 
 
 def _days(cron: Cron) -> str:
-    """The days; empty for each one."""
+    """The words for the days; empty for every day."""
     months = "" if len(cron.months) == 12 else _named(cron.months, MONTHS, 1)
     weekdays = "" if cron.weekdays is None else f"every {_named(cron.weekdays, WEEKDAYS, 0)}"
-    # With both given one is enough, so that a field which lists every day leaves out none.
+    # If both are given, either is enough, so a field that lists every day excludes none.
     if len(cron.days or ()) == 31 or len(cron.weekdays or ()) == 7:
         return f"every day in {months}" if months else ""
     if cron.days is None:

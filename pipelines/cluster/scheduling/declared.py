@@ -1,4 +1,4 @@
-"""Schedules as they are declared, in ``schedules.toml`` or by a command's options: what runs, on what, and when."""
+"""Declared schedules, from ``schedules.toml`` or a command's options: what runs, on which hardware, and when."""
 
 import json
 import re
@@ -16,12 +16,12 @@ from pipelines.cluster.scheduling import trigger
 FILE = "schedules.toml"
 EXAMPLE = 'write [nightly] with experiment, accelerator, target and cron = "0 3 * * *" or every = "6h"'
 NAME = r"[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?"
-# The line of a schedule's description that tells us what it was made from.
+# The start of the line of a schedule's description that holds its memo.
 MARK = "suanli "
 
 
 class Declared(BaseModel):
-    """A schedule as somebody wants it.
+    """A schedule as the user declares it.
 
     Attributes:
         experiment: a name, or the path of a .py file.
@@ -29,17 +29,17 @@ class Declared(BaseModel):
         target: an installation in targets.toml.
         cron: five fields; either this or ``every``.
         every: an interval, such as ``6h``.
-        timezone: of the cron's clock; empty for the server's.
-        set: changed settings, ``section.key=value`` each.
+        timezone: of the cron; empty for the server's.
+        set: changed settings, each ``section.key=value``.
         spot: as for ``submit --spot``, and so are the next five.
-        compute_class: a class that picks the nodes.
+        compute_class: a class that selects the nodes.
         queue: Kueue's local queue.
         retries: starts of train's pod after the first.
         shared_memory: train's /dev/shm.
         timeout: seconds after which train's pod is ended.
         paused: whether it starts no runs.
-        overlap: how many of its runs may be under way.
-        catch_up: whether times that were missed are made up for.
+        overlap: how many of its runs may run at the same time.
+        catch_up: whether missed times are made up for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -65,19 +65,19 @@ class Declared(BaseModel):
         """When it runs.
 
         Raises:
-            StepError: neither or both of cron and every are given, or one is wrong.
+            StepError: neither or both of cron and every are given, or one is invalid.
         """
         return trigger.trigger(self.cron, self.every, self.timezone, server_timezone)
 
 
 class Memo(BaseModel):
-    """What a schedule's description keeps for us: the server takes no changes and has no place for more.
+    """What a schedule's description stores for us: the server accepts no changes and has no other field for it.
 
     Attributes:
-        declared: what it was made from, so that it can be made again.
+        declared: what it was made from, so that it can be created again.
         server_timezone: the zone that the server read cron in.
-        replaces: the ids of earlier schedules of this name whose place it takes.
-        then: what it is to be once it has taken it.
+        replaces: the ids of earlier schedules of this name that it replaces.
+        then: its state once it has replaced them.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -94,12 +94,12 @@ class Memo(BaseModel):
 
     def line(self) -> str:
         """The memo as a line of a description."""
-        kept = self.model_dump(mode="json", exclude_defaults=True)
-        return MARK + json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+        values = self.model_dump(mode="json", exclude_defaults=True)
+        return MARK + json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
-def memo(description: str) -> Memo | None:
-    """The memo in a schedule's description; None where nobody of us wrote one."""
+def read_memo(description: str) -> Memo | None:
+    """The memo in a schedule's description; None if it was not made by us."""
     for line in description.splitlines():
         if line.startswith(MARK):
             try:
@@ -113,7 +113,7 @@ def load(folder: Path) -> dict[str, Declared]:
     """The schedules that a folder's ``schedules.toml`` declares, by name.
 
     Raises:
-        StepError: there is no such file, it is no TOML, or a table, key, cron or interval in it is wrong.
+        StepError: the file does not exist, is not TOML, or has an invalid table, key, cron or interval.
     """
     path = folder / FILE
     try:
@@ -122,21 +122,21 @@ def load(folder: Path) -> dict[str, Declared]:
         raise StepError(f"there is no {FILE} here", advice=EXAMPLE, kind="settings") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StepError(f"{path}: {error}", advice=EXAMPLE, kind="settings") from None
-    return {name: _table(path, name, table) for name, table in tables.items()}
+    return {name: _parse_table(path, name, table) for name, table in tables.items()}
 
 
-def checked(where: str, values: Mapping[str, Any]) -> Declared:
+def validate(where: str, values: Mapping[str, Any]) -> Declared:
     """A schedule from its values.
 
     Args:
-        where: the beginning of an error's text.
+        where: the start of an error message.
         values: field -> value.
 
     Raises:
-        StepError: the first thing wrong with them, with the nearest key for a misspelt one.
+        StepError: the first invalid value, or the nearest key for a misspelt one.
     """
     try:
-        made = Declared.model_validate(dict(values))
+        return Declared.model_validate(dict(values))
     except ValidationError as error:
         # A misspelt key is the cause of a missing one.
         first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
@@ -149,33 +149,30 @@ def checked(where: str, values: Mapping[str, Any]) -> Declared:
             raise StepError(f"{where} lacks {key}", advice=EXAMPLE, kind="settings") from None
         message = first["msg"].removeprefix("Input ")
         raise StepError(f"{where} {key}: {message}, not {first['input']!r}", kind="settings") from None
-    return made
 
 
-def name(text: str) -> str:
-    """A schedule's name, if it is one.
+def check_name(text: str) -> str:
+    """The name, if it is valid.
 
     Raises:
-        StepError: it is none that Kubernetes would take.
+        StepError: Kubernetes would not accept it.
     """
     if not re.fullmatch(NAME, text):
         raise StepError(
-            f"{text!r} is no name for a schedule",
-            advice="use a-z, 0-9 and -, 53 at most",
-            kind="settings",
+            f"{text!r} is not a name for a schedule", advice="use a-z, 0-9 and -, 53 at most", kind="settings"
         )
     return text
 
 
-def _table(path: Path, title: str, table: Any) -> Declared:
+def _parse_table(path: Path, title: str, table: Any) -> Declared:
     where = f"{path}: [{title}]"
     if not isinstance(table, dict):
-        raise StepError(f"{path}: {title} is no table", advice=EXAMPLE, kind="settings")
-    made = checked(where, table)
+        raise StepError(f"{path}: {title} is not a table", advice=EXAMPLE, kind="settings")
+    declared = validate(where, table)
     try:
-        name(title)
-        # Whether the server's clock can keep it is told where the server is known.
-        trigger.trigger(made.cron, made.every, made.timezone, made.timezone or "UTC")
+        check_name(title)
+        # The server's time zone is not known yet.
+        trigger.trigger(declared.cron, declared.every, declared.timezone, declared.timezone or "UTC")
     except StepError as error:
         raise StepError(f"{where} {error.message}", advice=error.advice, kind=error.kind) from None
-    return made
+    return declared

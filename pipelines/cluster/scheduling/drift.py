@@ -1,4 +1,4 @@
-"""What differs between the schedules that are declared and those on the server, a line for each difference."""
+"""The differences between the declared schedules and those on the server."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,18 +12,20 @@ from pipelines.cluster.scheduling.live import Schedule
 from pipelines.cluster.scheduling.schedules import Wanted
 
 Kind = Literal["missing", "unknown", "earlier", "state", "content"]
+STATES = {True: "enabled", False: "paused"}
+SWITCH = {True: "on", False: "off"}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that is not as declared.
+    """One property that is not as declared.
 
     Attributes:
         schedule: the schedule's name.
-        kind: how it is mended: created, deleted, its update brought to an end, paused or resumed, updated.
-        what: the thing, such as ``cron`` or ``image of train``.
-        live: how it is on the server.
-        declared: how it should be.
+        kind: decides the repair: create, delete, complete an update, pause or resume, update.
+        what: the property, such as ``cron`` or ``image of train``.
+        live: its value on the server.
+        declared: its declared value.
     """
 
     schedule: str
@@ -41,51 +43,51 @@ class Difference:
         return f"{self.schedule}: {self.what} is {self.live}, should be {self.declared}"
 
 
-def differences(server: Server, wanted: Iterable[Wanted], there: Iterable[Schedule]) -> list[Difference]:
-    """Compare what is wanted of a server with what it has.
+def differences(server: Server, wanted: Iterable[Wanted], existing: Iterable[Schedule]) -> list[Difference]:
+    """Compare the declared schedules with those on a server.
 
     Args:
         server: the server.
         wanted: the declared schedules, compiled.
-        there: those that it has; of those that are not declared only ours are told.
+        existing: those on the server; of those that are not declared only ours are reported.
     """
     named: dict[str, list[Schedule]] = {}
-    for schedule in there:
+    for schedule in existing:
         named.setdefault(schedule.name, []).append(schedule)
-    found: list[Difference] = []
+    differences: list[Difference] = []
     for one in wanted:
         if same := named.pop(one.name, None):
             *others, schedule = same
-            found += [
+            differences += [
                 Difference(one.name, "content", "another one of this name", other.now.id, "absent") for other in others
             ]
-            found += _differences(server, one, schedule)
+            differences += _differences(server, one, schedule)
         else:
-            found.append(Difference(one.name, "missing", "schedule", "missing", one.trigger.words()))
-    found += [
+            differences.append(Difference(one.name, "missing", "schedule", "missing", one.trigger.words()))
+    differences += [
         Difference(schedule.name, "unknown", "schedule", schedule.when(), "absent")
         for same in named.values()
         for schedule in same
         if schedule.memo
     ]
-    return found
+    return differences
 
 
-def repair(server: Server, found: Sequence[Difference], wanted: Wanted | None) -> str:
-    """Make a schedule what it is declared to be.
+def repair(server: Server, differences: Sequence[Difference], wanted: Wanted | None) -> str:
+    """Make a schedule as declared.
 
     Args:
         server: the server.
-        found: every difference of one schedule, at least one.
-        wanted: what it should be; None for an unknown one, which is deleted.
+        differences: every difference of one schedule, at least one.
+        wanted: the declared schedule; None for an unknown one, which is deleted.
 
     Returns:
         What was done, in one word.
 
     Raises:
-        StepError: the server refuses it, or a run is under way that would end with the unknown one.
+        StepError: the server refuses it, or a running run would end with the unknown schedule.
     """
-    name, kinds = found[0].schedule, {difference.kind for difference in found}
+    name, kinds = differences[0].schedule, {difference.kind for difference in differences}
     if not wanted:
         schedules.delete(server, name)
         return "deleted"
@@ -102,10 +104,6 @@ def repair(server: Server, found: Sequence[Difference], wanted: Wanted | None) -
     return "resumed" if wanted.enabled else "paused"
 
 
-def state(enabled: bool) -> str:
-    return "enabled" if enabled else "paused"
-
-
 def _differences(server: Server, wanted: Wanted, schedule: Schedule) -> Iterator[Difference]:
     item, declared = schedule.now, wanted.memo.declared
 
@@ -115,19 +113,15 @@ def _differences(server: Server, wanted: Wanted, schedule: Schedule) -> Iterator
 
     if not schedules.waits(server, schedule):
         yield Difference(wanted.name, "earlier", "an earlier one", "still there", "gone")
-    yield from differs("state", state(item.enabled), state(wanted.enabled), "state")
+    yield from differs("state", STATES[item.enabled], STATES[wanted.enabled], "state")
     yield from differs("cron", item.cron or "none", wanted.trigger.six or "none")
     yield from differs("interval", _interval(item.interval_s), _interval(wanted.trigger.interval_s))
     yield from differs("pipeline version", _version(server, item), wanted.version)
     yield from _parameters(wanted.name, item.parameters, wanted.parameters)
     yield from differs("overlap", item.max_concurrency, declared.overlap)
-    yield from differs("catch-up", _switch(not item.no_catchup), _switch(declared.catch_up))
+    yield from differs("catch-up", SWITCH[not item.no_catchup], SWITCH[declared.catch_up])
     yield from differs("service account", item.service_account, wanted.service_account)
     yield from differs("pipeline root", item.pipeline_root, wanted.pipeline_root)
-
-
-def _switch(on: bool) -> str:
-    return "on" if on else "off"
 
 
 def _interval(seconds: int | None) -> str:
@@ -137,8 +131,8 @@ def _interval(seconds: int | None) -> str:
 def _version(server: Server, item: RecurringRun) -> str:
     if not item.version_id:
         return "always the newest"
-    found = api.find_version(server, item.pipeline_id, item.version_id)
-    return found.name if found else "gone from the server"
+    version = api.find_version(server, item.pipeline_id, item.version_id)
+    return version.name if version else "gone from the server"
 
 
 def _parameters(name: str, live: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[Difference]:
@@ -154,7 +148,7 @@ def _parameters(name: str, live: Mapping[str, Any], wanted: Mapping[str, Any]) -
 
 
 def _values(name: str, what: str, live: Any, wanted: Any) -> Iterator[Difference]:
-    """Of two tables only the entries that differ."""
+    """One difference, or one for each entry that differs in two tables."""
     if not (isinstance(live, dict) and isinstance(wanted, dict)):
         yield Difference(name, "content", what, _short(live), _short(wanted))
         return

@@ -1,4 +1,4 @@
-"""Schedules as they are on a Kubeflow server: all of them, or one by its name."""
+"""The schedules on a Kubeflow server: all of them, or one by its name."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -10,18 +10,18 @@ from pipelines.cluster.kubeflow import api
 from pipelines.cluster.kubeflow.records import RecurringRun
 from pipelines.cluster.kubeflow.server import Server
 from pipelines.cluster.scheduling import cron
-from pipelines.cluster.scheduling.declared import Memo, memo
+from pipelines.cluster.scheduling.declared import Memo, read_memo
 from pipelines.cluster.scheduling.trigger import Trigger
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule as it is on the server.
+    """A schedule on the server.
 
     Attributes:
-        now: the recurring run that counts.
-        before: earlier ones of the name whose place it takes and which are still there.
-        memo: what it was made from; None for one that is not of our making.
+        now: the recurring run in force.
+        before: earlier ones of the same name that it replaces and that still exist.
+        memo: what it was made from; None if it was not made by us.
     """
 
     now: RecurringRun
@@ -33,30 +33,30 @@ class Schedule:
         return self.now.name
 
     def trigger(self, server_timezone: str = "UTC") -> Trigger | None:
-        """When it runs; None for a cron that five fields cannot say.
+        """When it runs; None for a cron that five fields cannot express.
 
         Args:
-            server_timezone: the zone that the server reads the cron of a schedule in that is not of our making.
+            server_timezone: the zone that the server reads cron in, for a schedule that was not made by us.
         """
         if self.now.interval_s:
             return Trigger(interval_s=self.now.interval_s)
-        read = cron.read_back(self.now.cron or "")
-        # The cron that people wrote is another one where their clock is not the server's.
+        parsed = cron.parse_six(self.now.cron or "")
+        # What the user wrote is another cron if the time zones differ.
         with suppress(StepError):
             if self.memo and self.memo.declared.cron and self.memo.trigger.six == self.now.cron:
                 return self.memo.trigger
         zone = self.memo.server_timezone if self.memo else server_timezone
-        return Trigger(read, zone, zone) if read else None
+        return Trigger(parsed, zone, zone) if parsed else None
 
     def when(self, server_timezone: str = "UTC") -> str:
-        """When it runs, in words where they are sure."""
-        if found := self.trigger(server_timezone):
-            return found.words()
+        """When it runs, in words if possible."""
+        if trigger := self.trigger(server_timezone):
+            return trigger.words()
         return f"cron {self.now.cron} (six fields)" if self.now.cron else "never"
 
 
 def every(server: Server) -> list[Schedule]:
-    """Every schedule of the namespace, by name; several of one name only where somebody else made them."""
+    """Every schedule of the namespace, by name; several of one name only if they were not made by us."""
     by_name: dict[str, list[RecurringRun]] = {}
     for item in api.list_recurring_runs(server):
         by_name.setdefault(item.name, []).append(item)
@@ -67,32 +67,35 @@ def find(server: Server, which: str) -> Schedule:
     """A schedule by its name, or by its id.
 
     Raises:
-        StepError: there is none, or several that are not of our making have this name.
+        StepError: there is none, or several that were not made by us have this name.
     """
-    found = grouped(api.list_recurring_runs(server, name=which))
-    if not found:
-        there = every(server)
-        found = [schedule for schedule in there if schedule.now.id == which]
-        if not found:
-            names = sorted({schedule.name for schedule in there})
-            advice = nearest(which, names) if names else "suanli schedule EXPERIMENT makes one"
+    matching = grouped(api.list_recurring_runs(server, name=which))
+    if not matching:
+        existing = every(server)
+        matching = [schedule for schedule in existing if schedule.now.id == which]
+        if not matching:
+            names = sorted({schedule.name for schedule in existing})
+            advice = nearest(which, names) if names else "suanli schedule EXPERIMENT creates one"
             raise StepError(f"there is no schedule {which!r}", advice=advice, kind="settings")
-    if len(found) > 1:
-        ids = ", ".join(schedule.now.id for schedule in found)
+    if len(matching) > 1:
+        ids = ", ".join(schedule.now.id for schedule in matching)
         raise StepError(
-            f"there are {len(found)} schedules called {which!r}", advice=f"name one by its id: {ids}", kind="settings"
+            f"there are {len(matching)} schedules called {which!r}",
+            advice=f"name one by its id: {ids}",
+            kind="settings",
         )
-    return found[0]
+    return matching[0]
 
 
 def grouped(items: Iterable[RecurringRun]) -> list[Schedule]:
-    """Recurring runs of one name: ours make one schedule, each of the others one of its own."""
-    alone = {item.id: item for item in sorted(items, key=lambda item: (str(item.created), item.id))}
-    found: list[Schedule] = []
-    for item in reversed(list(alone.values())):
-        if item.id not in alone:
+    """Recurring runs of one name as schedules: ours make one schedule, each of the others makes its own."""
+    remaining = {item.id: item for item in sorted(items, key=lambda item: (str(item.created), item.id))}
+    schedules: list[Schedule] = []
+    for item in reversed(list(remaining.values())):
+        if item.id not in remaining:
             continue
-        kept = memo(item.description)
-        before = tuple(alone.pop(old) for old in (kept.replaces if kept else ()) if old in alone and old != item.id)
-        found.insert(0, Schedule(item, before, kept))
-    return found
+        memo = read_memo(item.description)
+        replaces = memo.replaces if memo else ()
+        before = tuple(remaining.pop(old) for old in replaces if old in remaining and old != item.id)
+        schedules.insert(0, Schedule(item, before, memo))
+    return schedules

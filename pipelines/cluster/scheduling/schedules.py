@@ -1,4 +1,4 @@
-"""Schedules on a Kubeflow server: created, listed, paused, resumed, updated and deleted by name, one of each name."""
+"""Creating, updating, pausing, resuming and deleting schedules on a Kubeflow server, one of each name."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -12,14 +12,14 @@ from pipelines.cluster.scheduling.declared import Memo
 from pipelines.cluster.scheduling.live import Schedule, find, grouped
 from pipelines.cluster.scheduling.trigger import Trigger
 
-OVER = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
-# Of an experiment's newest runs so many are looked at for one under way.
+ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
+# How many of an experiment's newest runs are searched for a running one.
 RECENT_RUNS = 200
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A schedule, ready to be created.
+    """A schedule that is ready to be created.
 
     Attributes:
         name: its name, unique in the namespace.
@@ -28,7 +28,7 @@ class Wanted:
         pipeline: the pipeline's name on the server.
         text: the compiled file.
         digest: the file's digest.
-        parameters: what each run is given.
+        parameters: of each run.
         memo: what it is made from.
         service_account: of its runs; empty for the server's choice.
         pipeline_root: where its runs write; empty for the server's choice.
@@ -59,55 +59,55 @@ def create(server: Server, wanted: Wanted) -> Schedule:
     """Create a schedule.
 
     Raises:
-        StepError: one of this name is there, or the server refuses it.
+        StepError: one of this name exists, or the server refuses it.
     """
-    if there := grouped(api.list_recurring_runs(server, name=wanted.name)):
+    if existing := grouped(api.list_recurring_runs(server, name=wanted.name)):
         raise StepError(
-            f"there is a schedule {wanted.name!r} already ({there[-1].now.id})",
-            advice=f"suanli schedules update {wanted.name}, or another --name",
+            f"the schedule {wanted.name!r} already exists ({existing[-1].now.id})",
+            advice=f"run suanli schedules update {wanted.name}, or give another --name",
             kind="conflict",
         )
-    version, experiment = _placed(server, wanted)
-    return Schedule(_made(server, wanted, version, experiment, wanted.memo, wanted.enabled), memo=wanted.memo)
+    return Schedule(_creator(server, wanted, enabled=wanted.enabled)(wanted.memo), memo=wanted.memo)
 
 
 def update(server: Server, wanted: Wanted) -> Schedule:
-    """Put a new schedule in the place of the one of this name, which the server cannot change.
+    """Replace the schedule of this name, since the server cannot change one.
 
-    At no time is there none, and at no time are two enabled: the new one is created paused, the old one paused, the
-    new one enabled, and the old one deleted once no run of it is under way. What an interruption leaves, the next
-    update, pause, resume or delete brings to its end.
+    There is always one, and never are two enabled: the new one is created paused, the old one paused, the new one
+    enabled, and the old one deleted once no run of it is running. After an interruption, the next update, pause, resume
+    or delete completes the update.
 
     Raises:
         StepError: there is none, or the server refuses a step.
     """
     old = find(server, wanted.name)
-    version, experiment = _placed(server, wanted)
-    return _replaced(server, old, lambda kept: _made(server, wanted, version, experiment, kept, False), wanted.memo)
+    return _replace(server, old, _creator(server, wanted, enabled=False), wanted.memo)
 
 
 def pause(server: Server, which: str) -> Schedule:
-    """Keep a schedule from starting runs; the run under way goes on."""
+    """Keep a schedule from starting runs; a running run continues."""
     schedule = find(server, which)
     for item in (*schedule.before, schedule.now):
         if item.enabled:
             api.disable_recurring_run(server, item.id)
-    return _tidied(server, replace(schedule, now=replace(schedule.now, enabled=False)))
+    return _delete_earlier(server, replace(schedule, now=replace(schedule.now, enabled=False)))
 
 
 def resume(server: Server, which: str) -> Schedule:
     """Let a paused schedule start runs again, from its next time on.
 
     The server would make up for the last time that was missed in between, no_catchup or not (cron_schedule.go and
-    kubeflow/pipelines#3055, #8344): so one of ours begins anew.
+    kubeflow/pipelines#3055, #8344), so a schedule of ours is created anew.
     """
     schedule = find(server, which)
     if schedule.now.enabled:
         return settle(server, schedule)
-    kept = schedule.memo
-    if not kept or not schedule.now.no_catchup or not schedule.now.version_id:
-        return _taken_over(server, schedule, True)
-    return _replaced(server, schedule, lambda line: _copied(server, schedule.now, line), _with(kept, paused=False))
+    memo = schedule.memo
+    if not memo or not schedule.now.no_catchup or not schedule.now.version_id:
+        return _take_over(server, schedule, True)
+    declared = memo.declared.model_copy(update={"paused": False})
+    memo = memo.model_copy(update={"declared": declared})
+    return _replace(server, schedule, lambda memo: _copy(server, schedule.now, memo), memo)
 
 
 def delete(server: Server, which: str, *, force: bool = False) -> Schedule:
@@ -115,17 +115,17 @@ def delete(server: Server, which: str, *, force: bool = False) -> Schedule:
 
     Args:
         which: its name or id.
-        force: also where a run of it is under way: the run ends with its schedule, because its workflow belongs to it
+        force: even if a run of it is running: the run ends with its schedule, which owns its workflow
             (``SetOwnerReferences`` in backend/src/apiserver/resource/resource_manager.go).
 
     Raises:
-        StepError: there is none, or a run of it is under way.
+        StepError: there is none, or a run of it is running.
     """
     schedule = find(server, which)
     items = (*schedule.before, schedule.now)
-    if not force and (running := _under_way(server, items)):
+    if not force and (running := _running(server, items)):
         raise StepError(
-            f"{schedule.name}'s run {running[0]} is under way and would end with its schedule",
+            f"{schedule.name}'s run {running[0]} is running and would end with its schedule",
             advice=f"suanli schedules pause {schedule.name} and delete it later, or give --force",
             kind="conflict",
         )
@@ -138,35 +138,32 @@ def delete(server: Server, which: str, *, force: bool = False) -> Schedule:
 
 
 def settle(server: Server, schedule: Schedule) -> Schedule:
-    """Bring an update that was interrupted to its end."""
+    """Complete an interrupted update."""
     if not schedule.before or not schedule.memo:
         return schedule
-    enabled = schedule.now.enabled or (schedule.memo.then == "enabled" and not _had_taken_over(server, schedule))
-    return _taken_over(server, schedule, enabled)
+    enabled = schedule.now.enabled or (schedule.memo.then == "enabled" and not _was_enabled(server, schedule))
+    return _take_over(server, schedule, enabled)
 
 
 def waits(server: Server, schedule: Schedule) -> bool:
-    """Whether the earlier ones are there only because a run of each is still under way."""
-    return all(not item.enabled and _under_way(server, [item]) for item in schedule.before)
+    """Whether the earlier ones exist only because a run of each is still running."""
+    return all(not item.enabled and _running(server, [item]) for item in schedule.before)
 
 
-def _placed(server: Server, wanted: Wanted) -> tuple[Version, str]:
-    """The version, uploaded unless it is there, and the id of the server's experiment."""
+def _creator(server: Server, wanted: Wanted, *, enabled: bool) -> Callable[[Memo], RecurringRun]:
+    """A function that creates the schedule with a memo; its version is uploaded first unless the server has it."""
     version = api.upload(server, wanted.pipeline, wanted.text, digest=wanted.digest)
-    return version, api.experiment(server, wanted.experiment)
-
-
-def _made(server: Server, wanted: Wanted, version: Version, experiment: str, kept: Memo, enabled: bool) -> RecurringRun:
+    experiment_id = api.experiment(server, wanted.experiment)
     declared = wanted.memo.declared
-    return api.create_recurring_run(
+    return lambda memo: api.create_recurring_run(
         server,
         name=wanted.name,
-        experiment_id=experiment,
+        experiment_id=experiment_id,
         version=version,
         cron=wanted.trigger.six,
         interval_s=wanted.trigger.interval_s,
         parameters=wanted.parameters,
-        description=f"{declared.experiment} on {declared.accelerator}, {wanted.trigger.words()}\n{kept.line()}",
+        description=f"{declared.experiment} on {declared.accelerator}, {wanted.trigger.words()}\n{memo.line()}",
         max_concurrency=declared.overlap,
         no_catchup=not declared.catch_up,
         enabled=enabled,
@@ -175,7 +172,7 @@ def _made(server: Server, wanted: Wanted, version: Version, experiment: str, kep
     )
 
 
-def _copied(server: Server, old: RecurringRun, kept: Memo) -> RecurringRun:
+def _copy(server: Server, old: RecurringRun, memo: Memo) -> RecurringRun:
     return api.create_recurring_run(
         server,
         name=old.name,
@@ -184,7 +181,7 @@ def _copied(server: Server, old: RecurringRun, kept: Memo) -> RecurringRun:
         cron=old.cron,
         interval_s=old.interval_s,
         parameters=old.parameters,
-        description=f"{old.description.partition(chr(10))[0]}\n{kept.line()}",
+        description=f"{old.description.partition(chr(10))[0]}\n{memo.line()}",
         start=old.start,
         end=old.end,
         max_concurrency=old.max_concurrency,
@@ -195,37 +192,37 @@ def _copied(server: Server, old: RecurringRun, kept: Memo) -> RecurringRun:
     )
 
 
-def _replaced(server: Server, old: Schedule, make: Callable[[Memo], RecurringRun], kept: Memo) -> Schedule:
-    """A new recurring run, created paused, in the place of a schedule's."""
+def _replace(server: Server, old: Schedule, create: Callable[[Memo], RecurringRun], memo: Memo) -> Schedule:
+    """Create a recurring run, paused, and let it replace those of a schedule."""
     items = (*old.before, old.now)
-    then = "paused" if kept.declared.paused else "enabled"
-    kept = kept.model_copy(update={"replaces": tuple(item.id for item in items), "then": then})
-    return _taken_over(server, Schedule(make(kept), items, kept), then == "enabled")
+    then = "paused" if memo.declared.paused else "enabled"
+    memo = memo.model_copy(update={"replaces": tuple(item.id for item in items), "then": then})
+    return _take_over(server, Schedule(create(memo), items, memo), then == "enabled")
 
 
-def _taken_over(server: Server, schedule: Schedule, enabled: bool) -> Schedule:
+def _take_over(server: Server, schedule: Schedule, enabled: bool) -> Schedule:
     for item in schedule.before:
         if item.enabled:
             api.disable_recurring_run(server, item.id)
     if enabled and not schedule.now.enabled:
         api.enable_recurring_run(server, schedule.now.id)
-    return _tidied(server, replace(schedule, now=replace(schedule.now, enabled=enabled)))
+    return _delete_earlier(server, replace(schedule, now=replace(schedule.now, enabled=enabled)))
 
 
-def _tidied(server: Server, schedule: Schedule) -> Schedule:
-    """Delete the earlier ones, except where a run is under way that would end with it."""
-    kept = []
+def _delete_earlier(server: Server, schedule: Schedule) -> Schedule:
+    """Delete the earlier ones, except those with a running run, which would end with them."""
+    remaining = []
     for item in schedule.before:
-        if _under_way(server, [item]):
-            kept.append(replace(item, enabled=False))
+        if _running(server, [item]):
+            remaining.append(replace(item, enabled=False))
         else:
             api.delete_recurring_run(server, item.id)
-    return replace(schedule, before=tuple(kept))
+    return replace(schedule, before=tuple(remaining))
 
 
-def _under_way(server: Server, items: Iterable[RecurringRun]) -> list[str]:
-    """The ids of the runs of these that are not over."""
-    return [run.id for item in items for run in _runs(server, item) if run.state not in OVER]
+def _running(server: Server, items: Iterable[RecurringRun]) -> list[str]:
+    """The ids of the runs of these that have not ended."""
+    return [run.id for item in items for run in _runs(server, item) if run.state not in ENDED]
 
 
 def _runs(server: Server, item: RecurringRun) -> list[Run]:
@@ -233,16 +230,12 @@ def _runs(server: Server, item: RecurringRun) -> list[Run]:
     return [run for run in runs if run.recurring_run_id == item.id]
 
 
-def _had_taken_over(server: Server, schedule: Schedule) -> bool:
-    """Whether a paused schedule had been enabled before: an earlier one stays only because its run was still under
-    way when the new one took its place, and has then been paused by somebody."""
+def _was_enabled(server: Server, schedule: Schedule) -> bool:
+    """Whether a paused schedule had been enabled: then an earlier one exists only because a run of it was running when
+    the new one replaced it, and the user has paused the new one since."""
     created = schedule.now.created
     return any(
         run.finished is None or (created is not None and run.finished >= created)
         for item in schedule.before
         for run in _runs(server, item)
     )
-
-
-def _with(kept: Memo, *, paused: bool) -> Memo:
-    return kept.model_copy(update={"declared": kept.declared.model_copy(update={"paused": paused})})

@@ -1,4 +1,4 @@
-"""When a schedule starts its runs: at the times of a cron on somebody's clock, or every so many seconds."""
+"""When a schedule starts its runs: at the times of a cron in a time zone, or at an interval."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pipelines.cluster.scheduling import cron_words, zones
 from pipelines.cluster.scheduling.cron import Cron
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-# A run's pods alone take longer to start.
+# The pods of a run alone take longer to start.
 SHORTEST_S = 60
 
 
@@ -19,8 +19,8 @@ class Trigger:
     """Either a cron or an interval.
 
     Attributes:
-        cron: as people wrote it.
-        timezone: the zone of its clock.
+        cron: as it was written.
+        timezone: the cron's time zone.
         server_timezone: the zone that the server reads cron in.
         interval_s: seconds from one run to the next, the first after the schedule's creation.
     """
@@ -32,16 +32,16 @@ class Trigger:
 
     @property
     def on_server(self) -> Cron | None:
-        """The cron as it is on the server's clock.
+        """The cron in the server's time zone.
 
         Raises:
-            StepError: no one cron is the same there.
+            StepError: no single cron means the same there.
         """
         return self.cron and zones.on_server(self.cron, self.timezone, self.server_timezone)
 
     @property
     def six(self) -> str | None:
-        """What the server is given, seconds first; None for an interval."""
+        """The six fields for the server; None for an interval."""
         return self.on_server.six if self.on_server else None
 
     def words(self) -> str:
@@ -51,7 +51,7 @@ class Trigger:
         return cron_words.interval(self.interval_s or 0)
 
     def next_times(self, count: int = 5, after: datetime | None = None) -> list[datetime]:
-        """The next times of a cron, on its own clock; none for an interval, which counts from its creation."""
+        """The next times of a cron in its own time zone; empty for an interval, which counts from its creation."""
         if not self.on_server:
             return []
         due = crons.next_times(self.on_server, zones.zone(self.server_timezone), after, count)
@@ -59,7 +59,7 @@ class Trigger:
 
 
 def trigger(cron: str = "", every: str = "", timezone: str = "", server_timezone: str = "UTC") -> Trigger:
-    """A trigger from what a user wrote.
+    """A trigger as a user writes it.
 
     Args:
         cron: five fields.
@@ -68,32 +68,32 @@ def trigger(cron: str = "", every: str = "", timezone: str = "", server_timezone
         server_timezone: the zone that the server reads cron in.
 
     Raises:
-        StepError: both are given or none, or one is wrong, or the server's clock cannot keep it.
+        StepError: both or neither are given, one is invalid, or no cron means the same in the server's time zone.
     """
     if bool(cron) == bool(every):
-        found = "both a cron and an interval are given" if cron else "neither a cron nor an interval is given"
-        raise StepError(found, advice='give --cron "0 3 * * *" or --every 6h', kind="settings")
+        message = "both a cron and an interval are given" if cron else "neither a cron nor an interval is given"
+        raise StepError(message, advice='give --cron "0 3 * * *" or --every 6h', kind="settings")
     if every and timezone:
         raise StepError("an interval has no time zone", advice="leave --timezone out, or give --cron", kind="settings")
     zones.zone(server_timezone)
     if every:
         return Trigger(interval_s=seconds(every), server_timezone=server_timezone)
-    read, timezone = crons.parse(cron), timezone or server_timezone
-    zones.on_server(read, timezone, server_timezone)
-    return Trigger(read, timezone, server_timezone)
+    parsed, timezone = crons.parse(cron), timezone or server_timezone
+    zones.on_server(parsed, timezone, server_timezone)
+    return Trigger(parsed, timezone, server_timezone)
 
 
 def seconds(text: str) -> int:
     """An interval in seconds: ``90s``, ``30m``, ``6h``, ``7d``, ``2w`` or several of them, ``1h30m``.
 
     Raises:
-        StepError: something else, or less than a minute.
+        StepError: it is something else, or less than a minute.
     """
     parts = re.findall(r"(\d+)([smhdw])", text.lower(), re.ASCII)
     if not parts or "".join(count + unit for count, unit in parts) != text.lower():
-        raise StepError(f"--every {text}: no interval", advice="for example 30m, 6h or 7d", kind="settings")
+        raise StepError(f"--every {text}: not an interval", advice="for example 30m, 6h or 7d", kind="settings")
     total = sum(int(count) * UNITS[unit] for count, unit in parts)
-    # The server keeps seconds in 64 bits, and adds them to a date.
+    # The server stores seconds in 64 bits, and adds them to a date.
     if not SHORTEST_S <= total <= 10 * 366 * UNITS["d"]:
         raise StepError(f"--every {text}: give 1m to 10 years", kind="settings")
     return total

@@ -1,4 +1,4 @@
-"""Time zones: their names, and what a cron in one of them is in the zone that the server reads cron in."""
+"""Time zones by name, and the conversion of a cron to the zone that the server reads cron in."""
 
 import difflib
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from pipelines.cluster.scheduling.cron import Cron, parse
 # The server's controller reads cron in its CRON_SCHEDULE_TIMEZONE, and its containers' own zone without it
 # (kubeflow/pipelines, backend/src/crd/controller/scheduledworkflow/util/const.go).
 SERVER = "CRON_SCHEDULE_TIMEZONE of its deployment ml-pipeline-scheduledworkflow"
-# How far ahead two zones must keep the same distance to count as that far apart for good.
+# Two zones whose distance stays the same for this long count as that far apart for good.
 AHEAD = timedelta(days=2 * 366)
 
 
@@ -19,7 +19,7 @@ def zone(name: str) -> tzinfo:
     """A time zone by its IANA name.
 
     Raises:
-        StepError: there is none of that name; the nearest is offered.
+        StepError: there is no such zone; the nearest name is suggested.
     """
     if name in ("UTC", "Etc/UTC"):
         return UTC
@@ -32,33 +32,33 @@ def zone(name: str) -> tzinfo:
 
 
 def on_server(cron: Cron, here: str, server: str, now: datetime | None = None) -> Cron:
-    """The cron that is due on the server's clock whenever the given one is on a clock of another zone.
+    """The cron that is due in the server's time zone at the same instants as the given one in another.
 
     Args:
-        cron: as people read it in their zone.
-        here: that zone's name.
+        cron: in the user's time zone.
+        here: the name of that zone.
         server: the name of the zone that the server reads cron in.
-        now: when the question is asked; by default now.
+        now: when the two years begin in which the zones are compared; by default now.
 
     Raises:
-        StepError: no single cron does that: the zones do not keep their distance through the year, or the days of the
-            month would have to move.
+        StepError: no single cron does that: the distance of the zones changes during the year, or the days of the month
+            would have to move.
     """
     if here == server:
         return cron
     minutes = _distance(zone(here), zone(server), now or datetime.now(UTC))
     if minutes is None:
         raise StepError(
-            f"{cron.text} in {here} is no one cron in {server}, which the server reads it in: the distance between "
-            f"their clocks changes with daylight saving time",
+            f"{cron.text} in {here} is not a single cron in {server}, the server's time zone: their distance changes "
+            f"with daylight saving time",
             advice=f"give --timezone {server}, or set {SERVER} to {here} and give --server-timezone {here}",
             kind="settings",
         )
     moved = _moved(cron, minutes)
     if moved is None:
         raise StepError(
-            f"{cron.text} in {here} is no one cron in {server}, which the server reads it in: some of its times "
-            f"fall on another day there",
+            f"{cron.text} in {here} is not a single cron in {server}, the server's time zone: some of its times are "
+            f"on another day there",
             advice=f"give the times of {server} and --timezone {server}",
             kind="settings",
         )
@@ -66,19 +66,19 @@ def on_server(cron: Cron, here: str, server: str, now: datetime | None = None) -
 
 
 def _distance(here: tzinfo, server: tzinfo, now: datetime) -> int | None:
-    """The minutes that the server's clock is ahead; None when that changes."""
+    """The minutes that the server's clock is ahead; None if that changes."""
     start = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     hours = (start + timedelta(hours=hour) for hour in range(int(AHEAD.total_seconds() // 3600)))
-    found = {_offset(hour, server) - _offset(hour, here) for hour in hours}
-    return int(found.pop().total_seconds() // 60) if len(found) == 1 else None
+    distances = {_offset(hour, server) - _offset(hour, here) for hour in hours}
+    return int(distances.pop().total_seconds() // 60) if len(distances) == 1 else None
 
 
-def _offset(instant: datetime, there: tzinfo) -> timedelta:
-    return instant.astimezone(there).utcoffset() or timedelta()
+def _offset(instant: datetime, zone: tzinfo) -> timedelta:
+    return instant.astimezone(zone).utcoffset() or timedelta()
 
 
 def _moved(cron: Cron, minutes: int) -> Cron | None:
-    """The cron so many minutes later, if that is one cron."""
+    """The cron shifted by some minutes, if that is a single cron."""
     later = [divmod((hour * 60 + minute) + minutes, 24 * 60) for hour in cron.hours for minute in cron.minutes]
     new_hours = sorted({time // 60 for _, time in later})
     new_minutes = sorted({time % 60 for _, time in later})

@@ -139,17 +139,17 @@ def test_the_servers_clock_may_be_told(command: Command, fake: kubeflow.FakeKube
         (("--cron", "0 0 3 * * *", *HARDWARE), 'has six fields; give five, without the seconds: "0 3 * * *"'),
         (("--cron", "every night", *HARDWARE), "has 2 fields; give five fields"),
         (("--cron", "0 3 31 2 *", *HARDWARE), "such a date never comes"),
-        (("--cron", "@reboot", *HARDWARE), "is no time of the calendar"),
+        (("--cron", "@reboot", *HARDWARE), "is not a time of the calendar"),
         ((*HARDWARE,), "neither a cron nor an interval is given"),
         (("--cron", "0 3 * * *", "--every", "6h", *HARDWARE), "both a cron and an interval are given"),
-        (("--every", "6", *HARDWARE), "--every 6: no interval; for example 30m, 6h or 7d"),
+        (("--every", "6", *HARDWARE), "--every 6: not an interval; for example 30m, 6h or 7d"),
         (("--cron", "0 3 * * *", "--timezone", "Europe/Berlin", *HARDWARE), "changes with daylight saving time"),
         (("--cron", "0 3 * * *", "--server-timezone", "Mars", *HARDWARE), "unknown time zone 'Mars'"),
         (("--cron", "0 3 * * *", "--accelerator", "l5", "--target", "prod"), "l5"),
         (("--cron", "0 3 * * *", "--accelerator", "l4", "--target", "prd"), "unknown target 'prd'"),
         (("--cron", "0 3 * * *", "--accelerator", "l4,v5e-4", "--target", "prod"), "does not try a second pod"),
         (("--cron", "0 3 * * *", "--set", "training.epoch=3", *HARDWARE), "did you mean epochs"),
-        (("--cron", "0 3 * * *", "--name", "Nightly Run", *HARDWARE), "'Nightly Run' is no name for a schedule"),
+        (("--cron", "0 3 * * *", "--name", "Nightly Run", *HARDWARE), "'Nightly Run' is not a name for a schedule"),
     ],
 )
 def test_what_is_wrong_is_one_line_before_any_server_is_asked(
@@ -162,7 +162,7 @@ def test_what_is_wrong_is_one_line_before_any_server_is_asked(
 def test_a_second_schedule_of_a_name_is_refused(command: Command, fake: kubeflow.FakeKubeflow) -> None:
     command(*CREATE)
     command(*CREATE, code=2)
-    assert "there is a schedule 'nightly' already" in command.errors
+    assert "the schedule 'nightly' already exists" in command.errors
     assert len(fake.recurring_runs) == 1
 
 

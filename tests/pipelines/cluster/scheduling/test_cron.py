@@ -38,7 +38,7 @@ def _parsed(text: str) -> cron.Cron:
         return cron.parse(text)
     except StepError as error:
         # The two that are refused though croniter takes them; each has its own case below.
-        assert "wants both" in error.message or "never comes" in error.message
+        assert "means both" in error.message or "never comes" in error.message
         assume(False)
         raise
 
@@ -87,7 +87,7 @@ def test_a_cron_moved_to_the_servers_zone_is_due_at_the_same_instants(text: str,
 @given(EXPRESSIONS)
 def test_what_the_server_is_given_reads_back_as_the_same_cron(text: str) -> None:
     read = _parsed(text)
-    back = cron.read_back(read.six)
+    back = cron.parse_six(read.six)
     assert back and back.six == read.six
     assert cron_words.words(back) == cron_words.words(read)
 
@@ -120,11 +120,11 @@ def test_the_second_reader_answers_as_the_servers_library_did(
 
 @pytest.mark.parametrize(
     ("name", "start", "spec", "answer"),
-    [row for row in ANSWERS if cron.read_back(row[2])],
-    ids=[f"{row[2]} {row[0]}" for row in ANSWERS if cron.read_back(row[2])],
+    [row for row in ANSWERS if cron.parse_six(row[2])],
+    ids=[f"{row[2]} {row[0]}" for row in ANSWERS if cron.parse_six(row[2])],
 )
 def test_our_times_are_those_of_the_servers_library(name: str, start: int, spec: str, answer: tuple[int, ...]) -> None:
-    read = cron.read_back(spec)
+    read = cron.parse_six(spec)
     assert read
     shown = cron.next_times(read, ZoneInfo(name), datetime.fromtimestamp(start, UTC), len(answer))
     assert [when.timestamp() for when in shown] == list(answer)
@@ -201,15 +201,15 @@ def test_five_fields_become_six_and_are_said_in_words(text: str, six: str, said:
         ("0 3 15W * *", "no last days (L), working days (W)"),
         ("0 3 * * 5#2", "no last days (L), working days (W) and nth weekdays (#)"),
         ("0 3 * * L5", "no last days (L)"),
-        ("@reboot", 'cron "@reboot": is no time of the calendar; give five fields'),
-        ("@every 6h", "is no time of the calendar; give --every 6h"),
-        ("CRON_TZ=Asia/Tokyo 0 3 * * *", "Kubeflow's server takes no time zone here; give --timezone"),
+        ("@reboot", 'cron "@reboot": is not a time of the calendar; give five fields'),
+        ("@every 6h", "is not a time of the calendar; give --every 6h"),
+        ("CRON_TZ=Asia/Tokyo 0 3 * * *", "Kubeflow's server accepts no time zone here; give --timezone"),
         ("TZ=Asia/Tokyo 0 3 * * *", "give --timezone"),
         ("0 3 31 2 *", "such a date never comes; check the day of the month"),
         ("0 3 31 4,6,9,11 *", "such a date never comes"),
-        ("0 3 */2 * 1", "day of month */2 with day of week 1 wants both in some crons and either in others"),
-        ("0 3 13 * */2", "day of month 13 with day of week */2 wants both"),
-        ("0 3 1,*/9 * 1", "wants both in some crons"),
+        ("0 3 */2 * 1", "day of month */2 with day of week 1 means both in some crons and either in others"),
+        ("0 3 13 * */2", "day of month 13 with day of week */2 means both"),
+        ("0 3 1,*/9 * 1", "means both in some crons"),
     ],
 )
 def test_what_would_mean_something_else_or_nothing_is_refused_in_one_line(text: str, message: str) -> None:
@@ -235,7 +235,7 @@ def test_what_would_mean_something_else_or_nothing_is_refused_in_one_line(text: 
     ],
 )
 def test_a_servers_cron_that_five_fields_cannot_say_is_not_put_into_words(six: str, five: str | None) -> None:
-    read = cron.read_back(six)
+    read = cron.parse_six(six)
     assert (read.five if read else None) == five
 
 
@@ -261,11 +261,11 @@ def test_a_cron_moves_between_zones_that_keep_their_distance(text: str, here: st
 @pytest.mark.parametrize(
     ("text", "here", "server", "message"),
     [
-        ("0 3 * * *", "Europe/Berlin", "UTC", "0 3 * * * in Europe/Berlin is no one cron in UTC"),
+        ("0 3 * * *", "Europe/Berlin", "UTC", "0 3 * * * in Europe/Berlin is not a single cron in UTC"),
         ("0 3 * * *", "America/New_York", "America/Chicago", "changes with daylight saving time"),
-        ("0 3 1 * *", "Asia/Shanghai", "UTC", "fall on another day there; give the times of UTC and --timezone UTC"),
-        ("0 3,20 * * 1", "Asia/Shanghai", "UTC", "fall on another day"),
-        ("0 3 * 1 *", "Asia/Shanghai", "UTC", "fall on another day"),
+        ("0 3 1 * *", "Asia/Shanghai", "UTC", "are on another day there; give the times of UTC and --timezone UTC"),
+        ("0 3,20 * * 1", "Asia/Shanghai", "UTC", "are on another day"),
+        ("0 3 * 1 *", "Asia/Shanghai", "UTC", "are on another day"),
         ("0 3 * * *", "Europe/Berln", "UTC", "unknown time zone 'Europe/Berln'; did you mean Europe/Berlin?"),
         ("0 3 * * *", "../etc/passwd", "UTC", "unknown time zone '../etc/passwd'"),
         ("0 3 * * *", "", "UTC", "unknown time zone ''; for example UTC"),

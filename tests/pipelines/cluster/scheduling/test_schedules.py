@@ -12,7 +12,7 @@ from components.core.errors import StepError
 from pipelines.cluster.kubeflow.connection import Connection
 from pipelines.cluster.kubeflow.server import Server, connect
 from pipelines.cluster.scheduling import drift, live, schedules
-from pipelines.cluster.scheduling.declared import Declared, Memo, memo
+from pipelines.cluster.scheduling.declared import Declared, Memo, read_memo
 from pipelines.cluster.scheduling.schedules import Wanted
 
 PARAMETERS = {**kubeflow_pipeline.PARAMETERS, "data": {"name": "digits", "batch": 3, "nothing": None}}
@@ -98,7 +98,7 @@ def test_an_interval_and_what_is_not_the_default_reach_the_server_too(fake: Watc
 
 def test_a_name_is_given_once(fake: Watched, server: Server) -> None:
     schedules.create(server, wanted())
-    with pytest.raises(StepError, match="there is a schedule 'nightly' already") as caught:
+    with pytest.raises(StepError, match="the schedule 'nightly' already exists") as caught:
         schedules.create(server, wanted(note="other"))
     assert caught.value.kind == "conflict"
     assert len(fake.recurring_runs) == 1
@@ -184,7 +184,7 @@ def test_a_resumed_schedule_begins_anew_so_that_nothing_missed_is_made_up_for(fa
     for key in ("trigger", "runtime_config", "pipeline_version_reference", "max_concurrency", "service_account"):
         assert new[key] == old[key]
     assert new["created_at"] > old["created_at"]
-    kept = memo(new["description"])
+    kept = read_memo(new["description"])
     assert kept and kept.declared == wanted().memo.declared
     again = schedules.resume(server, "nightly")
     assert again.now.id == after.now.id
@@ -285,7 +285,7 @@ def test_a_run_under_way_outlives_an_update_of_its_schedule(fake: Watched, serve
 def test_a_schedule_with_a_run_under_way_is_deleted_only_by_force(fake: Watched, server: Server) -> None:
     created = schedules.create(server, wanted())
     run = fake.run(created.now.id)
-    with pytest.raises(StepError, match=f"nightly's run {run} is under way and would end with its schedule"):
+    with pytest.raises(StepError, match=f"nightly's run {run} is running and would end with its schedule"):
         schedules.delete(server, "nightly")
     assert fake.one()["status"] == "ENABLED"
     schedules.delete(server, "nightly", force=True)
@@ -297,7 +297,7 @@ def test_a_schedule_whose_runs_are_over_is_deleted(fake: Watched, server: Server
     fake.finish(fake.run(created.now.id))
     schedules.delete(server, "nightly")
     assert not fake.recurring_runs
-    with pytest.raises(StepError, match="there is no schedule 'nightly'; suanli schedule EXPERIMENT makes one"):
+    with pytest.raises(StepError, match="there is no schedule 'nightly'; suanli schedule EXPERIMENT creates one"):
         schedules.delete(server, "nightly")
 
 
