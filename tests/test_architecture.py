@@ -69,6 +69,24 @@ def test_components_never_import_pipelines() -> None:
     assert faults(within("components"), lambda path: imports_any(path, "pipelines")) == {}
 
 
+def test_the_cluster_never_imports_the_local_runner() -> None:
+    assert faults(within("pipelines/cluster"), lambda path: imports_any(path, "pipelines.local")) == {}
+
+
+def test_every_exception_is_in_the_tree_of_errors() -> None:
+    """Except private ones, which are caught in their own module."""
+    tree = ast.get_docstring(ast.parse((ROOT / "components/core/errors.py").read_text())) or ""
+    classes = {
+        node.name: path
+        for path in FILES
+        for node in ast.walk(ast.parse((ROOT / path).read_text()))
+        if isinstance(node, ast.ClassDef)
+        and any(re.search(r"(Error|Exception|Damaged)$", ast.unparse(base)) for base in node.bases)
+    }
+    assert {name: str(path) for name, path in classes.items() if name not in tree and not name.startswith("_")} == {}
+    assert {"StepError", "Damaged", "GivenUpError"} <= classes.keys()
+
+
 def test_pipelines_never_import_the_heavy_libraries() -> None:
     assert faults(within("pipelines"), lambda path: imports_any(path, *HEAVY)) == {}
 

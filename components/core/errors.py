@@ -1,4 +1,20 @@
-"""The exception for a failure that has a name, and the exit code of each kind of failure."""
+"""The exceptions of this project, and the exit code of each kind of failure.
+
+A step ends with the code of the failure's kind (``EXIT_CODES``; ``bug`` for any exception that is not listed here), a
+command of ``suanli`` with 2 after a ``StepError``::
+
+    TerminatedError       SIGTERM: preempted (core/failure.py; a BaseException)
+    Exception
+      StepError           a failure whose cause can be named in one line, of any kind; raised everywhere
+        Damaged           a stored folder differs from what was written: data (storage/manifest.py)
+        ContextError      no kubeconfig has the context: settings (cluster/kube/errors.py)
+        ForbiddenError    the user has no right to a request: settings (cluster/kube/errors.py)
+        GivenUpError      a step could not be scheduled, its run was stopped: resources (cluster/kubeflow/runs.py)
+      RepeatedError       an earlier attempt at the step failed in the same way: its kind (core/failure.py)
+
+These never leave their package: ``MismatchError`` and ``UnusableError`` (train: a checkpoint is of another training, or
+cannot be read), ``RequestError``, ``NotJsonError`` and ``TooSlowError`` (cluster/kubeflow: become a ``StepError``).
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
