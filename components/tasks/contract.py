@@ -19,12 +19,13 @@ such as a vocabulary: JSON values that are read from the network itself.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from components.core import choices
+from components.core import archives, choices
 from components.core.errors import StepError
 from components.core.examples import PreparedData, Records, TfdsConversion
 from components.core.inference import Predictor
@@ -296,9 +297,8 @@ class Serving(Generic[InfoType, SettingsType]):
             StepError: something cannot be read.
         """
         try:
-            rows = np.load(path, allow_pickle=False)
-            return [(f"{path}[{number}]", row) for number, row in enumerate(rows)]
-        except (OSError, ValueError, TypeError) as error:
+            return [(f"{path}[{number}]", row) for number, row in enumerate(archives.array(Path(path)))]
+        except (*archives.DAMAGED, TypeError) as error:
             raise StepError(f"{path} cannot be read as an array: {error}", advice="give a .npy file") from None
 
     def from_text(self, text: str) -> Any:
