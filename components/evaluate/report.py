@@ -82,9 +82,9 @@ def page(
     )
 
 
-def _spread(value: float, interval: tuple[float, float] | None, digits: int) -> str:
-    spread = "" if interval is None else f" ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
-    return f"{value:.{digits}f}{spread}"
+def _spread(value: float, interval: tuple[float, float] | None, decimals: int) -> str:
+    spread = "" if interval is None else f" ({interval[0]:.{decimals}f} to {interval[1]:.{decimals}f})"
+    return f"{value:.{decimals}f}{spread}"
 
 
 def _unbroken(text: str) -> str:
