@@ -38,7 +38,7 @@ def read(root: str, pipeline: str, run_id: str) -> dict[str, Any]:
         **{key: _json(folder, names, step, "metrics") for key, step in metrics.items()},
         "accepted": verdict.get("accepted"),
         "reasons": verdict.get("reasons", []),
-        "failures": {step: found for step, found in failures.items() if found},
+        "failures": {step: each for step, each in failures.items() if each},
     }
 
 

@@ -150,11 +150,11 @@ def finished(runs: Path, experiment: str) -> list[dict[str, Any]]:
 
 def calibrations(records: Iterable[dict[str, Any]], catalog: Catalog) -> list[Calibration]:
     """The calibrations of the finished runs that have one, newest first."""
-    found: list[Calibration] = []
+    measured: list[Calibration] = []
     for values in records:
         with suppress(StepError):
-            found.append(calibration.from_run(values, catalog.values(), values["id"]))
-    return found[::-1]
+            measured.append(calibration.from_run(values, catalog.values(), values["id"]))
+    return measured[::-1]
 
 
 def find(runs: Path, which: str) -> tuple[Run, dict[str, Any]] | None:

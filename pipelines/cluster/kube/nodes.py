@@ -206,11 +206,11 @@ def _growth(pod: Pod, inventory: Inventory) -> str:
 def _tainted(what: str, fits: Sequence[Fit], inventory: Inventory) -> CheckResult:
     taints = sorted({taint for fit in fits for taint in fit.taints})
     waiting = any(all(capacity.is_condition(taint) for taint in fit.taints) for fit in fits)
-    found = f"{_nodes(fits)} the labels, each with a taint that the pod does not tolerate: {', '.join(taints)}"
+    summary = f"{_nodes(fits)} the labels, each with a taint that the pod does not tolerate: {', '.join(taints)}"
     if waiting:
-        return CheckResult("warn", what, found, "it waits until a node is ready again")
+        return CheckResult("warn", what, summary, "it waits until a node is ready again")
     level: Level = "warn" if inventory.autopilot else "fail"
-    return CheckResult(level, what, found, "add the taint to the row in accelerators.toml")
+    return CheckResult(level, what, summary, "add the taint to the row in accelerators.toml")
 
 
 def _too_small(what: str, pod: Pod, fits: Sequence[Fit], inventory: Inventory) -> CheckResult:
@@ -228,13 +228,13 @@ def _too_small(what: str, pod: Pod, fits: Sequence[Fit], inventory: Inventory) -
         if node["metadata"]["name"] in {fit.node for fit in fits}
     }
     level: Level = "warn" if _grows(pod, inventory) else "fail"
-    found = f"{_nodes(fits)} the labels, none is large enough ({', '.join(sorted(machines))}): {', '.join(words)}"
+    summary = f"{_nodes(fits)} the labels, none is large enough ({', '.join(sorted(machines))}): {', '.join(words)}"
     if missing:
         return CheckResult(
-            level, what, found, f"the node offers no {missing[0]}: is its driver or device plugin there?"
+            level, what, summary, f"the node offers no {missing[0]}: is its driver or device plugin there?"
         )
     return CheckResult(
-        level, what, found, "give the pool's machine_type to the row in accelerators.toml, or ask for less"
+        level, what, summary, "give the pool's machine_type to the row in accelerators.toml, or ask for less"
     )
 
 

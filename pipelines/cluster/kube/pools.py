@@ -69,24 +69,24 @@ def _pool(kind: str, nodes: Sequence[Node], loads: Mapping[str, Load]) -> CheckR
     broken = [node for node in nodes if node not in cordoned and not _ready(node)]
     ready = [node for node in nodes if node not in cordoned and node not in broken]
     states = {"ready": ready, "cordoned": cordoned, "not ready": broken}
-    found = ", ".join(
+    summary = ", ".join(
         f"{len(some)} {state}{f' ({_names(some)})' if state != 'ready' else ''}"
         for state, some in states.items()
         if some or state == "ready"
     )
-    found += "".join(f", {text}" for text in _free(ready, loads))
+    summary += "".join(f", {text}" for text in _free(ready, loads))
     if not ready:
         advice = (
             f"kubectl uncordon {_names(cordoned)}" if cordoned else f"kubectl describe node {_names(broken)} shows why"
         )
-        return CheckResult("warn", what, found, advice)
+        return CheckResult("warn", what, summary, advice)
     if kind != PLAIN and not any(map(_chips, ready)):
         return CheckResult(
-            "warn", what, f"{found}, and no accelerator on offer", "is its driver or device plugin there?"
+            "warn", what, f"{summary}, and no accelerator on offer", "is its driver or device plugin there?"
         )
     if kind.startswith("in no row"):
-        return CheckResult("warn", what, found, "no --accelerator selects them; write a row into accelerators.toml")
-    return CheckResult("ok", what, found)
+        return CheckResult("warn", what, summary, "no --accelerator selects them; write a row into accelerators.toml")
+    return CheckResult("ok", what, summary)
 
 
 def _ready(node: Node) -> bool:

@@ -1,4 +1,4 @@
-"""The half of the preflight that needs the cluster: whether what the pods name is there, and room for them."""
+"""The half of the preflight that needs the cluster: whether what the pods name exists, and room for them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -31,7 +31,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
 
 
 class Connection(BaseModel):
-    """Everything that ``kfp.Client`` can authenticate with. Secrets show as stars, and are written nowhere."""
+    """Everything that ``kfp.Client`` can authenticate with. Secrets are shown as stars, and written nowhere."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -39,7 +39,7 @@ class Connection(BaseModel):
     namespace: str = Field("kubeflow", description="the namespace of the runs; sent to multi-user servers only")
     server_namespace: str = Field("kubeflow", description="the server's own namespace, for in_cluster and kube_context")
     token: SecretStr | None = Field(None, description="a bearer token")
-    token_file: str = Field("", description="a file with a bearer token, read anew at each request")
+    token_file: str = Field("", description="a file with a bearer token, read for each request")
     cookies: SecretStr | None = Field(None, description="a Cookie header, such as authservice_session=...")
     client_id: str = Field("", description="the OAuth client that Identity-Aware Proxy protects the server with")
     other_client_id: str = Field("", description="the desktop OAuth client that signs a person in")
@@ -49,13 +49,13 @@ class Connection(BaseModel):
     proxy: str = Field("", description="the address of an HTTP proxy")
     kube_context: str = Field("", description="reach the server through this context of kubeconfig")
     in_cluster: bool = Field(False, description="reach the server from a pod of its cluster")
-    ui_host: str = Field("", description="the user interface's address, if it is another one, for links")
-    timeout: float = Field(30.0, gt=0, description="the seconds after which a request without an answer is given up")
+    ui_host: str = Field("", description="the user interface's address for links, if it is another one")
+    timeout: float = Field(30.0, gt=0, description="seconds until a request without an answer fails")
 
     @field_validator("host", "ui_host")
     @classmethod
     def _address(cls, value: str) -> str:
-        """An address with its scheme, and without what a browser's address bar adds."""
+        """The address with its scheme, and without what a browser's address bar adds."""
         if not value:
             return ""
         if "://" not in value:
@@ -83,10 +83,10 @@ class Connection(BaseModel):
         return SecretStr(text)
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        ways = [name for name in ("host", "in_cluster", "kube_context") if getattr(self, name)]
-        if len(ways) > 1:
-            raise ValueError(f"{' and '.join(ways)} exclude each other")
+    def _exclusive(self) -> Self:
+        alternatives = [name for name in ("host", "in_cluster", "kube_context") if getattr(self, name)]
+        if len(alternatives) > 1:
+            raise ValueError(f"{' and '.join(alternatives)} exclude each other")
         if self.token and self.token_file:
             raise ValueError("token and token_file exclude each other")
         if bool(self.other_client_id) != bool(self.other_client_secret):
@@ -95,14 +95,14 @@ class Connection(BaseModel):
 
     @property
     def address(self) -> str:
-        """How error texts call the server."""
+        """What messages call the server."""
         return self.host or f"ml-pipeline in namespace {self.server_namespace}"
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no text may show."""
-        held = (self.token, self.cookies, self.other_client_secret)
-        return tuple(secret.get_secret_value() for secret in held if secret)
+        """What no message may show."""
+        secrets = (self.token, self.cookies, self.other_client_secret)
+        return tuple(secret.get_secret_value() for secret in secrets if secret)
 
 
 def from_environment(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None) -> Connection:
@@ -113,31 +113,27 @@ def from_environment(flags: Mapping[str, object] | None = None, environ: Mapping
         environ: the environment; by default the process's own.
 
     Raises:
-        StepError: a value that no connection can have. A secret's value is never shown.
+        StepError: a value is invalid. A secret's value is never shown.
     """
     environ = os.environ if environ is None else environ
     given = {name: value for name, value in (flags or {}).items() if value is not None}
-    # One way to the server, or to a token, given as a flag puts the others' variables out.
-    closed = {
+    # A flag for one of several alternatives overrides the variables of the others.
+    overridden = {
         name
         for group in (("host", "in_cluster", "kube_context"), ("token", "token_file"))
         if any(given.get(name) for name in group)
         for name in group
     }
-    found = {
+    from_variables = {
         name: next(environ[variable] for variable in variables if environ.get(variable))
         for name, variables in VARIABLES.items()
-        if name not in given and name not in closed and any(environ.get(variable) for variable in variables)
+        if name not in given and name not in overridden and any(environ.get(variable) for variable in variables)
     }
     try:
-        return Connection.model_validate({**found, **given})
+        return Connection.model_validate({**from_variables, **given})
     except ValidationError as error:
-        raise _refused(error, set(found)) from None
-
-
-def _refused(error: ValidationError, found: set[str]) -> StepError:
-    first = error.errors(include_input=False, include_url=False)[0]
-    name = ".".join(str(part) for part in first["loc"])
-    where = VARIABLES[name][0] if name in found else f"--{name.replace('_', '-')}"
-    message = first["msg"].removeprefix("Value error, ")
-    return StepError(f"{where if name else 'the connection'}: {message}", kind="settings")
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        where = VARIABLES[name][0] if name in from_variables else f"--{name.replace('_', '-')}"
+        message = first["msg"].removeprefix("Value error, ")
+        raise StepError(f"{where if name else 'the connection'}: {message}", kind="settings") from None
