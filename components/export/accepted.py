@@ -1,4 +1,4 @@
-"""What evaluate left behind about the model: its decision and its metrics."""
+"""The verdict of evaluate on the model: its decision and metrics."""
 
 import json
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ VERDICT, PREDICTIONS = "verdict.json", "predictions.npz"
 
 @dataclass(frozen=True)
 class Verdict:
-    """The decision, and what it stands on.
+    """The decision and its basis.
 
     Attributes:
-        champion: the version it was made against; empty for none.
-        reasons: why.
-        metrics: flat; ``NAME_low`` and ``NAME_high`` are the ends of NAME's 95% interval.
+        champion: the version that the model was compared with, if any.
+        reasons: of the decision.
+        metrics: flat; ``NAME_low`` and ``NAME_high`` are the bounds of NAME's 95% interval.
         metric: the task's paired metric, by which models are compared.
-        baseline: a simple method's metrics, ``baseline_NAME``; empty without one.
+        baseline: a simple method's metrics, ``baseline_NAME``, if any.
         slices: name, examples, metrics, and whether it counts for the gate.
         settings: the evaluation section.
         data: the data's fingerprint.
-        examples: how many test examples.
+        examples: number of test examples.
     """
 
     champion: str
@@ -42,10 +42,10 @@ class Verdict:
         """Read the verdict's folder.
 
         Args:
-            data: the fingerprint of the data at hand.
+            data: the fingerprint of the present data.
 
         Raises:
-            StepError: it refuses the model, was made on other data, or is damaged.
+            StepError: it refuses the model, is about other data, or is damaged.
         """
         try:
             values = json.loads((folder / VERDICT).read_text())
@@ -75,12 +75,12 @@ class Verdict:
         return verdict
 
     def interval(self, name: str) -> tuple[float, float] | None:
-        """The ends of a metric's 95% interval, where there is one."""
+        """The bounds of a metric's 95% interval, if any."""
         if f"{name}_low" not in self.metrics:
             return None
         return self.metrics[f"{name}_low"], self.metrics[f"{name}_high"]
 
-    def named(self) -> list[str]:
-        """The metrics without the ends of their intervals, the paired one first."""
+    def metric_names(self) -> list[str]:
+        """The metrics without the bounds of their intervals, the paired one first."""
         ends = {f"{name}{end}" for name in self.metrics for end in ("_low", "_high")}
         return sorted((name for name in self.metrics if name not in ends), key=lambda name: (name != self.metric, name))

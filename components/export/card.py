@@ -1,4 +1,4 @@
-"""The model card: what a model is, what it was made of, how good it is and where it is not; one content, two forms.
+"""The model card: a model's purpose, origin, quality and limits, as a page and in Markdown.
 
 Its sections follow M. Mitchell et al., Model Cards for Model Reporting, FAT* 2019 (arXiv:1810.03993).
 """
@@ -20,7 +20,7 @@ from components.tasks.contract import Task
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a head."""
+    """Rows with a header."""
 
     head: tuple[str, ...]
     rows: list[tuple[Any, ...]]
@@ -28,7 +28,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Part:
-    """One section: sentences, then facts, then a table, whichever there are."""
+    """One section, with any of sentences, facts and a table."""
 
     title: str
     sentences: list[str] = field(default_factory=list)
@@ -38,8 +38,6 @@ class Part:
 
 @dataclass(frozen=True)
 class Card:
-    """The whole card."""
-
     title: str
     subtitle: str
     parts: list[Part]
@@ -56,14 +54,14 @@ def card(
     left_out: Mapping[str, str],
     fingerprints: Mapping[str, str],
 ) -> Card:
-    """Bring together what the steps found.
+    """The card of a version.
 
     Args:
-        task: says what the model does and cannot do.
-        training: what train recorded.
-        formats: format -> its size, differences and latencies.
-        left_out: format -> why it does not hold this model.
-        fingerprints: what -> its digest.
+        task: has the model's description and limits.
+        training: the record of train.
+        formats: format -> size, differences and latencies.
+        left_out: format -> reason.
+        fingerprints: name -> digest.
     """
     return Card(
         f"Model card: {name}",
@@ -94,13 +92,13 @@ def _summary(task: Task, data: PreparedData, training: Mapping[str, Any], verdic
             "architecture": training.get("name", ""),
             "parameters": training.get("parameters", 0),
             **task.report.description(),
-            **_beside(verdict),
+            **_baseline(verdict),
         },
     )
 
 
-def _beside(verdict: Verdict) -> dict[str, str]:
-    """The baseline's paired metric, where there was one."""
+def _baseline(verdict: Verdict) -> dict[str, str]:
+    """The baseline's paired metric, if any."""
     value = verdict.baseline.get(f"baseline_{verdict.metric}")
     return {} if value is None else {f"{verdict.metric} of the baseline": _number(value)}
 
@@ -129,19 +127,24 @@ def _limits(task: Task, data: PreparedData, verdict: Verdict) -> Part:
 
 
 def _metrics(verdict: Verdict) -> Part:
-    rows = [(name, verdict.metrics[name], _interval(verdict, name)) for name in verdict.named()]
-    told = f"On {verdict.examples:,} test examples, with 95% bootstrap intervals where they were computed."
-    return Part("Metrics", [told], table=Table(("metric", "value", "95% interval"), rows))
+    rows = [(name, verdict.metrics[name], _interval(verdict, name)) for name in verdict.metric_names()]
+    text = f"On {verdict.examples:,} test examples, with 95% bootstrap intervals where they were computed."
+    return Part("Metrics", [text], table=Table(("metric", "value", "95% interval"), rows))
 
 
 def _slices(verdict: Verdict) -> Part:
-    known = dict.fromkeys(name for one in verdict.slices for name in one["metrics"])
-    named = list(dict.fromkeys([verdict.metric, *(name for name in known if not name.endswith(("_low", "_high")))]))
+    names = dict.fromkeys(name for one in verdict.slices for name in one["metrics"])
+    shown = list(dict.fromkeys([verdict.metric, *(name for name in names if not name.endswith(("_low", "_high")))]))
     rows = [
-        (one["name"], one["examples"], *(one["metrics"].get(name, "") for name in named), _slice_interval(one, verdict))
+        (
+            one["name"],
+            one["examples"],
+            *(one["metrics"].get(name, "") for name in shown),
+            _slice_interval(one, verdict),
+        )
         for one in verdict.slices
     ]
-    head = ("slice", "examples", *named, f"interval of {verdict.metric}")
+    head = ("slice", "examples", *shown, f"interval of {verdict.metric}")
     return Part("Slices", ["Intervals of slices that count are corrected for their number."], table=Table(head, rows))
 
 
@@ -157,9 +160,9 @@ def _data(data: PreparedData) -> Part:
     order = [split for split in ("train", "validation", "test") if split in data.splits]
     facts |= {f"{split} examples": data.splits[split] for split in (*order, *sorted(set(data.splits) - set(order)))}
     names = data.info.get("classes", [])
-    shown = ", ".join(map(str, names[:50])) + (f" and {len(names) - 50:,} more" if len(names) > 50 else "")
-    told = [data.info.get("text", ""), f"Classes: {shown}." if names else ""]
-    return Part("Data", [sentence for sentence in told if sentence], facts)
+    listed = ", ".join(map(str, names[:50])) + (f" and {len(names) - 50:,} more" if len(names) > 50 else "")
+    sentences = [data.info.get("text", ""), f"Classes: {listed}." if names else ""]
+    return Part("Data", [sentence for sentence in sentences if sentence], facts)
 
 
 def _training(training: Mapping[str, Any]) -> Part:
@@ -173,12 +176,12 @@ def _formats(formats: Mapping[str, Mapping[str, Any]], left_out: Mapping[str, st
     rows = [
         (
             name,
-            f"{found['bytes'] / 1e6:.3g} MB",
-            f"{found['difference']:.1e}",
-            f"{found['metric_change']:+.4f}",
-            *(found[f"p{percent}_us_batch{size}"] for size in (1, 64) for percent in (50, 99)),
+            f"{measured['bytes'] / 1e6:.3g} MB",
+            f"{measured['difference']:.1e}",
+            f"{measured['metric_change']:+.4f}",
+            *(measured[f"p{percent}_us_batch{size}"] for size in (1, 64) for percent in (50, 99)),
         )
-        for name, found in formats.items()
+        for name, measured in formats.items()
     ]
     head = ("format", "size", "difference", f"{metric} change", "p50 of 1", "p99 of 1", "p50 of 64", "p99 of 64")
     quantized = ", ".join(name for name in formats if name in QUANTIZED)
@@ -193,7 +196,7 @@ def _formats(formats: Mapping[str, Mapping[str, Any]], left_out: Mapping[str, st
     return Part("Formats", sentences, table=Table(head, rows))
 
 
-# --- the two forms ---------------------------------------------------------------------------------------------------
+# --- renderings ------------------------------------------------------------------------------------------------------
 
 
 def html(content: Card) -> str:
@@ -218,13 +221,13 @@ def markdown(content: Card) -> str:
         for sentence in part.sentences:
             lines += ["", paragraph(sentence)]
         if part.facts:
-            lines += ["", *(f"- {paragraph(name)}: {escape(_shown(value))}" for name, value in part.facts.items())]
+            lines += ["", *(f"- {paragraph(name)}: {escape(_plain(value))}" for name, value in part.facts.items())]
         if part.table:
-            lines += ["", *table(part.table.head, ([_shown(cell) for cell in row] for row in part.table.rows))]
+            lines += ["", *table(part.table.head, ([_plain(cell) for cell in row] for row in part.table.rows))]
     return "\n".join(lines) + "\n"
 
 
-def _shown(value: Any) -> str:
+def _plain(value: Any) -> str:
     return str(reports.format_value(value).unescape())
 
 

@@ -1,4 +1,4 @@
-"""Writes one Keras model in every format asked for, each from the same traced function."""
+"""Conversion of a Keras model to the requested formats, all from the same traced function."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ import numpy as np
 import tensorflow as tf
 
 from components.core import progress
-from components.export.runtime import NETWORK, OUTPUT, PLACES, SERVING, remove, told
+from components.export.runtime import NETWORK, OUTPUT, PATHS, SERVING, one_line, remove
 from components.tasks.contract import Serving
 
-# Examples of the train split that show int8 the ranges of every tensor; TensorFlow's guide asks for 100 to 500
+# Train examples for calibrating the ranges of int8 tensors; TensorFlow's guide recommends 100 to 500
 # (tensorflow.org/lite/performance/post_training_quantization).
 CALIBRATION = 200
 
 
 @dataclass(frozen=True)
 class Source:
-    """What every format is written from.
+    """The common source of all formats.
 
     Attributes:
         owner: holds the variables.
-        function: the network's inputs -> a dict with the outputs alone.
-        serving: contents -> the same with what the task adds, such as probabilities.
+        function: maps the network's inputs to a dict of its outputs.
+        serving: maps contents to the same and the task's additions, such as probabilities.
         signature: of the network's inputs.
-        calibration: the network's inputs of train examples, [n, ...].
+        calibration: the network's inputs for train examples, [n, ...].
     """
 
     owner: Any
@@ -40,8 +40,8 @@ class Source:
 
 def source(model: keras.Model, role: Serving[Any, Any], assets: dict[str, Any], calibration: np.ndarray) -> Source:
     """Trace a model once for all formats."""
-    taken = model.inputs[0]
-    signature = tf.TensorSpec(taken.shape, taken.dtype, name=taken.name)
+    inputs = model.inputs[0]
+    signature = tf.TensorSpec(inputs.shape, inputs.dtype, name=inputs.name)
     traced = partial(tf.function, autograph=False)
     function = traced(lambda inputs: {OUTPUT: model(inputs, training=False)}, input_signature=[signature])
     contents, answer = role.signature(model, assets)
@@ -54,19 +54,19 @@ def write(origin: Source, folder: Path, formats: Sequence[str]) -> dict[str, str
     """Write formats into a version's folder.
 
     Returns:
-        Format -> why it cannot hold the model, for those that cannot; nothing is left of them.
+        Format -> reason, for formats that cannot represent the model, whose files are removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     failed = {}
     for number, name in enumerate(formats):
         progress.report("export", note=f"writing {name}", done=number, total=len(formats))
         try:
-            WRITERS[name](origin, folder / PLACES[name])
+            WRITERS[name](origin, folder / PATHS[name])
         except Exception as error:  # each converter raises its own kinds
             if isinstance(error, OSError) and error.errno:
-                raise  # a full disk, told as such
-            failed[name] = told(error)
-            remove(folder / PLACES[name])
+                raise  # such as a full disk, which has a message of its own
+            failed[name] = one_line(error)
+            remove(folder / PATHS[name])
     return failed
 
 
@@ -87,12 +87,12 @@ def _litert(origin: Source, path: Path, **settings: Any) -> None:
 
 
 def _litert_dynamic(origin: Source, path: Path) -> None:
-    """Weights in int8; activations are quantized as they come, or stay float."""
+    """Weights in int8; activations are quantized dynamically, or remain float."""
     _litert(origin, path, optimizations=[tf.lite.Optimize.DEFAULT])
 
 
 def _litert_int8(origin: Source, path: Path) -> None:
-    """Weights and activations in int8; inputs and outputs keep their types."""
+    """Weights and activations in int8; the types of inputs and outputs do not change."""
 
     def representative() -> Any:
         return ([origin.calibration[number : number + 1]] for number in range(len(origin.calibration)))
@@ -105,7 +105,7 @@ def _onnx(origin: Source, path: Path) -> None:
     import tf2onnx
 
     model, _ = tf2onnx.convert.from_function(origin.function, [origin.signature])
-    # tf2onnx calls the open dimension unk__54 or so.
+    # tf2onnx names the batch dimension unk__54 or similar.
     for tensor in (*model.graph.input, *model.graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
     onnx.checker.check_model(model)

@@ -1,4 +1,4 @@
-"""export: write the accepted model in every format, check and time each, describe it, and publish it."""
+"""export: convert the accepted model to all formats, check and time them, write the model card, and publish."""
 
 import hashlib
 import json
@@ -18,12 +18,12 @@ from components.core.inference import Predictor, traced
 from components.export import card as cards
 from components.export import parity, runtime
 from components.export.accepted import PREDICTIONS, Verdict
+from components.export.settings import ExportSettings
 from components.tasks import contract
 
 if TYPE_CHECKING:
     import keras
 
-    from components.export.settings import ExportSettings
 
 MODEL, ASSETS = "model.keras", "assets.json"
 
@@ -39,30 +39,29 @@ def export(
     card_page: Artifact,
     benchmark: Artifact,
 ) -> None:
-    """Export the model and publish it as the champion. Nothing is published unless every format passes its check,
-    or is left out by the settings' leave.
+    """Export the model and publish it as the champion, if each format passes its check, or the settings allow to
+    leave it out.
 
     Args:
         examples: the prepared data.
         trained: a folder with ``model.keras`` and ``training.json``.
         verdict: a folder with ``verdict.json`` and ``predictions.npz``.
         export: the export section.
-        registry: where this model's versions are published.
-        exported: becomes the version's folder: ``model.keras``, the formats, ``card.md``, ``card.html``,
-            ``version.json``, and ``assets.json`` where contents are turned into the network's input; its metadata name
-            the version and the champion that it replaced.
-        card: becomes the model card in Markdown.
-        card_page: becomes the model card as a page.
-        benchmark: gets size, difference and latencies of each format, flat (``litert_p50_us_batch1``).
+        registry: of this model's versions.
+        exported: for the version's folder: ``model.keras``, the formats, ``card.md``, ``card.html``, ``version.json``,
+            and ``assets.json`` if contents are encoded; its metadata have the version and the replaced champion.
+        card: for the model card in Markdown.
+        card_page: for the model card as a page.
+        benchmark: for size, difference and latencies of each format, flat (``litert_p50_us_batch1``).
 
     Raises:
-        StepError: the verdict refuses the model or belongs to another one, a format cannot be written or is not the
-            model, or another champion was published meanwhile.
+        StepError: the verdict refuses the model or belongs to another one, a format cannot be written or differs from
+            the model, or another champion was published meanwhile.
     """
     settings: ExportSettings = validated("export", export)
     data = PreparedData.read(examples.path)
-    judged = Verdict.read(Path(verdict.path), data.fingerprint)
-    task = contract.Task(data.task, data.info, validated("evaluation", judged.settings, data.task))
+    decided = Verdict.read(Path(verdict.path), data.fingerprint)
+    task = contract.Task(data.task, data.info, validated("evaluation", decided.settings, data.task))
     training = _training(Path(trained.path))
     folder = Path(exported.path)
     shutil.rmtree(folder, ignore_errors=True)
@@ -70,19 +69,19 @@ def export(
         model = _model(Path(trained.path), training)
         assets = task.evaluation.assets(model)
         predictor = Predictor(traced(model), model)
-        found = parity.sample(data, task.evaluation, predictor, assets, settings.parity_examples)
-        # bfloat16 or float16 in training means the same in evaluate.
+        sample = parity.sample(data, task.evaluation, predictor, assets, settings.parity_examples)
+        # evaluate runs in the precision of training.
         parity.check_recorded(
-            found, task.evaluation, Path(verdict.path) / PREDICTIONS, "mixed" in training.get("precision", "")
+            sample, task.evaluation, Path(verdict.path) / PREDICTIONS, "mixed" in training.get("precision", "")
         )
         left_out = _write_formats(model, task, data, assets, settings, folder)
-        measured = _measured(folder, found, task.evaluation, settings, left_out)
+        measured = _measure(folder, sample, task.evaluation, settings, left_out)
     shutil.copyfile(Path(trained.path) / MODEL, folder / MODEL)
     if assets:
         write_atomically(folder / ASSETS, _json(assets))
 
-    facts = _facts(folder / MODEL, data, training, judged, settings)
-    # An equal model exported by equal code is one version, whoever made it when: what was measured is left out.
+    facts = _facts(folder / MODEL, data, training, decided, settings)
+    # Equal models exported by equal code are one version, so measurements are not part of the id.
     version = fingerprint(facts)[:12]
     content = cards.card(
         name=registry.rstrip("/").rpartition("/")[2],
@@ -90,7 +89,7 @@ def export(
         task=task,
         data=data,
         training=training,
-        verdict=judged,
+        verdict=decided,
         formats=measured,
         left_out=left_out,
         fingerprints=facts["fingerprints"],
@@ -101,11 +100,11 @@ def export(
     shutil.copyfile(card.path, folder / "card.md")
     shutil.copyfile(card_page.path, folder / "card.html")
     # Last: a folder without it is not complete.
-    described = {name: _lasting(values) for name, values in measured.items()}
+    described = {name: _without_latencies(values) for name, values in measured.items()}
     write_atomically(folder / "version.json", _json(facts | {"formats": described, "left_out": left_out}))
     benchmark.metadata.update(_flat(measured))
-    _publish(registry, folder, version, judged)
-    exported.metadata.update({"version": version, "replaced": judged.champion, "formats": list(measured)})
+    _publish(registry, folder, version, decided)
+    exported.metadata.update({"version": version, "replaced": decided.champion, "formats": list(measured)})
 
 
 def _training(folder: Path) -> dict[str, Any]:
@@ -117,7 +116,7 @@ def _training(folder: Path) -> dict[str, Any]:
 
 
 def _model(folder: Path, training: Mapping[str, Any]) -> "keras.Model":
-    # A team's own layers register themselves with Keras when their file is imported.
+    # Custom layers of a model's file register with Keras when it is imported.
     if training.get("name") in choices.names("models"):
         choices.load("models", training["name"])
     return runtime.keras_model(folder / MODEL)
@@ -128,18 +127,17 @@ def _write_formats(
     task: contract.Task,
     data: PreparedData,
     assets: dict[str, Any],
-    settings: "ExportSettings",
+    settings: ExportSettings,
     folder: Path,
 ) -> dict[str, str]:
-    """Write the formats; format -> why it cannot hold the model, for those that cannot.
+    """Write the formats; returns format -> reason for those that cannot represent the model.
 
     Raises:
-        StepError: there is one of those, and the settings are strict.
+        StepError: there is such a format, and the settings are strict.
     """
-    # Not at the top: it imports TensorFlow, which the device is set up before.
-    from components.export import formats
+    from components.export import formats  # it imports TensorFlow, before which the device is configured
 
-    batch = parity.first(data, "train", formats.CALIBRATION, seed=0)
+    batch = parity.first_examples(data, "train", formats.CALIBRATION, seed=0)
     calibration = task.evaluation.encode(batch[task.evaluation.content], assets)
     origin = formats.source(model, task.serving, assets, calibration)
     failed = formats.write(origin, folder, settings.formats)
@@ -153,20 +151,20 @@ def _write_formats(
     return {name: f"cannot be written: {reason}" for name, reason in failed.items()}
 
 
-def _measured(
+def _measure(
     folder: Path,
-    found: parity.Sample,
+    sample: parity.Sample,
     role: contract.Evaluation[Any, Any],
-    settings: "ExportSettings",
+    settings: ExportSettings,
     left_out: dict[str, str],
 ) -> dict[str, dict[str, Any]]:
-    """Format -> size, differences and latencies; every format is checked before any is timed.
+    """Format -> size, differences and latencies; all formats are checked before any is timed.
 
     Args:
-        left_out: format -> why it is not there; those are added that are not the model, and their files removed.
+        left_out: format -> reason; formats that fail are added, and their files removed.
 
     Raises:
-        StepError: what is wrong with the first that is not the model, where the settings are strict, or with all.
+        StepError: a format fails and the settings are strict, or all formats fail.
     """
     runners: dict[str, Predictor] = {}
     checked: dict[str, parity.Parity] = {}
@@ -179,14 +177,14 @@ def _measured(
         except StepError as error:
             failing[name] = error.message
             continue
-        serving = runtime.served(folder / runtime.PLACES[name]) if name == "saved_model" else None
-        checked[name] = parity.compare(name, runners[name], found, role, settings, serving)
+        serving = runtime.load_signature(folder / runtime.PATHS[name]) if name == "saved_model" else None
+        checked[name] = parity.compare(name, runners[name], sample, role, settings, serving)
         if checked[name].problem:
             failing[name] = checked[name].problem
     if failing and (settings.strict or len(failing) + len(left_out) == len(settings.formats)):
         raise _unfit(failing)
     for failed in failing:
-        runtime.remove(folder / runtime.PLACES[failed])
+        runtime.remove(folder / runtime.PATHS[failed])
     left_out |= failing
     if len(left_out) == len(settings.formats):
         raise _unfit(left_out)
@@ -195,10 +193,10 @@ def _measured(
     measured: dict[str, dict[str, Any]] = {}
     for name in (name for name in settings.formats if name not in left_out):
         result = checked[name]
-        times = parity.timed(runners[name].run, found.inputs, settings.timing_seconds)
+        times = parity.latencies(runners[name].run, sample.inputs, settings.timing_seconds)
         measured[name] = {
-            "path": runtime.PLACES[name],
-            "bytes": runtime.size(folder / runtime.PLACES[name]),
+            "path": runtime.PATHS[name],
+            "bytes": runtime.size(folder / runtime.PATHS[name]),
             "difference": float(f"{result.difference:.2g}"),
             "metric_change": round(result.metric_change, 6),
             **times,
@@ -224,9 +222,9 @@ def _unfit(failing: Mapping[str, str]) -> StepError:
 
 
 def _facts(
-    model: Path, data: PreparedData, training: Mapping[str, Any], judged: Verdict, settings: "ExportSettings"
+    model: Path, data: PreparedData, training: Mapping[str, Any], decided: Verdict, settings: ExportSettings
 ) -> dict[str, Any]:
-    """What ``version.json`` says, but for what was measured here."""
+    """The content of ``version.json`` without measurements."""
     chosen: sources.Chosen = {"tasks": data.task, "models": training.get("name", "")}
     return {
         "schema_version": 1,
@@ -234,9 +232,9 @@ def _facts(
         "info": data.info,
         "model": training.get("name", ""),
         "training": dict(training),
-        "evaluation": judged.settings,
-        "metrics": judged.metrics,
-        "paired_metric": judged.metric,
+        "evaluation": decided.settings,
+        "metrics": decided.metrics,
+        "paired_metric": decided.metric,
         "examples": data.splits,
         "source": data.source,
         "export": settings.parameters(),
@@ -249,14 +247,14 @@ def _facts(
     }
 
 
-def _lasting(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What is measured of a format, without the latencies, which differ from run to run."""
+def _without_latencies(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The measurements of a format without latencies, which differ between runs."""
     return {name: value for name, value in values.items() if "_us_" not in name}
 
 
 def _flat(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     return {
-        f"{name}_{what}": value for name, values in measured.items() for what, value in values.items() if what != "path"
+        f"{name}_{key}": value for name, values in measured.items() for key, value in values.items() if key != "path"
     }
 
 
@@ -264,7 +262,7 @@ def _json(values: Mapping[str, Any]) -> str:
     return json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
-def _publish(place: str, folder: Path, version: str, judged: Verdict) -> None:
-    registry.publish(place, folder, version, judged.champion)
-    replaced = f", in place of {judged.champion}" if judged.champion not in {"", version} else ""
+def _publish(uri: str, folder: Path, version: str, decided: Verdict) -> None:
+    registry.publish(uri, folder, version, decided.champion)
+    replaced = f", in place of {decided.champion}" if decided.champion not in {"", version} else ""
     print(f"published {version} as the champion{replaced}", flush=True)

@@ -1,4 +1,4 @@
-"""A published model in any of its formats, loaded and run: inputs as an array in, outputs as an array out."""
+"""Runtimes of a model's formats: from an array of inputs to an array of outputs."""
 
 import importlib.util
 import json
@@ -9,16 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from components.core.errors import StepError
 from components.core.inference import Predictor, Run, traced
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
-# Format -> its place in a version's folder. The order is that of preference for prediction: quick to start and exact
-# ones first, the quantized ones only on demand or where nothing else is there.
-PLACES = {
+# Format -> path in a version's folder, in the order of preference for prediction: formats that start fast and are exact
+# first, quantized ones only on demand or if there is no other.
+PATHS = {
     "litert": "model.tflite",
     "onnx": "model.onnx",
     "saved_model": "saved_model",
@@ -35,81 +36,74 @@ PACKAGES = {
     "keras": "tensorflow",
 }
 QUANTIZED = frozenset({"litert_dynamic", "litert_int8"})
-# A SavedModel's signatures: contents, such as texts, to all that the task serves; and the network's inputs to its
-# outputs, as in every other format. Then the name of those outputs.
+# A SavedModel's signatures: from contents, such as texts, to all outputs of the task; and from the network's inputs to
+# its outputs, as in the other formats. Then the name of those outputs.
 SERVING, NETWORK, OUTPUT = "serving_default", "network", "outputs"
 
 
-def chosen(offered: Sequence[str], wanted: str = "") -> str:
-    """The format to run: the wanted one, else the best one whose runtime is installed.
-
-    Args:
-        offered: the formats that there are.
+def choose_format(available: Sequence[str], requested: str = "") -> str:
+    """The requested format, or else the best available one whose runtime is installed.
 
     Raises:
-        StepError: it is not offered, or its runtime is not installed.
+        StepError: the format is not available, or its runtime is not installed.
     """
-    there = ", ".join(offered)
-    if wanted and wanted not in offered:
-        raise StepError(f"this model has no format {wanted!r}", advice=f"it has {there}", kind="settings")
-    candidates = [wanted] if wanted else [name for name in PLACES if name in offered]
+    names = ", ".join(available)
+    if requested and requested not in available:
+        raise StepError(f"this model has no format {requested!r}", advice=f"it has {names}", kind="settings")
+    candidates = [requested] if requested else [name for name in PATHS if name in available]
     for name in candidates:
         if importlib.util.find_spec(PACKAGES[name]):
             return name
     needed = " or ".join(dict.fromkeys(PACKAGES[name] for name in candidates))
     raise StepError(
-        f"nothing that runs {wanted or 'a format of this model'} is installed; {needed} is needed",
-        advice="install the extra suanli[cpu]" + ("" if wanted else f"; the model has {there}"),
+        f"nothing that runs {requested or 'a format of this model'} is installed; {needed} is needed",
+        advice="install the extra suanli[cpu]" + ("" if requested else f"; the model has {names}"),
         kind="settings",
     )
 
 
 def load(folder: Path, format: str, threads: int = 1) -> Predictor:
-    """Make a format ready to run.
+    """Load a format.
 
     Args:
-        folder: a version's.
-        format: one of ``PLACES``.
-        threads: for LiteRT and ONNX Runtime; TensorFlow takes what its process was given.
-
-    Returns:
-        The network.
+        folder: of a version.
+        format: one of ``PATHS``.
+        threads: of LiteRT and ONNX Runtime; TensorFlow uses those of its process.
 
     Raises:
         StepError: the files are missing or damaged.
     """
-    place = folder / PLACES[format]
-    if not place.exists():
-        raise StepError(f"{folder} has no {PLACES[format]}", advice="publish the model again")
+    path = folder / PATHS[format]
+    if not path.exists():
+        raise StepError(f"{folder} has no {PATHS[format]}", advice="publish the model again")
     try:
         match format:
             case "saved_model":
-                predictor = Predictor(_saved_model(place))
+                return Predictor(load_signature(path, NETWORK))
             case "onnx":
-                predictor = Predictor(_onnx(place, threads))
+                return Predictor(_onnx(path, threads))
             case "keras":
-                network = keras_model(place)
-                predictor = Predictor(traced(network), network)
+                network = keras_model(path)
+                return Predictor(traced(network), network)
             case _:
-                predictor = Predictor(_litert(place, threads))
+                return Predictor(_litert(path, threads))
     except StepError:
         raise
     except Exception as error:  # each runtime raises its own kinds
-        raise StepError(f"{place} cannot be loaded: {told(error)}", kind="model") from None
-    return predictor
+        raise StepError(f"{path} cannot be loaded: {one_line(error)}", kind="model") from None
 
 
 # --- Keras -----------------------------------------------------------------------------------------------------------
 
 
 def keras_model(path: Path) -> "keras.Model":
-    """Load a ``.keras`` file to compute in float32 whatever precision it was trained in, since neither LiteRT nor ONNX
-    Runtime has bfloat16 kernels on a CPU. Mixed precision keeps its weights in float32, so none is lost.
+    """Load a ``.keras`` file in float32, whatever its precision: neither LiteRT nor ONNX Runtime has bfloat16 kernels
+    on a CPU. The weights of mixed precision are float32, so nothing is lost.
 
     Raises:
         StepError: the file is missing, damaged or unsafe.
     """
-    # Not heeded where Keras runs already; the export step has seen to it before.
+    # Without effect if Keras is imported already; the export step has configured it before.
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
 
@@ -125,7 +119,7 @@ def keras_model(path: Path) -> "keras.Model":
 
 
 def _to_float32(config: Any) -> int:
-    """Replace every other precision in a model's configuration; how often there was one."""
+    """Replace all other precisions in a model's config; returns their number."""
     if isinstance(config, list):
         return sum(map(_to_float32, config))
     if not isinstance(config, dict):
@@ -139,23 +133,19 @@ def _to_float32(config: Any) -> int:
 # --- the exported formats --------------------------------------------------------------------------------------------
 
 
-def served(folder: Path, signature: str = SERVING) -> Run:
-    """A SavedModel's signature as a function from its one argument to the network's outputs."""
+def load_signature(folder: Path, signature: str = SERVING) -> Run:
+    """A SavedModel's signature as a function from its only argument to the network's outputs."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(folder))
     (name,) = loaded.signatures[signature].structured_input_signature[1]
 
-    def run(inputs: "np.ndarray") -> "np.ndarray":
-        # ``loaded`` owns the variables: the signature alone would lose them.
+    def run(inputs: np.ndarray) -> np.ndarray:
+        # The signature alone does not keep the variables alive; ``loaded`` does.
         outputs: np.ndarray = loaded.signatures[signature](**{name: tf.constant(inputs)})[OUTPUT].numpy()
         return outputs
 
     return run
-
-
-def _saved_model(folder: Path) -> Run:
-    return served(folder, NETWORK)
 
 
 def _litert(path: Path, threads: int) -> Run:
@@ -163,19 +153,19 @@ def _litert(path: Path, threads: int) -> Run:
 
     with quiet():
         interpreter = Interpreter(model_path=str(path), num_threads=threads)
-    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
-    present: tuple[int, ...] = ()
+    (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
+    allocated: tuple[int, ...] = ()
 
-    def run(inputs: "np.ndarray") -> "np.ndarray":
-        nonlocal present
-        if inputs.shape != present:
-            interpreter.resize_tensor_input(taken["index"], inputs.shape)
+    def run(inputs: np.ndarray) -> np.ndarray:
+        nonlocal allocated
+        if inputs.shape != allocated:
+            interpreter.resize_tensor_input(source["index"], inputs.shape)
             with quiet():
                 interpreter.allocate_tensors()
-            present = inputs.shape
-        interpreter.set_tensor(taken["index"], inputs)
+            allocated = inputs.shape
+        interpreter.set_tensor(source["index"], inputs)
         interpreter.invoke()
-        outputs: np.ndarray = interpreter.get_tensor(given["index"])
+        outputs: np.ndarray = interpreter.get_tensor(target["index"])
         return outputs
 
     return run
@@ -187,37 +177,37 @@ def _onnx(path: Path, threads: int) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    (taken,) = session.get_inputs()
-    return lambda inputs: session.run([OUTPUT], {taken.name: inputs})[0]
+    (source,) = session.get_inputs()
+    return lambda inputs: session.run([OUTPUT], {source.name: inputs})[0]
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep LiteRT's and TensorFlow's greetings, which C++ writes to file descriptor 2, out of a command's output."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    """Suppress the start-up messages of LiteRT and TensorFlow, which C++ writes to file descriptor 2."""
+    stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(null)
 
 
-def told(error: Exception) -> str:
-    """The one line of a library's error that says most: the first, unless it only announces others."""
+def one_line(error: Exception) -> str:
+    """The most informative line of a library's error: the first, unless it only introduces the others."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return lines[-1 if lines[0].endswith(":") else 0][:300]
 
 
 def remove(path: Path) -> None:
-    """Remove a format's file or folder, if it is there."""
+    """Remove a format's file or folder, if any."""
     if path.is_dir():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, or of a folder's files."""
+    """Bytes of a file, or of all files in a folder."""
     files = [path] if path.is_file() else [part for part in path.rglob("*") if part.is_file()]
     return sum(file.stat().st_size for file in files)

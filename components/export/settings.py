@@ -10,15 +10,15 @@ Format = Literal["saved_model", "litert", "litert_dynamic", "litert_int8", "onnx
 
 
 class ExportSettings(Section):
-    """What to hand over, and how far a format may stray from the Keras model.
+    """The formats to export, and how far they may differ from the Keras model.
 
     Attributes:
-        strict: whether a format that cannot hold the model stops the export; else it is left out, and the model card
-            says why.
-        parity_examples: test examples that every format is checked on.
+        strict: whether a format that cannot represent the model stops the export; otherwise it is left out, and the
+            model card has the reason.
+        parity_examples: number of test examples for the check of each format.
         max_difference: largest difference in any output of a float format, relative to the largest output.
         max_accuracy_drop: the largest loss in the task's paired metric for a quantized format.
-        timing_seconds: how long each format is timed at each batch size.
+        timing_seconds: of measurement for each format and batch size.
     """
 
     formats: Annotated[tuple[Format, ...], Field(min_length=1)] = (

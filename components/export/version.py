@@ -1,4 +1,4 @@
-"""Predicts with a published version: its own inputs, one of its formats, and the post-processing that judged it."""
+"""Prediction with a published version: its inputs, one of its formats, and the post-processing of evaluate."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +20,11 @@ VERSION, ASSETS = "version.json", "assets.json"
 
 
 class Predicted(NamedTuple):
-    """A content by its name, and what the task says of it."""
+    """A content with its name, and the task's prediction."""
 
     name: str
     content: Any
-    said: dict[str, Any]
+    values: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class LoadedVersion:
     """A version ready to predict.
 
     Attributes:
-        task: reads inputs and turns outputs into predictions, with the evaluation settings that evaluate had.
-        format: which of the version's formats runs.
+        task: reads inputs and converts outputs to predictions, with the settings of evaluate.
+        format: the format that runs.
         predictor: the network.
-        assets: what turns contents into its inputs.
+        assets: for encoding contents as its inputs.
     """
 
     task: Task
@@ -44,42 +44,42 @@ class LoadedVersion:
     assets: dict[str, Any]
 
     def with_settings(self, values: Mapping[str, Any]) -> "LoadedVersion":
-        """The same with other evaluation settings than those of evaluate.
+        """The version with other evaluation settings.
 
         Raises:
-            StepError: a setting is unknown, or its value impossible.
+            StepError: a setting is unknown, or its value is invalid.
         """
         settings = self.task.settings
         changed = checked("evaluation", type(settings), {**settings.parameters(), **values})
         return replace(self, task=replace(self.task, settings=changed))
 
-    def of(self, path: str) -> Iterator[Predicted]:
-        """A prediction for everything in a file or folder.
+    def predict_path(self, path: str) -> Iterator[Predicted]:
+        """Predictions for all inputs in a file or folder.
 
         Raises:
-            StepError: something in it cannot be read.
+            StepError: an input cannot be read.
         """
-        return self.of_contents(self.task.serving.read_inputs(path))
+        return self.predict(self.task.serving.read_inputs(path))
 
-    def of_contents(self, read: Sequence[tuple[str, Any]]) -> Iterator[Predicted]:
-        """A prediction for each of some named contents."""
+    def predict(self, inputs: Sequence[tuple[str, Any]]) -> Iterator[Predicted]:
+        """Predictions for named contents."""
         role = self.task.evaluation
-        for start in range(0, len(read), CHUNK):
-            names, contents = zip(*read[start : start + CHUNK], strict=True)
+        for start in range(0, len(inputs), CHUNK):
+            names, contents = zip(*inputs[start : start + CHUNK], strict=True)
             batch = {role.content: _column(contents)}
-            answers = role.predictions(role.predict(self.predictor, batch, self.assets))
-            yield from map(Predicted, names, contents, answers)
+            predictions = role.predictions(role.predict(self.predictor, batch, self.assets))
+            yield from map(Predicted, names, contents, predictions)
 
 
-def opened(folder: Path, format: str = "") -> LoadedVersion:
-    """Make a version ready.
+def load(folder: Path, format: str = "") -> LoadedVersion:
+    """Load a version.
 
     Args:
-        folder: the version's.
+        folder: of the version.
         format: one of its formats; by default the one that starts fastest.
 
     Raises:
-        StepError: the folder holds no whole version, or not this format.
+        StepError: the version is incomplete, or lacks the format.
     """
     try:
         described = json.loads((folder / VERSION).read_text())
@@ -89,12 +89,12 @@ def opened(folder: Path, format: str = "") -> LoadedVersion:
             f"{folder / VERSION} cannot be read ({type(error).__name__}: {error})", advice="export the model again"
         ) from None
     settings = checked("evaluation", section_class("evaluation", evaluation, task_name), evaluation)
-    offered = [name for name, place in runtime.PLACES.items() if (folder / place).exists()]
-    if not offered:
-        raise StepError(f"{folder} holds no model", advice="export it again")
-    chosen = runtime.chosen(offered, format)
+    available = [name for name, path in runtime.PATHS.items() if (folder / path).exists()]
+    if not available:
+        raise StepError(f"{folder} has no model", advice="export it again")
+    chosen = runtime.choose_format(available, format)
     if chosen == "keras" and described.get("model") in choices.names("models"):
-        # A team's own layers register themselves with Keras when their file is imported.
+        # Custom layers of a model's file register with Keras when it is imported.
         choices.load("models", described["model"])
     with runtime.quiet():
         predictor = runtime.load(folder, chosen, cpu_count())
@@ -106,14 +106,14 @@ def _assets(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        assets: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
         raise StepError(f"{path} cannot be read ({error})", advice="export the model again") from None
-    return found
+    return assets
 
 
 def _column(contents: Sequence[Any]) -> np.ndarray:
-    """Contents as an array [n, ...]: pictures of one size as they are, anything else as objects."""
+    """Contents as an array [n, ...]: arrays of equal shape are stacked, anything else becomes objects."""
     if isinstance(contents[0], np.ndarray) and len({content.shape for content in contents}) == 1:
         return np.stack(contents)
     return objects(contents)

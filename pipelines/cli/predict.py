@@ -57,7 +57,7 @@ def predict(
 
     if not inputs and not text:
         raise StepError("there is nothing to predict", advice="give files, folders or --text", kind="settings")
-    predictor = version.opened(version_folder(model, folder.root(runs)), format)
+    predictor = version.load(version_folder(model, folder.root(runs)), format)
     predictor = _changed(predictor, [*(sets or []), *([f"top_k={top}"] if top else [])])
     predictions = _predictions(predictor, inputs or [], text or [])
     if output is not None:
@@ -137,8 +137,8 @@ def _predictions(predictor: "LoadedVersion", inputs: Sequence[str], texts: Seque
     if texts and not overrides(serving, "from_text"):
         raise StepError(f"{_task(predictor)} does not take text", advice="give files or folders", kind="settings")
     for path in inputs:
-        yield from predictor.of(path)
-    yield from predictor.of_contents([(text, serving.from_text(text)) for text in texts])
+        yield from predictor.predict_path(path)
+    yield from predictor.predict([(text, serving.from_text(text)) for text in texts])
 
 
 def _drawn(predictor: "LoadedVersion", predictions: "Iterator[Predicted]", folder: Path) -> "Iterator[Predicted]":
@@ -158,8 +158,8 @@ def _drawn(predictor: "LoadedVersion", predictions: "Iterator[Predicted]", folde
         path = folder / f"{_stem(prediction.name, taken)}.png"
         if Path(prediction.name).exists() and path.exists() and path.samefile(prediction.name):
             raise StepError(f"{path} is an input itself", advice="give another folder with --output", kind="settings")
-        path.write_bytes(serving.render(prediction.content, prediction.said))
-        yield prediction._replace(said={**prediction.said, "picture": str(path)})
+        path.write_bytes(serving.render(prediction.content, prediction.values))
+        yield prediction._replace(values={**prediction.values, "picture": str(path)})
 
 
 def _stem(name: str, taken: set[str]) -> str:
@@ -178,15 +178,15 @@ def _task(predictor: "LoadedVersion") -> str:
 def _print_lines(predictions: "Iterator[Predicted]") -> None:
     for prediction in predictions:
         # JSON does not escape every character that moves a cursor or hides text.
-        print(visible(json.dumps({"input": prediction.name, **prediction.said}, ensure_ascii=False)))
+        print(visible(json.dumps({"input": prediction.name, **prediction.values}, ensure_ascii=False)))
 
 
 def _print_table(predictor: "LoadedVersion", predictions: "list[Predicted]") -> None:
     """Print a line for each input, with the columns of the task."""
     rows = []
     for prediction in predictions:
-        drawn = {"picture": prediction.said["picture"]} if "picture" in prediction.said else {}
-        rows.append({"input": prediction.name, **predictor.task.serving.row(prediction.said), **drawn})
+        drawn = {"picture": prediction.values["picture"]} if "picture" in prediction.values else {}
+        rows.append({"input": prediction.name, **predictor.task.serving.row(prediction.values), **drawn})
     columns = list(dict.fromkeys(name for row in rows for name in row))
     table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for row in rows:

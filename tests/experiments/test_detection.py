@@ -130,9 +130,9 @@ def test_scenes_go_through_every_step_and_format(tmp_path: Path) -> None:
     Image.fromarray(scene[..., 0]).save(tmp_path / "scene.png")
     said = {}
     for format in formats.formats:
-        predictor = version.opened(Path(places["exported"].path), format)
-        (found,) = predictor.of(str(tmp_path / "scene.png"))
-        said[format] = found.said["objects"]
-        drawn = Image.open(io.BytesIO(predictor.task.serving.render(found.content, found.said)))
+        predictor = version.load(Path(places["exported"].path), format)
+        (found,) = predictor.predict_path(str(tmp_path / "scene.png"))
+        said[format] = found.values["objects"]
+        drawn = Image.open(io.BytesIO(predictor.task.serving.render(found.content, found.values)))
         assert drawn.size == (384, 384)
     assert said["saved_model"] and said["litert"] == said["saved_model"] == said["onnx"]

@@ -59,8 +59,8 @@ def test_numbers_go_through_every_step_and_format(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("12\n\n345\n123456\n")
     said = {}
     for format in ("keras", *sections["export"]["formats"]):
-        predictor = version.opened(Path(place["exported"].path), format)
-        said[format] = [one.said for one in predictor.of(str(tmp_path / "in.txt"))]
+        predictor = version.load(Path(place["exported"].path), format)
+        said[format] = [one.values for one in predictor.predict_path(str(tmp_path / "in.txt"))]
         assert [one["whole"] for one in said[format]] == [True, True, True, False]
         assert said[format][1]["translation"] == ""
     assert said["keras"] == said["saved_model"] == said["litert"] == said["onnx"]

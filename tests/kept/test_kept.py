@@ -56,7 +56,7 @@ def test_every_task_has_a_kept_model_with_its_formats(kept: Path) -> None:
         folder = version_of(kept, model)
         described = json.loads((folder / "version.json").read_text())
         tasks.add(described["task"])
-        there = {name for name, place in runtime.PLACES.items() if (folder / place).exists()}
+        there = {name for name, place in runtime.PATHS.items() if (folder / place).exists()}
         assert there == {"keras", *described["formats"]}
     assert tasks <= set(choices.names("tasks")) and len(tasks) == 5
 
@@ -70,13 +70,15 @@ def test_a_saved_model_loads_and_every_format_predicts_what_it_did(kept: Path, m
     assert saved_model.load(folder / "model.keras").count_params() > 0
     expected = json.loads((kept / "expected.json").read_text())[model]
     for name, rows in expected.items():
-        opened = version.opened(folder, name).with_settings(SETTINGS.get(model, {}))
+        opened = version.load(folder, name).with_settings(SETTINGS.get(model, {}))
         for row in rows:
             file = kept / "inputs" / row["input"]
             found = (
-                opened.of(str(file)) if file.is_file() else opened.of_contents([(row["input"], row["input"].encode())])
+                opened.predict_path(str(file))
+                if file.is_file()
+                else opened.predict([(row["input"], row["input"].encode())])
             )
-            (said,) = [json.loads(json.dumps(one.said)) for one in found]
+            (said,) = [json.loads(json.dumps(one.values)) for one in found]
             assert_alike(said, {key: value for key, value in row.items() if key != "input"}, f"{model} {name}")
 
 

@@ -70,11 +70,11 @@ def test_quantized_formats_are_smaller_and_int8_computes_in_int8(tmp_path: Path)
     network = network_of(cnn.Settings(filters=(32, 64), padding="same"))
     names = ("litert", "litert_dynamic", "litert_int8")
     formats.write(formats.source(network, SERVING, {}, IMAGES), tmp_path, names)
-    whole, dynamic, integer = (runtime.size(tmp_path / runtime.PLACES[name]) for name in names)
+    whole, dynamic, integer = (runtime.size(tmp_path / runtime.PATHS[name]) for name in names)
     assert max(dynamic, integer) < 0.4 * whole
     kinds = {}
     for name in ("litert_dynamic", "litert_int8"):
-        interpreter = Interpreter(model_path=str(tmp_path / runtime.PLACES[name]))
+        interpreter = Interpreter(model_path=str(tmp_path / runtime.PATHS[name]))
         kinds[name] = [part["dtype"] for part in interpreter.get_tensor_details() if len(part["shape"]) == 4]
     # Activations: pictures come as uint8, and only their cast and the dequantized outputs are floats.
     assert kinds["litert_int8"].count(np.float32) == 1 < kinds["litert_dynamic"].count(np.float32)
@@ -142,15 +142,15 @@ print(json.dumps([shapes, [name for name in ("tensorflow", "keras", "kfp") if na
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("name", list(runtime.PLACES))
+@pytest.mark.parametrize("name", list(runtime.PATHS))
 @pytest.mark.parametrize("damage", ["missing", "cut short"])
 def test_a_damaged_format_is_named_in_one_line(name: str, damage: str, tmp_path: Path) -> None:
-    place = tmp_path / runtime.PLACES[name]
+    place = tmp_path / runtime.PATHS[name]
     if damage == "cut short":
         file = place / "saved_model.pb" if name == "saved_model" else place
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(b"TFL3 half a file")
-    with pytest.raises(StepError, match=runtime.PLACES[name]) as caught:
+    with pytest.raises(StepError, match=runtime.PATHS[name]) as caught:
         runtime.load(tmp_path, name)
     assert "\n" not in str(caught.value)
 
@@ -213,13 +213,13 @@ def test_a_format_that_fails_or_strays_has_a_problem(name: str, run: Any, proble
 )
 def test_the_quickest_exact_format_is_chosen(offered: list[str], wanted: str, expected: str) -> None:
     try:
-        assert runtime.chosen(offered, wanted) == expected
+        assert runtime.choose_format(offered, wanted) == expected
     except StepError as error:
         assert expected in str(error)
 
 
 def test_a_format_without_its_runtime_is_passed_over_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "PACKAGES", runtime.PACKAGES | {"litert": "not_installed_here"})
-    assert runtime.chosen(["litert", "onnx"]) == "onnx"
+    assert runtime.choose_format(["litert", "onnx"]) == "onnx"
     with pytest.raises(StepError, match="nothing that runs litert is installed; not_installed_here is needed"):
-        runtime.chosen(["litert", "onnx"], "litert")
+        runtime.choose_format(["litert", "onnx"], "litert")

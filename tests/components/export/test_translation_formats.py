@@ -73,7 +73,7 @@ def test_the_saved_model_takes_sentences(network, folder: Path) -> None:
     import tensorflow as tf
 
     assets = task_for(INFO).training.assets(network)
-    loaded = tf.saved_model.load(str(folder / runtime.PLACES["saved_model"]))
+    loaded = tf.saved_model.load(str(folder / runtime.PATHS["saved_model"]))
     answer = loaded.signatures[runtime.SERVING](source=tf.constant(SOURCES))
     predictor = inference.Predictor(inference.traced(network), network)
     found = task_for(INFO, task.Settings()).evaluation.predict(predictor, {"source": np.array(SOURCES, object)}, assets)

@@ -9,7 +9,7 @@ from components.core.errors import StepError
 from components.core.inference import CHUNK
 from components.export import runtime, version
 
-FORMATS = list(runtime.PLACES)
+FORMATS = list(runtime.PATHS)
 
 
 @pytest.fixture(scope="module")
@@ -39,31 +39,31 @@ def test_ten_test_pictures_get_the_labels_that_evaluate_recorded(
     name: str, exported: Path, ten: tuple[Path, list[dict[str, Any]]]
 ) -> None:
     folder, recorded = ten
-    found = list(version.opened(exported, name).of(str(folder)))
+    found = list(version.load(exported, name).predict_path(str(folder)))
     assert [one.name for one in found] == [str(folder / f"{number}.png") for number in range(10)]
-    assert [one.said["label"] for one in found] == [one["label"] for one in recorded]
+    assert [one.values["label"] for one in found] == [one["label"] for one in recorded]
     tolerance = 0.1 if name in runtime.QUANTIZED else 1e-4
     assert np.allclose(
-        [one.said["probability"] for one in found], [one["probability"] for one in recorded], atol=tolerance
+        [one.values["probability"] for one in found], [one["probability"] for one in recorded], atol=tolerance
     )
-    assert [len(one.said["top"]) for one in found] == [3] * 10
+    assert [len(one.values["top"]) for one in found] == [3] * 10
 
 
 def test_more_inputs_than_a_chunk_come_in_order(exported: Path, tmp_path: Path) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (CHUNK + 3, 8, 8, 1), dtype=np.uint8)
     np.save(tmp_path / "all.npy", pictures)
     np.save(tmp_path / "last.npy", pictures[-1:])
-    predictor = version.opened(exported).with_settings({"top_k": 1})
-    *_, last = predictor.of(str(tmp_path / "all.npy"))
-    (alone,) = predictor.of(str(tmp_path / "last.npy"))
+    predictor = version.load(exported).with_settings({"top_k": 1})
+    *_, last = predictor.predict_path(str(tmp_path / "all.npy"))
+    (alone,) = predictor.predict_path(str(tmp_path / "last.npy"))
     assert last.name.endswith(f"[{CHUNK + 2}]")
-    assert last.said["label"] == alone.said["label"]
-    assert last.said["probability"] == pytest.approx(alone.said["probability"])
-    assert len(alone.said["top"]) == 1
+    assert last.values["label"] == alone.values["label"]
+    assert last.values["probability"] == pytest.approx(alone.values["probability"])
+    assert len(alone.values["top"]) == 1
 
 
 def test_the_first_choice_is_litert(exported: Path) -> None:
-    assert version.opened(exported).format == "litert"
+    assert version.load(exported).format == "litert"
 
 
 @pytest.mark.parametrize(
@@ -86,5 +86,5 @@ def test_a_damaged_version_is_named_in_one_line(
     shutil.copytree(exported, folder)
     (folder / file).write_text(text)
     with pytest.raises(StepError, match=message) as caught:
-        version.opened(folder, format)
+        version.load(folder, format)
     assert "\n" not in str(caught.value)

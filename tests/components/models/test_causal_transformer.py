@@ -51,7 +51,7 @@ def test_every_format_holds_it_and_the_saved_model_takes_strings(network: Any, t
         for count in (1, len(inputs)):
             outputs = runtime.load(tmp_path, name).run(inputs[:count])
             assert parity.differences(expected[:count], outputs)[0] < bound, name
-    served = runtime.served(tmp_path / runtime.PLACES["saved_model"])
+    served = runtime.load_signature(tmp_path / runtime.PATHS["saved_model"])
     np.testing.assert_allclose(served(np.array(TEXTS, object)), expected, atol=1e-4)
 
 

@@ -124,7 +124,7 @@ def test_every_format_gives_the_outputs_of_keras_for_texts_of_any_length(name: s
         for size in (1, 3, len(TEXTS), 2):
             largest, typical = parity.differences(expected[:size], runner.run(inputs()[:size]))
             assert typical < 0.5 if format in runtime.QUANTIZED else largest < 1e-4, (format, size, largest, typical)
-    served = runtime.served(tmp_path / runtime.PLACES["saved_model"])
+    served = runtime.load_signature(tmp_path / runtime.PATHS["saved_model"])
     np.testing.assert_allclose(served(np.array(TEXTS, object)), expected, atol=1e-4)
     answer = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"](text=tf.constant(TEXTS))
     np.testing.assert_allclose(answer["probabilities"].numpy().sum(axis=1), 1, atol=1e-5)
