@@ -47,8 +47,8 @@ def tidy(kubeflow: Cluster) -> Iterator[Cluster]:
     kubeflow_namespace.tidy(kubeflow)
 
 
-def reach(kubeconfig: Path, patience: float = 5.0) -> Access:
-    found = connect(environ={"KUBECONFIG": str(kubeconfig)}, timeout=patience)
+def reach(kubeconfig: Path, timeout: float = 5.0) -> Access:
+    found = connect(environ={"KUBECONFIG": str(kubeconfig)}, timeout=timeout)
     assert found
     return found
 
@@ -133,7 +133,7 @@ def test_a_token_that_is_taken_away_in_the_middle_is_told(kubeflow: Cluster, pla
     path = f"{ROOT}/serviceaccounts/suanli-runner"
     kubeflow.api.delete(path)
     try:
-        eventually(lambda: _refused(access), bool, patience=30)
+        eventually(lambda: _refused(access), bool, timeout=30)
     finally:
         kubeflow_namespace.apply(kubeflow, "prod")
 
@@ -169,10 +169,10 @@ def test_a_pool_at_zero_is_a_warning(kubeflow: Cluster) -> None:
     name = {"name": "cluster-autoscaler-status", "namespace": "kube-system"}
     kubeflow.api.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": name, "data": {"status": STATUS}})
     try:
-        (finding,) = [one for one in looked_at(access, t4, accelerator="t4") if one.what == "train: nodes"]
+        (result,) = [one for one in looked_at(access, t4, accelerator="t4") if one.what == "train: nodes"]
     finally:
         kubeflow.api.delete(f"{AUTOSCALER}/cluster-autoscaler-status")
-    assert finding.level == "warn" and "gke-c-t4-grp (0 of 4)" in finding.advice
+    assert result.level == "warn" and "gke-c-t4-grp (0 of 4)" in result.advice
 
 
 # --- quota -----------------------------------------------------------------------------------------------------------
@@ -210,11 +210,11 @@ def test_a_quota_on_cpu_refuses_what_the_preflight_says_it_will(tidy: Cluster) -
     try:
         eventually(lambda: api.get(path).get("status", {}).get("hard"), lambda found: found == hard)
         pod = steps.train(L4)
-        (finding,) = [one for one in looked_at(access, pod, queue="") if "cores" in one.what]
+        (result,) = [one for one in looked_at(access, pod, queue="") if "cores" in one.what]
         status, message = api.status("POST", f"{ROOT}/pods", steps.manifest(pod, NAMESPACE, "cores"))
     finally:
         api.delete(path)
-    assert finding[:3] == ("fail", "train: quota cores", "it requires a cpu limit, and the pod has none")
+    assert result[:3] == ("fail", "train: quota cores", "it requires a cpu limit, and the pod has none")
     assert status == 403 and "must specify limits.cpu" in message
 
 
@@ -261,14 +261,14 @@ def test_a_class_is_made_once_and_then_left_alone(tidy: Cluster, plane: ControlP
 def test_a_server_that_stops_answering_is_told_in_time_and_taken_up_again(
     kubeflow: Cluster, plane: ControlPlane
 ) -> None:
-    access = reach(kubeflow.api.kubeconfig, patience=1.0)
+    access = reach(kubeflow.api.kubeconfig, timeout=1.0)
     assert read(access, LAUNCHER)
     with plane.halted("kube-apiserver"):
         began = time.monotonic()
         with pytest.raises(StepError, match=r"no answer from the cluster at .*: nothing within 1 s"):
             looked_at(access)
         with pytest.raises(StepError, match="no answer from the cluster"):
-            reach(kubeflow.api.kubeconfig, patience=1.0)
+            reach(kubeflow.api.kubeconfig, timeout=1.0)
         assert time.monotonic() - began < 10
     assert bad(looked_at(reach(kubeflow.api.kubeconfig))) == []
 
@@ -277,7 +277,7 @@ def test_a_server_that_stops_answering_is_told_in_time_and_taken_up_again(
 def test_a_server_that_falls_silent_in_the_middle_never_hangs_the_preflight(
     after: float, kubeflow: Cluster, plane: ControlPlane
 ) -> None:
-    access = reach(kubeflow.api.kubeconfig, patience=1.0)
+    access = reach(kubeflow.api.kubeconfig, timeout=1.0)
     seen: list[Any] = []
 
     def look() -> None:

@@ -88,7 +88,7 @@ def test_everything_ends_with_whoever_started_it(ending: str, programs: Path, tm
             starter.send_signal(signal.SIGINT)
         if ending == "killed":
             starter.kill()
-    eventually(lambda: [pid for pid in pids if alive(pid)], lambda left: not left, patience=10)
+    eventually(lambda: [pid for pid in pids if alive(pid)], lambda left: not left, timeout=10)
 
 
 def test_a_given_cluster_is_used_and_left_as_it_was(programs: Path, tmp_path: Path) -> None:

@@ -65,13 +65,13 @@ def test_a_wrong_pod_stays_pending_and_the_reason_is_told(
         assert list(told) == ["train"]
         assert waiting.format(resource=resource) in told["train"], told
         assert told["train"].startswith(f"no node of {len(nodes)} fits: ")
-        finding = foretold(pod, nodes)
-        assert finding.level == "fail" and before.format(resource=resource) in finding.found, finding
+        result = foretold(pod, nodes)
+        assert result.level == "fail" and before.format(resource=resource) in result.found, result
 
 
 def foretold(pod: Pod, nodes: Nodes) -> CheckResult:
-    (finding,) = places.check_pods([pod], places.Inventory(nodes=nodes))
-    return finding
+    (result,) = places.check_pods([pod], places.Inventory(nodes=nodes))
+    return result
 
 
 def test_a_row_on_a_cluster_without_it_stays_pending(cluster: Cluster, empty: str, access: Access) -> None:

@@ -75,7 +75,7 @@ def reach(server: FakeKubernetes, folder: Path, context: str = "", **more: Any) 
     return found
 
 
-def findings(server: FakeKubernetes, folder: Path, *pods: Pod, **asked: Any) -> list[CheckResult]:
+def check_results(server: FakeKubernetes, folder: Path, *pods: Pod, **asked: Any) -> list[CheckResult]:
     given = {"service_account": "pipeline-runner", "pipeline_root": "gs://team/kfp", **asked}
     return submit_checks.check(reach(server, folder), "kubeflow", pods or (TRAIN,), **given)
 

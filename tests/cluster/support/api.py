@@ -16,7 +16,7 @@ T = TypeVar("T")
 OURS = {"suanli.test/made": "true"}
 SELECTOR = "suanli.test/made=true"
 WORKERS = 8
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 PATHS = {
     "Node": "/api/v1/nodes",
     "Namespace": "/api/v1/namespaces",
@@ -92,15 +92,15 @@ def path_of(each: Object) -> str:
     return PATHS[each["kind"]].format(each["metadata"].get("namespace", ""))
 
 
-def eventually(look: Callable[[], T], holds: Callable[[T], bool], patience: float = PATIENCE_S) -> T:
+def eventually(look: Callable[[], T], holds: Callable[[T], bool], timeout: float = TIMEOUT_S) -> T:
     """What ``look`` sees once that holds.
 
     Raises:
         AssertionError: it never did; what was seen last is told.
     """
-    until = time.monotonic() + patience
+    until = time.monotonic() + timeout
     while not holds(seen := look()):
-        assert time.monotonic() < until, f"still not so after {patience:g} s: {str(seen)[:2000]}"
+        assert time.monotonic() < until, f"still not so after {timeout:g} s: {str(seen)[:2000]}"
         time.sleep(0.1)
     return seen
 

@@ -39,11 +39,11 @@ class Done:
     seconds: float
 
     def lines(self, level: str) -> list[str]:
-        """The findings of a level, without it."""
+        """The results of a level, without it."""
         return [line[6:] for line in self.out.splitlines() if line.startswith(f"{level:5} ")]
 
     def line(self, level: str, what: str) -> str:
-        """The one finding of a level about something."""
+        """The one result of a level about something."""
         found = [line for line in self.lines(level) if line.startswith(f"{what}: ")]
         assert len(found) == 1, (level, what, self)
         return found[0].removeprefix(f"{what}: ")

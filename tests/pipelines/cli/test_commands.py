@@ -73,9 +73,9 @@ def test_compile_all_writes_a_file_for_each_experiment(here: Path, capsys: pytes
 
 def test_doctor_looks_at_everything(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found: list[dict[str, Any]] = json.loads(answer(capsys, "doctor", "--json"))
-    looked_at = {finding["what"] for finding in found}
+    looked_at = {result["what"] for result in found}
     assert {"python", "kfp", "keras", "lock file", "fashion_mnist", "processor", "memory", "disk"} <= looked_at
-    assert all(finding["advice"] for finding in found if finding["level"] != "ok")
+    assert all(result["advice"] for result in found if result["level"] != "ok")
 
 
 def test_doctor_says_where_data_are_that_can_be_installed_or_how_to_get_them(

@@ -52,7 +52,7 @@ Told = Callable[..., dict[str, CheckResult]]
 
 @pytest.fixture
 def told(capsys: pytest.CaptureFixture[str]) -> Told:
-    """Runs the command and returns its findings by what they are about; an earlier one of that name comes first."""
+    """Runs the command and returns its results by what they are about; an earlier one of that name comes first."""
 
     def run(*arguments: str, code: int = 0) -> dict[str, CheckResult]:
         assert main(["doctor", "--json", *(arguments or ("--target", "gke"))]) == code
@@ -197,8 +197,8 @@ def test_what_is_not_as_it_should_be_has_a_line(
     told: Told,
 ) -> None:
     change(cluster)
-    finding = told(code=int(level == "fail"))[what]
-    assert finding.level == level and words in finding.found and advice in finding.advice, finding
+    result = told(code=int(level == "fail"))[what]
+    assert result.level == level and words in result.found and advice in result.advice, result
 
 
 def test_what_waits_is_told_in_the_words_of_submit(cluster: FakeKubernetes, told: Told) -> None:
@@ -210,9 +210,9 @@ def test_what_waits_is_told_in_the_words_of_submit(cluster: FakeKubernetes, told
         thing("Pod", "one", metadata=head, spec=spec, status={"phase": "Pending", "conditions": [unscheduled]}),
         thing("Pod", "two", metadata=HEAD, spec={**spec, "nodeName": "gke-cpu-0"}, status={"phase": "Succeeded"}),
     )
-    finding = told()["train of run 8a7c1f0e"]
-    assert finding.level == "warn" and "waiting" not in told()
-    assert finding.found == f"no node of 2 fits: 2 with too little nvidia.com/gpu free (the scheduler: {message})"
+    result = told()["train of run 8a7c1f0e"]
+    assert result.level == "warn" and "waiting" not in told()
+    assert result.found == f"no node of 2 fits: 2 with too little nvidia.com/gpu free (the scheduler: {message})"
 
 
 def test_without_any_right_each_missing_one_is_a_line_and_nothing_fails(cluster: FakeKubernetes, told: Told) -> None:

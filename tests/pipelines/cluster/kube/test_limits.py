@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from kubernetes_api import FakeKubernetes, thing
-from kubernetes_cluster import bad, findings, furnished, step
+from kubernetes_cluster import bad, check_results, furnished, step
 
 
 @pytest.fixture
@@ -38,14 +38,14 @@ def test_a_quota_is_held_against_the_pod(
     cluster: FakeKubernetes, tmp_path: Path, hard: Any, used: Any, level: str, words: str
 ) -> None:
     cluster.add(quota(hard, used))
-    found = bad(findings(cluster, tmp_path))
+    found = bad(check_results(cluster, tmp_path))
     assert [one[:2] for one in found] == ([(level, "train: quota team")] if level else [])
     assert not level or words in found[0][2]
 
 
 def test_a_quota_with_scopes_is_only_a_warning(cluster: FakeKubernetes, tmp_path: Path) -> None:
     cluster.add(quota({"requests.cpu": "1"}, scopes=["BestEffort"]))
-    assert [one[0] for one in bad(findings(cluster, tmp_path))] == ["warn"]
+    assert [one[0] for one in bad(check_results(cluster, tmp_path))] == ["warn"]
 
 
 def limit_range(kind: str = "Container", **item: Any) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def limit_range(kind: str = "Container", **item: Any) -> dict[str, Any]:
 
 def test_a_limit_range_fills_in_what_a_quota_demands(cluster: FakeKubernetes, tmp_path: Path) -> None:
     cluster.add(quota({"limits.cpu": "64"}), limit_range(default={"cpu": "8"}))
-    assert bad(findings(cluster, tmp_path)) == []
+    assert bad(check_results(cluster, tmp_path)) == []
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,13 @@ def test_a_pod_without_requests_has_the_limit_ranges(
 ) -> None:
     cluster.add(quota({"requests.cpu": "4"}), limit_range(**defaults))
     expected = [("fail", "prepare: quota team", words)] if words else []
-    assert bad(findings(cluster, tmp_path, step("prepare"))) == expected
+    assert bad(check_results(cluster, tmp_path, step("prepare"))) == expected
 
 
 def test_steps_that_ask_for_the_same_share_a_line(cluster: FakeKubernetes, tmp_path: Path) -> None:
     cluster.add(quota({"requests.cpu": "4"}))
     same = {"cpu": "5"}
-    found = bad(findings(cluster, tmp_path, step("prepare", requests=same), step("export", requests=same)))
+    found = bad(check_results(cluster, tmp_path, step("prepare", requests=same), step("export", requests=same)))
     assert [one[1] for one in found] == ["prepare, export: quota team"]
 
 
@@ -94,4 +94,4 @@ def test_steps_that_ask_for_the_same_share_a_line(cluster: FakeKubernetes, tmp_p
 )
 def test_a_limit_range_is_held_against_the_pod(cluster: FakeKubernetes, tmp_path: Path, given: Any, words: str) -> None:
     cluster.add(given)
-    assert bad(findings(cluster, tmp_path)) == ([("fail", "train: limit range range", words)] if words else [])
+    assert bad(check_results(cluster, tmp_path)) == ([("fail", "train: limit range range", words)] if words else [])

@@ -14,11 +14,11 @@ MACHINE = "node.kubernetes.io/instance-type"
 
 
 def place(pod: Any, *there: Any, pods: Any = (), **known: Any) -> tuple[str, str, str]:
-    """Level, text and advice of a pod's one finding among these nodes."""
+    """Level, text and advice of a pod's one result among these nodes."""
     loads = None if pods is None else capacity.loads(pods)
-    (finding,) = nodes.check_pods([pod], nodes.Inventory(list(there), loads, **known))
-    assert finding.what == "train: nodes"
-    return finding.level, finding.found, finding.advice
+    (result,) = nodes.check_pods([pod], nodes.Inventory(list(there), loads, **known))
+    assert result.what == "train: nodes"
+    return result.level, result.found, result.advice
 
 
 GROUP = nodes.Group("gke-c-l4-1234-grp", 0, 4)
@@ -197,9 +197,9 @@ def test_pods_of_one_kind_share_a_line() -> None:
     ],
 )
 def test_what_autopilot_refuses_is_refused_first(selector: Any, limits: Any, words: str) -> None:
-    (finding,) = nodes.autopilot_rules(step(node_selector=selector, limits=limits))
-    assert finding.level == "fail"
-    assert words in finding.found
+    (result,) = nodes.autopilot_rules(step(node_selector=selector, limits=limits))
+    assert result.level == "fail"
+    assert words in result.found
 
 
 @pytest.mark.parametrize("name", ["l4", "l4x2:spot", "v5e-4", "cpu-8"])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from kubernetes_api import FakeKubernetes, thing
-from kubernetes_cluster import TRAIN, bad, findings, furnished
+from kubernetes_cluster import TRAIN, bad, check_results, furnished
 
 KUEUE, GOOGLE = "kueue.x-k8s.io/v1beta2", "cloud.google.com/v1"
 
@@ -37,7 +37,7 @@ def test_a_queue_that_would_admit_the_pod_is_ok_in_both_versions(
 ) -> None:
     cluster.groups["kueue.x-k8s.io"] = versions
     cluster.add(local(), cluster_queue(*HELD))
-    found = findings(cluster, tmp_path, queue="train")
+    found = check_results(cluster, tmp_path, queue="train")
     assert bad(found) == []
     assert {one.what: one.found for one in found}["queue train"] == "cluster queue team, 2 waiting"
     assert any(f"/{versions[0]}/" in request for request in cluster.requests)
@@ -72,7 +72,7 @@ def test_a_queue_that_would_never_admit_the_pod_is_found(
     cluster: FakeKubernetes, tmp_path: Path, objects: Any, level: str, words: str
 ) -> None:
     cluster.add(*objects)
-    (only,) = bad(findings(cluster, tmp_path, queue="train"))
+    (only,) = bad(check_results(cluster, tmp_path, queue="train"))
     assert only[:2] == (level, "queue train")
     assert words in only[2]
 
@@ -91,7 +91,7 @@ def test_a_queue_that_may_borrow_or_selects_the_namespace_is_ok(
 ) -> None:
     held = spec.pop("resources", HELD)
     cluster.add(local(), cluster_queue(*held, **spec))
-    assert bad(findings(cluster, tmp_path, queue="train")) == []
+    assert bad(check_results(cluster, tmp_path, queue="train")) == []
 
 
 def flavor(name: str, accelerator: str) -> dict[str, Any]:
@@ -110,22 +110,22 @@ def test_a_flavor_of_other_nodes_admits_nothing(
     cluster: FakeKubernetes, tmp_path: Path, accelerator: str, words: str
 ) -> None:
     cluster.add(local(), cluster_queue(*HELD), flavor("l4", accelerator))
-    found = bad(findings(cluster, tmp_path, queue="train"))
+    found = bad(check_results(cluster, tmp_path, queue="train"))
     assert [one[:2] for one in found] == ([("fail", "queue train")] if words else [])
     assert not words or words in found[0][2]
     cluster.deny("get resourceflavors.kueue.x-k8s.io")
-    assert bad(findings(cluster, tmp_path, queue="train")) == []
+    assert bad(check_results(cluster, tmp_path, queue="train")) == []
 
 
 def test_a_queue_of_another_name_is_offered(cluster: FakeKubernetes, tmp_path: Path) -> None:
     cluster.add(local())
-    advice = next(one.advice for one in findings(cluster, tmp_path, queue="trian") if one.what == "queue trian")
+    advice = next(one.advice for one in check_results(cluster, tmp_path, queue="trian") if one.what == "queue trian")
     assert "did you mean train?" in advice
 
 
 def test_a_cluster_without_kueue_or_compute_classes_says_so(cluster: FakeKubernetes, tmp_path: Path) -> None:
     cluster.groups.clear()
-    found = bad(findings(cluster, tmp_path, queue="train", compute_class="cheap"))
+    found = bad(check_results(cluster, tmp_path, queue="train", compute_class="cheap"))
     assert found == [
         ("fail", "queue train", "the cluster has no Kueue"),
         ("fail", "compute class cheap", "does not exist"),
@@ -135,7 +135,7 @@ def test_a_cluster_without_kueue_or_compute_classes_says_so(cluster: FakeKuberne
 def test_a_cluster_queue_that_may_not_be_read_is_a_warning(cluster: FakeKubernetes, tmp_path: Path) -> None:
     cluster.deny("get clusterqueues.kueue.x-k8s.io")
     cluster.add(local(), cluster_queue(*HELD))
-    (only,) = bad(findings(cluster, tmp_path, queue="train"))
+    (only,) = bad(check_results(cluster, tmp_path, queue="train"))
     assert only == ("warn", "queue train", "no right to get clusterqueues.kueue.x-k8s.io")
 
 
@@ -152,7 +152,7 @@ def test_the_class_that_a_pod_selects_is_looked_up(
 ) -> None:
     cluster.add(thing("ComputeClass", "cheap", "", api=GOOGLE, spec=spec))
     pod = replace(TRAIN, node_selector={"cloud.google.com/compute-class": name})
-    lines = {one.what: one for one in findings(cluster, tmp_path, pod)}
+    lines = {one.what: one for one in check_results(cluster, tmp_path, pod)}
     assert lines["train: nodes"].level == "warn"
     if found:
         assert lines[f"compute class {name}"].level == "ok"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from kubernetes_api import FakeKubernetes, Fault, node, thing
-from kubernetes_cluster import L4, TRAIN, bad, findings, furnished, reach
+from kubernetes_cluster import L4, TRAIN, bad, check_results, furnished, reach
 
 from components.core.errors import StepError
 from pipelines.cluster.kube import submit_checks
@@ -28,7 +28,7 @@ def test_without_a_kubeconfig_the_cluster_is_not_looked_at(monkeypatch: pytest.M
 
 
 def test_a_cluster_that_has_everything_is_ok_in_every_line(cluster: FakeKubernetes, tmp_path: Path) -> None:
-    found = findings(cluster, tmp_path, pipeline_root="")
+    found = check_results(cluster, tmp_path, pipeline_root="")
     assert bad(found) == []
     lines = {one.what: one.found for one in found}
     assert lines["train: nodes"] == "1 of 2 fit, 1 with room now"
@@ -37,7 +37,7 @@ def test_a_cluster_that_has_everything_is_ok_in_every_line(cluster: FakeKubernet
 
 
 def test_nothing_is_read_that_was_not_asked_for(cluster: FakeKubernetes, tmp_path: Path) -> None:
-    findings(cluster, tmp_path)
+    check_results(cluster, tmp_path)
     asked = " ".join(cluster.requests)
     assert "kueue" not in asked
     assert "computeclasses" not in asked
@@ -55,7 +55,7 @@ def test_nothing_is_read_that_was_not_asked_for(cluster: FakeKubernetes, tmp_pat
 def test_what_is_named_and_does_not_exist_fails(
     cluster: FakeKubernetes, tmp_path: Path, asked: Any, what: str, words: str
 ) -> None:
-    assert bad(findings(cluster, tmp_path, **asked)) == [("fail", what, words)]
+    assert bad(check_results(cluster, tmp_path, **asked)) == [("fail", what, words)]
 
 
 def test_a_namespace_that_does_not_exist_is_the_one_thing_said(cluster: FakeKubernetes, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_namespace_that_does_not_exist_is_the_one_thing_said(cluster: FakeKube
 def test_a_service_account_is_shown_with_its_google_account(cluster: FakeKubernetes, tmp_path: Path) -> None:
     account = {"iam.gke.io/gcp-service-account": "kfp@team.iam.gserviceaccount.com"}
     cluster.add(thing("ServiceAccount", "pipeline-runner", metadata={"annotations": account}))
-    lines = {one.what: one.found for one in findings(cluster, tmp_path)}
+    lines = {one.what: one.found for one in check_results(cluster, tmp_path)}
     assert lines["service account pipeline-runner"] == "exists, as kfp@team.iam.gserviceaccount.com"
 
 
@@ -91,7 +91,7 @@ def test_a_kubeconfig_without_rights_gives_one_line_for_each(
     cluster.deny("*")
     if not reviews:
         cluster.faults.append(Fault("selfsubjectaccessreviews", 403))
-    found = findings(cluster, tmp_path, queue="train", compute_class="cheap", pipeline_root="")
+    found = check_results(cluster, tmp_path, queue="train", compute_class="cheap", pipeline_root="")
     missing = {one.what.removeprefix("right to "): one.advice for one in found if one.what.startswith("right to")}
     expected = {right: f"not checked: {what}" for right, what in RIGHTS.items()}
     if not reviews:
@@ -104,7 +104,7 @@ def test_a_kubeconfig_without_rights_gives_one_line_for_each(
 
 def test_one_missing_right_skips_one_check(cluster: FakeKubernetes, tmp_path: Path) -> None:
     cluster.deny("list pods")
-    found = findings(cluster, tmp_path)
+    found = check_results(cluster, tmp_path)
     assert bad(found) == [("warn", "right to list pods in the cluster", "missing")]
     assert {one.what: one.found for one in found}["train: nodes"] == "1 of 2 fit"
 
@@ -113,7 +113,7 @@ def test_a_pool_at_zero_is_found_in_the_autoscalers_status(cluster: FakeKubernet
     del cluster.objects["", "nodes", "", "gke-l4-0"]
     status = "nodeGroups: [{name: gke-c-l4-1234-grp, health: {maxSize: 4}}]"
     cluster.add(thing("ConfigMap", "cluster-autoscaler-status", "kube-system", data={"status": status}))
-    found = findings(cluster, tmp_path, accelerator="l4")
+    found = check_results(cluster, tmp_path, accelerator="l4")
     assert [one[:2] for one in bad(found)] == [("warn", "train: nodes")]
     advice = next(one.advice for one in found if one.what == "train: nodes")
     assert "gke-c-l4-1234-grp (0 of 4)" in advice
@@ -123,16 +123,16 @@ def test_a_pool_at_zero_is_found_in_the_autoscalers_status(cluster: FakeKubernet
 def test_autopilot_is_known_and_its_rules_are_held(cluster: FakeKubernetes, tmp_path: Path) -> None:
     cluster.add(node("gk3-team-pool-1-abc"))
     bare = replace(TRAIN, node_selector={})
-    assert ("fail", "train: Autopilot") in [one[:2] for one in bad(findings(cluster, tmp_path, bare))]
+    assert ("fail", "train: Autopilot") in [one[:2] for one in bad(check_results(cluster, tmp_path, bare))]
     elsewhere = replace(TRAIN, node_selector={**L4, "cloud.google.com/gke-accelerator": "nvidia-b200"})
-    assert [one[:2] for one in bad(findings(cluster, tmp_path, elsewhere))] == [("warn", "train: nodes")]
+    assert [one[:2] for one in bad(check_results(cluster, tmp_path, elsewhere))] == [("warn", "train: nodes")]
 
 
 def test_a_failure_half_way_is_one_line(cluster: FakeKubernetes, tmp_path: Path) -> None:
     cluster.faults.append(Fault("/api/v1/nodes", 503))
     with pytest.raises(StepError, match="answers 503 for /api/v1/nodes"):
-        findings(cluster, tmp_path)
+        check_results(cluster, tmp_path)
 
 
 def test_findings_are_plain_values(cluster: FakeKubernetes, tmp_path: Path) -> None:
-    assert json.dumps([one._asdict() for one in findings(cluster, tmp_path)])
+    assert json.dumps([one._asdict() for one in check_results(cluster, tmp_path)])

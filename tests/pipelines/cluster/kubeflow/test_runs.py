@@ -115,7 +115,7 @@ Scene = Callable[[str], object]
 
 
 def play(fake: FakeKubeflow, server: Server, run_id: str, *scenes: Scene, **options: Any) -> tuple[Progress, list[Any]]:
-    """Follow a run while the scenes happen, one between two looks; the end, and what was told on the way."""
+    """Follow a run while the scenes happen, one between two reads; the end, and what was told on the way."""
     told: list[Progress] = []
     coming = iter(scenes)
 
