@@ -61,7 +61,12 @@ class Client:
             timeout=self._timeout,
             retry_after=lambda error: _retry_after(error) or 0.0,
         )
-        dropped = Retry(_is_dropped, timeout=self._timeout, attempts=2, first=0.1)
+        dropped = Retry(
+            lambda error: isinstance(_reason(error), exceptions.ProtocolError),
+            timeout=self._timeout,
+            attempts=2,
+            first=0.1,
+        )
 
         # Plain JSON in place of the client's classes: these refuse whole lists for one field that a server leaves out.
         def send() -> Any:
@@ -153,10 +158,6 @@ def open_client(kube_context: str, environ: Mapping[str, str], timeout: float) -
 
 def _reason(error: Exception) -> Any:
     return getattr(error, "reason", None) or error
-
-
-def _is_dropped(error: Exception) -> bool:
-    return isinstance(_reason(error), exceptions.ProtocolError)
 
 
 def _retry_after(error: Exception) -> float | None:

@@ -119,12 +119,12 @@ def autopilot_rules(pod: Pod) -> Iterator[CheckResult]:
 
 def check_pods(pods: Sequence[Pod], inventory: Inventory) -> Iterator[CheckResult]:
     """One result for the pods that ask for the same nodes."""
-    for steps, pod in capacity.group_pods(pods, _requirements):
+
+    def requirements(pod: Pod) -> Any:
+        return sorted(pod.node_selector.items()), pod.affinity, pod.tolerations, sorted(capacity.requested(pod).items())
+
+    for steps, pod in capacity.group_pods(pods, requirements):
         yield _check_pod(steps, pod, inventory)
-
-
-def _requirements(pod: Pod) -> Any:
-    return sorted(pod.node_selector.items()), pod.affinity, pod.tolerations, sorted(capacity.requested(pod).items())
 
 
 def _check_pod(steps: str, pod: Pod, inventory: Inventory) -> CheckResult:

@@ -64,15 +64,12 @@ def _removed(step: str, status: Mapping[str, Any]) -> Failure | None:
         return Failure(step, "memory", f"evicted: {message}", SMALLER)
     if reason == "Evicted" and ("ephemeral-storage" in message or "disk" in message.lower()):
         return Failure(step, "resources", f"evicted: {message}", "ask for nodes with a larger disk")
-    disrupted: Mapping[str, Any] = next((one for one in status.get("conditions", ()) if _is_disruption(one)), {})
-    if reason in {"Evicted", "NodeShutdown", "Terminated", "Shutdown", "Preempting"} or disrupted:
-        why = message or str(disrupted.get("message", "")) or reason or str(disrupted.get("reason", ""))
+    conditions = [one for one in status.get("conditions", ()) if one.get("type") == "DisruptionTarget"]
+    disruption: Mapping[str, Any] = next((one for one in conditions if one.get("status") == "True"), {})
+    if reason in {"Evicted", "NodeShutdown", "Terminated", "Shutdown", "Preempting"} or disruption:
+        why = message or str(disruption.get("message", "")) or reason or str(disruption.get("reason", ""))
         return Failure(step, "preempted", f"its pod was taken away: {why}", AGAIN)
     return None
-
-
-def _is_disruption(condition: Mapping[str, Any]) -> bool:
-    return condition.get("type") == "DisruptionTarget" and condition.get("status") == "True"
 
 
 def _killed(step: str, pod: Mapping[str, Any], main: Mapping[str, Any]) -> Failure | None:

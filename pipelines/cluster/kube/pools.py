@@ -7,7 +7,7 @@ from typing import Any
 from pipelines.cluster.kube.capacity import Load, format_amount
 from pipelines.cluster.kube.nodes import Inventory
 from pipelines.compile.check_result import CheckResult
-from pipelines.hardware.catalog import Catalog, Row
+from pipelines.hardware.catalog import Catalog
 from pipelines.hardware.catalog.row import CLASS_LABEL, RESOURCES
 from pipelines.hardware.catalog.shapes import GPU_LABEL, MACHINE_LABEL, TPU_LABEL
 from pipelines.hardware.ladder import Capacity, Rung
@@ -45,16 +45,12 @@ def _kind(node: Node, catalog: Catalog) -> str:
     labels = node["metadata"].get("labels", {})
     if CLASS_LABEL in labels:
         return f"of compute class {labels[CLASS_LABEL]}"
-    row = next((row for row in catalog.values() if row.resource and _selected(row, labels)), None)
-    if row:
+    selecting = (row for row in catalog.values() if row.resource and row.labels.items() <= labels.items())
+    if row := next(selecting, None):
         paid: Iterator[Capacity] = (name for name, label in CAPACITY_LABELS.items() if labels.get(label) == "true")
         return str(Rung(row, next(paid, "on-demand")))
     chip = labels.get(GPU_LABEL) or labels.get(TPU_LABEL) or ", ".join(_chips(node))
     return f"in no row ({labels.get(MACHINE_LABEL, 'unknown machine')} with {chip})" if chip else PLAIN
-
-
-def _selected(row: Row, labels: Mapping[str, str]) -> bool:
-    return all(labels.get(key) == value for key, value in row.labels.items())
 
 
 def _chips(node: Node) -> dict[str, Decimal]:

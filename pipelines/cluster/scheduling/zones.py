@@ -1,7 +1,6 @@
 """Time zones by name, and the conversion of a cron to the zone that the server reads cron in."""
 
 import difflib
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -93,8 +92,4 @@ def _moved(cron: Cron, minutes: int) -> Cron | None:
                 return None
             weekdays = tuple(sorted((weekday + min(days)) % 7 for weekday in weekdays))
     fields = (new_minutes, new_hours, cron.days, cron.months, weekdays)
-    return parse(" ".join("*" if values is None else _list(values) for values in fields))
-
-
-def _list(values: Iterable[int]) -> str:
-    return ",".join(map(str, values))
+    return parse(" ".join("*" if values is None else ",".join(map(str, values)) for values in fields))
