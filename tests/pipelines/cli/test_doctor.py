@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 import team_target
+from answers import answer
 from kubeflow import FakeKubeflow
 from kubeflow import Fault as KubeflowFault
 from kubernetes_api import FakeKubernetes, Fault, node, thing
 from kubernetes_cluster import GPU_TAINT, L4, furnished, running
 
+from components.data import fashion_mnist
 from pipelines.cli.main import main
 from pipelines.compile.check_result import CheckResult
+from pipelines.local import machine
 
 HEAD = {"labels": {"pipeline/runid": "8a7c1f0e", "pipelines.kubeflow.org/v2_component": "true"}}
 NODE_NAME = "workflows.argoproj.io/node-name"
@@ -331,3 +334,33 @@ def test_a_bad_option_is_one_line_before_anything_is_looked_at(
     out, err = capsys.readouterr()
     assert err.startswith(f"error: {said}") and err.count("\n") == 1 and out == ""
     assert not kubeflow.requests
+
+
+def test_doctor_looks_at_everything(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found: list[dict[str, Any]] = json.loads(answer(capsys, "doctor", "--json"))
+    looked_at = {result["what"] for result in found}
+    assert {"python", "kfp", "keras", "lock file", "fashion_mnist", "processor", "memory", "disk"} <= looked_at
+    assert all(result["advice"] for result in found if result["level"] != "ok")
+
+
+def test_doctor_says_where_data_are_that_can_be_installed_or_how_to_get_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fashion_mnist, "FOLDER", tmp_path)
+    found = {one["what"]: one for one in json.loads(answer(capsys, "doctor", "--json"))}
+    assert (found["fashion_mnist"]["level"], found["fashion_mnist"]["found"]) == ("warn", "not installed")
+    assert "make data" in found["fashion_mnist"]["advice"]
+    for split in fashion_mnist.FILES:
+        for what in ("images-idx3", "labels-idx1"):
+            fashion_mnist._path(split, what).touch()
+    found = {one["what"]: one for one in json.loads(answer(capsys, "doctor", "--json"))}
+    assert (found["fashion_mnist"]["level"], found["fashion_mnist"]["found"]) == ("ok", str(tmp_path))
+
+
+def test_doctor_finds_a_missing_package_and_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(machine, "STEPS_NEED", {"no_such_package": "no-such-package"})
+    assert main(["doctor"]) == 1
+    line = next(line for line in capsys.readouterr().out.splitlines() if "no-such-package" in line)
+    assert line.startswith("fail") and "make setup" in line

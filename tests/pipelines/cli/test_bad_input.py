@@ -4,13 +4,7 @@ import pytest
 
 from pipelines.cli.main import main
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SUANLI_RUNS", str(tmp_path / "runs"))
-    monkeypatch.delenv("SUANLI_DEBUG", raising=False)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -104,3 +98,23 @@ def test_an_experiment_file_that_is_none_is_one_line(
     (here / "mine.py").write_text(text)
     assert refused(capsys, "run", "mine.py").startswith(said)
     assert [path.name for path in here.iterdir() if path.name != "__pycache__"] == ["mine.py"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["explain", "digits", "--accelerator", "l5"], "unknown accelerator 'l5'; did you mean l4?"),
+        (["explain", "digitz"], "unknown experiment 'digitz'; did you mean digits?"),
+        (["plan", "digits", "--deadline", "soon"], "'soon' is not a duration; write 90m, 24h or 2d"),
+        (["plan", "digits", "--explain", "h100x3"], "unknown accelerator 'h100x3'; it comes as h100, h100x2"),
+        (["plan", "digits", "--calibrate", "nothing"], "there are no runs in"),
+        (["plan", "digits", "--prefer", "beauty"], "Invalid value for '--prefer'"),
+        (["nodepool", "l5", "--cluster", "c", "--location", "l"], "unknown accelerator 'l5'"),
+        (["nodepool", "v5e-16", "--cluster", "c", "--location", "l"], "accelerator 'v5e-16': one task is one pod"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"error: {said}") and printed.err.count("\n") == 1 and printed.out == ""
