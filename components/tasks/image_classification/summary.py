@@ -1,4 +1,4 @@
-"""What prepare's report tells about labelled pictures: sizes, channels, brightness, and a few of them."""
+"""Summary of labelled images for the data report: sizes, channels, brightness, and a sample."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -69,7 +69,7 @@ class ImageSummary(LabelledSummary):
 
 
 def levels(every: list[np.ndarray]) -> Markup:
-    """Sizes and channels of pictures, which are drawn at random from the train split."""
+    """Sizes and channels of pictures drawn at random from the train split."""
     sizes = np.array([picture.shape[:2] for picture in every])
     rows = [
         [name, int(values.min()), float(np.median(values)), int(values.max())]

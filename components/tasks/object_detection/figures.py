@@ -1,4 +1,4 @@
-"""What a report shows of a detector: its metrics by class and size, its precision at each recall, and pictures."""
+"""Figures of a detector's evaluation report: metrics by class, precision at each recall, and images."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""What prepare's report tells about pictures with boxes, gathered while they stream by."""
+"""Summary of images with boxes for the data report: objects by class, their number and size, and a sample."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ HEAD = struct.Struct("<I")
 
 
 class _Packed:
-    """Pictures with their boxes and labels in one value, made when it is asked for."""
+    """Pictures with their boxes and labels packed into one value, on demand."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -68,7 +68,6 @@ class BoxSummary(Summary):
         return {"classes": len(self.names), "objects": int(self.counts.sum())}
 
     def notes(self) -> Iterator[Markup]:
-        """What deserves a warning."""
         yield from rare(self.names, self.counts[0], "objects")
         if self.many[0]:
             yield reports.note(f"{self.many[0]:,} training pictures have no object.")

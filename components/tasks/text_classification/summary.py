@@ -1,4 +1,4 @@
-"""What prepare's report tells about labelled texts: classes, sources, lengths, and a few of them."""
+"""Summary of labelled texts for the data report: classes, sources, lengths, and a sample."""
 
 import numpy as np
 from markupsafe import Markup

@@ -106,7 +106,7 @@ def counted(
 
 
 def _bits(tokens: int) -> int:
-    """Of one token, the sign of a beginning included."""
+    """Of one token, BOS included."""
     return int(tokens).bit_length()
 
 
@@ -156,6 +156,6 @@ def _level(grams: np.ndarray, counts: np.ndarray, bits: int, discount: float | N
 
 
 def _places(ordered: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each wanted number is among the ordered ones, and whether it is there."""
+    """The position of each wanted number among the sorted ones, and whether it is among them."""
     place = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
     return place, ordered[place] == wanted

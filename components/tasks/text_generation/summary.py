@@ -1,4 +1,4 @@
-"""What prepare's report tells about texts: their lengths by split and source, and a few of them."""
+"""Summary of texts for the data report: lengths by split and source, and a sample."""
 
 from typing import Any
 

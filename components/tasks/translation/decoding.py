@@ -1,7 +1,7 @@
-"""An encoder-decoder network at work: sentences into its input, its logits into sentences.
+"""Decoding with an encoder-decoder network: sentences to its input, its logits to sentences.
 
-A Keras network writes token after token with keys and values kept. Of a network in another format only its outputs are
-known: everything is computed anew for each token, and the sentences are the same.
+A Keras network decodes token by token with cached keys and values. Of a network in another format only the outputs
+are known: everything is recomputed for each token, and the sentences are the same.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 CHUNK = 64
 
 
-def packed(sources: Sequence[bytes], targets: Sequence[bytes] | None, assets: dict[str, Any]) -> np.ndarray:
-    """A network's input, int32 [n, source_length + target_length]; of targets that are not known only START.
+def pack(sources: Sequence[bytes], targets: Sequence[bytes] | None, assets: dict[str, Any]) -> np.ndarray:
+    """A network's input, int32 [n, source_length + target_length]; of unknown targets only START.
 
     Args:
         assets: ``pieces``, ``source_length`` and ``target_length``.
@@ -36,10 +36,10 @@ def packed(sources: Sequence[bytes], targets: Sequence[bytes] | None, assets: di
     return np.concatenate([tokens.encode(sources, assets["source_length"]), seen], axis=1)
 
 
-def recomputed(
+def decode_without_cache(
     run: Callable[[np.ndarray], np.ndarray], sources: np.ndarray, length: int, width: int, strength: float
 ) -> np.ndarray:
-    """Target tokens, int32 [n, length], by nothing but a network's outputs.
+    """Target tokens, int32 [n, length], from a network's outputs alone.
 
     Args:
         run: int32 [n, source_length + length] to logits [n, length, vocabulary].
@@ -62,8 +62,8 @@ def recomputed(
     return beam_search.search(following, len(sources), length, width, strength)
 
 
-def cached(layer: Any, sources: Any, width: int, strength: float) -> Any:
-    """The same as a tensor, in a graph or out of it, by an ``EncoderDecoder`` with keys and values kept."""
+def decode_in_graph(layer: Any, sources: Any, width: int, strength: float) -> Any:
+    """The same as a tensor, in a graph or eagerly, by an ``EncoderDecoder`` with cached keys and values."""
     from keras import ops
 
     n = ops.shape(sources)[0]
@@ -100,20 +100,20 @@ def decoder(network: "keras.Model", width: int, strength: float) -> Callable[[np
 
     layer = layer_of(network)
     if keras.backend.backend() != "tensorflow":
-        return lambda sources: keras.ops.convert_to_numpy(cached(layer, sources, width, strength))
+        return lambda sources: keras.ops.convert_to_numpy(decode_in_graph(layer, sources, width, strength))
     import tensorflow as tf
 
     signature = tf.TensorSpec([None, layer.source_length], tf.int32)
     traced = tf.function(
-        lambda sources: cached(layer, sources, width, strength), input_signature=[signature], autograph=False
+        lambda sources: decode_in_graph(layer, sources, width, strength), input_signature=[signature], autograph=False
     )
     return lambda sources: traced(tf.constant(sources)).numpy()
 
 
-def translated(
+def translate(
     predictor: Any, sources: Sequence[bytes], assets: dict[str, Any], width: int = 1, strength: float = 0.0
 ) -> list[bytes]:
-    """The translations of sentences; of an empty one an empty one.
+    """Translations of sentences; an empty one stays empty.
 
     Args:
         predictor: has ``network``, a Keras model or None, and ``run``, from the network's inputs to its outputs.
@@ -126,15 +126,15 @@ def translated(
         if predictor.network is not None:
             written = decoder(predictor.network, width, strength)(ids)
         else:
-            written = recomputed(predictor.run, ids, assets["target_length"], width, strength)
+            written = decode_without_cache(predictor.run, ids, assets["target_length"], width, strength)
         found += [text if one.strip() else b"" for one, text in zip(part, tokens.decode(written), strict=True)]
     return found
 
 
-def predicted(
+def token_losses(
     predictor: Any, sources: Sequence[bytes], targets: Sequence[bytes], assets: dict[str, Any]
 ) -> dict[str, np.ndarray]:
-    """How well the network predicts the tokens of targets that fit into it, each from those before it.
+    """How well the network predicts each target token from those before it, for targets that fit.
 
     Returns:
         ``loss``, the sum of a target's negative log-likelihoods in nats, float64 [n], ``right``, how many of its tokens
@@ -145,7 +145,7 @@ def predicted(
     for start in range(0, len(sources), CHUNK):
         chunk = slice(start, start + CHUNK)
         ids = tokens.encode(targets[chunk], assets["target_length"])
-        logits = predictor.run(packed(sources[chunk], targets[chunk], assets)).astype(np.float32)
+        logits = predictor.run(pack(sources[chunk], targets[chunk], assets)).astype(np.float32)
         counted = ids != PAD
         parts["loss"].append(np.where(counted, likelihood.nll(logits, ids), 0).sum(axis=1, dtype=np.float64))
         parts["right"].append(((logits.argmax(axis=-1) == ids) & counted).sum(axis=1))
@@ -153,9 +153,7 @@ def predicted(
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 
-def packed_in_graph(
-    sources: "tf.Tensor", targets: "tf.Tensor", assets: dict[str, Any]
-) -> "tuple[tf.Tensor, tf.Tensor]":
+def pack_in_graph(sources: "tf.Tensor", targets: "tf.Tensor", assets: dict[str, Any]) -> "tuple[tf.Tensor, tf.Tensor]":
     """Inputs and targets for training, of two tensors of strings [n]: int32 [n, source_length + target_length] and
     int32 [n, target_length]. Of a pair with a side that is too long the targets are PAD alone, which do not count."""
     import tensorflow as tf
@@ -169,5 +167,5 @@ def packed_in_graph(
 
 
 def ended(ids: Any) -> Any:
-    """Whether texts as tokens [n, length] came to their end, bool [n]; on the host or in a graph."""
+    """Whether token rows [n, length] hold their whole texts, bool [n]; on the host or in a graph."""
     return (ids[:, -1] == PAD) | (ids[:, -1] == END)

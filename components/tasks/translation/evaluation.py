@@ -30,17 +30,17 @@ class Evaluation(contract.Evaluation[Info, Settings]):
 
     def encode(self, contents: Any, assets: dict[str, Any]) -> np.ndarray:
         """Inputs for sentences without a translation: of the target only START, int32 [n, length]."""
-        return decoding.packed(contents, None, assets)
+        return decoding.pack(contents, None, assets)
 
     def predict(self, predictor: Predictor, batch: Arrays, assets: dict[str, Any]) -> Arrays:
         """``hypothesis``, bytes objects [n]; ``whole``, whether the network saw all of the source, bool [n]; and, if
-        there are targets, what ``decoding.predicted`` says of their tokens: ``loss``, ``right`` and ``tokens`` [n]."""
+        there are targets, ``loss``, ``right`` and ``tokens`` [n] of ``decoding.token_losses``."""
         sources, settings = batch["source"].tolist(), self.settings
-        texts = decoding.translated(predictor, sources, assets, settings.beam, settings.length_penalty)
-        inputs = decoding.packed(sources, None, assets)
+        texts = decoding.translate(predictor, sources, assets, settings.beam, settings.length_penalty)
+        inputs = decoding.pack(sources, None, assets)
         answers = {"hypothesis": objects(texts), "whole": decoding.ended(inputs[:, : assets["source_length"]])}
         if "target" in batch:
-            answers |= decoding.predicted(predictor, sources, batch["target"].tolist(), assets)
+            answers |= decoding.token_losses(predictor, sources, batch["target"].tolist(), assets)
         return answers
 
     def truth(self, batch: Arrays) -> Arrays:

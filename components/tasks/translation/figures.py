@@ -11,7 +11,7 @@ BINS = 20
 
 
 def spread(scores: np.ndarray, sizes: np.ndarray) -> Markup:
-    """How many sentences have which chrF, and its mean by the source's length.
+    """A histogram of sentence chrF, and its mean by the source's length.
 
     Args:
         scores: chrF of each sentence, 0 to 1, [n].

@@ -28,7 +28,7 @@ class Serving(contract.Serving[Info, Settings]):
             ids = tokenizer.encode_in_graph(sources, assets["source_length"])
             n = tf.shape(ids)[0]
             begun = tf.concat([tf.fill([n, 1], START), tf.fill([n, assets["target_length"] - 1], PAD)], axis=1)
-            texts = tokenizer.decode_in_graph(decoding.cached(layer, ids, 1, 0.0))
+            texts = tokenizer.decode_in_graph(decoding.decode_in_graph(layer, ids, 1, 0.0))
             empty = tf.strings.length(tf.strings.strip(sources)) == 0
             outputs = network(tf.concat([ids, begun], axis=1), training=False)
             return {"translation": tf.where(empty, "", texts), "outputs": outputs}

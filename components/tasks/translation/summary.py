@@ -1,4 +1,4 @@
-"""What prepare's report tells about pairs of sentences: how many, how long, how they begin, and a few of them."""
+"""Summary of sentence pairs for the data report: number, lengths, and a sample."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ RATIO, LEAST = 5, 50
 
 
 class PairSummary(Summary):
-    """Counts and lengths, and a few training pairs, in a memory that does not grow with the examples.
+    """Counts and lengths, and a few training pairs, in memory that does not grow with the examples.
 
     Attributes:
         lengths: how many sentences have so many bytes, integers [splits, 2 sides, MOST + 1].
@@ -49,10 +49,9 @@ class PairSummary(Summary):
         return {"from": self.languages[0], "to": self.languages[1]}
 
     def notes(self) -> Iterator[Markup]:
-        """What deserves a warning."""
         if self.uneven:
-            told = f"Of {self.uneven:,} pairs one side is over {RATIO} times as long as the other: translations?"
-            yield reports.note(told, "warning")
+            warning = f"Of {self.uneven:,} pairs one side is over {RATIO} times as long as the other: translations?"
+            yield reports.note(warning, "warning")
 
     def sections(self, splits: list[str]) -> list[Markup]:
         """The page's sections."""

@@ -53,7 +53,7 @@ class Training(contract.Training[Info]):
 
     def input_fn(self, assets: dict[str, Any]) -> Callable[[dict[str, tf.Tensor]], tuple[Any, Any]]:
         """Inputs are the source and the target shifted by one."""
-        return lambda batch: decoding.packed_in_graph(batch["source"], batch["target"], assets)
+        return lambda batch: decoding.pack_in_graph(batch["source"], batch["target"], assets)
 
     def compile_arguments(self, network: keras.Model) -> dict[str, Any]:
         return {"loss": TokenLoss(decoding.layer_of(network).label_smoothing), "metrics": [TokenAccuracy()]}
@@ -61,7 +61,7 @@ class Training(contract.Training[Info]):
     def epoch_samples(self, network: keras.Model, assets: dict[str, Any], batch: Arrays, seed: int) -> list[str]:
         """Source and translation of a few pairs, and the reference if it differs."""
         predictor = Predictor(lambda inputs: inputs, network)
-        translations = decoding.translated(predictor, batch["source"].tolist(), assets)
+        translations = decoding.translate(predictor, batch["source"].tolist(), assets)
         lines = []
         for source, text, reference in zip(
             batch["source"].tolist(), translations, batch["target"].tolist(), strict=True

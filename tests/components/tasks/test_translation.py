@@ -88,7 +88,7 @@ def test_the_host_makes_the_inputs_that_the_graph_makes(assets) -> None:
     alone = task_for(INFO).evaluation.encode(SOURCES, assets)
     np.testing.assert_array_equal(alone[:, :7], inputs[:, :7])
     assert (alone[:, 7:] == PAD).all()
-    np.testing.assert_array_equal(decoding.packed(SOURCES, TARGETS, assets), inputs)
+    np.testing.assert_array_equal(decoding.pack(SOURCES, TARGETS, assets), inputs)
 
 
 @pytest.mark.parametrize("beam", [1, 3])
