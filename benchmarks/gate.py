@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from components.evaluate.statistics import Pairs, greater
+from components.evaluate.statistics import PairedCounts, greater
 
 SIMULATIONS, RATE = 10_000, 0.05
 # (n, margin, shares of examples on which exactly one of the two models is right). Least: all of it is the loss itself.
@@ -78,7 +78,7 @@ class Needed:
         return won
 
     def _passes(self, won: int, total: int) -> bool:
-        return greater(Pairs(won, total - won, self.n), self.null, self.rate)
+        return greater(PairedCounts(won, total - won, self.n), self.null, self.rate)
 
 
 def percentile_promoted(pairs: np.ndarray, n: int, null: float, generator: np.random.Generator) -> float:

@@ -79,7 +79,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def place(run_folder: Path, *, shared: bool) -> Path | None:
+def folder_for(run_folder: Path, *, shared: bool) -> Path | None:
     """The folder to look in: everybody's, or the run's own for what must be decided anew by every run."""
     if not shared:
         return run_folder / "finished"
@@ -109,14 +109,14 @@ def taken(
     entry = cache / entry_name(key)
     notes["entry"] = entry.name
     with _locked(cache / f"{entry.name}.lock", key["step"]):
-        kept = _usable(entry)
-        if kept is not None and not _expired(kept):
+        cached = _usable(entry)
+        if cached is not None and not _expired(cached):
             for output, artifact in outputs.items():
                 _copy(entry / "outputs" / output, Path(artifact.path))
-                artifact.metadata.update(kept["metadata"][output])
-            notes |= {"cached": True, "from": kept["run"]}
-            return kept["result"]
-        notes["changed"] = _changes(cache, key) if kept is None else ["kept longer than data.max_age allows"]
+                artifact.metadata.update(cached["metadata"][output])
+            notes |= {"cached": True, "from": cached["run"]}
+            return cached["result"]
+        notes["changed"] = _changes(cache, key) if cached is None else ["kept longer than data.max_age allows"]
         result = compute()
         _write_entry(entry, key, run, outputs, result)
     return result
@@ -130,23 +130,25 @@ def entry_name(key: Mapping[str, Any]) -> str:
 def _read_entry(entry: Path) -> dict[str, Any] | None:
     """A kept result, whether or not what it points to is still there."""
     try:
-        kept: dict[str, Any] = json.loads((entry / "entry.json").read_text())
+        cached: dict[str, Any] = json.loads((entry / "entry.json").read_text())
     except (OSError, ValueError):
         return None
-    return kept
+    return cached
 
 
 def _usable(entry: Path) -> dict[str, Any] | None:
     """A kept result, unless a folder that it points to, here or in Cloud Storage, is gone."""
-    kept = _read_entry(entry)
-    places = [str(values["directory"]) for values in kept["metadata"].values() if "directory" in values] if kept else []
-    return kept if all(storage.exists(storage.join(place, storage.MANIFEST)) for place in places) else None
+    cached = _read_entry(entry)
+    places = (
+        [str(values["directory"]) for values in cached["metadata"].values() if "directory" in values] if cached else []
+    )
+    return cached if all(storage.exists(storage.join(place, storage.MANIFEST)) for place in places) else None
 
 
-def _expired(kept: Mapping[str, Any]) -> bool:
+def _expired(cached: Mapping[str, Any]) -> bool:
     """Whether a kept result is older than the age that its own settings allow."""
-    allowed = str(kept["key"]["parameters"].get("data.max_age", ""))
-    return bool(allowed) and time.time() - float(kept["time"]) > float(allowed[:-1]) * AGES[allowed[-1]]
+    allowed = str(cached["key"]["parameters"].get("data.max_age", ""))
+    return bool(allowed) and time.time() - float(cached["time"]) > float(allowed[:-1]) * AGES[allowed[-1]]
 
 
 def _write_entry(entry: Path, key: Mapping[str, Any], run: str, outputs: Mapping[str, Artifact], result: Any) -> None:
@@ -155,14 +157,14 @@ def _write_entry(entry: Path, key: Mapping[str, Any], run: str, outputs: Mapping
     shutil.rmtree(aside, ignore_errors=True)
     for output, artifact in outputs.items():
         _copy(Path(artifact.path), aside / "outputs" / output)
-    kept = {
+    cached = {
         "key": key,
         "run": run,
         "time": time.time(),
         "result": result,
         "metadata": {output: artifact.metadata for output, artifact in outputs.items()},
     }
-    (aside / "entry.json").write_text(json.dumps(kept, indent=1))
+    (aside / "entry.json").write_text(json.dumps(cached, indent=1))
     shutil.rmtree(entry, ignore_errors=True)
     aside.rename(entry)
 
@@ -189,9 +191,9 @@ def _locked(path: Path, step: str) -> Iterator[None]:
 
 def _changes(cache: Path, key: Mapping[str, Any]) -> list[str]:
     """What differs from the most similar kept result of the same step, one line each; empty where there is none."""
-    entries = [kept for path in cache.glob(f"{key['step']}-*/entry.json") if (kept := _read_entry(path.parent))]
-    newest_first = sorted(entries, key=lambda kept: -float(kept["time"]))
-    return min((_differences(kept["key"], key) for kept in newest_first), key=len, default=[])
+    entries = [cached for path in cache.glob(f"{key['step']}-*/entry.json") if (cached := _read_entry(path.parent))]
+    newest_first = sorted(entries, key=lambda cached: -float(cached["time"]))
+    return min((_differences(cached["key"], key) for cached in newest_first), key=len, default=[])
 
 
 def _differences(before: Mapping[str, Any], key: Mapping[str, Any]) -> list[str]:

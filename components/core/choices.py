@@ -52,14 +52,14 @@ def role(task: str, name: str) -> Any:
     module = f"components.tasks.{task}.{name}"
     if importlib.util.find_spec(module) is None:
         module = "components.tasks.contract"
-    found = getattr(importlib.import_module(module), name.capitalize(), None)
-    if found is None:
+    cls = getattr(importlib.import_module(module), name.capitalize(), None)
+    if cls is None:
         raise StepError(
             f"the task {task} has no class {name.capitalize()}",
             advice=f"write it in components/tasks/{task}/{name}.py",
             kind="settings",
         )
-    return found
+    return cls
 
 
 def title(module: ModuleType) -> str:

@@ -61,16 +61,16 @@ class Visible:
 
 def versions(backend: str) -> dict[str, str]:
     """Versions of the packages that affect numerical results, and the minor version of Python."""
-    found = {"python": ".".join(map(str, sys.version_info[:2]))}
+    installed_versions = {"python": ".".join(map(str, sys.version_info[:2]))}
     for package in dict.fromkeys(("keras", "numpy", "tensorflow", backend)):
         # The CPU build of TensorFlow is a distribution with another name.
         for name in (package, f"{package}-cpu"):
             try:
-                found[package] = version(name)
+                installed_versions[package] = version(name)
                 break
             except PackageNotFoundError:
                 continue
-    return found
+    return installed_versions
 
 
 # --- what is available -----------------------------------------------------------------------------------------------
@@ -139,23 +139,23 @@ def _visible_to_tensorflow() -> Visible | None:
     import tensorflow as tf
 
     for kind in ("TPU", "GPU"):
-        found = tf.config.list_physical_devices(kind)
-        if found:
-            details = tf.config.experimental.get_device_details(found[0])
+        devices = tf.config.list_physical_devices(kind)
+        if devices:
+            details = tf.config.experimental.get_device_details(devices[0])
             name, capability = details.get("device_name", kind), details.get("compute_capability", (0, 0))
-            return Visible(kind.lower(), name, len(found), capability)
+            return Visible(kind.lower(), name, len(devices), capability)
     return None
 
 
 def _visible_to_jax() -> Visible | None:
     import jax
 
-    found = jax.local_devices()
-    if found[0].platform == "cpu":
+    devices = jax.local_devices()
+    if devices[0].platform == "cpu":
         return None
-    kind = "tpu" if found[0].platform == "tpu" else "gpu"
-    major, _, minor = str(getattr(found[0], "compute_capability", "0.0")).partition(".")
-    return Visible(kind, found[0].device_kind, len(found), (int(major), int(minor or 0)))
+    kind = "tpu" if devices[0].platform == "tpu" else "gpu"
+    major, _, minor = str(getattr(devices[0], "compute_capability", "0.0")).partition(".")
+    return Visible(kind, devices[0].device_kind, len(devices), (int(major), int(minor or 0)))
 
 
 def _visible_to_torch() -> Visible | None:
@@ -167,7 +167,7 @@ def _visible_to_torch() -> Visible | None:
     return Visible("gpu", torch.cuda.get_device_name(0), 1, torch.cuda.get_device_capability(0))
 
 
-def check_promise(accelerator_type: str, accelerator_count: str, found: Visible) -> None:
+def check_promise(accelerator_type: str, accelerator_count: str, visible_devices: Visible) -> None:
     """Check that the promised accelerator is visible, instead of silently training on the CPU.
 
     Args:
@@ -184,16 +184,16 @@ def check_promise(accelerator_type: str, accelerator_count: str, found: Visible)
         raise StepError(f"unknown accelerator type {accelerator_type!r}", advice=f"use one of {known}", kind="settings")
     if not accelerator_count.isdigit():
         raise StepError(f"accelerator_count must be a whole number, not {accelerator_count!r}", kind="settings")
-    if found.kind == RESOURCES[accelerator_type] and found.count >= int(accelerator_count):
+    if visible_devices.kind == RESOURCES[accelerator_type] and visible_devices.count >= int(accelerator_count):
         return
     raise StepError(
-        f"{accelerator_count} x {accelerator_type} was promised, but this process sees {found}",
+        f"{accelerator_count} x {accelerator_type} was promised, but this process sees {visible_devices}",
         advice="check the image, the node pool, its driver and training.backend, or submit without an accelerator",
         kind="resources",
     )
 
 
-def choose_precision(wanted: str, found: Visible, flags: frozenset[str] | None = None) -> str:
+def choose_precision(wanted: str, visible_devices: Visible, flags: frozenset[str] | None = None) -> str:
     """Keras's dtype policy. ``auto`` is the fastest that the device supports in hardware.
 
     bfloat16 needs a TPU, an NVIDIA GPU of compute capability 8 (Ampere) or newer, or a CPU with AMX; elsewhere it is
@@ -201,11 +201,11 @@ def choose_precision(wanted: str, found: Visible, flags: frozenset[str] | None =
     """
     if wanted != "auto":
         return wanted
-    if found.kind == "tpu":
+    if visible_devices.kind == "tpu":
         return "mixed_bfloat16"
-    if found.kind == "gpu":
+    if visible_devices.kind == "gpu":
         best = ((8, "mixed_bfloat16"), (7, "mixed_float16"), (0, "float32"))
-        return next(policy for major, policy in best if found.capability[0] >= major)
+        return next(policy for major, policy in best if visible_devices.capability[0] >= major)
     return "mixed_bfloat16" if "amx_bf16" in (cpu_facts()[1] if flags is None else flags) else "float32"
 
 
@@ -233,10 +233,18 @@ def configured(
     _import_keras(name, count, limited=bool(threads) or count < len(os.sched_getaffinity(0)))
     import keras
 
-    found = visible(name)
-    check_promise(accelerator_type, accelerator_count, found)
-    policy = choose_precision(precision, found)
-    device = Device(found.kind, found.name, found.count, count, name, policy, found.kind == "cpu")
+    visible_devices = visible(name)
+    check_promise(accelerator_type, accelerator_count, visible_devices)
+    policy = choose_precision(precision, visible_devices)
+    device = Device(
+        visible_devices.kind,
+        visible_devices.name,
+        visible_devices.count,
+        count,
+        name,
+        policy,
+        visible_devices.kind == "cpu",
+    )
     before = keras.config.dtype_policy()
     # Restarts the numbers in the names of layers, which are part of a saved model's bytes. It also resets the policy.
     keras.utils.clear_session(free_memory=False)

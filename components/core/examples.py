@@ -90,9 +90,9 @@ class PreparedData:
         """
         path = Path(artifact) / FILE
         try:
-            found = cls(**json.loads(path.read_text(encoding="utf-8")))
-            if all(isinstance(getattr(found, name), kind) for name, kind in KINDS.items()):
-                return found
+            prepared = cls(**json.loads(path.read_text(encoding="utf-8")))
+            if all(isinstance(getattr(prepared, name), kind) for name, kind in KINDS.items()):
+                return prepared
             fault = "a value of another kind"
         except (OSError, ValueError, TypeError, RecursionError) as error:
             fault = f"{type(error).__name__}: {error}"

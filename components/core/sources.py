@@ -57,14 +57,14 @@ def _statements(tree: ast.AST) -> Iterator[ast.AST]:
 @cache
 def _imports(path: Path) -> frozenset[str]:
     """Every module that a file names in an import, at the top or inside a function."""
-    found: set[str] = set()
+    imported: set[str] = set()
     for node in _statements(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            imported.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return frozenset(found)
+            imported.add(node.module)
+            imported.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(imported)
 
 
 def _with_parents(module: str) -> list[str]:
@@ -87,11 +87,11 @@ def closure(*modules: str) -> list[Path]:
 
 def chosen_in(sections: Mapping[str, Any]) -> dict[Room, str]:
     """What an experiment's sections choose; a step is given some of them."""
-    found: dict[Room, str] = {}
+    choices_made: dict[Room, str] = {}
     for section, fields in SECTIONS.items():
         values = sections.get(section, {})
-        found |= {room: values[field] for room, field in fields.items() if field in values}
-    return found
+        choices_made |= {room: values[field] for room, field in fields.items() if field in values}
+    return choices_made
 
 
 def modules_of(step: str, chosen: Chosen | None = None) -> list[str]:
@@ -146,11 +146,11 @@ def versions(step: str, chosen: Chosen | None = None) -> dict[str, str]:
     locked = re.findall(r"^([A-Za-z0-9._-]+)==", lock.read_text(), re.MULTILINE) if lock else _installed()
     files = [path for path in closure(*modules_of(step, chosen)) if path.suffix == ".py"]
     imported = {module.partition(".")[0].replace("_", "-") for path in files for module in _imports(path)}
-    found = {}
+    installed_versions = {}
     for name in sorted({*locked, *imported} - sys.stdlib_module_names - {PACKAGE}):
         with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+            installed_versions[name] = metadata.version(name)
+    return installed_versions
 
 
 def _installed() -> list[str]:

@@ -72,9 +72,9 @@ def run(
     with _failures_told(Ending(step, record=record)):
         record.asked(row.logic, parameters, inputs, outputs)
         key = cache.key_of(step, parameters, inputs, _function(row.state)(**parameters) if row.state else "")
-        place = cache.place(Path(folder), shared=row.shared)
+        kept_in = cache.folder_for(Path(folder), shared=row.shared)
         run_id = record.folder.name
-        result = cache.taken(place, key, run_id, record.values, outputs, compute) if place else compute()
+        result = cache.taken(kept_in, key, run_id, record.values, outputs, compute) if kept_in else compute()
         record.finish(key, outputs)
     return result
 
@@ -155,21 +155,21 @@ class Ending:
     def note(self, error: BaseException) -> Failure:
         """Write a failure to the record. A full disk is one of the faults to be told about, and must not hide behind
         its own record."""
-        found = failure.from_exception(self.step, error)
+        failed = failure.from_exception(self.step, error)
         if self.record:
             try:
-                self.record.fail(found)
+                self.record.fail(failed)
             except OSError as second:
                 failure.to_stderr(f"error: the failure could not be recorded: {second}")
-        return found
+        return failed
 
     def tell(self, error: BaseException) -> Failure:
         """Tell of a failure everywhere."""
-        found = self.note(error)
-        if found.kind == BUG:
+        failed = self.note(error)
+        if failed.kind == BUG:
             failure.to_stderr(secrets.mask("".join(traceback.format_exception(error)).rstrip()))
-        failure.report(found, self.place)
-        return found
+        failure.report(failed, self.place)
+        return failed
 
 
 # The step that runs in this process, for whoever has to end it from outside of its logic.

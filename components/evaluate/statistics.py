@@ -15,7 +15,7 @@ GRID = 24
 
 
 @dataclass(frozen=True)
-class Pairs:
+class PairedCounts:
     """Two models on the same ``n`` examples, each right or wrong: McNemar's table.
 
     Attributes:
@@ -33,9 +33,9 @@ class Pairs:
         """The challenger's accuracy minus the champion's."""
         return (self.won - self.lost) / self.n
 
-    def swapped(self) -> "Pairs":
+    def swapped(self) -> "PairedCounts":
         """The table with the two models exchanged."""
-        return Pairs(self.lost, self.won, self.n)
+        return PairedCounts(self.lost, self.won, self.n)
 
 
 def score(won: np.ndarray, lost: np.ndarray, n: int, null: float) -> np.ndarray:
@@ -59,7 +59,7 @@ def score(won: np.ndarray, lost: np.ndarray, n: int, null: float) -> np.ndarray:
 
 
 @lru_cache(maxsize=65536)
-def p_value(pairs: Pairs, null: float, error_rate: float) -> float:
+def p_value(pairs: PairedCounts, null: float, error_rate: float) -> float:
     """The p-value of the hypothesis that the true difference is at most ``null``, valid for every n.
 
     With few discordant pairs the percentile bootstrap has an error of 10% and more instead of 5% (benchmarks/gate.py).
@@ -118,12 +118,12 @@ def _tail(totals: np.ndarray, least: np.ndarray, n: int, null: float, rates: np.
     return result
 
 
-def greater(pairs: Pairs, null: float, error_rate: float) -> bool:
+def greater(pairs: PairedCounts, null: float, error_rate: float) -> bool:
     """Whether the true difference is shown to be greater than ``null``."""
     return pairs.difference > null and p_value(pairs, null, error_rate) <= error_rate
 
 
-def lower_bound(pairs: Pairs, error_rate: float) -> float:
+def lower_bound(pairs: PairedCounts, error_rate: float) -> float:
     """A one-sided confidence bound: the largest difference, to a hundredth, that is shown to be exceeded."""
     won, lost, limit = np.array(pairs.won), np.array(pairs.lost), float(-special.ndtri(error_rate))
     low, high = -1.0, pairs.difference
@@ -177,8 +177,8 @@ class Comparison:
         """Whether the true difference is shown to be below a value."""
         return greater(self._pairs().swapped(), -null, self.error_rate) if self.right_or_wrong else self.high < null
 
-    def _pairs(self) -> Pairs:
-        return Pairs(self.won, self.lost, self.n)
+    def _pairs(self) -> PairedCounts:
+        return PairedCounts(self.won, self.lost, self.n)
 
 
 def compare(new: np.ndarray, old: np.ndarray, error_rate: float, resamples: int, seed: int) -> Comparison:
@@ -190,7 +190,7 @@ def compare(new: np.ndarray, old: np.ndarray, error_rate: float, resamples: int,
     won, lost = int((difference > 0).sum()), int((difference < 0).sum())
     right_or_wrong = bool(np.isin(difference, (-1, 0, 1)).all())
     if right_or_wrong:
-        pairs = Pairs(won, lost, len(difference))
+        pairs = PairedCounts(won, lost, len(difference))
         low, high = lower_bound(pairs, error_rate), -lower_bound(pairs.swapped(), error_rate)
     else:
         low = _studentized_low(difference, error_rate, resamples, seed)

@@ -27,7 +27,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Part:
+class Section:
     """One section, with any of sentences, facts and a table."""
 
     title: str
@@ -40,7 +40,7 @@ class Part:
 class Card:
     title: str
     subtitle: str
-    parts: list[Part]
+    parts: list[Section]
 
 
 def card(
@@ -71,18 +71,18 @@ def card(
             _limits(task, data, verdict),
             _metrics(verdict),
             _slices(verdict),
-            Part("Decision", list(verdict.reasons), {"compared with": verdict.champion or "no champion yet"}),
+            Section("Decision", list(verdict.reasons), {"compared with": verdict.champion or "no champion yet"}),
             _data(data),
             _training(training),
             _formats(formats, left_out, verdict.metric),
-            Part("Fingerprints", table=Table(("what", "digest"), sorted(fingerprints.items()))),
+            Section("Fingerprints", table=Table(("what", "digest"), sorted(fingerprints.items()))),
         ],
     )
 
 
-def _summary(task: Task, data: PreparedData, training: Mapping[str, Any], verdict: Verdict) -> Part:
+def _summary(task: Task, data: PreparedData, training: Mapping[str, Any], verdict: Verdict) -> Section:
     metric = verdict.metric
-    return Part(
+    return Section(
         "Model",
         [title(task.module)],
         {
@@ -108,7 +108,7 @@ def _interval(verdict: Verdict, name: str) -> str:
     return f"{_number(ends[0])} to {_number(ends[1])}" if ends else ""
 
 
-def _limits(task: Task, data: PreparedData, verdict: Verdict) -> Part:
+def _limits(task: Task, data: PreparedData, verdict: Verdict) -> Section:
     sentences = [
         f"All figures come from the test split of {data.source}; they say nothing about inputs of another origin.",
         *task.report.limits(),
@@ -123,16 +123,16 @@ def _limits(task: Task, data: PreparedData, verdict: Verdict) -> Part:
         least = verdict.settings.get("min_slice", 0)
         sentences.append(f"Slices of fewer than {least:,} examples did not count for the decision: {', '.join(small)}.")
     sentences.append("The quantized formats give slightly other outputs; how much is in the table of formats.")
-    return Part("Limits", sentences)
+    return Section("Limits", sentences)
 
 
-def _metrics(verdict: Verdict) -> Part:
+def _metrics(verdict: Verdict) -> Section:
     rows = [(name, verdict.metrics[name], _interval(verdict, name)) for name in verdict.metric_names()]
     text = f"On {verdict.examples:,} test examples, with 95% bootstrap intervals where they were computed."
-    return Part("Metrics", [text], table=Table(("metric", "value", "95% interval"), rows))
+    return Section("Metrics", [text], table=Table(("metric", "value", "95% interval"), rows))
 
 
-def _slices(verdict: Verdict) -> Part:
+def _slices(verdict: Verdict) -> Section:
     names = dict.fromkeys(name for one in verdict.slices for name in one["metrics"])
     shown = list(dict.fromkeys([verdict.metric, *(name for name in names if not name.endswith(("_low", "_high")))]))
     rows = [
@@ -145,7 +145,9 @@ def _slices(verdict: Verdict) -> Part:
         for one in verdict.slices
     ]
     head = ("slice", "examples", *shown, f"interval of {verdict.metric}")
-    return Part("Slices", ["Intervals of slices that count are corrected for their number."], table=Table(head, rows))
+    return Section(
+        "Slices", ["Intervals of slices that count are corrected for their number."], table=Table(head, rows)
+    )
 
 
 def _slice_interval(one: Mapping[str, Any], verdict: Verdict) -> str:
@@ -153,7 +155,7 @@ def _slice_interval(one: Mapping[str, Any], verdict: Verdict) -> str:
     return "" if low is None or high is None else f"{_number(low)} to {_number(high)}"
 
 
-def _data(data: PreparedData) -> Part:
+def _data(data: PreparedData) -> Section:
     facts: dict[str, Any] = {"source": data.source, "fingerprint": data.fingerprint}
     if licence := data.info.get("licence"):
         facts["licence"] = licence
@@ -162,17 +164,17 @@ def _data(data: PreparedData) -> Part:
     names = data.info.get("classes", [])
     listed = ", ".join(map(str, names[:50])) + (f" and {len(names) - 50:,} more" if len(names) > 50 else "")
     sentences = [data.info.get("text", ""), f"Classes: {listed}." if names else ""]
-    return Part("Data", [sentence for sentence in sentences if sentence], facts)
+    return Section("Data", [sentence for sentence in sentences if sentence], facts)
 
 
-def _training(training: Mapping[str, Any]) -> Part:
+def _training(training: Mapping[str, Any]) -> Section:
     names = ("epochs", "best_epoch", "backend", "precision", "seed", "threads")
     facts = {name.replace("_", " "): training[name] for name in names if name in training}
     versions = training.get("versions", {})
-    return Part("Training", facts=facts | {f"{name} version": versions[name] for name in sorted(versions)})
+    return Section("Training", facts=facts | {f"{name} version": versions[name] for name in sorted(versions)})
 
 
-def _formats(formats: Mapping[str, Mapping[str, Any]], left_out: Mapping[str, str], metric: str) -> Part:
+def _formats(formats: Mapping[str, Mapping[str, Any]], left_out: Mapping[str, str], metric: str) -> Section:
     rows = [
         (
             name,
@@ -193,7 +195,7 @@ def _formats(formats: Mapping[str, Mapping[str, Any]], left_out: Mapping[str, st
     if quantized:
         sentences.append(f"Quantized: {quantized}.")
     sentences += [f"Left out: {name} ({reason})." for name, reason in left_out.items()]
-    return Part("Formats", sentences, table=Table(head, rows))
+    return Section("Formats", sentences, table=Table(head, rows))
 
 
 # --- renderings ------------------------------------------------------------------------------------------------------
@@ -204,7 +206,7 @@ def html(content: Card) -> str:
     return reports.page(content.title, *map(_section, content.parts), subtitle=content.subtitle)
 
 
-def _section(part: Part) -> Markup:
+def _section(part: Section) -> Markup:
     blocks = [reports.text(sentence) for sentence in part.sentences]
     if part.facts:
         blocks.append(reports.facts(part.facts))

@@ -31,8 +31,8 @@ class Sample:
 
     def update(self, contents: Any, keys: np.ndarray, groups: np.ndarray, wanted: np.ndarray) -> None:
         """Add the wanted (bool [n]) among some contents, with their keys and groups, each [n]."""
-        for place in np.flatnonzero(wanted & (keys < self._bounds[groups])).tolist():
-            self._add(int(groups[place]), int(keys[place]), bytes(contents[place]))
+        for position in np.flatnonzero(wanted & (keys < self._bounds[groups])).tolist():
+            self._add(int(groups[position]), int(keys[position]), bytes(contents[position]))
 
     def _add(self, group: int, key: int, content: bytes) -> None:
         heap = self._heaps[group]

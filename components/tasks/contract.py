@@ -100,11 +100,11 @@ class Examples(Generic[InfoType]):
         """Examples of a source as they are written, with what is wrong with the others."""
         content, _, *others = self.kinds
         rows, faults = [], {}
-        for place, example in enumerate(examples):
+        for position, example in enumerate(examples):
             try:
                 rows.append(self.record(example))
             except ValueError as error:
-                faults[place] = str(error)
+                faults[position] = str(error)
         dtypes = {int: np.int64, float: np.float32}
         columns = {name: [row[name] for row in rows] for name in others}
         features = {

@@ -16,6 +16,8 @@ def environment(training: Mapping[str, Any], accelerator_type: str, **_: Any) ->
     """
     settings: TrainingSettings = validated("training", training)
     backend = devices.choose_backend(settings.backend, accelerator_type)
-    found = devices.visible(backend) if devices.may_have_accelerator() else devices.Visible("cpu", "", 1)
-    precision = devices.choose_precision(settings.precision, found)
-    return f"{backend}, {precision}, {settings.threads or devices.cpu_count()} threads, {found.count} x {found.kind}"
+    visible = devices.visible(backend) if devices.may_have_accelerator() else devices.Visible("cpu", "", 1)
+    precision = devices.choose_precision(settings.precision, visible)
+    return (
+        f"{backend}, {precision}, {settings.threads or devices.cpu_count()} threads, {visible.count} x {visible.kind}"
+    )

@@ -154,7 +154,7 @@ def undeclared(pipeline: Mapping[str, Any], platform: Mapping[str, Any] | None =
     settings = (
         (platform or {}).get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
     )
-    found = []
+    undeclared_names = []
     dags = {"root": pipeline["root"], **pipeline["components"]}
     for name, component in dags.items():
         declared = set(component.get("inputDefinitions", {}).get("parameters", {}))
@@ -165,8 +165,8 @@ def undeclared(pipeline: Mapping[str, Any], platform: Mapping[str, Any] | None =
             # A container's placeholders are the task's own inputs.
             own = set(body.get("inputs", {}).get("parameters", {}))
             lost = set(PLACEHOLDER.findall(json.dumps(executor.get("container", {})))) - own
-            found += [f"{name}/{task}: {parameter}" for parameter in sorted((used - declared) | lost)]
-    return found
+            undeclared_names += [f"{name}/{task}: {parameter}" for parameter in sorted((used - declared) | lost)]
+    return undeclared_names
 
 
 def _named(node: Any) -> set[str]:

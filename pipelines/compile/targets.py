@@ -67,9 +67,9 @@ class Target(BaseModel):
     @model_validator(mode="after")
     def _absolute(self) -> "Target":
         for field in ("data_root", "checkpoint_root", "registry"):
-            place = getattr(self, field)
-            if not place.startswith(("/", "gs://")):
-                raise ValueError(f"{field} must be gs:// or an absolute path, not {place!r}")
+            uri = getattr(self, field)
+            if not uri.startswith(("/", "gs://")):
+                raise ValueError(f"{field} must be gs:// or an absolute path, not {uri!r}")
         if self.bucket_claim and not self.data_root.startswith("gs://"):
             raise ValueError(f"bucket_claim mounts the bucket of data_root, which is {self.data_root!r}")
         if self.pipeline_root and not self.pipeline_root.startswith(ROOTS):

@@ -40,8 +40,8 @@ def build(kinds: Sequence[str], base: str = "", *, again: bool = False) -> None:
         start = time.monotonic()
         if kind in wanted:
             engine.run(program, *command(kind, base))
-        told = f"built in {time.monotonic() - start:.0f} s" if kind in wanted else "there already"
-        print(f"{kind}: {told}, {engine.size(program, tagged[kind][0])}, {len(tagged[kind])} tags")
+        state = f"built in {time.monotonic() - start:.0f} s" if kind in wanted else "there already"
+        print(f"{kind}: {state}, {engine.size(program, tagged[kind][0])}, {len(tagged[kind])} tags")
 
 
 def base_image(program: str, given: str) -> str:
@@ -62,9 +62,9 @@ def base_image(program: str, given: str) -> str:
 
 def public_base() -> str:
     """The base image that the Dockerfile names."""
-    found = re.search(r"^ARG BASE=(\S+)$", (sources.ROOT / DOCKERFILE).read_text(), re.MULTILINE)
-    assert found, f"{DOCKERFILE} has no ARG BASE"
-    return found[1]
+    base = re.search(r"^ARG BASE=(\S+)$", (sources.ROOT / DOCKERFILE).read_text(), re.MULTILINE)
+    assert base, f"{DOCKERFILE} has no ARG BASE"
+    return base[1]
 
 
 def command(kind: str, base: str) -> list[str]:
@@ -110,6 +110,6 @@ def secrets(environment: Mapping[str, str] = os.environ) -> Iterator[tuple[str, 
         "certificates": [environment.get("SSL_CERT_FILE"), "/etc/ssl/certs/ca-certificates.crt"],
     }
     for name, paths in places.items():
-        found = [Path(path) for path in paths if path and Path(path).is_file()]
-        if found:
-            yield name, found[0].absolute()
+        present = [Path(path) for path in paths if path and Path(path).is_file()]
+        if present:
+            yield name, present[0].absolute()

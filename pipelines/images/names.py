@@ -38,12 +38,12 @@ def steps(kind: str) -> tuple[str, ...]:
 
 def tags(kind: str) -> list[str]:
     """A kind's tags, as ``compile`` writes them for whatever experiments can choose in this checkout."""
-    found: dict[str, None] = {}
+    tags_in_order: dict[str, None] = {}
     for step in steps(kind):
         used = {*STEPS[step].rooms, *(("tasks",) if STEPS[step].roles else ())}
         chosen = {tuple((room, name) for room, name in one.items() if room in used) for one in _choices()}
-        found |= {compiler.image_tag(step, dict(one), kind): None for one in sorted(chosen)}
-    return list(found)
+        tags_in_order |= {compiler.image_tag(step, dict(one), kind): None for one in sorted(chosen)}
+    return list(tags_in_order)
 
 
 def _choices() -> Iterator[dict[Room, str]]:

@@ -54,18 +54,18 @@ class ClassifierEvaluation(contract.Evaluation[InfoType, ClassifierSettings]):
     def score(self, predicted: Arrays, truth: Arrays) -> dict[str, float]:
         """The metrics with averages over classes. With ``abstain_below`` also the share of examples that get a label,
         ``answered``, and the accuracy on those."""
-        found = judged(predicted, truth, self.settings)
-        scores = classification.scores(found)
+        results = judged(predicted, truth, self.settings)
+        scores = classification.scores(results)
         if self.settings.abstain_below:
-            answered = classification.probabilities(found.logits).max(axis=1) >= self.settings.abstain_below
+            answered = classification.probabilities(results.logits).max(axis=1) >= self.settings.abstain_below
             scores["answered"] = float(answered.mean())
             if answered.any():
-                scores["answered_accuracy"] = float(found.correct[answered].mean())
+                scores["answered_accuracy"] = float(results.correct[answered].mean())
         return scores
 
     def confidence_intervals(self, predicted: Arrays, truth: Arrays, scores: dict[str, float]) -> ClassifierIntervals:
-        found = judged(predicted, truth, self.settings)
-        return classification.confidence_intervals(found, scores, self.settings.resamples, self.settings.seed)
+        results = judged(predicted, truth, self.settings)
+        return classification.confidence_intervals(results, scores, self.settings.resamples, self.settings.seed)
 
     def example_scores(self, predicted: Arrays, truth: Arrays) -> Arrays:
         return judged(predicted, truth, self.settings).values()

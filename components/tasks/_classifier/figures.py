@@ -17,19 +17,19 @@ MOST_CLASSES = 20
 
 def parts(judged: Predictions, names: Sequence[str], resampled: classification.ClassifierIntervals) -> list[Markup]:
     """The sections: by class, confusion matrix, reliability diagram."""
-    found = classification.per_class(judged, resampled)
+    results = classification.per_class(judged, resampled)
     matrix = classification.confusion(judged)
     return [
-        reports.section("By class", by_class(found, matrix, names)),
+        reports.section("By class", by_class(results, matrix, names)),
         reports.section("Confusion matrix", confusion(matrix, names)),
         reports.section("Confidence", reliability(judged)),
     ]
 
 
-def by_class(found: Sequence[ByClass], matrix: np.ndarray, names: Sequence[str]) -> Markup:
+def by_class(results: Sequence[ByClass], matrix: np.ndarray, names: Sequence[str]) -> Markup:
     """Every class, the worst F1 first, with 95% intervals and what it is most often taken for."""
     rows = []
-    for one in sorted(found, key=lambda one: one.f1):
+    for one in sorted(results, key=lambda one: one.f1):
         wrong = matrix[one.label].copy()
         wrong[one.label] = 0
         taken = f"{names[int(wrong.argmax())]} ({wrong.max()})" if wrong.any() else ""
@@ -70,14 +70,14 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Markup:
 
 def reliability(judged: Predictions) -> Markup:
     """The reliability diagram, above a histogram of the confidence."""
-    found = classification.reliability(judged)
+    results = classification.reliability(judged)
     figure: Figure = Figure(figsize=(5, 5))
     upper, lower = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     upper.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1, linestyle="--")
-    upper.plot(found.confidence, found.accuracy, color="#0b63c5", marker="o", markersize=4)
+    upper.plot(results.confidence, results.accuracy, color="#0b63c5", marker="o", markersize=4)
     upper.set(ylabel="share that is right", ylim=(0, 1.02), xlim=(0, 1.02))
     width = 1 / classification.CALIBRATION_BINS
-    lower.bar(found.confidence, found.examples, width=width * 0.8, color="#0b63c5")
+    lower.bar(results.confidence, results.examples, width=width * 0.8, color="#0b63c5")
     lower.set(xlabel="confidence", ylabel="examples")
     for axes in (upper, lower):
         _plain(axes)

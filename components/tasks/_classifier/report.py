@@ -36,8 +36,8 @@ class ClassifierReport(contract.Report[InfoType, ClassifierSettings]):
     def class_figures(
         self, predicted: Arrays, truth: Arrays
     ) -> tuple[list[str], np.ndarray, tuple[list[float], list[float], list[float]]]:
-        found = judged(predicted, truth, self.settings)
-        return list(self.info["classes"]), classification.confusion(found), classification.roc_points(found)
+        results = judged(predicted, truth, self.settings)
+        return list(self.info["classes"]), classification.confusion(results), classification.roc_points(results)
 
     def limits(self) -> list[str]:
         sentences = ["It always answers with one of its classes, also for an input that belongs to none of them."]

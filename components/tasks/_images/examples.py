@@ -39,8 +39,8 @@ def array_faults(arrays: list[np.ndarray], info: Any) -> dict[int, str]:
     """Position -> what is wrong with an array."""
     shape, dtype = tuple(info["image_shape"]), np.dtype(np.uint8)
     return {
-        place: f"the picture is {array.dtype} {list(array.shape)}, not uint8 {list(shape)}"
-        for place, array in enumerate(arrays)
+        position: f"the picture is {array.dtype} {list(array.shape)}, not uint8 {list(shape)}"
+        for position, array in enumerate(arrays)
         if array.shape != shape or array.dtype != dtype
     }
 

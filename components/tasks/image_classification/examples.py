@@ -30,11 +30,11 @@ class Examples(contract.Examples[Info]):
         raw = self.info["encoding"] == "raw"
         brightness, faults = (np.empty(0), array_faults(images, self.info)) if raw else self._check_files(images)
         last = len(self.info["classes"]) - 1
-        for place in np.flatnonzero((labels < 0) | (labels > last)).tolist():
-            faults[place] = f"label {labels[place]} is outside 0..{last}"
+        for position in np.flatnonzero((labels < 0) | (labels > last)).tolist():
+            faults[position] = f"label {labels[position]} is outside 0..{last}"
         if faults:
-            good = [place for place in range(len(images)) if place not in faults]
-            images, labels = [images[place] for place in good], labels[good]
+            good = [position for position in range(len(images)) if position not in faults]
+            images, labels = [images[position] for position in good], labels[good]
             brightness = brightness[good] if brightness.size else brightness
         if raw and images:
             # All at once: several times faster than one after the other.
@@ -46,11 +46,11 @@ class Examples(contract.Examples[Info]):
     def _check_files(self, images: list[bytes]) -> tuple[np.ndarray, dict[int, str]]:
         """The brightness of each file's image, 0..1, and position -> what is wrong with a file."""
         brightness, faults = np.zeros(len(images)), {}
-        for place, image in enumerate(images):
+        for position, image in enumerate(images):
             try:
-                brightness[place] = pixels(image, self.info).mean() / 255
+                brightness[position] = pixels(image, self.info).mean() / 255
             except ValueError as error:
-                faults[place] = str(error)
+                faults[position] = str(error)
         return brightness, faults
 
     def parse(self, records: "tf.Tensor") -> "dict[str, tf.Tensor]":

@@ -42,13 +42,13 @@ class ImageSummary(LabelledSummary):
 
     def sections(self, splits: list[str]) -> list[Markup]:
         """The page's sections."""
-        found = self.pictures()
+        sampled = self.pictures()
         shown = [
             (images.thumbnail(picture, SIDE_SHOWN), self.names[label])
-            for label, row in enumerate(found[:CLASSES_SHOWN])
+            for label, row in enumerate(sampled[:CLASSES_SHOWN])
             for picture in row[:PICTURES_SHOWN]
         ]
-        every = [picture for row in found for picture in row]
+        every = [picture for row in sampled for picture in row]
         return [
             reports.section("Pictures", reports.gallery(shown)),
             reports.section("Examples by class and split", self.table(splits)),
@@ -78,7 +78,7 @@ def levels(every: list[np.ndarray]) -> Markup:
     channels = every[0].shape[-1]
     pixels = [np.concatenate([picture[..., channel].ravel() for picture in every]) for channel in range(channels)]
     titles = ("grey",) if channels == 1 else ("red", "green", "blue", "alpha")
-    found = [
+    channel_rows = [
         [titles[channel], float(values.mean()), float(values.std()), int(values.min()), int(values.max())]
         for channel, values in enumerate(pixels)
     ]
@@ -86,6 +86,6 @@ def levels(every: list[np.ndarray]) -> Markup:
         [
             reports.text(f"Of {len(every):,} training pictures drawn at random, as many of each class."),
             reports.table(["size", "smallest", "median", "largest"], rows),
-            reports.table(["channel", "mean", "deviation", "lowest", "highest"], found),
+            reports.table(["channel", "mean", "deviation", "lowest", "highest"], channel_rows),
         ]
     )

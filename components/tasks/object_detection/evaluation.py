@@ -45,8 +45,8 @@ class Evaluation(contract.Evaluation[Info, Settings]):
     def confidence_intervals(self, predicted: Arrays, truth: Arrays, scores: dict[str, float]) -> DetectionIntervals:
         """Bootstrap intervals of map, map50, ar and f1."""
         classes = 1 + int(max(predicted["labels"].max(), truth["labels"].max(), 0))
-        found = detection.Predictions(predicted, truth, classes)
-        return detection.confidence_intervals(found, self.settings.resamples, self.settings.seed)
+        predictions = detection.Predictions(predicted, truth, classes)
+        return detection.confidence_intervals(predictions, self.settings.resamples, self.settings.seed)
 
     def example_scores(self, predicted: Arrays, truth: Arrays) -> Arrays:
         """F1 of each image's shown boxes at an overlap of 0.5; 1 if there is no object and none is shown."""

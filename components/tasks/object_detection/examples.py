@@ -52,20 +52,20 @@ class Examples(contract.Examples[Info]):
     def to_records(self, examples: list[dict[str, Any]]) -> Records:
         """Faults: undecodable images, boxes outside or without area, labels outside the classes."""
         raw = self.info["encoding"] == "raw"
-        faults = {place: example["fault"] for place, example in enumerate(examples) if example.get("fault")}
+        faults = {position: example["fault"] for position, example in enumerate(examples) if example.get("fault")}
         if raw:
-            whole = [place for place in range(len(examples)) if place not in faults]
-            wrong = array_faults([examples[place]["image"] for place in whole], self.info)
-            faults |= {whole[place]: fault for place, fault in wrong.items()}
+            whole = [position for position in range(len(examples)) if position not in faults]
+            wrong = array_faults([examples[position]["image"] for position in whole], self.info)
+            faults |= {whole[position]: fault for position, fault in wrong.items()}
         contents, rows = [], []
-        for place, example in enumerate(examples):
-            if place in faults:
+        for position, example in enumerate(examples):
+            if position in faults:
                 continue
             try:
                 shape = example["image"].shape if raw else pixels(example["image"], self.info).shape
                 boxes, labels = _check_objects(example, shape, self.info)
             except ValueError as error:
-                faults[place] = str(error)
+                faults[position] = str(error)
                 continue
             contents.append(example["image"].tobytes() if raw else example["image"])
             rows.append((boxes.astype("<f4").tobytes(), labels.astype("<i8").tobytes(), len(labels), *shape[:2]))
@@ -140,11 +140,11 @@ def _box_problem(box: np.ndarray, shape: tuple[int, ...]) -> str:
     if not np.isfinite(box).all():
         return "its box has an edge that is not a number"
     left, top, right, bottom = (box * [width, height, width, height]).tolist()
-    told = f"its box from ({left:g}, {top:g}) to ({right:g}, {bottom:g})"
+    described = f"its box from ({left:g}, {top:g}) to ({right:g}, {bottom:g})"
     if right < left or bottom < top:
-        return f"{told} is inverted: left to right and top to bottom were expected"
+        return f"{described} is inverted: left to right and top to bottom were expected"
     if right == left or bottom == top:
-        return f"{told} has no area"
+        return f"{described} has no area"
     if box.min() < -ROUNDING or box.max() > 1 + ROUNDING:
-        return f"{told} lies outside the picture of {width} x {height} pixels"
+        return f"{described} lies outside the picture of {width} x {height} pixels"
     return ""

@@ -46,8 +46,8 @@ def parts(
 
 
 def _by_class(judged: detection.Predictions, names: Sequence[str]) -> Markup:
-    found = sorted(detection.class_scores(judged).items(), key=lambda item: item[1][1])
-    rows = [[names[label], *values] for label, values in found[:CLASSES_SHOWN]]
+    scores = sorted(detection.class_scores(judged).items(), key=lambda item: item[1][1])
+    rows = [[names[label], *values] for label, values in scores[:CLASSES_SHOWN]]
     return reports.table(["class", "objects", "average precision", "at overlap 0.5"], rows, "the worst first")
 
 

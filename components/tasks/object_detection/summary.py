@@ -29,10 +29,10 @@ class _Packed:
     def __init__(self, records: Records) -> None:
         self._records = records
 
-    def __getitem__(self, place: int) -> bytes:
+    def __getitem__(self, position: int) -> bytes:
         features = self._records.features
-        boxes, labels = features["boxes"][place], features["labels"][place]
-        return HEAD.pack(len(labels) // 8) + boxes + labels + bytes(self._records.contents[place])
+        boxes, labels = features["boxes"][position], features["labels"][position]
+        return HEAD.pack(len(labels) // 8) + boxes + labels + bytes(self._records.contents[position])
 
 
 class BoxSummary(Summary):

@@ -53,6 +53,6 @@ class TextSummary(LabelledSummary):
 
     def _lengths(self) -> list[list[str | int]]:
         """The bins that hold texts."""
-        named: list[str] = ["0", "1", *(f"{2**place} to {2 ** (place + 1) - 1}" for place in range(1, BINS - 2))]
+        named: list[str] = ["0", "1", *(f"{2**power} to {2 ** (power + 1) - 1}" for power in range(1, BINS - 2))]
         named.append(f"{2 ** (BINS - 2)} or more")
         return [[name, count] for name, count in zip(named, self.lengths.tolist(), strict=True) if count]

@@ -55,16 +55,16 @@ class KneserNey:
         """The probability of each token of some sequences after those before it, float64 [all tokens]."""
         grams = _packed(sequences, self.order, self.tokens)
         bits = _bits(self.tokens)
-        found = self.unigrams[(grams & np.uint64((1 << bits) - 1)).astype(np.intp)]
+        result = self.unigrams[(grams & np.uint64((1 << bits) - 1)).astype(np.intp)]
         for length, level in enumerate(self.levels, 2):
             gram = grams & np.uint64((1 << bits * length) - 1)
-            place, known = _places(level.contexts, gram >> np.uint64(bits))
-            total, kinds = level.totals[place], level.kinds[place]
+            position, known = _places(level.contexts, gram >> np.uint64(bits))
+            total, kinds = level.totals[position], level.kinds[position]
             at, seen = _places(level.grams, gram)
             count = np.where(seen, level.counts[at], 0)
-            longer = (np.maximum(count - level.discount, 0) + level.discount * kinds * found) / total
-            found = np.where(known, longer, found)
-        return found
+            longer = (np.maximum(count - level.discount, 0) + level.discount * kinds * result) / total
+            result = np.where(known, longer, result)
+        return result
 
 
 def counted(
@@ -134,8 +134,8 @@ def _packed(sequences: Iterable[np.ndarray], order: int, tokens: int) -> np.ndar
     whole = np.zeros(len(line), np.uint64)
     for back in range(order):
         whole[back:] |= line[: len(line) - back] << np.uint64(bits * back)
-    found: np.ndarray = whole[line != tokens]
-    return found
+    result: np.ndarray = whole[line != tokens]
+    return result
 
 
 def _merged(grams: np.ndarray, counts: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -157,5 +157,5 @@ def _level(grams: np.ndarray, counts: np.ndarray, bits: int, discount: float | N
 
 def _places(ordered: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The position of each wanted number among the sorted ones, and whether it is among them."""
-    place = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
-    return place, ordered[place] == wanted
+    position = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+    return position, ordered[position] == wanted

@@ -44,8 +44,8 @@ class Serving(contract.Serving[Info, Settings]):
 
     def read_inputs(self, path: str) -> list[tuple[str, bytes]]:
         """Name and bytes of a text file, or of every .txt file in a folder."""
-        place = Path(path)
-        files = sorted(place.glob("*.txt")) if place.is_dir() else [place]
+        root = Path(path)
+        files = sorted(root.glob("*.txt")) if root.is_dir() else [root]
         if not files:
             raise StepError(f"{path} has no .txt file", advice="give a text file, a folder of them, or --text")
         contents = []

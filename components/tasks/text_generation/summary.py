@@ -46,7 +46,8 @@ class CorpusSummary(Summary):
         rows: list[list[Any]] = []
         for number, name in enumerate(self.sources):
             columns = [
-                (self.counts[place, number], self.characters[place, number]) for place in map(SPLITS.index, splits)
+                (self.counts[split_number, number], self.characters[split_number, number])
+                for split_number in map(SPLITS.index, splits)
             ]
             rows.append([name, *(int(value) for pair in columns for value in pair)])
         head = ["source", *(f"{split}, {what}" for split in splits for what in ("texts", "characters"))]

@@ -50,14 +50,14 @@ def decode_without_cache(
     repeated = np.repeat(sources, width, axis=0)
     start = np.full((len(repeated), 1), START, np.int32)
 
-    def following(written: np.ndarray, place: int) -> np.ndarray:
+    def following(written: np.ndarray, position: int) -> np.ndarray:
         inputs = np.concatenate([repeated, start, written[:, :-1]], axis=1).astype(np.int32)
         # What follows an END is not looked at, so only the others are run.
         going = ~(written == END).any(axis=1)
-        logits = run(inputs[going])[:, place]
-        found = np.zeros((len(inputs), logits.shape[-1]), np.float32)
-        found[going] = logits
-        return found
+        logits = run(inputs[going])[:, position]
+        every = np.zeros((len(inputs), logits.shape[-1]), np.float32)
+        every[going] = logits
+        return every
 
     return beam_search.search(following, len(sources), length, width, strength)
 
@@ -69,8 +69,8 @@ def decode_in_graph(layer: Any, sources: Any, width: int, strength: float) -> An
     n = ops.shape(sources)[0]
     memory = layer.encode(ops.repeat(sources, width, axis=0) if width > 1 else sources)
 
-    def following(last: Any, place: Any, cache: Any) -> Any:
-        return layer.step(last, place, memory, cache)
+    def following(last: Any, position: Any, cache: Any) -> Any:
+        return layer.step(last, position, memory, cache)
 
     return beam_search.search_in_graph(following, layer.empty_cache(n * width), n, layer.target_length, width, strength)
 
@@ -119,7 +119,7 @@ def translate(
         predictor: has ``network``, a Keras model or None, and ``run``, from the network's inputs to its outputs.
     """
     tokens = SubwordTokenizer(tuple(assets["pieces"]))
-    found: list[bytes] = []
+    translations: list[bytes] = []
     for start in range(0, len(sources), CHUNK):
         part = sources[start : start + CHUNK]
         ids = tokens.encode(part, assets["source_length"])
@@ -127,8 +127,8 @@ def translate(
             written = decoder(predictor.network, width, strength)(ids)
         else:
             written = decode_without_cache(predictor.run, ids, assets["target_length"], width, strength)
-        found += [text if one.strip() else b"" for one, text in zip(part, tokens.decode(written), strict=True)]
-    return found
+        translations += [text if one.strip() else b"" for one, text in zip(part, tokens.decode(written), strict=True)]
+    return translations
 
 
 def token_losses(

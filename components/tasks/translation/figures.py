@@ -25,8 +25,8 @@ def spread(scores: np.ndarray, sizes: np.ndarray) -> Markup:
     edges = np.unique(np.quantile(sizes, np.linspace(0, 1, 11)))
     group = np.clip(np.searchsorted(edges, sizes, side="right") - 1, 0, max(0, len(edges) - 2))
     counts = np.bincount(group)
-    kept = counts > 0
-    means = [np.bincount(group, values)[kept] / counts[kept] for values in (sizes, scores)]
+    occupied = counts > 0
+    means = [np.bincount(group, values)[occupied] / counts[occupied] for values in (sizes, scores)]
     right.plot(*means, color="#0b63c5", marker="o", markersize=4)
     right.set(xlabel="bytes of the source", ylabel="mean chrF", ylim=(0, 1.02))
     for axes in (left, right):

@@ -66,6 +66,6 @@ class Training(contract.Training[Info]):
         for source, text, reference in zip(
             batch["source"].tolist(), translations, batch["target"].tolist(), strict=True
         ):
-            told = "" if text == reference else f" (reference: {reference.decode(errors='replace')})"
-            lines.append(f"{source.decode(errors='replace')} -> {text.decode(errors='replace')}{told}")
+            suffix = "" if text == reference else f" (reference: {reference.decode(errors='replace')})"
+            lines.append(f"{source.decode(errors='replace')} -> {text.decode(errors='replace')}{suffix}")
         return lines

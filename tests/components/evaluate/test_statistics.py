@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from components.evaluate import statistics
-from components.evaluate.statistics import Pairs
+from components.evaluate.statistics import PairedCounts
 
 BENCHMARK = Path(__file__).parents[3] / "benchmarks/gate.py"
 # 10,000 simulations of an event of 5% stray further than this once in a thousand times.
@@ -69,7 +69,7 @@ def test_the_walk_from_neighbour_to_neighbour_finds_what_every_single_test_says(
     needed = simulation["Needed"](40, -0.1, 0.05)
     for total, fewest in enumerate(needed.fewest(range(41))):
         for won in range(total + 1):
-            assert statistics.greater(Pairs(won, total - won, 40), -0.1, 0.05) == (won >= fewest)
+            assert statistics.greater(PairedCounts(won, total - won, 40), -0.1, 0.05) == (won >= fewest)
 
 
 def test_the_score_with_a_null_of_zero_is_mcnemars() -> None:
@@ -86,7 +86,7 @@ def test_the_score_at_its_restricted_estimate_has_the_variance_of_that_estimate(
 
 
 def test_a_p_value_is_the_largest_probability_over_the_unknown_rate_of_disagreement() -> None:
-    n, null, pairs = 30, -0.1, Pairs(2, 1, 30)
+    n, null, pairs = 30, -0.1, PairedCounts(2, 1, 30)
     won, lost = np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij")
     inside = won + lost <= n
     as_extreme = statistics.score(won, lost, n, null) >= statistics.score(np.array(2), np.array(1), n, null) - 1e-9
@@ -103,13 +103,17 @@ def test_a_p_value_is_the_largest_probability_over_the_unknown_rate_of_disagreem
 
 
 def test_no_discordant_pairs_show_a_margin_but_no_superiority() -> None:
-    assert statistics.greater(Pairs(0, 0, 10_000), -0.01, 0.05)
-    assert not statistics.greater(Pairs(0, 0, 10_000), 0.0, 0.05)
-    assert not statistics.greater(Pairs(0, 0, 100), -0.01, 0.05), "a loss of 1% shows in 100 examples with 63% only"
+    assert statistics.greater(PairedCounts(0, 0, 10_000), -0.01, 0.05)
+    assert not statistics.greater(PairedCounts(0, 0, 10_000), 0.0, 0.05)
+    assert not statistics.greater(PairedCounts(0, 0, 100), -0.01, 0.05), (
+        "a loss of 1% shows in 100 examples with 63% only"
+    )
 
 
-@pytest.mark.parametrize("pairs", [Pairs(0, 0, 50), Pairs(3, 4, 360), Pairs(50, 0, 50), Pairs(396, 480, 10_000)])
-def test_a_lower_bound_is_shown_to_be_exceeded_and_a_slightly_larger_one_is_not(pairs: Pairs) -> None:
+@pytest.mark.parametrize(
+    "pairs", [PairedCounts(0, 0, 50), PairedCounts(3, 4, 360), PairedCounts(50, 0, 50), PairedCounts(396, 480, 10_000)]
+)
+def test_a_lower_bound_is_shown_to_be_exceeded_and_a_slightly_larger_one_is_not(pairs: PairedCounts) -> None:
     bound = statistics.lower_bound(pairs, 0.05)
     assert -1 <= bound <= pairs.difference
     assert statistics.greater(pairs, bound, 0.05)
