@@ -82,3 +82,27 @@ def check_results(server: FakeKubernetes, folder: Path, *pods: Pod, **asked: Any
 
 def bad(found: list[CheckResult]) -> list[tuple[str, str, str]]:
     return [(one.level, one.what, one.found) for one in found if one.level != "ok"]
+
+
+def pending_pod(run: str, message: str) -> dict[str, Any]:
+    """Train's pod, which cannot be scheduled."""
+    return thing(
+        "Pod",
+        "train-1",
+        metadata={
+            "labels": {"pipeline/runid": run},
+            "annotations": {"workflows.argoproj.io/node-name": "digits.root.train.executor"},
+        },
+        spec={"containers": [{"name": "main", "resources": {}}]},
+        status={
+            "phase": "Pending",
+            "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}],
+        },
+    )
+
+
+def failed_pod(run: str, **terminated: Any) -> dict[str, Any]:
+    """Train's pod with its one container ended."""
+    main = {"name": "main", "image": "i", "imageID": "", "ready": False, "restartCount": 0}
+    status = {"phase": "Failed", "containerStatuses": [{**main, "state": {"terminated": terminated}}]}
+    return pending_pod(run, "") | {"status": status}

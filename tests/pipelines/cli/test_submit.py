@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 import team_target
 import yaml
 from kubeflow import FakeKubeflow, Fault
 from kubernetes_api import FakeKubernetes, node, thing
+from kubernetes_cluster import failed_pod, pending_pod
 
 from components import storage
 from components.core import failure
@@ -180,29 +180,6 @@ def test_a_failed_step_is_named_with_exit_1(kubeflow: FakeKubeflow, capsys: pyte
     assert err == "error: train failed: exit code 1\n"
 
 
-def pending(run: str, message: str) -> dict[str, Any]:
-    return thing(
-        "Pod",
-        "train-1",
-        metadata={
-            "labels": {"pipeline/runid": run},
-            "annotations": {"workflows.argoproj.io/node-name": "digits.root.train.executor"},
-        },
-        spec={"containers": [{"name": "main", "resources": {}}]},
-        status={
-            "phase": "Pending",
-            "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}],
-        },
-    )
-
-
-def failed(run: str, **terminated: Any) -> dict[str, Any]:
-    """Train's pod with its one container ended."""
-    main = {"name": "main", "image": "i", "imageID": "", "ready": False, "restartCount": 0}
-    status = {"phase": "Failed", "containerStatuses": [{**main, "state": {"terminated": terminated}}]}
-    return pending(run, "") | {"status": status}
-
-
 @pytest.mark.parametrize("source", ["pod", "bucket", "server"])
 def test_a_step_s_own_words_reach_the_record_here_by_whatever_way_is_open(
     source: str,
@@ -216,7 +193,7 @@ def test_a_step_s_own_words_reach_the_record_here_by_whatever_way_is_open(
     def act(run: str) -> None:
         error = "exit code 1"
         if source == "pod":
-            cluster.add(failed(run, exitCode=1, reason="Error", message=failure.termination_message(told)))
+            cluster.add(failed_pod(run, exitCode=1, reason="Error", message=failure.termination_message(told)))
         elif source == "bucket":
             path = bucket / "kfp" / "training-digits" / run / "train" / "1f" / failure.FILE
             path.parent.mkdir(parents=True)
@@ -244,7 +221,7 @@ def test_a_container_that_the_kernel_killed_is_out_of_memory(
     kubeflow: FakeKubeflow, cluster: FakeKubernetes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def act(run: str) -> None:
-        cluster.add(failed(run, exitCode=137, reason="OOMKilled"))
+        cluster.add(failed_pod(run, exitCode=137, reason="OOMKilled"))
         kubeflow.step(run, "train", "FAILED")
         kubeflow.finish(run, "FAILED")
 
@@ -261,7 +238,7 @@ def test_a_step_that_cannot_be_scheduled_is_given_up_with_the_schedulers_reason(
 ) -> None:
     def act(run: str) -> None:
         kubeflow.step(run, "train", "PENDING")
-        cluster.add(pending(run, "0/2 nodes are available: 2 Insufficient nvidia.com/gpu."))
+        cluster.add(pending_pod(run, "0/2 nodes are available: 2 Insufficient nvidia.com/gpu."))
 
     thread = advanced(kubeflow, act)
     _, err = ended(capsys, 2, *submit("--wait", "--give-up", "0.005m"))
@@ -280,7 +257,7 @@ def test_the_next_rung_is_tried_where_there_are_no_compute_classes(
 
     def act(run: str) -> None:
         kubeflow.step(run, "train", "PENDING")
-        cluster.add(pending(run, "0/2 nodes are available: 2 Insufficient nvidia.com/gpu."))
+        cluster.add(pending_pod(run, "0/2 nodes are available: 2 Insufficient nvidia.com/gpu."))
         for _ in range(400):
             if len(kubeflow.runs) == 2:
                 finish(kubeflow)([*kubeflow.runs][1])

@@ -1,25 +1,19 @@
-import time
-from collections.abc import Callable
+"""What is asked of the server: experiments, versions, runs and schedules."""
+
 from datetime import UTC, datetime
-from email.utils import formatdate
 from typing import Any
 
 import kubeflow_pipeline
 import pytest
 from kubeflow import FakeKubeflow, Fault
+from refusals import refused
 
-from components.core.errors import StepError
 from pipelines.cluster.kubeflow import api
 from pipelines.cluster.kubeflow.connection import Connection
 from pipelines.cluster.kubeflow.records import Version
-from pipelines.cluster.kubeflow.server import Server, connect, require_recent
+from pipelines.cluster.kubeflow.server import Server, connect
 
 PARAMETERS = kubeflow_pipeline.PARAMETERS
-FORBIDDEN = (
-    '{"error": "x", "code": 7, "message": "x", "details": [{"error_message": "User \'ann\' is not authorized with '
-    "reason: (request: &ResourceAttributes{Namespace:team-a,Verb:list,Group:pipelines.kubeflow.org,Version:v1beta1,"
-    'Resource:runs,Subresource:,Name:,})"}]}'
-)
 
 
 @pytest.fixture
@@ -32,177 +26,6 @@ def server(fake: FakeKubeflow) -> Server:
 @pytest.fixture
 def version(server: Server) -> Version:
     return api.upload(server, "small", kubeflow_pipeline.compiled())
-
-
-def fails(call: Callable[[], Any]) -> str:
-    with pytest.raises(StepError) as caught:
-        call()
-    text = str(caught.value)
-    assert "\n" not in text and len(text) < 700, text
-    return text
-
-
-# One line for each failure
-
-
-@pytest.mark.parametrize(
-    ("fault", "parts"),
-    [
-        pytest.param({"status": 400, "body": '{"message": "bad sort"}'}, ["refuses it (400): bad sort"], id="400"),
-        pytest.param(
-            {"status": 401}, ["refuses the credentials (401)", "SUANLI_TOKEN_FILE", "SUANLI_COOKIES"], id="401"
-        ),
-        pytest.param(
-            {"status": 403, "body": FORBIDDEN},
-            ["no right to list runs in namespace team-a (403)", "--namespace"],
-            id="403-names-the-right",
-        ),
-        pytest.param(
-            {"status": 403, "body": "RBAC: access denied"},
-            ["no right to list runs in namespace kubeflow (403): RBAC: access denied"],
-            id="403-of-a-gateway",
-        ),
-        pytest.param({"status": 404, "body": "<html>nope</html>"}, ["does not have it (404): Not Found"], id="404"),
-        pytest.param({"status": 409, "body": '{"error_message": "taken"}'}, ["(409): taken"], id="409"),
-        pytest.param({"status": 429, "headers": {"Retry-After": "60"}}, ["(429)", "try again in 60 s"], id="429"),
-        pytest.param({"status": 500, "body": '{"error": "no database"}'}, ["failed (500): no database"], id="500"),
-        pytest.param(
-            {
-                "status": 500,
-                "body": '{"message": "Internal: no disk", "details": [{"message": "Internal Server Error"}]}',
-            },
-            ["failed (500): Internal: no disk"],
-            id="500-in-full",
-        ),
-        pytest.param({"status": 503, "body": "no healthy upstream"}, ["failed (503): no healthy upstream"], id="503"),
-        pytest.param({"act": "hang"}, ["did not answer within 0.7 s", "SUANLI_TIMEOUT"], id="hang"),
-        pytest.param({"act": "drop"}, ["closed the connection"], id="drop"),
-        pytest.param({"act": "cut", "after": True}, ["closed the connection"], id="cut-short"),
-        pytest.param(
-            {"status": 200, "body": "<html>Sign in", "headers": {"Content-Type": "text/html"}},
-            ["is not JSON: text/html: <html>Sign in", "SUANLI_COOKIES"],
-            id="login-page",
-        ),
-        pytest.param(
-            {"status": 302, "headers": {"Location": "https://dex.example.com/auth?state=secret"}},
-            ["redirects to https://dex.example.com/auth (302)", "SUANLI_CLIENT_ID"],
-            id="redirect",
-        ),
-        pytest.param({"status": 200, "body": '{"runs": 3}'}, ["unexpected answer from"], id="wrong-shape"),
-    ],
-)
-def test_every_failure_is_one_clear_line(
-    fake: FakeKubeflow, server: Server, fault: dict[str, Any], parts: list[str]
-) -> None:
-    fake.inject(Fault("GET runs", times=99, **fault))
-    begun = time.monotonic()
-    text = fails(lambda: api.list_runs(server))
-    assert text.startswith("cannot list runs: "), text
-    assert [part for part in parts if part not in text] == [], text
-    assert time.monotonic() - begun < 2.5
-
-
-def test_a_body_that_never_ends_is_given_up_in_time(fake: FakeKubeflow, server: Server) -> None:
-    for number in range(20):
-        api.experiment(server, f"experiment {number}")
-    fake.inject(Fault("GET experiments", act="slow", after=True))
-    begun = time.monotonic()
-    assert "did not answer within 0.7 s" in fails(lambda: api.experiment(server, "experiment 3"))
-    assert time.monotonic() - begun < 1.5
-
-
-@pytest.mark.parametrize("body", ["{}", '{"display_name": "x"}'])
-def test_an_object_without_its_id_is_not_believed(fake: FakeKubeflow, server: Server, body: str) -> None:
-    fake.inject(Fault("GET runs/7", status=200, body=body))
-    assert "it has no run_id" in fails(lambda: api.get_run(server, "7"))
-
-
-def test_the_servers_own_words_come_through(server: Server) -> None:
-    assert "cannot read the run 7: " in (text := fails(lambda: api.get_run(server, "7")))
-    assert "(404): Run 7 not found;" in text
-
-
-# Again where it is safe
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"status": 429},
-        {"status": 502},
-        {"status": 503},
-        {"status": 504},
-        {"act": "drop"},
-        {"act": "cut", "after": True},
-    ],
-    ids=str,
-)
-def test_a_passing_fault_is_survived(fake: FakeKubeflow, fault: dict[str, Any]) -> None:
-    server = connect(Connection(host=fake.host))
-    fake.inject(Fault("GET runs", times=2, **fault))
-    assert api.list_runs(server) == []
-    assert len(fake.asked("GET runs")) == 3
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 500])
-def test_a_lasting_fault_is_not_asked_for_again(fake: FakeKubeflow, server: Server, status: int) -> None:
-    fake.inject(Fault("GET runs", status=status, times=9))
-    fails(lambda: api.list_runs(server))
-    assert len(fake.asked("GET runs")) == 1
-
-
-def test_a_server_may_say_how_long_to_wait(fake: FakeKubeflow) -> None:
-    server = connect(Connection(host=fake.host))
-    fake.inject(Fault("GET runs", status=429, headers={"Retry-After": "1"}))
-    assert api.list_runs(server) == []
-    first, second = fake.asked("GET runs")
-    assert 1.0 <= second.at - first.at < 1.6
-
-
-def test_a_server_may_say_until_when_to_wait(fake: FakeKubeflow) -> None:
-    server = connect(Connection(host=fake.host))
-    fake.inject(Fault("GET runs", status=503, headers={"Retry-After": formatdate(time.time() + 2, usegmt=True)}))
-    assert api.list_runs(server) == []
-    first, second = fake.asked("GET runs")
-    assert 0.9 <= second.at - first.at < 2.5
-
-
-def test_a_server_that_says_to_wait_for_too_long_is_not_waited_for(fake: FakeKubeflow, server: Server) -> None:
-    fake.inject(Fault("GET runs", status=503, headers={"Retry-After": "3600"}))
-    begun = time.monotonic()
-    fails(lambda: api.list_runs(server))
-    assert time.monotonic() - begun < 0.5 and len(fake.asked("GET runs")) == 1
-
-
-def test_repetitions_stay_within_the_time_limit(fake: FakeKubeflow, server: Server) -> None:
-    fake.inject(Fault("GET runs", status=503, times=99))
-    begun = time.monotonic()
-    fails(lambda: api.list_runs(server))
-    assert time.monotonic() - begun < 0.9
-
-
-# The server's age
-
-
-@pytest.mark.parametrize("tag", ["2.5.0", "2.5", "2.17.0", "v2.14.3", "2.6.0-rc.1", "3.0.0", "", "dev"])
-def test_a_server_that_hands_accelerators_over_is_taken(tag: str) -> None:
-    with FakeKubeflow(tag=tag) as fake:
-        assert require_recent(connect(Connection(host=fake.host))) == (tag if tag[-1:].isdigit() else None)
-
-
-@pytest.mark.parametrize("tag", ["2.3.0", "2.4.1", "2.0.5", "1.8.5"])
-def test_a_server_that_drops_accelerators_in_silence_is_refused(tag: str) -> None:
-    with FakeKubeflow(tag=tag) as fake:
-        server = connect(Connection(host=fake.host))
-        assert f"runs Kubeflow Pipelines {tag}, which drops accelerators" in fails(lambda: require_recent(server))
-
-
-def test_a_server_without_the_old_api_has_no_version_to_tell(fake: FakeKubeflow, server: Server) -> None:
-    fake.inject(Fault("GET v1beta1/healthz", status=404))
-    assert require_recent(server) is None
-
-
-# Experiments and versions
 
 
 def test_an_experiment_is_made_once(fake: FakeKubeflow, server: Server) -> None:
@@ -278,7 +101,7 @@ def test_a_lost_answer_makes_no_second_one(
 
 def test_a_request_that_may_yet_be_carried_out_is_not_repeated(fake: FakeKubeflow, server: Server) -> None:
     fake.inject(Fault("POST experiments", act="hang"))
-    text = fails(lambda: api.experiment(server, "digits"))
+    text = refused(lambda: api.experiment(server, "digits"))
     assert (
         "did not answer within 0.7 s; the request was not repeated, since the server may still be working on it" in text
     )
@@ -286,7 +109,7 @@ def test_a_request_that_may_yet_be_carried_out_is_not_repeated(fake: FakeKubeflo
 
 
 def test_a_pipeline_that_the_server_refuses_says_why(server: Server) -> None:
-    assert "(400): no pipeline spec is provided" in fails(lambda: api.upload(server, "small", "platforms: {}"))
+    assert "(400): no pipeline spec is provided" in refused(lambda: api.upload(server, "small", "platforms: {}"))
 
 
 def test_a_version_is_found_by_its_ids_until_it_is_deleted(
@@ -298,9 +121,6 @@ def test_a_version_is_found_by_its_ids_until_it_is_deleted(
     fake.versions.clear()
     assert api.find_version(server, version.pipeline_id, version.version_id) is None
     assert api.pipeline_spec(server, version.pipeline_id, version.version_id) is None
-
-
-# Runs
 
 
 def test_a_run_gets_what_it_is_given(fake: FakeKubeflow, server: Server, version: Version) -> None:
@@ -329,7 +149,7 @@ def test_a_parameter_that_the_pipeline_does_not_have_starts_nothing(
     fake: FakeKubeflow, server: Server, version: Version
 ) -> None:
     experiment = api.experiment(server, "digits")
-    text = fails(
+    text = refused(
         lambda: api.create_run(
             server, name="r", experiment_id=experiment, version=version, key="k", parameters={**PARAMETERS, "epoch": 1}
         )
@@ -352,15 +172,12 @@ def test_long_lists_come_whole_and_newest_first(fake: FakeKubeflow, server: Serv
 def test_a_missing_right_is_named(fake: FakeKubeflow, server: Server, version: Version) -> None:
     experiment = api.experiment(server, "digits")
     fake.denied.add(("runs", "create"))
-    text = fails(
+    text = refused(
         lambda: api.create_run(
             server, name="r", experiment_id=experiment, version=version, key="k", parameters=PARAMETERS
         )
     )
     assert "no right to create runs in namespace kubeflow (403)" in text and fake.runs == {}
-
-
-# Recurring runs
 
 
 def schedule(server: Server, version: Version, **changes: Any) -> api.RecurringRun:
@@ -405,7 +222,9 @@ def test_a_schedule_is_paused_resumed_and_deleted(fake: FakeKubeflow, server: Se
     api.delete_recurring_run(server, made.id)
     assert api.list_recurring_runs(server, experiment_id=other.experiment_id) == [other]
     for call in (api.get_recurring_run, api.enable_recurring_run, api.delete_recurring_run):
-        assert f"the schedule {made.id}" in (text := fails(lambda call=call: call(server, made.id))) and "(404)" in text
+        assert (
+            f"the schedule {made.id}" in (text := refused(lambda call=call: call(server, made.id))) and "(404)" in text
+        )
 
 
 @pytest.mark.parametrize(
@@ -454,5 +273,5 @@ def test_a_schedule_that_was_made_late_after_all_is_left_alone_and_the_second_de
 def test_a_schedule_that_cannot_be_is_refused(
     fake: FakeKubeflow, server: Server, version: Version, changes: dict[str, Any], complaint: str
 ) -> None:
-    assert complaint in fails(lambda: schedule(server, version, **changes))
+    assert complaint in refused(lambda: schedule(server, version, **changes))
     assert fake.recurring_runs == {}

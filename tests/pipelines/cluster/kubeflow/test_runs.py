@@ -8,6 +8,7 @@ from typing import Any
 import kubeflow_pipeline
 import pytest
 from kubeflow import FakeKubeflow, Fault
+from refusals import refused
 
 from components.core.errors import StepError
 from pipelines.cluster.kubeflow import api, runs, steps
@@ -36,16 +37,6 @@ def submit(server: Server, version: Version) -> Callable[..., Run]:
         return runs.submit(server, version=version, experiment_id=experiment, **values)
 
     return submit
-
-
-def fails(call: Callable[[], Any]) -> str:
-    with pytest.raises(StepError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-# Starting once
 
 
 @pytest.mark.parametrize(
@@ -89,7 +80,7 @@ def test_a_run_that_a_lost_request_starts_late_is_kept_and_the_second_one_stoppe
 
 def test_a_hang_that_started_nothing_is_told_and_not_repeated(fake: FakeKubeflow, submit: Callable[..., Run]) -> None:
     fake.inject(Fault("POST runs", act="hang"))
-    text = fails(submit)
+    text = refused(submit)
     assert "cannot start the run 'digits-1'" in text and "the request was not repeated" in text
     assert fake.runs == {} and len(fake.asked("POST runs")) == 1
 
@@ -104,7 +95,7 @@ def test_a_submission_repeated_with_its_key_finds_its_run(fake: FakeKubeflow, su
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_a_refused_run_is_not_asked_for_again(fake: FakeKubeflow, submit: Callable[..., Run], status: int) -> None:
     fake.inject(Fault("POST runs", status=status))
-    assert f"({status})" in fails(submit)
+    assert f"({status})" in refused(submit)
     assert fake.runs == {} and len(fake.asked("POST runs")) == 1
 
 
@@ -203,7 +194,7 @@ def test_a_server_that_is_gone_for_too_long_ends_the_waiting_and_not_the_run(
     fake: FakeKubeflow, server: Server, submit: Callable[..., Run]
 ) -> None:
     run, scene = submit(), lambda run_id: fake.inject(Fault("GET runs/.*", status=500, times=999))
-    text = fails(lambda: play(fake, server, run.id, scene, outage_timeout=0.3))
+    text = refused(lambda: play(fake, server, run.id, scene, outage_timeout=0.3))
     assert f"no news of the run {run.id} for 0.3 s; it continues" in text
     assert fake.runs[run.id]["state"] == "PENDING"
 
@@ -212,7 +203,7 @@ def test_a_run_that_is_deleted_meanwhile_ends_the_waiting(
     fake: FakeKubeflow, server: Server, submit: Callable[..., Run]
 ) -> None:
     run = submit()
-    assert f"Run {run.id} not found" in fails(lambda: play(fake, server, run.id, fake.runs.pop))
+    assert f"Run {run.id} not found" in refused(lambda: play(fake, server, run.id, fake.runs.pop))
 
 
 def test_a_deadline_ends_the_waiting_and_not_the_run(
@@ -220,7 +211,7 @@ def test_a_deadline_ends_the_waiting_and_not_the_run(
 ) -> None:
     run = submit()
     begun = time.monotonic()
-    text = fails(lambda: runs.follow(server, run.id, poll=60, deadline=0.3))
+    text = refused(lambda: runs.follow(server, run.id, poll=60, deadline=0.3))
     assert 0.3 <= time.monotonic() - begun < 1.5
     assert "is PENDING after 0.3 s; it continues" in text and fake.runs[run.id]["state"] == "PENDING"
 
@@ -244,7 +235,7 @@ def test_a_step_that_cannot_be_scheduled_is_given_up_after_a_while(
 ) -> None:
     run, told, reason = submit(), list[Progress](), "0/3 nodes are available: 3 Insufficient nvidia.com/gpu"
     begun = time.monotonic()
-    text = fails(
+    text = refused(
         lambda: runs.follow(
             server, run.id, on_change=told.append, poll=0.02, stuck=lambda run_id: {"train": reason}, stuck_after=0.3
         )
@@ -347,8 +338,8 @@ def test_a_run_is_stopped_once_and_not_after_its_end(
     assert runs.cancel(server, run.id).state == "CANCELING"
     assert len(fake.asked("POST runs/.*:terminate")) == 1
     fake.finish(run.id, "CANCELED")
-    assert f"the run {run.id} has already ended (CANCELED)" in fails(lambda: runs.cancel(server, run.id))
-    assert "Run nothing not found" in fails(lambda: runs.cancel(server, "nothing"))
+    assert f"the run {run.id} has already ended (CANCELED)" in refused(lambda: runs.cancel(server, run.id))
+    assert "Run nothing not found" in refused(lambda: runs.cancel(server, "nothing"))
 
 
 def test_a_stop_whose_answer_is_lost_is_asked_for_again(

@@ -1,79 +1,18 @@
 """Schedules over real HTTP: by name, one of each, never none and never two enabled, whatever fails in between."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import kubeflow
-import kubeflow_pipeline
 import pytest
+from watched_schedules import PARAMETERS, Watched, wanted
 
 from components.core.errors import StepError
 from pipelines.cluster.kubeflow.connection import Connection
 from pipelines.cluster.kubeflow.server import Server, connect
 from pipelines.cluster.scheduling import drift, live, schedules
-from pipelines.cluster.scheduling.declared import Declared, Memo, read_memo
-from pipelines.cluster.scheduling.schedules import Wanted
-
-PARAMETERS = {**kubeflow_pipeline.PARAMETERS, "data": {"name": "digits", "batch": 3, "nothing": None}}
-
-
-class Watched(kubeflow.FakeKubeflow):
-    """A fake that counts, after each request, the schedules called nightly and those of them that are enabled."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts: list[tuple[int, int]] = []
-
-    def work(self, request: kubeflow.Request) -> tuple[int, Any]:
-        answer = super().work(request)
-        named = [item for item in self.recurring_runs.values() if item["display_name"] == "nightly"]
-        self.counts.append((len(named), sum(item["status"] == "ENABLED" for item in named)))
-        return answer
-
-    def one(self) -> dict[str, Any]:
-        (item,) = self.recurring_runs.values()
-        return item
-
-    def run(self, recurring_run_id: str, state: str = "RUNNING") -> str:
-        """What the controller does at a schedule's time."""
-        item = self.recurring_runs[recurring_run_id]
-        kept = {"experiment_id", "pipeline_version_reference", "runtime_config"}
-        body = {"display_name": "tick", **{key: item[key] for key in kept}}
-        made = self.create_run(body)
-        made.update(recurring_run_id=recurring_run_id, state=state)
-        return str(made["run_id"])
-
-
-@pytest.fixture
-def fake() -> Iterator[Watched]:
-    with Watched() as server:
-        yield server
-
-
-@pytest.fixture
-def server(fake: Watched) -> Server:
-    return connect(Connection(host=fake.host))
-
-
-def wanted(note: str = "", parameters: dict[str, Any] | None = None, **declared: Any) -> Wanted:
-    values: dict[str, Any] = {"experiment": "digits", "accelerator": "l4", "target": "prod", **declared}
-    if not values.get("every"):
-        values.setdefault("cron", "0 3 * * *")
-    made = Declared(**values)
-    text = kubeflow_pipeline.compiled(note)
-    return Wanted(
-        name="nightly",
-        experiment="digits",
-        trigger=made.trigger("UTC"),
-        pipeline="training-digits",
-        text=text,
-        digest=f"digest{note}",
-        parameters=PARAMETERS if parameters is None else parameters,
-        memo=Memo(declared=made),
-        service_account="runner",
-        pipeline_root="gs://bucket/root",
-    )
+from pipelines.cluster.scheduling.declared import read_memo
 
 
 def test_a_schedule_reaches_the_server_as_it_was_meant(fake: Watched, server: Server) -> None:
@@ -104,43 +43,6 @@ def test_a_name_is_given_once(fake: Watched, server: Server) -> None:
     assert len(fake.recurring_runs) == 1
 
 
-def test_a_schedule_is_found_by_name_and_by_id_and_an_unknown_one_names_the_nearest(server: Server) -> None:
-    created = schedules.create(server, wanted())
-    assert live.find(server, "nightly").now.id == live.find(server, created.now.id).now.id == created.now.id
-    with pytest.raises(StepError, match=r"there is no schedule 'nightli'; did you mean nightly\?"):
-        live.find(server, "nightli")
-
-
-def test_what_is_said_of_a_live_schedule_is_what_was_written(server: Server) -> None:
-    in_shanghai = wanted(timezone="Asia/Shanghai")
-    assert in_shanghai.trigger.six == "0 0 19 * * *"
-    schedules.create(server, in_shanghai)
-    (schedule,) = live.every(server)
-    assert schedule.when() == "every day at 03:00 (Asia/Shanghai)"
-    trigger = schedule.trigger()
-    assert trigger and [f"{when:%H:%M %Z}" for when in trigger.next_times(2)] == ["03:00 CST", "03:00 CST"]
-
-
-@pytest.mark.parametrize(
-    ("trigger", "said"),
-    [
-        ({"cron_schedule": {"cron": "0 0 4 * * MON"}}, "every Monday at 04:00 (UTC)"),
-        ({"cron_schedule": {"cron": "0 3 * * *"}}, "cron 0 3 * * * (six fields)"),
-        ({"cron_schedule": {"cron": "30 0 3 * * *"}}, "cron 30 0 3 * * * (six fields)"),
-        ({"periodic_schedule": {"interval_second": "3600"}}, "every hour"),
-        ({}, "never"),
-    ],
-)
-def test_a_schedule_of_others_is_put_into_words_only_where_they_are_sure(
-    fake: Watched, server: Server, trigger: dict[str, Any], said: str
-) -> None:
-    schedules.create(server, wanted())
-    fake.one().update(trigger=trigger, description="made in the user interface")
-    (schedule,) = live.every(server)
-    assert schedule.memo is None
-    assert schedule.when() == said
-
-
 def test_two_of_one_name_by_others_are_named_by_their_ids(fake: Watched, server: Server) -> None:
     schedules.create(server, wanted())
     (first,) = fake.recurring_runs
@@ -150,19 +52,6 @@ def test_two_of_one_name_by_others_are_named_by_their_ids(fake: Watched, server:
     assert first in caught.value.advice and "second" in caught.value.advice
     assert schedules.pause(server, "second").now.id == "second"
     assert fake.recurring_runs[first]["status"] == "ENABLED"
-
-
-def test_a_second_one_of_a_declared_name_is_a_difference(fake: Watched, server: Server) -> None:
-    schedules.create(server, wanted())
-    (first,) = fake.recurring_runs
-    later = {**fake.recurring_runs[first], "recurring_run_id": "second", "created_at": "2027-01-01T00:00:00Z"}
-    fake.recurring_runs["second"] = later
-    found = drift.differences(server, [wanted()], live.every(server))
-    assert [str(difference) for difference in found] == [
-        f"nightly: another one of this name is {first}, should be absent"
-    ]
-    with pytest.raises(StepError, match="there are 2 schedules called 'nightly'"):
-        drift.repair(server, found, wanted())
 
 
 def test_pause_and_resume(fake: Watched, server: Server) -> None:
@@ -246,23 +135,6 @@ def test_what_an_interrupted_update_leaves_is_brought_to_its_end(
         assert drift.differences(server, [wanted(note="new")], live.every(server)) == []
 
 
-def test_an_interrupted_update_is_seen(fake: Watched, server: Server) -> None:
-    schedules.create(server, wanted())
-    fake.inject(kubeflow.Fault(on="POST recurringruns/.*:disable", status=403, body="{}"))
-    with pytest.raises(StepError):
-        schedules.update(server, wanted(note="new"))
-    (schedule,) = live.every(server)
-    assert len(schedule.before) == 1 and not schedule.now.enabled
-    found = drift.differences(server, [wanted(note="new")], [schedule])
-    assert [str(difference) for difference in found] == [
-        "nightly: an earlier one is still there, should be gone",
-        "nightly: state is paused, should be enabled",
-    ]
-    drift.repair(server, found, wanted(note="new"))
-    assert fake.one()["status"] == "ENABLED"
-    assert drift.differences(server, [wanted(note="new")], live.every(server)) == []
-
-
 def test_a_run_under_way_outlives_an_update_of_its_schedule(fake: Watched, server: Server) -> None:
     before = schedules.create(server, wanted())
     run = fake.run(before.now.id)
@@ -311,6 +183,8 @@ FAULTS = {
     "hang": kubeflow.Fault(on="", act="hang", times=50),
     "drop": kubeflow.Fault(on="", act="drop", times=50),
 }
+
+
 REQUESTS: dict[str, tuple[str, Callable[[Server], object]]] = {
     "create": ("POST recurringruns", lambda server: schedules.create(server, replace(wanted(), name="other"))),
     "list": ("GET recurringruns", live.every),
@@ -338,97 +212,6 @@ def test_a_lost_answer_does_not_make_two(fake: Watched, server: Server, act: Any
     fake.inject(kubeflow.Fault(on="POST recurringruns", act=act, status=502, after=True))
     schedules.create(server, wanted())
     assert len(fake.recurring_runs) == 1
-
-
-def _change(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
-    return lambda item: item.update({key: value})
-
-
-def _parameters(**changes: Any) -> Callable[[dict[str, Any]], None]:
-    def change(item: dict[str, Any]) -> None:
-        given = {**item["runtime_config"]["parameters"], **changes}
-        item["runtime_config"]["parameters"] = {key: value for key, value in given.items() if value != "GONE"}
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("change", "lines"),
-    [
-        (_change("status", "DISABLED"), ["nightly: state is paused, should be enabled"]),
-        (
-            _change("trigger", {"cron_schedule": {"cron": "0 3 * * *"}}),
-            ["nightly: cron is 0 3 * * *, should be 0 0 3 * * *"],
-        ),
-        (
-            _change("trigger", {"periodic_schedule": {"interval_second": "60"}}),
-            ["nightly: cron is none, should be 0 0 3 * * *", "nightly: interval is every minute, should be none"],
-        ),
-        # kubeflow/pipelines#9012: parameters are lost.
-        (_parameters(epochs="GONE"), ["nightly: parameter epochs is missing, should be 3"]),
-        (_change("runtime_config", {"pipeline_root": "gs://bucket/root"}), 4),
-        (
-            _parameters(data={"name": "cnn", "batch": 3, "more": 1, "nothing": None}),
-            [
-                "nightly: parameter data.more is 1, should be absent",
-                "nightly: parameter data.name is cnn, should be digits",
-            ],
-        ),
-        (
-            _parameters(data={"name": "digits", "batch": 3}),
-            ["nightly: parameter data.nothing is missing, should be None"],
-        ),
-        (_parameters(epochs=3.0), []),
-        (_parameters(extra="x"), ["nightly: parameter extra is x, should be absent"]),
-        # #11296: the image of before an upgrade stays.
-        (
-            _parameters(train_image="here/train:old"),
-            ["nightly: image of train is here/train:old, should be absent"],
-        ),
-        (_change("max_concurrency", "10"), ["nightly: overlap is 10, should be 1"]),
-        (_change("no_catchup", False), ["nightly: catch-up is on, should be off"]),
-        (_change("service_account", ""), ["nightly: service account is none, should be runner"]),
-        (
-            _change("pipeline_version_reference", {"pipeline_id": "p"}),
-            ["nightly: pipeline version is always the newest, should be training-digits-digest"],
-        ),
-    ],
-)
-def test_whatever_a_server_loses_or_keeps_too_long_is_a_line_and_is_mended(
-    fake: Watched, server: Server, change: Callable[[dict[str, Any]], None], lines: list[str] | int
-) -> None:
-    schedules.create(server, wanted())
-    change(fake.one())
-    found = drift.differences(server, [wanted()], live.every(server))
-    said = [str(difference) for difference in found]
-    assert (len(said) if isinstance(lines, int) else said) == lines
-    if found:
-        drift.repair(server, found, wanted())
-    assert drift.differences(server, [wanted()], live.every(server)) == []
-
-
-def test_a_version_that_is_gone_missing_and_unknown_schedules_are_told(fake: Watched, server: Server) -> None:
-    other = replace(wanted(every="7d"), name="weekly")
-    assert [str(found) for found in drift.differences(server, [wanted()], [])] == [
-        "nightly: missing, should run every day at 03:00 (UTC)"
-    ]
-    schedules.create(server, wanted())
-    schedules.create(server, other)
-    fake.versions.clear()
-    found = drift.differences(server, [wanted()], live.every(server))
-    assert [str(difference) for difference in found] == [
-        "nightly: pipeline version is gone from the server, should be training-digits-digest",
-        "weekly: not declared, runs every 7 days",
-    ]
-    assert drift.repair(server, found[:1], wanted()) == "updated"
-    assert drift.repair(server, found[1:], None) == "deleted"
-    assert drift.differences(server, [wanted()], live.every(server)) == []
-
-
-def test_schedules_of_others_are_no_difference(fake: Watched, server: Server) -> None:
-    schedules.create(server, wanted())
-    fake.one()["description"] = "made in the user interface"
-    assert drift.differences(server, [], live.every(server)) == []
 
 
 def test_a_user_without_the_right_is_told_so(fake: Watched, server: Server) -> None:
