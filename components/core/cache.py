@@ -34,7 +34,7 @@ AGES = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 def key_of(step: str, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact], state: str) -> dict[str, Any]:
     """Everything that decides the result, by name, so that a difference can be named."""
-    chosen = _chosen(parameters, inputs)
+    chosen = _choices(parameters, inputs)
     return {
         "step": step,
         "code": sources.digests(step, chosen),
@@ -46,7 +46,7 @@ def key_of(step: str, parameters: Mapping[str, Any], inputs: Mapping[str, Artifa
     }
 
 
-def _chosen(parameters: Mapping[str, Any], inputs: Mapping[str, Artifact]) -> sources.Chosen:
+def _choices(parameters: Mapping[str, Any], inputs: Mapping[str, Artifact]) -> sources.Chosen:
     """The experiment's own choices, as far as the step's inputs or, before them, its sections name them."""
     named: dict[Room, Any] = {}
     for artifact in inputs.values():
@@ -142,7 +142,7 @@ def _usable(entry: Path) -> dict[str, Any] | None:
     places = (
         [str(values["directory"]) for values in cached["metadata"].values() if "directory" in values] if cached else []
     )
-    return cached if all(storage.exists(storage.join(place, storage.MANIFEST)) for place in places) else None
+    return cached if all(storage.exists(storage.join(folder, storage.MANIFEST)) for folder in places) else None
 
 
 def _expired(cached: Mapping[str, Any]) -> bool:
@@ -190,7 +190,7 @@ def _locked(path: Path, step: str) -> Iterator[None]:
 
 
 def _changes(cache: Path, key: Mapping[str, Any]) -> list[str]:
-    """What differs from the most similar kept result of the same step, one line each; empty where there is none."""
+    """What differs from the most similar kept result of the same step, one line each; empty if there is none."""
     entries = [cached for path in cache.glob(f"{key['step']}-*/entry.json") if (cached := _read_entry(path.parent))]
     newest_first = sorted(entries, key=lambda cached: -float(cached["time"]))
     return min((_differences(cached["key"], key) for cached in newest_first), key=len, default=[])

@@ -65,7 +65,7 @@ def run(
 
     if not folder:
         with _failures_told(Ending(step, failure.output_folder(outputs))) as ending:
-            if before := failure.of_earlier_attempt(ending.place):
+            if before := failure.of_earlier_attempt(ending.output_folder):
                 raise RepeatedError(before)
             return compute()
     record = Record(Path(folder), step)
@@ -145,12 +145,12 @@ class Ending:
 
     Args:
         step: the step's name.
-        place: the folder of its outputs on a cluster.
+        output_folder: of its outputs on a cluster.
         record: its record in the run's folder on this machine.
     """
 
-    def __init__(self, step: str, place: str = "", record: Record | None = None) -> None:
-        self.step, self.place, self.record = step, place, record
+    def __init__(self, step: str, output_folder: str = "", record: Record | None = None) -> None:
+        self.step, self.output_folder, self.record = step, output_folder, record
 
     def note(self, error: BaseException) -> Failure:
         """Write a failure to the record. A full disk is one of the faults to be told about, and must not hide behind
@@ -168,7 +168,7 @@ class Ending:
         failed = self.note(error)
         if failed.kind == BUG:
             failure.to_stderr(secrets.mask("".join(traceback.format_exception(error)).rstrip()))
-        failure.report(failed, self.place)
+        failure.report(failed, self.output_folder)
         return failed
 
 

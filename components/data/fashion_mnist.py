@@ -44,7 +44,7 @@ class Settings(DataSettings):
         return (SIDE, SIDE, 1)
 
 
-class Bytes(Protocol):
+class ByteStream(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
@@ -101,7 +101,7 @@ def _stream(split: str) -> Iterator[Example]:
                 yield {"image": image, "label": label}
 
 
-def _header(stream: Bytes, dimensions: int) -> tuple[int, ...]:
+def _header(stream: ByteStream, dimensions: int) -> tuple[int, ...]:
     """The sizes in the header of an IDX file of bytes."""
     magic, *sizes = struct.unpack(f">{1 + dimensions}I", _read(stream, 4 * (1 + dimensions)))
     if magic != 0x0800 + dimensions:
@@ -109,7 +109,7 @@ def _header(stream: Bytes, dimensions: int) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _read(stream: Bytes, size: int) -> bytes:
+def _read(stream: ByteStream, size: int) -> bytes:
     """The next ``size`` bytes.
 
     Raises:

@@ -17,7 +17,7 @@ from components.core import progress
 from components.core.errors import StepError
 from components.core.examples import Records
 from components.data import DataSettings, Example, Source
-from components.prepare.writer import Encoder, Split, cores
+from components.prepare.writer import RecordEncoder, Split, cores
 from components.tasks.contract import Examples, Summary
 
 SPLITS = ("train", "validation", "test")
@@ -78,7 +78,7 @@ def fill(source: Source, settings: DataSettings, role: Examples[Any], folder: Pa
             source.info,
             splits,
             hashlib.blake2b(digest_size=8),
-            Encoder(role.kinds),
+            RecordEncoder(role.kinds),
             sum(counts.values()),
         )
         run.total.update(json.dumps(layout, sort_keys=True).encode())
@@ -133,7 +133,7 @@ class _Run:
     info: dict[str, Any]
     splits: dict[str, Split]
     total: Any
-    encoder: Encoder
+    encoder: RecordEncoder
     expected: int
     held_back: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
     done: int = 0

@@ -54,7 +54,7 @@ def mask(crc: Any) -> Any:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-class Encoder:
+class RecordEncoder:
     """Encodes values of examples as records, including frames.
 
     Args:

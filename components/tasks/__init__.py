@@ -105,8 +105,8 @@ class EvaluationSettings(Section):
             return f"{threshold}: unknown metric{where} {metric!r}; {nearest(metric, known)}"
         better = ">=" if self.metrics[metric] == "max" else "<="
         if threshold.relation != better:
-            way = "higher" if better == ">=" else "lower"
-            return f"{threshold}: {metric} is better when {way}, write {metric}{better}{threshold.bound:g}"
+            direction = "higher" if better == ">=" else "lower"
+            return f"{threshold}: {metric} is better when {direction}, write {metric}{better}{threshold.bound:g}"
         if metric in self.shares and not 0 <= threshold.bound <= 1:
             return f"{threshold}: {metric} lies between 0 and 1"
         return ""

@@ -38,10 +38,10 @@ def new(
     if like:
         choices.load(room, like)
     folder, test = Path("components", room), Path("tests", "components", room, f"test_{name}.py")
-    place = folder / (name if room == "tasks" else f"{name}.py")
-    _check_place(sources.ROOT, place, test)
+    target = folder / (name if room == "tasks" else f"{name}.py")
+    _check_place(sources.ROOT, target, test)
     values = _values(room, name, like)
-    files = _copies(folder, name, like) if like else _templates(kind, place, values)
+    files = _copies(folder, name, like) if like else _templates(kind, target, values)
     for file, content in {**files, test: _rendered(_test(kind, like, values), values)}.items():
         _write(sources.ROOT / file, content)
     importlib.invalidate_caches()
@@ -76,12 +76,12 @@ def _title(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def _templates(kind: str, place: Path, values: dict[str, Any]) -> dict[Path, str]:
+def _templates(kind: str, target: Path, values: dict[str, Any]) -> dict[Path, str]:
     """File -> content, from the templates."""
     if kind != "task":
-        return {place: _rendered(f"{kind}.py.j2", values)}
+        return {target: _rendered(f"{kind}.py.j2", values)}
     names = sorted(path.name for path in (TEMPLATES / "task").glob("*.j2"))
-    return {place / name.removesuffix(".j2"): _rendered(f"task/{name}", values) for name in names}
+    return {target / name.removesuffix(".j2"): _rendered(f"task/{name}", values) for name in names}
 
 
 def _copies(folder: Path, name: str, like: str) -> dict[Path, str]:
@@ -93,7 +93,7 @@ def _copies(folder: Path, name: str, like: str) -> dict[Path, str]:
         text = path.read_text("utf-8").replace(f"components.tasks.{like}", f"components.tasks.{name}")
         text = text.replace(f'Literal["{like}"] = "{like}"', f'Literal["{name}"] = "{name}"')
         if path.name in (f"{like}.py", "__init__.py"):
-            text = DOCSTRING.sub(lambda found: f'"""{_title(name)}: a copy of {like}, to be changed.{found[1]}', text)
+            text = DOCSTRING.sub(lambda match: f'"""{_title(name)}: a copy of {like}, to be changed.{match[1]}', text)
         copies[folder / (f"{name}.py" if path == file else f"{name}/{path.name}")] = text
     return copies
 

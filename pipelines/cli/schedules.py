@@ -60,8 +60,8 @@ def show(
     server = options.connect(target)
     schedule = live.find(server, which)
     item = schedule.now
-    found = api.find_version(server, item.pipeline_id, item.version_id) if item.version_id else None
-    version = found.name if found else "gone from the server" if item.version_id else "always the newest"
+    used = api.find_version(server, item.pipeline_id, item.version_id) if item.version_id else None
+    version = used.name if used else "gone from the server" if item.version_id else "always the newest"
     if as_json:
         output.print_json({**schedule_output.live_document(schedule, server_timezone), "version": version})
     else:

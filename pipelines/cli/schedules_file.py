@@ -25,7 +25,9 @@ AS_DECLARED = "all schedules are as declared"
 @grouped
 def check(options: ServerOptions, server_timezone: ServerTimezone = "UTC", as_json: AsJson = False) -> None:
     """Compare the schedules with schedules.toml and print each difference; exit 1 if there are any."""
-    differences = [difference for _, _, found in _compare(options, server_timezone) for difference in found]
+    differences = [
+        difference for _, _, differences_found in _compare(options, server_timezone) for difference in differences_found
+    ]
     if as_json:
         output.print_json([asdict(difference) for difference in differences])
     else:
@@ -43,10 +45,10 @@ def apply(
 ) -> None:
     """Make the schedules what schedules.toml declares, with the current code."""
     done: list[dict[str, Any]] = []
-    for server, declarations, found in _compare(cluster, server_timezone):
+    for server, declarations, differences_found in _compare(cluster, server_timezone):
         if not as_json:
-            print_all(found)
-        for name, group in groupby(found, lambda difference: difference.schedule):
+            print_all(differences_found)
+        for name, group in groupby(differences_found, lambda difference: difference.schedule):
             differences, prepared = list(group), declarations.get(name)
             action = "left alone"
             if not dry_run and (prepared or prune):

@@ -56,7 +56,7 @@ def step(
 
 def _redirected(parameters: dict[str, Any], scratch: Path) -> dict[str, Any]:
     """The parameters with all output folders below the scratch folder; the registry is copied there."""
-    redirected = parameters | {place: str(scratch / place) for place in PLACES if place in parameters}
+    redirected = parameters | {root_name: str(scratch / root_name) for root_name in PLACES if root_name in parameters}
     if "registry" in parameters and Path(parameters["registry"]).is_dir():
         shutil.copytree(parameters["registry"], redirected["registry"])
     return redirected

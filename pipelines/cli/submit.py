@@ -123,8 +123,8 @@ def _groups(resolved: Resolved, kube_context: str, *, check_cluster: bool) -> li
     if resolved.compute_class or all(len(group) == 1 for group in groups):
         return groups
     try:
-        found = access.connect(kube_context) if check_cluster else None
-        served = found is not None and classes.served(found)
+        kube = access.connect(kube_context) if check_cluster else None
+        served = kube is not None and classes.served(kube)
     except StepError:
         served = False  # the preflight reports it
     return groups if served else [(rung,) for group in groups for rung in group]
@@ -169,8 +169,8 @@ def wait(
     run, values, connection = _find(which, cluster, runs)
     follow_options = waiting.resolve(queued=bool(values["cluster"].get("queue")))
     notes = sys.stderr if as_json else sys.stdout
-    found = access.connect(cluster.kube_context)
-    values = session.wait(run, values, connect(connection), found, follow_options, stream=notes)
+    kube = access.connect(cluster.kube_context)
+    values = session.wait(run, values, connect(connection), kube, follow_options, stream=notes)
     raise typer.Exit(_conclude(run, values, as_json))
 
 
@@ -190,10 +190,10 @@ def _find(which: str, server: ServerOptions, runs: Path | None) -> tuple[Run, di
         StepError: no such run was submitted from here.
     """
     root = folder.root(runs)
-    found = submitted.find(root, which)
-    if not found:
+    match = submitted.find(root, which)
+    if not match:
         raise StepError(f"no run {which!r} was submitted from {root}", advice="see suanli runs list", kind="settings")
-    run, values = found
+    run, values = match
     cluster = values["cluster"]
     target = Target(**values["target"]).model_copy(update={"host": cluster["host"], "namespace": cluster["namespace"]})
     return run, values, server.connection(target)

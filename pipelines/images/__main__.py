@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
             case "push":
                 push.push(asked.kinds, asked.registry)
             case "list":
-                print("\n".join(name for kind in names.chosen(asked.kinds) for name in names.local(kind)))
+                print("\n".join(name for kind in names.image_kinds(asked.kinds) for name in names.local(kind)))
     except StepError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if error.kind == "settings" else 1

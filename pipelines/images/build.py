@@ -30,7 +30,7 @@ def build(kinds: Sequence[str], base: str = "", *, again: bool = False) -> None:
     Raises:
         StepError: no such kind, no engine, no base, or the engine failed.
     """
-    kinds = names.chosen(kinds)
+    kinds = names.image_kinds(kinds)
     program = engine.find()
     tagged, there = {kind: names.local(kind) for kind in kinds}, engine.images(program)
     wanted = [kind for kind in kinds if again or not there.issuperset(tagged[kind])]

@@ -18,7 +18,7 @@ REGISTRY = re.compile(
 )
 
 
-def chosen(kinds: Sequence[str]) -> list[str]:
+def image_kinds(kinds: Sequence[str]) -> list[str]:
     """The kinds asked for, each once. By default ``cpu``, which runs every step and is the smallest; the others only
     train, and only on a cluster.
 

@@ -21,7 +21,7 @@ def push(kinds: Sequence[str], registry: str) -> None:
     Raises:
         StepError: no such kind, no registry, no engine, an image that is not built, or the engine failed.
     """
-    kinds, prefix = names.chosen(kinds), names.prefix(registry)
+    kinds, prefix = names.image_kinds(kinds), names.prefix(registry)
     program = engine.find()
     there = engine.images(program)
     for kind in kinds:

@@ -33,7 +33,7 @@ READY = "ready"
 
 
 @dataclass(frozen=True)
-class Choice:
+class EngineChoice:
     """The engine that a run would use.
 
     Attributes:
@@ -81,22 +81,22 @@ class Engine:
 # --- which engine ----------------------------------------------------------------------------------------------------
 
 
-def choose() -> Choice:
+def choose() -> EngineChoice:
     """The engine that a run would use: DOCKER_HOST's, else the first that answers, else podman.
 
     Raises:
         StepError: no engine answers, and podman is not installed.
     """
     if host := os.environ.get("DOCKER_HOST", ""):
-        return Choice(_socket_of(host))
+        return EngineChoice(_socket_of(host))
     silent = []
     for path in sockets():
         if os.path.exists(path):  # noqa: PTH110  # Path.exists raises where a folder above may not be read
             if not (reason := silence(path)):
-                return Choice(path)
+                return EngineChoice(path)
             silent.append(f"{path}: {reason}")
     if sys.platform == "linux" and (podman := shutil.which("podman")):
-        return Choice("", podman)
+        return EngineChoice("", podman)
     tried = f" ({'; '.join(silent)})" if silent else ""
     raise StepError(
         f"no container engine answers here{tried}",

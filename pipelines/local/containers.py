@@ -167,7 +167,7 @@ def folders(step: str, run: Run, record: Mapping[str, Any]) -> list[tuple[str, s
     """The run's own and the shared folders that a step needs: on this machine, inside, and whether only to be read."""
     row, target = STEPS[step], record["target"]
     paths = target | {"registry": f"{target['registry']}/{record['experiment']}"}
-    needed = {paths[place]: use == "read" for place, use in row.places.items()}
+    needed = {paths[name]: use == "read" for name, use in row.places.items()}
     if row.shared and record["cache"]:
         needed[os.environ["SUANLI_CACHE"]] = False
     own = [(str(run.folder), str(run.folder), False)]

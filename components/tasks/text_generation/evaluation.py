@@ -141,7 +141,7 @@ def windows(
     texts: Sequence[np.ndarray], begin: int, length: int, stride: int
 ) -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Windows over texts, up to AT_ONCE together: the number of the text of each; the inputs, int32 [m, length]; and
-    the targets, int32 [m, length], -1 where there is none or an earlier window had it."""
+    the targets, int32 [m, length], -1 for no token or one that an earlier window had."""
     stride, numbers = min(stride, length), list[int]()
     rows: list[tuple[np.ndarray, np.ndarray]] = []
     for number, text in enumerate(texts):

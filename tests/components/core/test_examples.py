@@ -10,7 +10,7 @@ from components import storage
 from components.core import examples as reading
 from components.core.errors import StepError
 from components.core.examples import PreparedData
-from components.prepare.writer import Encoder, Split
+from components.prepare.writer import RecordEncoder, Split
 from components.tasks.contract import Task
 
 COUNT = 50
@@ -27,7 +27,7 @@ def prepared(tmp_path: Path) -> PreparedData:
     keys = [hashlib.blake2b(bytes([number]), digest_size=8).hexdigest().encode() for number in range(COUNT)]
     with Split(tmp_path, "train", 10**6, at_least=5) as split:
         split.write(
-            Encoder(Task("image_classification", {}).examples.kinds).records(
+            RecordEncoder(Task("image_classification", {}).examples.kinds).records(
                 [stored.contents, keys, *stored.features.values()]
             )
         )

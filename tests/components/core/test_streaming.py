@@ -16,7 +16,7 @@ from components import storage
 from components.core import examples as reading
 from components.core import streaming
 from components.core.examples import PreparedData
-from components.prepare.writer import Encoder, Split
+from components.prepare.writer import RecordEncoder, Split
 from components.tasks.contract import Task
 
 COUNT, FILES = 240, 24
@@ -34,7 +34,7 @@ def prepared(tmp_path: Path) -> PreparedData:
     with Split(tmp_path / "data", "train", 10**6, at_least=FILES) as split:
         keys = [b"%016d" % number for number in range(COUNT)]
         split.write(
-            Encoder(Task("image_classification", {}).examples.kinds).records(
+            RecordEncoder(Task("image_classification", {}).examples.kinds).records(
                 [stored.contents, keys, *stored.features.values()]
             )
         )

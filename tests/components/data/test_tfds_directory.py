@@ -38,7 +38,11 @@ def directory(folder: Path, encoding: str, count: int = 9) -> Path:
             stored = task_for(info).examples.to_records([{"image": image, "label": number % 2}])
             features = [values[0].item() for values in stored.features.values()]
             split.write(
-                [writer.Encoder(task_for({}).examples.kinds).record([*stored.contents, b"%d" % number, *features])]
+                [
+                    writer.RecordEncoder(task_for({}).examples.kinds).record(
+                        [*stored.contents, b"%d" % number, *features]
+                    )
+                ]
             )
         split.finish()
     writer.describe(folder, task_for(info).examples.features(), splits, text="noise", licence="none")

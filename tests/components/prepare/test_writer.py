@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.prepare.writer import Encoder, Split, Value, varint
+from components.prepare.writer import RecordEncoder, Split, Value, varint
 
 EXAMPLES: dict[str, dict[str, Value]] = {
     "short": {"image": b"ab", "label": 1, "brightness": 0.5},
@@ -27,7 +27,7 @@ def test_tensorflow_reads_every_value_and_checks_every_sum(name: str, tmp_path: 
     example = EXAMPLES[name]
     with Split(tmp_path, "train", 10**6) as split:
         kinds = {feature: type(value) for feature, value in example.items()}
-        split.write([Encoder(kinds).record(list(example.values()))])
+        split.write([RecordEncoder(kinds).record(list(example.values()))])
         split.finish()
     (record,) = records(tmp_path, "train")
     read = tf.train.Example.FromString(record).features.feature
@@ -65,7 +65,7 @@ def test_a_varint_holds_seven_bits_a_byte(number: int) -> None:
 def test_the_order_does_not_depend_on_the_number_of_files(
     count: int, file_bytes: int, at_least: int, files: int, expected: int, tmp_path: Path
 ) -> None:
-    encoder = Encoder({"image": bytes, "label": int})
+    encoder = RecordEncoder({"image": bytes, "label": int})
     with Split(tmp_path, "train", file_bytes, at_least, expected) as split:
         for number in range(count):
             split.write([encoder.record([b"%032d" % number, number])])

@@ -112,7 +112,7 @@ def test_a_dead_socket_is_named_and_podman_takes_its_place(deaf: Path) -> None:
     podman = deaf.with_name("podman")
     podman.write_text("#!/bin/sh\n")
     podman.chmod(0o755)
-    assert container_engine.choose() == container_engine.Choice("", str(podman))
+    assert container_engine.choose() == container_engine.EngineChoice("", str(podman))
 
 
 def test_docker_host_alone_counts_where_it_is_given(deaf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_docker_host_alone_counts_where_it_is_given(deaf: Path, monkeypatch: pyt
 def test_a_socket_that_answers_is_taken_before_podman_is_started(deaf: Path, fake: FakeEngine) -> None:
     podman = deaf.with_name("podman")
     podman.touch(0o755)
-    assert container_engine.choose() == container_engine.Choice(str(fake.server_address))
+    assert container_engine.choose() == container_engine.EngineChoice(str(fake.server_address))
 
 
 def test_an_engine_that_accepts_and_says_nothing_is_given_up(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components.prepare.writer import Encoder
+from components.prepare.writer import RecordEncoder
 from components.tasks._images.examples import pixels
 from components.tasks.contract import Task
 from components.vision import images
@@ -41,7 +41,7 @@ def parsed(examples: list[dict[str, Any]], info: dict[str, Any]) -> dict[str, np
     assert not stored.faults
     keys = [b"%d" % number for number in range(len(examples))]
     columns = zip(stored.contents, keys, *(values.tolist() for values in stored.features.values()), strict=True)
-    encoder = Encoder(task_for({}).examples.kinds)
+    encoder = RecordEncoder(task_for({}).examples.kinds)
     records = [encoder.record(values)[12:-4] for values in columns]  # without TFRecord's frame
     batch = tf.function(lambda given: task_for(info).examples.parse(given))(tf.constant(records))
     return {name: values.numpy() for name, values in batch.items()}
