@@ -35,8 +35,8 @@ def imports(step: str) -> set[str]:
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module)
-    # torch is a backend that no image holds; the others choose what their lock file has.
-    return {name for name in found if name.partition(".")[0] not in {"components", "torch", "jax"}}
+    # torch is a backend and keras_hub an extra that no image holds; the others choose what their lock file has.
+    return {name for name in found if name.partition(".")[0] not in {"components", "torch", "jax", "keras_hub"}}
 
 
 def test_it_runs_as_any_user_read_only_and_without_network(run: Run) -> None:
