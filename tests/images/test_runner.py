@@ -249,7 +249,7 @@ def test_a_steps_exit_status_is_the_runs(status: int, says: str, laid: Callable[
     log = (run.folder / "log" / "prepare.log").read_text().splitlines()
     assert "at work: 算力" in log and "done" in log
     if status:
-        assert done.stderr.startswith("error: prepare failed: it ended without saying why") and says in done.stderr
+        assert done.stderr.startswith(f"error: prepare failed: it ended with {says} and reported no error")
         assert run.read()["status"] == "failed"
 
 
