@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TextIO
 
 from components.core import progress
-from components.core.errors import printable
+from components.core.plain import visible
+from components.core.secrets import LineMasker
 from pipelines.local import processes
 from pipelines.runs.folder import Run
 
@@ -62,6 +63,7 @@ class Logs(io.TextIOBase):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.rest = ""
+        self.masker = LineMasker()
         self.stream = self._open("runner")
 
     def _open(self, name: str) -> TextIO:
@@ -72,7 +74,7 @@ class Logs(io.TextIOBase):
         for line in lines:
             # On a full disk the log can be spared; the failure is reported elsewhere.
             with suppress(OSError):
-                self._line(printable(COLOUR.sub("", line)))
+                self._line(visible(self.masker.mask(COLOUR.sub("", line))))
         return len(text)
 
     def _line(self, line: str) -> None:
