@@ -117,6 +117,14 @@ def test_the_correction_counts_large_slices_only() -> None:
     assert large.intervals["accuracy"] == pytest.approx(statistics.mean_interval(right(0.9)[:1000], 0.05))
 
 
+def test_the_error_rate_of_a_slice_is_divided_by_their_number() -> None:
+    new, old = right(0.9), right(0.85, seed=1)
+    masks = {f"class {number}": np.arange(N) % SLICES == number for number in range(SLICES)}
+    for one in gate.evaluate_slices(masks, {"accuracy": new}, (new, old), image_classification.Settings()):
+        assert one.champion is not None and one.champion.error_rate == pytest.approx(0.05 / SLICES)
+        assert one.intervals["accuracy"] == pytest.approx(statistics.mean_interval(new[masks[one.name]], 0.005))
+
+
 def test_the_worst_slice_is_a_large_one_where_there_is_one() -> None:
     new = np.ones(N)
     new[:5], new[1000:1100] = 0, 0

@@ -131,6 +131,15 @@ def test_real_valued_metrics_are_compared_by_a_studentized_bootstrap() -> None:
     assert outside / 300 <= 0.05 + 3.1 * math.sqrt(0.05 * 0.95 / 300)
 
 
+@pytest.mark.parametrize("error_rate", [0.05, 0.2])
+def test_a_bound_of_a_real_valued_metric_leaves_the_error_rate_on_one_side(error_rate: float) -> None:
+    """Of many normal values the bound is known: so many standard errors below the mean."""
+    values = np.random.default_rng(1).normal(0.3, 1, 1000)
+    found = statistics.compare(values, np.zeros(1000), error_rate, 4000, 0)
+    errors = np.array([found.difference - found.low, found.high - found.difference]) / stats.sem(values)
+    assert errors == pytest.approx(stats.norm.isf(error_rate), rel=0.06)
+
+
 def test_a_comparison_counts_wins_and_losses() -> None:
     new, old = np.array([1.0, 1, 0, 0, 1]), np.array([1.0, 0, 1, 0, 0])
     found = statistics.compare(new, old, 0.05, 100, 0)

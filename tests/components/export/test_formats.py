@@ -201,6 +201,42 @@ def test_a_format_that_fails_or_strays_has_a_problem(name: str, run: Any, proble
     assert re.search(problem, bad.problem)
 
 
+def compared(name: str, outputs: np.ndarray, of: np.ndarray) -> parity.Parity:
+    """A format with these outputs for the pictures, and a model with those, by the default settings."""
+    role = Task("image_classification", {}, image_classification.Settings()).evaluation
+    truth = np.arange(70) % 10
+    paired = (of.argmax(1) == truth).astype(np.float64)
+    sample = parity.Sample(
+        {"image": IMAGES, "key": np.arange(70), "label": truth}, IMAGES, of, {"logits": of}, paired, {}
+    )
+    answers = {image.tobytes(): row for image, row in zip(IMAGES, outputs, strict=True)}
+    predictor = inference.Predictor(lambda inputs: np.stack([answers[image.tobytes()] for image in inputs]))
+    return parity.compare(name, predictor, sample, role, ExportSettings())
+
+
+@pytest.mark.parametrize(("by", "accepted"), [(0.9e-3, True), (1.1e-3, False)])
+def test_an_exact_format_s_outputs_may_differ_by_a_thousandth_of_the_largest(by: float, accepted: bool) -> None:
+    one_wrong = 5 * OUTPUTS
+    one_wrong[69, 3] += 5 * by
+    found = compared("onnx", one_wrong, 5 * OUTPUTS)
+    assert found.difference == pytest.approx(by) and (found.problem == "") == accepted
+
+
+@pytest.mark.parametrize(
+    ("wrong", "wrong_before", "accepted"), [(0, 0, True), (1, 0, True), (2, 0, False), (0, 9, True), (9, 9, True)]
+)
+def test_a_quantized_format_may_lose_a_fiftieth_of_the_accuracy_and_gain_any(
+    wrong: int, wrong_before: int, accepted: bool
+) -> None:
+    def outputs(errors: int) -> np.ndarray:
+        moved = np.roll(OUTPUTS, 1, axis=1)
+        # The right class stays close behind, so that the outputs are not another model's.
+        return np.where(np.arange(70)[:, None] < errors, 0.9 * OUTPUTS + moved, OUTPUTS + 0.9 * moved)
+
+    found = compared("litert_int8", outputs(wrong), outputs(wrong_before))
+    assert found.metric_change == pytest.approx((wrong_before - wrong) / 70) and (found.problem == "") == accepted
+
+
 @pytest.mark.parametrize(
     ("offered", "wanted", "expected"),
     [

@@ -1,3 +1,4 @@
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,6 +56,26 @@ def test_a_folder_can_be_moved_to_where_it_shall_be(folder: Path, place: str) ->
     storage.upload(folder, place, move=True)
     assert storage.listing(place) == NAMES and storage.verify(place) == []
     assert folder.exists() == storage.is_remote(place)
+
+
+@pytest.mark.parametrize("way", ["upload", "download"])
+def test_a_local_copy_with_a_changed_bit_is_refused(
+    way: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that loses a bit is not to be had; the file that it would leave is."""
+    place, copy = str(tmp_path / "there" / "one"), shutil.copyfile
+
+    def lose_a_bit(source: Path, target: Path) -> None:
+        copy(source, target)
+        if target.name == "a.txt":
+            target.write_bytes(bytes([target.read_bytes()[0] ^ 1]))
+
+    if way == "download":
+        storage.upload(folder, place)
+    monkeypatch.setattr(shutil, "copyfile", lose_a_bit)
+    with pytest.raises(storage.Damaged, match=r"a\.txt has the checksum"):
+        storage.upload(folder, place) if way == "upload" else storage.download(place, tmp_path / "back")
+    assert storage.exists(place) == (way == "download") and not list(tmp_path.glob("back/*"))
 
 
 def test_what_an_interrupted_upload_left_is_used_or_written_over(folder: Path, bucket: str, tmp_path: Path) -> None:
