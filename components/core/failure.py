@@ -18,7 +18,7 @@ from pathlib import Path
 
 from components import storage
 from components.core.artifacts import Artifact
-from components.core.errors import BUG, EXIT_CODES, HOPELESS, StepError, out_of_memory, printable
+from components.core.errors import BUG, EXIT_CODES, HOPELESS, PREPARE_AGAIN, StepError, out_of_memory, printable
 from components.core.plain import visible
 
 FILE = "error.json"
@@ -32,6 +32,8 @@ TRANSIENT = re.compile(r"(?i)(imminent node shutdown|node is shutting down|preem
 JOINER = "\u2060"
 # How long writing a failure to storage may take; a node that is taken away leaves 15 s in all.
 REPORT_S = 5.0
+# What TensorFlow says of record files that are damaged or gone, and of our own check of those that are fetched.
+UNREADABLE = re.compile(r"(?i)corrupted record|truncated record|Could not parse example|\.tfrecord-|Damaged: ")
 DISK_FULL = re.compile(r"(?i)no space left on device|disk quota exceeded")
 UNWRITABLE = {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EPERM, errno.EDQUOT}
 
@@ -109,20 +111,28 @@ def _from_system(error: BaseException) -> StepError | None:
         )
     if out_of_memory(error):
         return StepError("out of memory", advice="use a smaller batch size or a larger machine", kind="memory")
+    if type(error).__module__.startswith("tensorflow") and UNREADABLE.search(str(error)):
+        lines = [line.strip() for line in str(error).splitlines() if UNREADABLE.search(line)]
+        return StepError(f"the prepared data cannot be read: {lines[0][:300]}", advice=PREPARE_AGAIN, kind="data")
+    if isinstance(error, OSError) and error.errno == errno.EIO:
+        return StepError(f"cannot read{_at(error)}: {os.strerror(errno.EIO)}", advice="check its disk", kind="data")
     if not isinstance(error, OSError) or error.errno not in UNWRITABLE:
         return None
     return _unwritable(error)
 
 
 def _unwritable(error: OSError) -> StepError:
-    # A copy names its source first, then its target.
-    name = error.filename2 or error.filename
-    where = f" at {name}" if name else ""
     return StepError(
-        f"cannot write{where}: {os.strerror(error.errno or errno.ENOSPC)}",
+        f"cannot write{_at(error)}: {os.strerror(error.errno or errno.ENOSPC)}",
         advice="free space or choose another folder; nothing half-written is used",
         kind="resources",
     )
+
+
+def _at(error: OSError) -> str:
+    # A copy names its source first, then its target.
+    name = error.filename2 or error.filename
+    return f" at {name}" if name else ""
 
 
 # --- reports ---------------------------------------------------------------------------------------------------------

@@ -126,10 +126,11 @@ def lock_file(image: str = "") -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def digests(step: str, chosen: Chosen | None = None, image: str = "") -> dict[str, str]:
-    """Path in the checkout -> digest of every file that decides a step's result, its image's lock file included."""
+def digests(step: str, chosen: Chosen | None = None, image: str = "", *, locked: bool = True) -> dict[str, str]:
+    """Path in the checkout -> digest of every file that decides a step's result, its image's lock file included unless
+    ``locked`` is false."""
     files = closure(*modules_of(step, chosen))
-    if lock := lock_file(image):
+    if locked and (lock := lock_file(image)):
         files.append(lock)
     row = f"{STEPS[step].logic} {STEPS[step].state}"
     return {str(path.relative_to(ROOT)): _digest(path.read_bytes()) for path in files} | {

@@ -133,8 +133,9 @@ class Record:
         self.write(state="succeeded", key=dict(key), outputs=made, peak_mb=_peak_mb())
 
     def fail(self, cause: Failure) -> None:
-        """Note a failure: the line that a user reads, and the end of the traceback."""
-        self.write(state="failed", cause=asdict(cause))
+        """Note a failure: the line that a user reads, and the end of the traceback. A step that was asked to end, as by
+        Ctrl-C, has not failed."""
+        self.write(state="interrupted" if cause.kind == "preempted" else "failed", cause=asdict(cause))
 
 
 # --- how it ends badly -----------------------------------------------------------------------------------------------

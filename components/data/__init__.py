@@ -15,6 +15,8 @@ from components.core.config import Count, Fraction, Positive, Section
 from components.core.errors import StepError
 from components.core.streaming import When
 
+# Kinds of file systems whose inodes' numbers or times may differ with each mount.
+UNSTABLE = ("fuse", "nfs", "cifs", "smb", "9p", "virtiofs", "ceph")
 # One example of a source: the fields that the task converts, such as ``image`` (a uint8 array, or the bytes of a file)
 # and ``label``; ``name`` is its origin, for messages.
 Example = dict[str, Any]
@@ -121,13 +123,32 @@ def downloads(name: str) -> bool:
 
 
 def folder_state(folder: str) -> str:
-    """A digest (16 hex digits) of the names, sizes and times of a local folder's files; empty if it is missing."""
+    """A digest (16 hex digits) of the names, sizes and times of a local folder's files; empty if it is missing.
+
+    As in git's index, the times are those of the content and of the inode, and the inode's number counts: a copy that
+    keeps the times (rsync -t) is a change. File systems that make up inodes, of networks and FUSE, are spared that.
+    """
     root = Path(folder).expanduser()
     total = hashlib.sha256()
+    inodes = root.is_dir() and _has_inodes(root.stat().st_dev)
     for parent, folders, files in os.walk(root):
         folders.sort()
         for name in sorted(files):
             path = Path(parent) / name
-            status = path.stat()
-            total.update(f"{path.relative_to(root)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                status = path.lstat()  # a link that leads nowhere
+            values = [status.st_size, status.st_mtime_ns, *((status.st_ctime_ns, status.st_ino) if inodes else ())]
+            total.update(b"\0".join([os.fsencode(path.relative_to(root)), *(b"%d" % value for value in values), b"\n"]))
     return total.hexdigest()[:16] if root.is_dir() else ""
+
+
+def _has_inodes(device: int) -> bool:
+    """Whether a file system keeps inodes with their times; so if its kind is unknown."""
+    try:
+        mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    except OSError:
+        return True
+    kinds = {fields[2]: fields[fields.index("-") + 1] for fields in mounts}
+    return not kinds.get(f"{os.major(device)}:{os.minor(device)}", "").startswith(UNSTABLE)

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components import registry
+from components import registry as published_models
+from components import storage
 from components.core import choices, devices, sources
 from components.core.artifacts import Artifact
-from components.core.config import fingerprint, validated
+from components.core.config import validated
 from components.core.errors import StepError
 from components.core.examples import PreparedData
 from components.core.files import write_atomically
@@ -82,7 +83,7 @@ def export(
 
     facts = _facts(folder / MODEL, data, training, decided, settings)
     # Equal models exported by equal code are one version, so measurements are not part of the id.
-    version = fingerprint(facts)[:12]
+    version = published_models.version_id(facts)
     content = cards.card(
         name=registry.rstrip("/").rpartition("/")[2],
         version=version,
@@ -99,9 +100,10 @@ def export(
         write_atomically(Path(path), text)
     shutil.copyfile(card.path, folder / "card.md")
     shutil.copyfile(card_page.path, folder / "card.html")
-    # Last: a folder without it is not complete.
+    # Last: a folder without them is not complete.
     described = {name: _without_latencies(values) for name, values in measured.items()}
     write_atomically(folder / "version.json", _json(facts | {"formats": described, "left_out": left_out}))
+    write_atomically(folder / storage.MANIFEST, storage.Manifest.from_folder(folder).text())
     benchmark.metadata.update(_flat(measured))
     _publish(registry, folder, version, decided)
     exported.metadata.update({"version": version, "replaced": decided.champion, "formats": list(measured)})
@@ -263,6 +265,6 @@ def _json(values: Mapping[str, Any]) -> str:
 
 
 def _publish(uri: str, folder: Path, version: str, decided: Verdict) -> None:
-    registry.publish(uri, folder, version, decided.champion)
+    published_models.publish(uri, folder, version, decided.champion)
     replaced = f", in place of {decided.champion}" if decided.champion not in {"", version} else ""
     print(f"published {version} as the champion{replaced}", flush=True)

@@ -1,7 +1,7 @@
 """Prediction with a published version: its inputs, one of its formats, and the post-processing of evaluate."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from components.core.devices import cpu_count
 from components.core.errors import StepError
 from components.core.inference import CHUNK, Predictor, objects
 from components.export import runtime
+from components.registry import require_intact
 from components.tasks.contract import Task
 
 VERSION, ASSETS = "version.json", "assets.json"
@@ -57,12 +58,16 @@ class LoadedVersion:
         """Predictions for all inputs in a file or folder.
 
         Raises:
-            StepError: an input cannot be read.
+            StepError: an input cannot be read, or the model's outputs are not finite.
         """
         return self.predict(self.task.serving.read_inputs(path))
 
     def predict(self, inputs: Sequence[tuple[str, Any]]) -> Iterator[Predicted]:
-        """Predictions for named contents."""
+        """Predictions for named contents.
+
+        Raises:
+            StepError: kind ``model``: the network's outputs are not finite.
+        """
         role = self.task.evaluation
         for start in range(0, len(inputs), CHUNK):
             names, contents = zip(*inputs[start : start + CHUNK], strict=True)
@@ -79,8 +84,9 @@ def load(folder: Path, format: str = "") -> LoadedVersion:
         format: one of its formats; by default the one that starts fastest.
 
     Raises:
-        StepError: the version is incomplete, or lacks the format.
+        StepError: the version is incomplete or damaged, or lacks the format.
     """
+    require_intact(folder)
     try:
         described = json.loads((folder / VERSION).read_text())
         task_name, info, evaluation = described["task"], described["info"], dict(described["evaluation"])
@@ -97,8 +103,34 @@ def load(folder: Path, format: str = "") -> LoadedVersion:
         # Custom layers of a model's file register with Keras when it is imported.
         choices.load("models", described["model"])
     with runtime.quiet():
-        predictor = runtime.load(folder, chosen, cpu_count())
+        predictor = _finite(runtime.load(folder, chosen, cpu_count()))
     return LoadedVersion(Task(task_name, info, settings), chosen, predictor, _assets(folder))
+
+
+def _finite(predictor: Predictor) -> Predictor:
+    """The network with a check of its weights, if they are at hand, and of all its outputs.
+
+    Raises:
+        StepError: kind ``model``: some are NaN or infinite.
+    """
+
+    def require(what: str, values: Iterable[np.ndarray]) -> None:
+        if not all(np.isfinite(value).all() for value in values):
+            raise StepError(
+                f"{what} are not finite (NaN or infinite)",
+                advice="train it again, or take another version",
+                kind="model",
+            )
+
+    def run(inputs: np.ndarray) -> np.ndarray:
+        outputs = predictor.run(inputs)
+        require("the model's outputs", [outputs])
+        return outputs
+
+    if predictor.network is not None:
+        # Decoding calls the network itself.
+        require("the model's weights", (np.asarray(weight) for weight in predictor.network.get_weights()))
+    return replace(predictor, run=run)
 
 
 def _assets(folder: Path) -> dict[str, Any]:

@@ -106,12 +106,19 @@ def _staged(data_root: str) -> Iterator[Path]:
 
 
 def _publish(folder: Path, data_root: str, fingerprint: str) -> str:
-    """Publish a finished folder under its fingerprint, unless it exists and is complete; returns its URI."""
+    """Publish a finished folder under its fingerprint, unless it exists and is intact; returns its URI."""
     directory = storage.join(data_root, fingerprint)
-    if storage.is_complete(directory):
-        return directory
-    if not storage.is_remote(directory) or storage.exists(storage.join(directory, storage.MANIFEST)):
-        storage.remove(directory)  # some of its files are lost; without a manifest, another run may be writing it
+    try:
+        differences = storage.verify(directory)
+    except FileNotFoundError:
+        pass
+    else:
+        if not differences:
+            return directory
+        # In Cloud Storage another run may be writing a folder that has no manifest.
+        if not storage.is_remote(directory) or storage.exists(storage.join(directory, storage.MANIFEST)):
+            print(f"{directory} is damaged and prepared again: {differences[0]}", flush=True)
+            storage.set_aside(directory)
     try:
         storage.upload(folder, directory, move=True)
     except StepError as error:

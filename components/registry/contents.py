@@ -1,16 +1,16 @@
 """The contents of a registry: models and versions, and their verification."""
 
-import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from components import storage
 from components.core.errors import StepError
-from components.registry import pointer
-from components.registry.pointer import CHAMPION, Entry
-from components.registry.versions import VERSION, damage, version_uri
+from components.registry import pointer, versions
+from components.registry.history import ID, VERSIONS, Entry, succession
+from components.registry.pointer import CHAMPION
+from components.registry.versions import version_uri
 
-VERSIONS = "versions"
+State = Literal["champion", "published", "rolled back", "unpublished", "damaged"]
 
 
 @dataclass(frozen=True)
@@ -19,17 +19,20 @@ class Version:
 
     Attributes:
         registry: the model's registry.
-        state: ``published`` versions were the champion once; ``unpublished`` ones are left by a publish that was
-            interrupted or came second; ``damaged`` ones were published and are no longer complete.
+        state: ``published`` versions were the champion once; ``rolled back`` ones, too, and are not published again;
+            ``unpublished`` ones are left by a publish that was interrupted or came second; ``damaged`` ones were
+            published and are no longer complete.
         entry: the change that first made it the champion; None if unpublished.
         facts: the content of ``version.json``; empty if it cannot be read.
+        note: when it was rolled back from, and when it was put back; may be empty.
     """
 
     registry: str
     id: str
-    state: Literal["champion", "published", "unpublished", "damaged"]
+    state: State
     entry: Entry | None
     facts: dict[str, Any]
+    note: str = ""
 
     @property
     def uri(self) -> str:
@@ -44,6 +47,7 @@ class Version:
             "state": self.state,
             "uri": self.uri,
             "published": published,
+            "note": self.note,
             "metrics": self.facts.get("metrics", {}),
         }
 
@@ -63,19 +67,40 @@ def list_models(uri: str) -> list[str]:
 
 
 def list_versions(registry: str) -> list[Version]:
-    """A model's versions: the published ones, oldest first, then the unpublished ones.
-
-    Raises:
-        StepError: ``champion.json`` is corrupt.
-    """
-    champion = pointer.read(registry)
+    """A model's versions: the published ones, oldest first, then the unpublished ones, which are all of them if the
+    history is lost."""
+    champion = pointer.load(registry)
+    changes = succession(champion.history)
     first: dict[str, Entry] = {}
     for entry in champion.history:
         first.setdefault(entry.version, entry)
     folders = {name.partition("/")[0] for name in storage.listing(storage.join(registry, VERSIONS))}
     # A folder that is being written has a dot before its name.
-    others = sorted(name for name in folders - first.keys() if pointer.ID.fullmatch(name))
-    return [_version(registry, id_, champion.version, first.get(id_)) for id_ in [*first, *others]]
+    others = sorted(name for name in folders - first.keys() if ID.fullmatch(name))
+    result = []
+    for id_ in [*first, *others]:
+        uri, published = version_uri(registry, id_), id_ in first
+        facts = versions.facts(uri) if storage.is_complete(uri) else {}
+        state: State = "published" if published else "unpublished"
+        if published and not facts:
+            state = "damaged"
+        elif id_ == champion.version:
+            state = "champion"
+        elif id_ in changes.withdrawn:
+            state = "rolled back"
+        note = ""
+        if rollback := changes.withdrawn.get(id_):
+            note = f"rolled back {day(rollback.time)}, not published again"
+        elif id_ in changes.restored:
+            rollback, restored = changes.restored[id_]
+            note = f"rolled back {day(rollback.time)}, put back {day(restored.time)}"
+        result.append(Version(registry, id_, state, first.get(id_), facts, note))
+    return result
+
+
+def day(time: str) -> str:
+    """A change's time for people."""
+    return time.replace("T", " ").replace("+00:00", " UTC")
 
 
 def find(registry: str, which: str = "") -> Version:
@@ -84,34 +109,16 @@ def find(registry: str, which: str = "") -> Version:
     Raises:
         StepError: no version matches, or several do.
     """
-    versions = list_versions(registry)
+    listed = list_versions(registry)
     prefix = which or pointer.read(registry).version
-    matching = [one for one in versions if one.id == prefix] or [one for one in versions if one.id.startswith(prefix)]
+    matching = [one for one in listed if one.id == prefix] or [one for one in listed if one.id.startswith(prefix)]
     if prefix and len(matching) == 1:
         return matching[0]
     if not prefix:
         raise StepError(f"{registry} has no champion", advice="nothing has been published there", kind="settings")
     problem = f"{len(matching)} versions begin with {which!r}" if matching else f"unknown version {which!r}"
-    ids = ", ".join(one.id for one in matching or versions) or "none"
+    ids = ", ".join(one.id for one in matching or listed) or "none"
     raise StepError(f"{problem} in {registry}", advice=f"versions: {ids}", kind="settings")
-
-
-def _version(registry: str, id_: str, champion: str, entry: Entry | None) -> Version:
-    uri = version_uri(registry, id_)
-    facts = _facts(uri) if storage.is_complete(uri) else {}
-    if entry is None:
-        return Version(registry, id_, "unpublished", None, facts)
-    state: Literal["champion", "published"] = "champion" if id_ == champion else "published"
-    return Version(registry, id_, state if facts else "damaged", entry, facts)
-
-
-def _facts(uri: str) -> dict[str, Any]:
-    """The content of ``version.json``; empty if it cannot be read."""
-    try:
-        facts = json.loads(storage.read_text(storage.join(uri, VERSION)))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -132,25 +139,24 @@ class Verification:
 
 
 def verify(registry: str, which: str = "") -> Verification:
-    """Compare all files of a model's versions, or of one version, with their checksums.
+    """Compare all files of a model's versions, or of one version, with their checksums, and each version with its id,
+    its own digests and the manifest that was published.
 
     Raises:
         StepError: there is no such version.
     """
-    name = model_name(registry)
-    try:
-        versions = [find(registry, which)] if which else list_versions(registry)
-    except StepError as error:
-        if error.kind == "settings":
-            raise
-        return Verification(registry, 0, [f"{name}: {error}"], [])
-    published = [version for version in versions if version.entry]
-    faults = [f"{name} {version.id}: {fault}" for version in published for fault in damage(version.uri)]
-    if versions and not published and not which:
+    name, champion = model_name(registry), pointer.load(registry)
+    listed = [find(registry, which)] if which else list_versions(registry)
+    published = [version for version in listed if version.entry]
+    faults = [f"{name}: {champion.fault}"] if champion.fault else []
+    for version in published:
+        problems = versions.faults(registry, version.id, champion.manifest(version.id))
+        faults += [f"{name} {version.id}: {fault}" for fault in problems]
+    if listed and not published and not which and not champion.fault:
         faults.append(f"{name}: no {CHAMPION}, though there are versions")
     notes = [
         f"{name} {version.id}: never published, {'complete' if version.facts else 'incomplete'}"
-        for version in versions
+        for version in listed
         if not version.entry
     ]
     return Verification(registry, len(published), faults, notes)

@@ -5,46 +5,22 @@ One small file has both, so that they always agree: it is written atomically, an
 
 import fcntl
 import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components import storage
 from components.core.errors import StepError
+from components.core.files import open_lock
+from components.registry import history as changes
+from components.registry.history import RUN, Entry, Id
 
 CHAMPION = "champion.json"
-# An id is part of paths and of lines on a terminal.
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-RUN = re.compile(r"[A-Za-z0-9_.-]{0,253}")
-TIME = re.compile(r"[0-9T:.Z+-]{0,40}")
-
-Id = Annotated[str, Field(pattern=rf"^{ID.pattern}$")]
-
-
-class Entry(BaseModel):
-    """A change of champion.
-
-    Attributes:
-        version: the new champion.
-        replaced: the previous one, if any.
-        by: the cause; ``hand`` if somebody edited the file.
-        run: that published it, or its pod if the run's id is unknown; may be empty.
-        time: of the change, in UTC (ISO 8601); may be empty.
-    """
-
-    model_config = ConfigDict(frozen=True, strict=True)
-
-    version: Id
-    replaced: Id | Literal[""] = ""
-    by: Literal["publish", "rollback", "hand"] = "publish"
-    run: Annotated[str, Field(pattern=rf"^{RUN.pattern}$")] = ""
-    time: Annotated[str, Field(pattern=rf"^{TIME.pattern}$")] = ""
 
 
 class _File(BaseModel):
@@ -62,15 +38,21 @@ class ChampionPointer:
     Attributes:
         history: all changes of champion, newest last; empty if nothing has been published.
         generation: of the file in Cloud Storage; 0 on a local path or without a file.
+        fault: why the file could not be read, if so; the history is then rebuilt from the files of its changes.
     """
 
     history: tuple[Entry, ...] = ()
     generation: int = 0
+    fault: str = ""
 
     @property
     def version(self) -> str:
         """The champion's id, if any."""
         return self.history[-1].version if self.history else ""
+
+    def manifest(self, version: str) -> str:
+        """The digest of a version's manifest when it became the champion last; empty if unknown."""
+        return next((entry.manifest for entry in reversed(self.history) if entry.version == version), "")
 
     @property
     def incumbent(self) -> str:
@@ -92,22 +74,33 @@ def state(registry: str, **_: object) -> str:
 
 
 def read(registry: str) -> ChampionPointer:
-    """Read ``champion.json``.
+    """Read ``champion.json``, or rebuild its history if it is lost or damaged.
 
     Raises:
-        StepError: it is corrupt.
+        StepError: it is damaged, and its history cannot be rebuilt.
     """
+    champion = load(registry)
+    if champion.fault and not champion.history:
+        raise StepError(
+            f'{champion.fault}: expected {{"version": "<id>"}}',
+            advice=f"name the champion, a folder in {storage.join(registry, changes.VERSIONS)}: "
+            f"suanli registry rollback {registry} --to ID",
+        )
+    return champion
+
+
+def load(registry: str) -> ChampionPointer:
+    """What ``read`` returns, with an empty history instead of an error."""
     uri = storage.join(registry, CHAMPION)
+    generation = 0
     try:
         text, generation = storage.read_versioned(uri)
         file = _File.model_validate_json(text)
     except FileNotFoundError:
-        return ChampionPointer()
+        lost = storage.listing(storage.join(registry, changes.HISTORY))
+        return ChampionPointer(changes.rebuilt(registry), fault=f"{uri} is missing") if lost else ChampionPointer()
     except (ValidationError, UnicodeDecodeError, IsADirectoryError):
-        raise StepError(
-            f'{uri} is corrupt: expected {{"version": "<id>"}}',
-            advice=f"set it to a folder in {storage.join(registry, 'versions')}, or remove it to start again",
-        ) from None
+        return ChampionPointer(changes.rebuilt(registry), generation, f"{uri} is corrupt")
     history = file.history
     if not history or history[-1].version != file.version:
         before = history[-1].version if history else file.replaced
@@ -115,34 +108,37 @@ def read(registry: str) -> ChampionPointer:
     return ChampionPointer(history, generation)
 
 
-def change(registry: str, before: ChampionPointer, version: str, by: Literal["publish", "rollback"]) -> None:
+def change(
+    registry: str, before: ChampionPointer, version: str, by: Literal["publish", "rollback"], manifest: str
+) -> None:
     """Point ``champion.json`` to another version, if it has not changed since it was read.
+
+    Args:
+        manifest: the digest of the version's manifest.
 
     Raises:
         StepError: kind ``conflict``: it has changed.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    entry = Entry(version=version, replaced=before.version, by=by, run=_run(), time=now)
-    file = _File(version=version, replaced=before.version, history=(*before.history, entry))
+    entry = Entry(version=version, replaced=before.version, by=by, run=_run(), time=now, manifest=manifest)
+    write(registry, before, (*before.history, entry))
+
+
+def write(registry: str, before: ChampionPointer, history: tuple[Entry, ...]) -> None:
+    """Write ``champion.json``, if it has not changed since it was read, and the files of its changes.
+
+    Raises:
+        StepError: kind ``conflict``: it has changed.
+    """
+    file = _File(version=history[-1].version, replaced=history[-1].replaced, history=history)
     try:
         uri = storage.join(registry, CHAMPION)
         storage.write_text(uri, file.model_dump_json(indent=1) + "\n", generation=before.generation)
     except StepError:
         # The response to our own write may have been lost; the client's retry then finds it done.
-        if read(registry).history[-1:] != (entry,):
+        if read(registry).history[-1:] != history[-1:]:
             raise
-
-
-def lineage(history: Sequence[Entry]) -> list[str]:
-    """The versions to which rollbacks return, the present champion last, without those that were rolled back."""
-    versions: list[str] = []
-    for entry in history:
-        if entry.by == "rollback" and entry.version in versions:
-            while versions[-1] != entry.version:
-                versions.pop()
-        else:
-            versions.append(entry.version)
-    return versions
+    changes.record(registry, history)
 
 
 def _run() -> str:
@@ -157,7 +153,7 @@ def locked(registry: str) -> Iterator[None]:
         yield
         return
     Path(registry).mkdir(parents=True, exist_ok=True)
-    with (Path(registry) / ".lock").open("w") as lock:
+    with open_lock(Path(registry) / ".lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for partial in Path(registry).glob(f".{CHAMPION}.*"):
             partial.unlink()  # of a writer that was killed: we hold the lock

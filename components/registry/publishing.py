@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from components import storage
 from components.core.errors import StepError
-from components.registry import pointer, versions
+from components.registry import history, pointer, versions
 
 SINCE_EVALUATED = (
     "since this model was evaluated",
@@ -21,24 +22,45 @@ def publish(registry: str, folder: Path, version: str, expected: str) -> None:
         expected: the id of the champion that the decision was made against; empty for none.
 
     Raises:
-        StepError: kind ``conflict``: another champion was published meanwhile, or the id has other content; the
-            champion does not change.
+        StepError: kind ``conflict``: another champion was published meanwhile, or the id has other content; kind
+            ``model``: the version was rolled back from. The champion does not change.
     """
     with pointer.locked(registry):
         before = pointer.read(registry)
         if before.version != version:
             _check(before.incumbent, expected, *SINCE_EVALUATED)
+            _refuse_withdrawn(registry, before, folder, version)
         versions.store(registry, folder, version)
-        if before.version == version:
-            return  # published by an interrupted run, or by an equal one
+        manifest = storage.manifest(versions.version_uri(registry, version)).digest
+        # Published by an interrupted run, or by an equal one; a damaged version was written again, perhaps otherwise.
+        if before.version == version and before.manifest(version) in {"", manifest} and not before.fault:
+            return
         try:
-            pointer.change(registry, before, version, "publish")
+            pointer.change(registry, before, version, "publish", manifest)
         except StepError:
             present = pointer.read(registry)
             if present.version == version:
                 return  # an equal run was faster
             _check(present.incumbent, expected, *SINCE_EVALUATED)
             raise
+
+
+def _refuse_withdrawn(registry: str, champion: pointer.ChampionPointer, folder: Path, version: str) -> None:
+    """Refuse a version that was rolled back from, or one of the same weights that other code has exported.
+
+    Raises:
+        StepError: kind ``model``.
+    """
+    weights = versions.recorded_digest(versions.facts(str(folder)))
+    for id_, rollback in history.succession(champion.history).withdrawn.items():
+        same = weights and weights == versions.recorded_digest(versions.facts(versions.version_uri(registry, id_)))
+        if id_ == version or same:
+            what = version if id_ == version else f"{version}, which has the weights of {id_},"
+            raise StepError(
+                f"{what} was rolled back from on {rollback.time or 'an unknown day'} and is not published again",
+                advice=f"change the experiment, or serve it again: suanli registry rollback {registry} --to {id_}",
+                kind="model",
+            )
 
 
 def _check(present: str, expected: str, when: str, advice: str) -> None:
@@ -52,7 +74,8 @@ def rollback(registry: str, to: str = "", expected: str | None = None) -> tuple[
 
     Args:
         registry: the model's registry.
-        to: a version that was the champion once; empty for the one before the present champion.
+        to: a version that was the champion once, also the present one if ``champion.json`` has to be written again;
+            empty for the one before the present champion.
         expected: the id of the champion that the caller has seen; None for the present one.
 
     Returns:
@@ -62,29 +85,33 @@ def rollback(registry: str, to: str = "", expected: str | None = None) -> tuple[
         StepError: there is no such version, it is damaged, or (kind ``conflict``) the champion changed meanwhile.
     """
     with pointer.locked(registry):
-        before = pointer.read(registry)
+        before = pointer.load(registry) if to else pointer.read(registry)
         if expected is not None:
             _check(before.version, expected, "meanwhile", "look again: suanli registry list")
         version = to or _version_before(before)
-        if version not in {entry.version for entry in before.history}:
+        if before.history and version not in {entry.version for entry in before.history}:
             raise StepError(
                 f"{version} was never the champion in {registry}",
                 advice=f"choose from {', '.join(dict.fromkeys(entry.version for entry in before.history))}",
                 kind="settings",
             )
-        if version == before.version:
+        if version == before.version and not before.fault:
             raise StepError(f"{version} is the champion already", kind="settings")
-        if faults := versions.damage(versions.version_uri(registry, version)):
+        if faults := versions.faults(registry, version, before.manifest(version)):
             raise StepError(
                 f"the version {version} is damaged: {faults[0]}",
                 advice="choose another with --to; suanli registry verify lists all faults",
             )
-        pointer.change(registry, before, version, "rollback")
+        if version == before.version:
+            pointer.write(registry, before, before.history)
+        else:
+            manifest = storage.manifest(versions.version_uri(registry, version)).digest
+            pointer.change(registry, before, version, "rollback", manifest)
         return before.version, version
 
 
 def _version_before(champion: pointer.ChampionPointer) -> str:
-    lineage = pointer.lineage(champion.history)
+    lineage = history.succession(champion.history).lineage
     if len(lineage) < 2:
         reason = f"no version was the champion before {lineage[0]}" if lineage else "nothing has been published"
         raise StepError(reason, advice="there is nothing to roll back to", kind="settings")

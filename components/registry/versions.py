@@ -1,20 +1,28 @@
 """The folders of versions, which never change once they are complete."""
 
 import filecmp
+import hashlib
 import json
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components import storage
+from components.core.config import fingerprint
 from components.core.errors import StepError
 from components.registry import pointer
+from components.registry.history import VERSIONS
 
 VERSION, MODEL = "version.json", "model.keras"
+# Fields of version.json that are measured: they may differ between machines, within the tolerances of export.
+MEASURED = frozenset({"formats", "left_out"})
+# The ids that export gives.
+DERIVED = re.compile("[0-9a-f]{12}")
 # Attempts of a publisher while an equal run writes the same version.
 ROUNDS = 5
 
@@ -33,12 +41,11 @@ class Champion:
 
     def version(self) -> dict[str, Any]:
         """The content of ``version.json``."""
-        values: dict[str, Any] = json.loads((self.folder / VERSION).read_text())
-        return values
+        return facts(str(self.folder))
 
 
 def version_uri(registry: str, version: str) -> str:
-    return storage.join(registry, "versions", version)
+    return storage.join(registry, VERSIONS, version)
 
 
 def champion(registry: str) -> Champion | None:
@@ -47,29 +54,121 @@ def champion(registry: str) -> Champion | None:
     Raises:
         StepError: ``champion.json`` is corrupt, or its version is damaged.
     """
-    version = pointer.state(registry)
+    present = pointer.read(registry)
+    version = present.incumbent
     if not version:
         return None
     uri = version_uri(registry, version)
     if storage.is_remote(uri) and storage.is_complete(uri):
         # The download compares the checksums.
-        return Champion(version, storage.download(uri, Path(tempfile.mkdtemp(prefix="champion-")) / version))
-    if faults := damage(uri):
+        folder = storage.download(uri, Path(tempfile.mkdtemp(prefix="champion-")) / version)
+        problems = _recorded_manifest(uri, present.manifest(version)) or contradictions(folder, version)
+    else:
+        folder, problems = Path(uri), faults(registry, version, present.manifest(version))
+    if problems:
         raise StepError(
-            f"the champion {version} is damaged: {faults[0]}",
+            f"the champion {version} is damaged: {problems[0]}",
             advice="put an earlier version back with suanli registry rollback, or restore its files",
         )
-    return Champion(version, Path(uri))
+    return Champion(version, folder)
+
+
+# --- verification ----------------------------------------------------------------------------------------------------
 
 
 def damage(uri: str) -> list[str]:
     """Faults of a version's folder, including wrong checksums, one per line."""
     try:
-        faults = storage.verify(uri)
+        problems = storage.verify(uri)
     except FileNotFoundError:
         return ["its folder is gone"]
-    names = set() if faults else set(storage.listing(uri))
-    return faults or [f"{name} is missing" for name in (VERSION, MODEL) if name not in names]
+    names = set() if problems else set(storage.listing(uri))
+    return problems or [f"{name} is missing" for name in (VERSION, MODEL) if name not in names]
+
+
+def faults(registry: str, version: str, manifest: str = "") -> list[str]:
+    """What is wrong with a version: damage, another manifest than at its publication, or an id and digests that are not
+    those of its content; one per line. A model that was exchanged together with its manifest is found, too.
+
+    Args:
+        manifest: the digest of its manifest when it was published; empty if unknown.
+    """
+    uri = version_uri(registry, version)
+    if problems := damage(uri) or _recorded_manifest(uri, manifest):
+        return problems
+    with _model_and_facts(uri) as folder:
+        return contradictions(folder, version)
+
+
+def _recorded_manifest(uri: str, expected: str) -> list[str]:
+    present = storage.manifest(uri).digest
+    return [f"its manifest has the digest {present}, {expected} was published"] if expected not in {"", present} else []
+
+
+def contradictions(folder: Path, version: str = "") -> list[str]:
+    """Digests in a version's ``version.json`` that are not those of its files, and a wrong id; one per line.
+
+    Args:
+        version: the id; empty if unknown.
+    """
+    described = facts(str(folder))
+    recorded = recorded_digest(described)
+    try:
+        model, made = _model_digest(folder / MODEL), version_id(described)
+    except (OSError, ValueError) as error:
+        return [f"it cannot be read: {error}"]
+    if model and recorded not in {"", model}:
+        return [f"{MODEL} has the digest {model}, {VERSION} has {recorded}"]
+    if version and made != version and (recorded or DERIVED.fullmatch(version)):
+        return [f"{VERSION} describes the version {made}"]
+    return []
+
+
+def require_intact(folder: Path) -> None:
+    """Check a version's local folder, wherever it lies: against its manifest, if it has one, and its own digests.
+
+    Raises:
+        StepError: kind ``data``: it differs.
+    """
+    # A copy from Cloud Storage has been compared with its manifest, and leaves it there. The folder of a version in a
+    # registry has its id as its name.
+    uri, in_registry = str(folder), folder.parent.name == VERSIONS
+    problems = damage(uri) if in_registry or (folder / storage.MANIFEST).exists() else []
+    if problems := problems or contradictions(folder, folder.name if in_registry else ""):
+        raise StepError(f"{folder} is damaged: {problems[0]}", advice="take another version, or export the model again")
+
+
+def version_id(described: Mapping[str, Any]) -> str:
+    """The id of a version: a digest of ``version.json`` without measurements, which differ between equal versions."""
+    identity = {name: value for name, value in described.items() if name not in MEASURED}
+    # As it is read again: JSON has no tuples, and no numbers as keys.
+    return fingerprint(json.loads(json.dumps(identity)))[:12]
+
+
+def recorded_digest(described: Mapping[str, Any]) -> str:
+    """The digest of the model in ``version.json``; empty if it has none."""
+    fingerprints = described.get("fingerprints")
+    return str(fingerprints.get(MODEL, "")) if isinstance(fingerprints, dict) else ""
+
+
+def _model_digest(path: Path) -> str:
+    """The digest of a model's file; empty if somebody took other formats alone."""
+    if not path.exists():
+        return ""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+
+
+def facts(uri: str) -> dict[str, Any]:
+    """The content of ``version.json``; empty if it cannot be read."""
+    try:
+        values = json.loads(storage.read_text(storage.join(uri, VERSION)))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
 
 
 def store(registry: str, folder: Path, version: str) -> None:
@@ -119,7 +218,7 @@ def _completed(uri: str, folder: Path) -> Iterator[Path]:
         ours = Path(temporary) / "ours"
         shutil.copytree(folder, ours)
         theirs = storage.copy(uri, Path(temporary) / "theirs", names=sorted(existing - {MODEL}))
-        if VERSION not in existing or _facts(theirs) == _facts(folder):
+        if VERSION not in existing or _compared(theirs) == _compared(folder):
             shutil.copytree(theirs, ours, dirs_exist_ok=True)
         yield ours
 
@@ -130,7 +229,7 @@ def _check_equal(uri: str, folder: Path, version: str) -> None:
     Exported formats and their measurements may differ between machines, within the tolerances of export.
     """
     with _model_and_facts(uri) as existing:
-        same = filecmp.cmp(existing / MODEL, folder / MODEL, shallow=False) and _facts(existing) == _facts(folder)
+        same = filecmp.cmp(existing / MODEL, folder / MODEL, shallow=False) and _compared(existing) == _compared(folder)
     if not same:
         raise StepError(
             f"the version {version} already exists in {uri} with other content, and versions never change",
@@ -148,6 +247,5 @@ def _model_and_facts(uri: str) -> Iterator[Path]:
         yield storage.download(uri, Path(folder), names=[VERSION, MODEL])
 
 
-def _facts(folder: Path) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads((folder / VERSION).read_text())
-    return {name: value for name, value in values.items() if name != "formats"}
+def _compared(folder: Path) -> dict[str, Any]:
+    return {name: value for name, value in facts(str(folder)).items() if name != "formats"}

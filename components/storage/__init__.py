@@ -34,6 +34,7 @@ __all__ = [
     "read_versioned",
     "remove",
     "require",
+    "set_aside",
     "upload",
     "verify",
     "write_text",
@@ -101,7 +102,7 @@ def upload(folder: Path, uri: str, *, move: bool = False) -> None:
 
     Raises:
         StepError: kind ``conflict``: the location has a folder with other files, or another upload is running. A folder
-            with the same files is accepted.
+            with the same files is accepted. Kind ``data``: the folder is empty or holds a link.
         OSError: a local file could not be read or written.
     """
     _backend(uri).upload(folder, uri, Manifest.from_folder(folder), move=move)
@@ -210,3 +211,8 @@ def fetch(uri: str, folder: Path, expected: Manifest) -> Path:
 def remove(uri: str) -> None:
     """Remove a folder, if there is one."""
     _backend(uri).remove(uri)
+
+
+def set_aside(uri: str) -> None:
+    """Make room for a folder in place of a damaged one, which keeps its files under another name on a local path."""
+    _backend(uri).set_aside(uri)

@@ -47,7 +47,8 @@ def read_versioned(uri: str) -> tuple[str, int]:
         except (NotFound, PreconditionFailed):
             continue  # written or removed since
         if encode_checksum(google_crc32c.value(data)) == expected:
-            return data.decode(), generation
+            # Readers of texts check their form, and need the generation even to replace a damaged one.
+            return data.decode(errors="replace"), generation
     raise Damaged(f"{uri} arrives with a wrong checksum, or keeps changing", advice="try again")
 
 
@@ -263,3 +264,7 @@ def remove(uri: str) -> None:
         delete(manifest)
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(delete, blobs.values()))
+
+
+# There is no rename: what is damaged would have to be copied, and its bucket may keep old generations by itself.
+set_aside = remove

@@ -2,11 +2,12 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 from components.core.errors import StepError
-from components.core.files import write_atomically
+from components.core.files import sync, write_atomically
 from components.core.staging import staged_folder
 from components.storage.manifest import MANIFEST, Damaged, File, Manifest, file_names, refuse
 
@@ -60,12 +61,15 @@ def upload(folder: Path, uri: str, manifest: Manifest, *, move: bool = False) ->
 
 def _publish(folder: Path, target: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_text(manifest.text())
+    for path in (*folder.rglob("*"), folder):
+        sync(path)  # a power failure must not leave a manifest of files that are empty
     try:
         folder.rename(target)
     except OSError:
         if not target.exists():
             raise
         _require_equal(target, manifest)
+    sync(target.parent)
 
 
 def _require_equal(target: Path, manifest: Manifest) -> None:
@@ -96,6 +100,13 @@ def fetch(uri: str, folder: Path, expected: Manifest) -> None:
         except FileNotFoundError:
             raise Damaged(f"{uri} is damaged: {name} is missing") from None
     refuse(uri, expected.differences(list_checksums(str(folder))))
+
+
+def set_aside(uri: str) -> None:
+    """Rename a damaged folder, so that another can take its name."""
+    path = Path(uri)
+    with suppress(FileNotFoundError):  # another writer was faster
+        path.rename(path.with_name(f"{path.name}.damaged-{uuid4().hex[:8]}"))
 
 
 def remove(uri: str) -> None:

@@ -86,8 +86,10 @@ class Manifest:
         """The manifest of a local folder, whose files are read in full.
 
         Raises:
-            StepError: the folder is empty.
+            StepError: the folder is empty, or holds a link, which could lead to any file of this machine.
         """
+        if links := sorted(path for path in folder.rglob("*") if path.is_symlink()):
+            raise StepError(f"cannot store {links[0]}: it is a link", advice="replace it by a copy", kind="data")
         files = {name: File.read(folder / name) for name in file_names(folder)}
         if not files:
             raise StepError(f"cannot store {folder}: the folder is empty", kind="data")
@@ -118,8 +120,15 @@ class Manifest:
 
     def text(self) -> str:
         """The content of the manifest's file."""
-        files = {name: {"size": file.size, "crc32c": file.crc32c} for name, file in sorted(self.files.items())}
-        return json.dumps({"format": FORMAT, "digest": _digest(files), "files": files}, indent=1) + "\n"
+        return json.dumps({"format": FORMAT, "digest": self.digest, "files": self._entries()}, indent=1) + "\n"
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits for all names, sizes and checksums."""
+        return _digest(self._entries())
+
+    def _entries(self) -> dict[str, dict[str, Any]]:
+        return {name: {"size": file.size, "crc32c": file.crc32c} for name, file in sorted(self.files.items())}
 
     def subset(self, names: Iterable[str], uri: str) -> "Manifest":
         """The manifest of some of the files.

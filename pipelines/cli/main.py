@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from components.core.errors import StepError, printable
-from pipelines.cli.output import show_tracebacks
+from pipelines.cli.output import escape_unprintable, show_tracebacks
 
 # Panel of the help -> command -> where it is defined, and its line of help: the first paragraph of its docstring.
 PANELS: dict[str, dict[str, tuple[str, str]]] = {
@@ -140,6 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status: 0 for success, 1 for a failed run, 2 for what the user can fix, 128 + n after signal n.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    escape_unprintable()
     try:
         result: Any = app(arguments or ["--help"], standalone_mode=False)
         sys.stdout.flush()

@@ -1,5 +1,6 @@
 """``suanli registry``: published versions of each model, which one is served, and whether the files are intact."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,8 +9,8 @@ import typer
 
 from components import storage
 from components.core.choices import nearest
-from components.core.errors import StepError
-from components.registry import contents, publishing
+from components.core.errors import StepError, printable
+from components.registry import contents, pointer, publishing
 from components.registry.contents import Version
 from pipelines.cli.options import AsJson, Runs, TargetName
 from pipelines.cli.output import print_json, print_table
@@ -27,13 +28,15 @@ Which = Annotated[str, typer.Argument(metavar="VERSION", help="A version's id, o
 @app.command("list")
 def list_(model: AnyModel = "", target: TargetName = "", runs: Runs = None, as_json: AsJson = False) -> None:
     """List the versions of each model, the newest last."""
-    versions = [
-        version for registry in _registries(model, target, runs) for version in contents.list_versions(registry)
-    ]
+    registries = _registries(model, target, runs)
+    versions = [version for registry in registries for version in contents.list_versions(registry)]
+    for registry in registries:
+        _warn(registry)
     if as_json:
         print_json([version.document() for version in versions])
         return
-    rows = [("model", "version", "state", "metric", "published", "run")]
+    noted = any(version.note for version in versions)
+    rows = [("model", "version", "state", "metric", "published", "run", *(["note"] if noted else []))]
     for version in versions:
         rows.append(
             (
@@ -43,6 +46,7 @@ def list_(model: AnyModel = "", target: TargetName = "", runs: Runs = None, as_j
                 display.metric(version.facts.get("metrics", {}), version.facts.get("paired_metric", "")),
                 _published(version),
                 version.entry.run if version.entry else "",
+                *([version.note] if noted else []),
             )
         )
     print_table(rows)
@@ -51,7 +55,9 @@ def list_(model: AnyModel = "", target: TargetName = "", runs: Runs = None, as_j
 @app.command()
 def show(model: Model, which: Which = "", target: TargetName = "", runs: Runs = None, as_json: AsJson = False) -> None:
     """Show a version, by default the champion: its metrics, formats and folder."""
-    version = contents.find(_registry(model, target, runs), which)
+    registry = _registry(model, target, runs)
+    _warn(registry)
+    version = contents.find(registry, which)
     if as_json:
         print_json({**version.document(), "facts": version.facts})
         return
@@ -61,6 +67,7 @@ def show(model: Model, which: Which = "", target: TargetName = "", runs: Runs = 
         ("published", _published(version) or "never"),
         ("run", entry.run if entry else ""),
         ("replaced", (entry and entry.replaced) or "none"),
+        *([("note", version.note)] if version.note else []),
         ("data", facts.get("fingerprints", {}).get("data", "")),
         ("folder", version.uri),
         *((f"  {name}", f"{values['bytes']:,} bytes") for name, values in facts.get("formats", {}).items()),
@@ -85,7 +92,12 @@ def rollback(
     if as_json:
         print_json({"model": contents.model_name(registry), "champion": now, "replaced": before})
         return
+    if before in {"", now}:
+        print(f"{contents.model_name(registry)}: the champion is {now}; {pointer.CHAMPION} was written again")
+        return
     print(f"{contents.model_name(registry)}: the champion is {now} again, in place of {before}")
+    if note := contents.find(registry, before).note:
+        print(f"{before}: {note}")
     print(f"to undo: suanli registry rollback {model} --to {before}")
 
 
@@ -93,7 +105,7 @@ def rollback(
 def verify(
     model: AnyModel = "", which: Which = "", target: TargetName = "", runs: Runs = None, as_json: AsJson = False
 ) -> None:
-    """Compare every file of every version with its checksum; exit 1 with a line for each fault."""
+    """Compare every version with its checksums, digests and id; exit 1 with a line for each fault."""
     results = [contents.verify(registry, which) for registry in _registries(model, target, runs)]
     if as_json:
         print_json([asdict(result) for result in results])
@@ -131,5 +143,15 @@ def _registry(model: str, target: str, runs: Path | None) -> str:
     return registries[0]
 
 
+def _warn(registry: str) -> None:
+    """Tell on stderr of a history that had to be rebuilt."""
+    champion = pointer.load(registry)
+    if champion.fault:
+        known = f"; rebuilt from its history: {champion.version} is the champion" if champion.version else ""
+        to = champion.version or "ID"
+        line = f"warning: {champion.fault}{known}; to write it again: suanli registry rollback {registry} --to {to}"
+        print(printable(line), file=sys.stderr)
+
+
 def _published(version: Version) -> str:
-    return version.entry.time.replace("T", " ").replace("+00:00", " UTC") if version.entry else ""
+    return contents.day(version.entry.time) if version.entry else ""

@@ -46,22 +46,24 @@ def _readable(command: Callable[P, R]) -> Callable[P, R]:
 @_readable
 def list_(runs: Runs = None, as_json: AsJson = False) -> None:
     """List the runs, the newest last."""
-    records = [run.read() for run in folder.every(folder.root(runs))]
+    records = [folder.read_or_damaged(run) for run in folder.every(folder.root(runs))]
     if as_json:
         print_json(records)
         return
-    rows: list[tuple[Any, ...]] = [("id", "status", "model", "metric", "time")]
-    for record in records:
-        rows.append(
-            (
-                record["id"],
-                record["status"],
-                MODEL.get(record.get("accepted"), ""),
-                display.metric(record["metrics"], display.paired_metric(record)),
-                display.seconds(record.get("seconds", 0)),
-            )
+    print_table([("id", "status", "model", "metric", "time"), *map(_row, records)])
+
+
+def _row(record: dict[str, Any]) -> tuple[Any, ...]:
+    try:
+        return (
+            record["id"],
+            record["status"],
+            MODEL.get(record.get("accepted"), ""),
+            display.metric(record["metrics"], display.paired_metric(record)),
+            display.seconds(record.get("seconds", 0)),
         )
-    print_table(rows)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return record["id"], "damaged", "", "", ""
 
 
 @app.command()
@@ -169,14 +171,16 @@ def prune(
     runs: Runs = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove old runs and what only they use: prepared data, cached results, checkpoints. Models stay."""
+    """Remove old runs and what only they use: prepared data, cached results, checkpoints.
+
+    Models stay, and so do the runs that made the champions.
+    """
     root = folder.root(runs)
-    folder.every(root)
     removed = pruning.prune(root, keep, dry_run)
     if as_json:
         print_json(asdict(removed))
         return
-    for name in (*removed.runs, *removed.shared):
-        print(name)
+    for line in (*removed.runs, *removed.shared, *removed.stays):
+        print(plain.one_line(line))
     verb = "would free" if dry_run else "freed"
     print(f"{len(removed.runs)} runs, {len(removed.shared)} shared folders: {verb} {removed.megabytes:,.1f} MB")

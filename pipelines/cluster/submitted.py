@@ -140,7 +140,7 @@ def predicted(
 
 def finished(runs: Path, experiment: str) -> list[dict[str, Any]]:
     """The records of an experiment's finished runs on clusters, oldest first."""
-    records = [run.read() for run in folder.every(runs)]
+    records = map(folder.read_or_damaged, folder.every(runs))
     return [
         record
         for record in records
@@ -160,7 +160,7 @@ def calibrations(records: Iterable[dict[str, Any]], catalog: Catalog) -> list[Ca
 def find(runs: Path, which: str) -> tuple[Run, dict[str, Any]] | None:
     """The folder and the record of a run on a cluster, by its id or the start of it, ``latest``, or Kubeflow's id."""
     for run in reversed(folder.every(runs)):
-        values = run.read()
+        values = folder.read_or_damaged(run)
         cluster = values.get("cluster")
         if cluster and (which in {"latest", cluster["run"]} or run.id.startswith(which)):
             return run, values

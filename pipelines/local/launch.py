@@ -113,6 +113,9 @@ def _environment(run: Run, engine: "Engine | None", cache: bool, debug: bool) ->
         # A folder named components in the current folder must not shadow ours.
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
+        # Names of classes and files are printed and logged, whatever the terminal's encoding is.
+        "PYTHONUTF8": "1",
+        "PYTHONIOENCODING": "utf-8",
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         # kfp leaves a folder behind for each step.
         "TMPDIR": str(run.folder / TEMPORARY),

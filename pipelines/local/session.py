@@ -31,7 +31,6 @@ def start(source: str, changes: list[str], runs: Path, *, runner: str, cache: bo
             nothing has been started or created.
     """
     named = experiment.load(source).with_settings(changes)
-    record.check(named)
     values = {**record.initial(named, targets.local(runs), source, cache), "runner": runner}
     with launch.received_signals() as signals, _engine(values) as engine:
         run = folder.create(runs, named.name)

@@ -31,6 +31,7 @@ MARKS = {
     "succeeded": ("✔", "green"),
     "failed": ("✘", "red"),
     "died": ("✘", "red"),
+    "interrupted": ("■", "yellow"),
     "skipped": ("–", "dim"),
 }
 PLAIN_EVERY_S = 15.0
@@ -80,7 +81,7 @@ class Plain:
         for step in progress.steps.values():
             if self._is_news(step):
                 detail = one_line(step.detail())
-                line = f"{step.name:9} {step.state:9} {seconds(step.seconds()):>7}  {detail}".rstrip()
+                line = f"{step.name:9} {step.state:11} {seconds(step.seconds()):>7}  {detail}".rstrip()
                 with suppress(OSError):
                     print(line, file=self.stream, flush=True)
 

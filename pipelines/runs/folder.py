@@ -10,11 +10,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from components.core import secrets
 from components.core.choices import nearest
 from components.core.errors import StepError
-from components.core.files import write_atomically
+from components.core.files import open_lock, write_atomically
 
 RECORD, COMPILED = "run.json", "pipeline.yaml"
 # The types of the values that readers rely on.
@@ -35,24 +36,11 @@ STORE, CHECKPOINTS, REGISTRY = ".store", ".checkpoints", "registry"
 # Runner -> its cache. The keys are alike, but a container has the locked packages, and this machine its own.
 CACHES = {"subprocess": ".cache", "docker": ".cache-docker"}
 ID = re.compile(r"^[0-9]{8}-[0-9]{6}-[a-z][a-z0-9_]*(-[0-9]+)?$")
-# kfp.local replaces this word anywhere in a step's command by the interpreter's path (kfp 2.17).
-REWRITTEN = "python3"
 
 
 def root(chosen: Path | None = None) -> Path:
-    """The folder of runs: the one chosen, else ``SUANLI_RUNS``, else ``runs`` in the current folder.
-
-    Raises:
-        StepError: its path holds a word that kfp.local would rewrite.
-    """
-    path = Path(chosen or os.environ.get("SUANLI_RUNS") or "runs").absolute()
-    if REWRITTEN in str(path):
-        raise StepError(
-            f"the runs folder {path} has {REWRITTEN!r} in its path, which kfp.local would rewrite",
-            advice="give another with --runs or SUANLI_RUNS",
-            kind="settings",
-        )
-    return path
+    """The folder of runs: the one chosen, else ``SUANLI_RUNS``, else ``runs`` in the current folder."""
+    return Path(chosen or os.environ.get("SUANLI_RUNS") or "runs").absolute()
 
 
 @dataclass(frozen=True)
@@ -87,12 +75,13 @@ class Run:
         write_atomically(self.folder / RECORD, json.dumps(secrets.redact(values), indent=1))
 
     def steps(self) -> dict[str, dict[str, Any]]:
-        """Step -> its record, in the order in which they started."""
-        records = []
-        for path in (self.folder / "steps").glob("[!.]*.json"):
-            with suppress(OSError, ValueError):
-                records.append(json.loads(path.read_text()))
+        """Step -> its record, in the order in which they started; a damaged record is left out."""
+        records = [record for path in self.step_files() if (record := read_step(path))]
         return {record["step"]: record for record in sorted(records, key=lambda record: float(record["started"]))}
+
+    def step_files(self) -> list[Path]:
+        """The files of its steps' records, whether or not they can be read."""
+        return sorted((self.folder / "steps").glob("[!.]*.json"))
 
     def output(self, step: str, name: str) -> Path | None:
         """The path of an output of a finished step; None if it does not exist."""
@@ -119,7 +108,7 @@ class Run:
         Raises:
             StepError: another process has locked it.
         """
-        with (self.folder / "lock").open("w") as own, (self.root / ".lock").open("w") as shared:
+        with open_lock(self.folder / "lock") as own, open_lock(self.root / ".lock") as shared:
             try:
                 fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 fcntl.flock(shared, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -129,6 +118,15 @@ class Run:
             yield own.fileno(), shared.fileno()
 
 
+def read_step(path: Path) -> dict[str, Any] | None:
+    """A step's record; None if it is damaged."""
+    with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
+        record = json.loads(path.read_text())
+        if type(record["step"]) is str and float(record["started"]) >= 0:
+            return dict(record)
+    return None
+
+
 @contextmanager
 def no_run_in(runs: Path) -> Iterator[None]:
     """Block new runs while the shared folders are pruned.
@@ -136,7 +134,7 @@ def no_run_in(runs: Path) -> Iterator[None]:
     Raises:
         StepError: a run is in progress.
     """
-    with (runs / ".lock").open("w") as shared:
+    with open_lock(runs / ".lock") as shared:
         try:
             fcntl.flock(shared, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -169,8 +167,7 @@ def create(runs: Path, name: str) -> Run:
 
 def point_latest(run: Run) -> None:
     """Point ``runs/latest`` to the run."""
-    link = run.root / f".{LATEST}.{os.getpid()}"
-    link.unlink(missing_ok=True)
+    link = run.root / f".{LATEST}.{uuid4().hex[:16]}"
     link.symlink_to(run.id)
     link.replace(run.root / LATEST)
 
@@ -179,6 +176,14 @@ def every(runs: Path) -> list[Run]:
     """All runs, the oldest first."""
     all_runs = [Run(path) for path in runs.glob("*") if ID.match(path.name) and (path / RECORD).is_file()]
     return sorted(all_runs, key=lambda run: (run.id[:15], len(run.id), run.id))
+
+
+def read_or_damaged(run: Run) -> dict[str, Any]:
+    """A run's record; if it is damaged, the run's ``id``, the ``status`` damaged and what is wrong as ``error``."""
+    try:
+        return {"id": run.id, **run.read()}
+    except StepError as error:
+        return {"id": run.id, "status": "damaged", "error": error.message}
 
 
 def find(runs: Path, which: str) -> Run:

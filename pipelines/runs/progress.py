@@ -26,7 +26,7 @@ class StepProgress:
         state = line.get("state", "")
         if state == "starting":
             self.started, self.finished, self.reported = float(line["time"]), 0.0, {}
-        if state in {"succeeded", "failed"}:
+        if state in {"succeeded", "failed", "interrupted"}:
             self.finished = float(line["time"])
         self.state = {"starting": "running"}.get(state, state) or self.state
         self.reported |= {key: value for key, value in line.items() if key not in {"time", "step", "state"}}

@@ -11,14 +11,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from components.core.errors import StepError
 from components.core.secrets import mask
 from components.core.sources import ROOT, chosen_in
 from components.data import freshness
 from components.steps import STEPS
 from pipelines.compile import compiler, targets
 from pipelines.experiment import NamedExperiment, steps_of
-from pipelines.runs import folder
 from pipelines.runs.folder import Run
 
 PACKAGES = (
@@ -61,16 +59,6 @@ def image_tags(pipeline: str, sections: Mapping[str, Any]) -> dict[str, str]:
     return {step: compiler.image_tag(step, chosen_in(sections)) for step in steps_of(pipeline)}
 
 
-def check(named: NamedExperiment) -> None:
-    """Raises StepError if a setting holds a word that kfp.local would rewrite."""
-    if folder.REWRITTEN in json.dumps(named.experiment.sections()):
-        raise StepError(
-            f"a setting holds {folder.REWRITTEN!r}, which kfp.local would rewrite",
-            advice="rename that file or folder",
-            kind="settings",
-        )
-
-
 def cores() -> int:
     """The processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -96,7 +84,7 @@ def _commit() -> str:
 def concluded(run: Run, values: dict[str, Any], status: str) -> dict[str, Any]:
     """The record of a run that has ended, with the results of its steps."""
     records = run.steps()
-    steps = {step: _step(record, _image(step, values)) for step, record in records.items()}
+    steps = {step: _step(record, _image(step, values), status) for step, record in records.items()}
     for step in values["images"]:
         steps.setdefault(step, {"state": "skipped" if status == "succeeded" else "waiting", "image": ""})
     finished = time.time()
@@ -118,12 +106,13 @@ def _image(step: str, values: dict[str, Any]) -> dict[str, str]:
     return {"image": values["images"].get(step, ""), **({"image_id": ids[step]} if step in ids else {})}
 
 
-def _step(record: dict[str, Any], image: dict[str, str]) -> dict[str, Any]:
+def _step(record: dict[str, Any], image: dict[str, str], status: str) -> dict[str, Any]:
     names = ("state", "seconds", "cached", "from", "changed", "cause", "peak_mb")
     values = {name: record[name] for name in names if name in record}
-    # The run is over: a step that is still running by its record has died without a report.
-    died = {"state": "died"} if record["state"] == "running" else {}
-    return {**values, **died, **image}
+    if record["state"] == "running":
+        # The run is over, so the step has ended without a report: it was asked to end, or has died.
+        values["state"] = "interrupted" if status == "interrupted" else "died"
+    return {**values, **image}
 
 
 def _decision(run: Run) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
-SUANLI = str(Path(sys.executable).with_name("suanli"))
+ROOT = Path(__file__).resolve().parents[2]
+# A checkout may lie in any folder: blanks, brackets, quotes, other alphabets, what a shell would take for its own, and
+# long paths.
+FOLDER = Path("my projects", """模型 (1)'s "x" $HOME `id` & [y];""", "a" * 120)
 SETTINGS = (
     *("training.epochs=5", "training.patience=0", "evaluation.resamples=200"),
     *('export.formats=["litert"]', "export.timing_seconds=0.05"),
@@ -24,18 +28,18 @@ REFUSE = 'evaluation.require=["accuracy>=1"]'
 
 
 def suanli(runs: Path, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
-    done = subprocess.run(command(*arguments), capture_output=True, text=True, env=environment(runs), check=False)
+    done = subprocess.run(command(runs, *arguments), capture_output=True, text=True, env=environment(runs), check=False)
     assert done.returncode == code, f"{arguments} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 
 
-def command(*arguments: str) -> list[str]:
+def command(runs: Path, *arguments: str) -> list[str]:
     sets = [part for setting in SETTINGS for part in ("--set", setting)] if arguments[:2] == ("run", "digits") else []
-    return [SUANLI, *arguments, *sets]
+    return [str(runs.parent / ".venv" / "bin" / "python"), "-m", "pipelines", *arguments, *sets]
 
 
 def environment(runs: Path) -> dict[str, str]:
-    return {**os.environ, "SUANLI_RUNS": str(runs)}
+    return {**os.environ, "SUANLI_RUNS": str(runs), "PYTHONSAFEPATH": "1"}
 
 
 def document(runs: Path, *arguments: str, code: int = 0) -> Any:
@@ -44,7 +48,15 @@ def document(runs: Path, *arguments: str, code: int = 0) -> Any:
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("suanli") / "runs"
+    """The folder of runs of a checkout in ``FOLDER``, with an interpreter of its own that has our packages."""
+    checkout = tmp_path_factory.mktemp("suanli") / FOLDER
+    for part in ("components", "pipelines", "requirements"):
+        shutil.copytree(ROOT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", checkout / ".venv"], check=True)
+    (packages,) = (checkout / ".venv" / "lib").glob("python3.*/site-packages")
+    (packages / "checkout.pth").write_text(f"{checkout}\n{sysconfig.get_path('purelib')}\n")
+    assert len(str(checkout)) > 180
+    return checkout / "runs"
 
 
 @pytest.fixture(scope="session")
@@ -152,7 +164,7 @@ def test_a_step_runs_again_in_the_same_process_and_changes_nothing(runs: Path, f
 def test_two_runs_at_once_do_not_disturb_each_other(runs: Path, first: dict[str, Any]) -> None:
     both = [
         subprocess.Popen(
-            command("run", "digits", "--set", REFUSE, "--json"),
+            command(runs, "run", "digits", "--set", REFUSE, "--json"),
             env=environment(runs),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -170,7 +182,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(runs: Path, first: dict[str,
 def killed_in_train(runs: Path, first: dict[str, Any]) -> dict[str, Any]:
     """The record of a run without the cache whose train step was killed after its second epoch."""
     run = subprocess.Popen(
-        command("run", "digits", "--no-cache", "--set", REFUSE, "--set", "training.checkpoint_share=1"),
+        command(runs, "run", "digits", "--no-cache", "--set", REFUSE, "--set", "training.checkpoint_share=1"),
         env=environment(runs),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -214,6 +226,29 @@ def test_a_run_killed_in_train_goes_on_and_ends_like_an_uninterrupted_one(
 
 
 @pytest.mark.slow
+def test_a_run_that_is_asked_to_end_in_train_has_not_failed(runs: Path, first: dict[str, Any]) -> None:
+    arguments = ("--no-cache", "--set", REFUSE, "--set", "training.checkpoint_share=1")
+    run = subprocess.Popen(
+        command(runs, "run", "digits", *arguments),
+        env=environment(runs),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    before = set(runs.glob("2*"))
+    deadline = time.monotonic() + 120
+    while not [path for path in runs.glob("2*/checkpoints/*/epoch-*") if path.parents[2] not in before]:
+        assert run.poll() is None and time.monotonic() < deadline, "training has not come so far"
+        time.sleep(0.01)
+    run.send_signal(signal.SIGINT)
+    said, errors = run.communicate(timeout=30)
+    assert run.returncode == 130 and "failed" not in said + errors
+    assert re.search(r"^train +interrupted ", said, re.MULTILINE)
+    record = document(runs, "runs", "show", "latest")
+    assert (record["status"], record["steps"]["train"]["state"]) == ("interrupted", "interrupted")
+
+
+@pytest.mark.slow
 def test_reproduce_gives_the_same_and_leaves_the_champion(runs: Path, second: Any) -> None:
     reproduced = document(runs, "runs", "list")[1]["id"]
     champion = (runs / "registry" / "digits" / "champion.json").read_bytes()
@@ -225,18 +260,20 @@ def test_reproduce_gives_the_same_and_leaves_the_champion(runs: Path, second: An
     assert (runs / "registry" / "digits" / "champion.json").read_bytes() == champion
 
 
-def test_prune_keeps_what_a_kept_run_uses(runs: Path, first: dict[str, Any], second: Any, tmp_path: Path) -> None:
-    copied = tmp_path / "runs"
+def test_prune_keeps_what_a_kept_run_uses(runs: Path, first: dict[str, Any], second: Any) -> None:
+    copied = runs.with_name("copied")
     shutil.copytree(runs, copied, symlinks=True)
     # Prepared data of other settings, used by one old run alone.
     (copied / ".store" / "unused").mkdir()
     (copied / ".store" / "unused" / "file").write_bytes(bytes(10_000_000))
     ids = [record["id"] for record in document(copied, "runs", "list")]
+    # The first run made the champion.
     foreseen = document(copied, "runs", "prune", "--keep", "1", "--dry-run")
-    assert foreseen["runs"] == ids[:-1] and (copied / ids[0]).is_dir()
+    assert foreseen["runs"] == ids[1:-1] and (copied / ids[-2]).is_dir()
     removed = document(copied, "runs", "prune", "--keep", "1")
-    assert removed["runs"] == ids[:-1] and removed["megabytes"] >= 10
+    assert removed["runs"] == ids[1:-1] and removed["megabytes"] >= 10
+    assert removed["stays"][0].startswith(f"{ids[0]} stays: it made the champion ")
     assert ".store/unused" in removed["shared"]
-    assert sorted(path.name for path in copied.glob("2*")) == [ids[-1]]
+    assert sorted(path.name for path in copied.glob("2*")) == [ids[0], ids[-1]]
     assert (copied / "registry" / "digits" / "champion.json").is_file()
     assert (copied / "latest").resolve().name == ids[-1]

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from components import storage
 from components.core import examples as reading
+from components.core import failure
 from components.core.errors import StepError
 from components.core.examples import PreparedData
 from components.prepare.writer import RecordEncoder, Split
@@ -81,3 +83,25 @@ def test_what_is_not_there_is_told_in_one_line(prepared: PreparedData) -> None:
 def test_the_artifact_is_read_as_it_was_written(prepared: PreparedData, tmp_path: Path) -> None:
     prepared.write(tmp_path / "artifact")
     assert PreparedData.read(tmp_path / "artifact") == prepared
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
+def test_a_record_file_that_is_damaged_while_it_is_read_is_bad_data_and_no_bug(
+    damage: str, prepared: PreparedData
+) -> None:
+    batches = prepared.batches("train", 8)
+    file = Path(prepared.files("train")[3])
+    content = bytearray(file.read_bytes())
+    match damage:
+        case "flipped":
+            content[len(content) // 2] ^= 1
+            file.write_bytes(content)
+        case "cut":
+            file.write_bytes(content[:-7])
+        case "gone":
+            file.unlink()
+    with pytest.raises(tf.errors.OpError) as caught:
+        list(batches)
+    failed = failure.from_exception("train", caught.value)
+    assert failed.kind == "data" and failed.message.startswith("the prepared data cannot be read: ")
+    assert failed.advice.startswith("prepare the data again: run it once more")

@@ -1,10 +1,12 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from components import storage
 from components.core.errors import StepError
 from components.core.inference import CHUNK
 from components.export import runtime, version
@@ -73,18 +75,45 @@ def test_the_first_choice_is_litert(exported: Path) -> None:
         ("version.json", "{}", "", "version.json cannot be read"),
         ("model.tflite", "TFL", "", "cannot be loaded"),
         ("model.onnx", "", "onnx", "cannot be loaded"),
-        ("model.keras", "PK", "keras", "cannot be loaded"),
+        ("model.keras", "PK", "keras", r"is damaged: model\.keras has the digest"),
         ("card.md", "", "tflite", "has no format 'tflite'"),
     ],
 )
+@pytest.mark.parametrize("sealed", [True, False], ids=["with its manifest", "as older code exported it"])
 def test_a_damaged_version_is_named_in_one_line(
-    file: str, text: str, format: str, message: str, exported: Path, tmp_path: Path
+    sealed: bool, file: str, text: str, format: str, message: str, exported: Path, tmp_path: Path
 ) -> None:
-    import shutil
-
-    folder = tmp_path / "version"
-    shutil.copytree(exported, folder)
+    folder = shutil.copytree(exported, tmp_path / "version")
     (folder / file).write_text(text)
-    with pytest.raises(StepError, match=message) as caught:
+    if not sealed:
+        (folder / storage.MANIFEST).unlink()
+    with pytest.raises(StepError, match=f"is damaged: {file} has " if sealed else message) as caught:
         version.load(folder, format)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["litert", "onnx", "keras"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_outputs_that_are_not_finite_are_an_error(
+    value: float, name: str, exported: Path, ten: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    from components.export import formats
+    from components.layers import saved_model
+    from components.tasks.contract import Task
+
+    model = saved_model.load(exported / "model.keras")
+    model.set_weights([np.full_like(weight, value) for weight in model.get_weights()])
+    folder = tmp_path / "version"
+    folder.mkdir()
+    shutil.copy(exported / "version.json", folder)
+    if name == "keras":
+        model.save(folder / "model.keras")
+        described = json.loads((folder / "version.json").read_text())
+        del described["fingerprints"]
+        (folder / "version.json").write_text(json.dumps(described))
+    else:
+        source = formats.source(model, Task("image_classification", {}).serving, {}, np.zeros((1, 8, 8, 1), np.uint8))
+        formats.write(source, folder, (name,))
+    with pytest.raises(StepError, match=r"are not finite \(NaN or infinite\)") as caught:
+        list(version.load(folder, name).predict_path(str(ten[0])))
+    assert caught.value.kind == "model"

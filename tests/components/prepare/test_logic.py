@@ -105,6 +105,25 @@ def test_a_directory_with_a_file_missing_is_made_anew(tmp_path: Path) -> None:
     assert digest_of(directory) == whole
 
 
+@pytest.mark.parametrize("file", ["*-train.tfrecord-*", "features.json", "manifest.json"])
+def test_one_flipped_bit_in_a_directory_sets_it_aside_and_makes_it_anew(
+    file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = Path(prepared(tmp_path, tmp_path / "store").index.directory)
+    whole = digest_of(directory)
+    damaged = next(directory.glob(file))
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    rotten = digest_of(directory)
+    capsys.readouterr()
+    prepared(tmp_path, tmp_path / "store")
+    assert digest_of(directory) == whole
+    (aside,) = (path for path in directory.parent.iterdir() if path != directory)
+    assert aside.name.startswith(f"{directory.name}.damaged-") and digest_of(aside) == rotten
+    assert f"{directory} is damaged and prepared again: " in capsys.readouterr().out
+
+
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

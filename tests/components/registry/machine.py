@@ -43,6 +43,9 @@ class Registry(RuleBasedStateMachine):
         self.champion = ""
         self.published: set[str] = set()
         self.changes = 0
+        # The versions to which rollbacks return, and those that were rolled back from.
+        self.lineage: list[str] = []
+        self.withdrawn: set[str] = set()
         self.unfinished: Callable[[], None] | None = None
         self.seen: dict[str, str] = {}
 
@@ -53,12 +56,18 @@ class Registry(RuleBasedStateMachine):
 
     @rule(version=IDS, measured=st.integers(0, 9))
     def publish(self, version: str, measured: int) -> None:
+        if version in self.withdrawn:
+            with pytest.raises(StepError, match="was rolled back from"):
+                registry.publish(self.model, self.folder(version, measured), version, self.champion)
+            return
         registry.publish(self.model, self.folder(version, measured), version, self.champion)
         self.now(version)
 
     @rule(version=IDS, measured=st.integers(0, 9), writes=WRITES)
     def publish_and_die(self, version: str, measured: int, writes: int) -> None:
         folder, before = self.folder(version, measured), self.champion
+        if version in self.withdrawn:
+            return
         with crashes.after(writes, self.model) as point:
             registry.publish(self.model, folder, version, before)
         self.after_death(point.reached, version, lambda: registry.publish(self.model, folder, version, before))
@@ -83,6 +92,8 @@ class Registry(RuleBasedStateMachine):
     @rule(data=st.data())
     def publish_other_content_under_a_known_id(self, data: st.DataObject) -> None:
         version = data.draw(st.sampled_from(sorted(self.published - {self.champion})))
+        if version in self.withdrawn:
+            return
         folder = self.folder(version, 0)
         (folder / "model.keras").write_text("other")
         with pytest.raises(StepError) as caught:
@@ -94,7 +105,7 @@ class Registry(RuleBasedStateMachine):
     def roll_back(self, data: st.DataObject) -> None:
         version = data.draw(st.sampled_from(sorted(self.published - {self.champion})))
         assert publishing.rollback(self.model, version) == (self.champion, version)
-        self.now(version)
+        self.now(version, back=True)
 
     @precondition(lambda self: self.published - {self.champion})
     @rule(data=st.data(), writes=st.integers(0, 4))
@@ -102,7 +113,7 @@ class Registry(RuleBasedStateMachine):
         version = data.draw(st.sampled_from(sorted(self.published - {self.champion})))
         with crashes.after(writes, self.model) as point:
             publishing.rollback(self.model, version)
-        self.after_death(point.reached, version, None)
+        self.after_death(point.reached, version, None, back=True)
 
     # --- what holds always -------------------------------------------------------------------------------------------
 
@@ -135,17 +146,24 @@ class Registry(RuleBasedStateMachine):
     def folder(self, version: str, measured: int) -> Path:
         return written(Path(tempfile.mkdtemp(dir=self.scratch.name)) / version, version, measured)
 
-    def now(self, version: str) -> None:
+    def now(self, version: str, back: bool = False) -> None:
         self.changes += version != self.champion
+        if version != self.champion:
+            self.withdrawn.discard(version)
+            if back and version in self.lineage:
+                while self.lineage[-1] != version:
+                    self.withdrawn.add(self.lineage.pop())
+            else:
+                self.lineage.append(version)
         self.champion = version
         self.published.add(version)
         self.unfinished = None
 
-    def after_death(self, died: bool, version: str, again: Callable[[], None] | None) -> None:
+    def after_death(self, died: bool, version: str, again: Callable[[], None] | None, back: bool = False) -> None:
         present = pointer.state(self.model)
         assert present == version or (died and present == self.champion)
         if present == version:
-            self.now(version)
+            self.now(version, back)
         elif again:
 
             def resumed() -> None:

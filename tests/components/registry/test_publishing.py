@@ -1,4 +1,6 @@
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,20 @@ from small_versions import written as version
 from components import registry
 from components.core.errors import StepError
 from components.registry import pointer, publishing
+
+
+def derived(folder: Path, text: str, code: int) -> Path:
+    """A version whose id follows from its content, as export writes it."""
+    version(folder, text)
+    described = json.loads((folder / "version.json").read_text())
+    digest = hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest()[:16]
+    described |= {"fingerprints": {"model.keras": digest, "export code": str(code)}}
+    (folder / "version.json").write_text(json.dumps(described))
+    return folder
+
+
+def identity(folder: Path) -> str:
+    return registry.version_id(json.loads((folder / "version.json").read_text()))
 
 
 @pytest.fixture
@@ -67,7 +83,7 @@ def test_a_run_that_goes_on_after_it_published_meets_the_champion_of_before_and_
 def test_what_a_killed_writer_left_of_champion_json_is_cleared_by_the_next(model: str, tmp_path: Path) -> None:
     (Path(model) / f".{pointer.CHAMPION}.4711").write_text('{"version"')
     registry.publish(model, version(tmp_path / "two", "two"), "v2", "v1")
-    assert sorted(path.name for path in Path(model).iterdir()) == [".lock", pointer.CHAMPION, "versions"]
+    assert sorted(path.name for path in Path(model).iterdir()) == [".lock", pointer.CHAMPION, "history", "versions"]
 
 
 def test_publishing_the_champion_again_changes_nothing(model: str, tmp_path: Path) -> None:
@@ -93,13 +109,17 @@ def test_what_a_crash_left_of_a_version_is_replaced(model: str, tmp_path: Path) 
         pytest.param('{"version": "v1", "history": [{"version": "v1", "run": "a\\nb"}]}', id="two lines"),
     ],
 )
-def test_a_corrupt_champion_file_is_told_and_not_overwritten(text: str, model: str, tmp_path: Path) -> None:
+def test_a_corrupt_champion_file_without_a_history_is_told_and_not_overwritten(
+    text: str, model: str, tmp_path: Path
+) -> None:
+    registry.publish(model, version(tmp_path / "two", "two"), "v2", "v1")
+    shutil.rmtree(Path(model) / "history")
     path = Path(model) / "champion.json"
     path.write_text(text)
     with pytest.raises(StepError, match=r"champion\.json is corrupt"):
         registry.champion(model)
     with pytest.raises(StepError, match=r"champion\.json is corrupt"):
-        registry.publish(model, version(tmp_path / "two", "two"), "v2", "v1")
+        registry.publish(model, version(tmp_path / "three", "three"), "v3", "v2")
     assert path.read_text() == text
 
 
@@ -215,24 +235,32 @@ def test_who_publishes_after_a_rollback_needs_the_champion_of_now(model: str, tm
     ]
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ("+1", "1"),
-        ("+1 +2 +3", "1 2 3"),
-        ("+1 +2 +3 -2", "1 2"),
-        ("+1 +2 +3 -2 -1", "1"),
-        ("+1 +2 +3 -2 +4", "1 2 4"),
-        ("+1 +2 -1 -2", "1 2"),
-        ("+1 +2 +1", "1 2 1"),
-        ("+1 +2 +1 +3 -1", "1 2 1"),
-        ("+1 +2 -1 +3 -2", "1 3 2"),
-    ],
-)
-def test_a_rollback_goes_back_along_what_was_published(changes: str, expected: str) -> None:
-    kinds = {"+": "publish", "-": "rollback"}
-    history = [pointer.Entry(version=f"v{change[1]}", by=kinds[change[0]]) for change in changes.split()]
-    assert pointer.lineage(history) == [f"v{number}" for number in expected.split()]
+def test_a_version_that_was_rolled_back_from_is_not_published_again_until_it_is_put_back(
+    model: str, tmp_path: Path
+) -> None:
+    registry.publish(model, version(tmp_path / "two", "two"), "v2", "v1")
+    publishing.rollback(model)
+    with pytest.raises(
+        StepError, match=r"v2 was rolled back from on 20.* and is not published again; .* --to v2"
+    ) as caught:
+        registry.publish(model, version(tmp_path / "again", "two"), "v2", "v1")
+    assert caught.value.kind == "model" and registry.state(model) == "v1"
+    publishing.rollback(model, "v2")
+    registry.publish(model, version(tmp_path / "three", "three"), "v3", "v2")
+    registry.publish(model, version(tmp_path / "once-more", "two"), "v2", "v3")
+    assert registry.state(model) == "v2"
+
+
+def test_weights_that_were_rolled_back_from_are_not_published_under_another_id(model: str, tmp_path: Path) -> None:
+    registry.publish(model, derived(tmp_path / "two", "two", code=1), identity(tmp_path / "two"), "v1")
+    publishing.rollback(model)
+    again = derived(tmp_path / "again", "two", code=2)
+    assert identity(again) != identity(tmp_path / "two")
+    with pytest.raises(StepError, match=r"which has the weights of .* was rolled back from"):
+        registry.publish(model, again, identity(again), "v1")
+    other = derived(tmp_path / "other", "three", code=2)
+    registry.publish(model, other, identity(other), "v1")
+    assert registry.state(model) == identity(other)
 
 
 def test_a_rollback_without_a_version_before_is_refused(model: str, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -237,3 +238,46 @@ def test_a_refusal_of_cloud_storage_is_one_line(call: object, no_bucket: None) -
     with pytest.raises(StepError, match=r"^Cloud Storage: NotFound: .*; check the bucket's name") as caught:
         call("gs://absent/place")  # type: ignore[operator]
     assert caught.value.kind == "resources" and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("to", ["file", "folder", "nowhere"])
+def test_a_link_is_not_stored(to: str, folder: Path, place: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "key").write_text("secret")
+    target = {"file": tmp_path / "secret" / "key", "folder": tmp_path / "secret", "nowhere": tmp_path / "absent"}[to]
+    (folder / "deep" / "link").symlink_to(target)
+    for move in (False, True):
+        with pytest.raises(StepError, match=r"deep/link: it is a link; replace it by a copy"):
+            storage.upload(folder, place, move=move)
+    assert not storage.exists(place)
+
+
+@pytest.mark.parametrize("move", [False, True])
+def test_every_file_of_a_local_folder_is_on_the_disk_before_the_folder_has_its_name(
+    move: bool, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "root" / "one"
+    seen, fsync = [], os.fsync
+
+    def noted(descriptor: int) -> None:
+        seen.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, target.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    storage.upload(folder, str(target), move=move)
+    assert {name for name, published in seen if not published} >= {
+        *(Path(name).name for name in NAMES),
+        *("manifest.json", "deep", "er"),
+    }
+    assert seen[-1] == ("root", True)
+
+
+def test_a_damaged_folder_makes_room_and_keeps_its_files_on_a_local_path(folder: Path, place: str) -> None:
+    storage.upload(folder, place)
+    storage.set_aside(place)
+    storage.set_aside(place)  # another writer was faster
+    assert not storage.exists(place)
+    storage.upload(folder, place)
+    if not storage.is_remote(place):
+        (aside,) = Path(place).parent.glob("folder.damaged-*")
+        assert digest_of(aside) == digest_of(Path(place))

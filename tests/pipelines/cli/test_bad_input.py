@@ -51,8 +51,6 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["run", "digits", "--set", "export.formats=[]"], "export.formats: "),
         (["run", "digits", "--set", 'export.formats=["tflite"]'], "export.formats.0: should be 'saved_model'"),
         (["run", "digits", "--set", 'evaluation.require=["accuracy is 1"]'], "evaluation.require.0: a threshold reads"),
-        (["run", "digits", "--runs", "on/python3/here"], "the runs folder"),
-        (["run", "digits", "--set", "data.version=python3"], "a setting holds 'python3'"),
         (["run", "--resume", "latest"], "there are no runs in"),
         (["run", "digits", "--resume", "latest"], "--resume takes its experiment and settings from the run"),
         (["run", "digits", "--sett", "a.b=1"], "No such option: --sett"),

@@ -1,8 +1,11 @@
 """The command line as a whole: help, version, and what a command imports."""
 
+import json
+import os
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,3 +67,21 @@ def test_listing_imports_no_heavy_library() -> None:
 
 def test_a_subcommand_has_the_name_of_its_group_in_its_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert " runs list [OPTIONS]" in answer(capsys, "runs", "list", "--help")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_a_terminal_cannot_show_is_escaped_and_no_damage(encoding: str, tmp_path: Path) -> None:
+    name = "模型 😀 é"
+    record: dict[str, Any] = {"id": "20261201-000001-digits", "status": name, "metrics": {}, "parameters": {}}
+    (tmp_path / record["id"]).mkdir()
+    (tmp_path / record["id"] / "run.json").write_text(json.dumps(record))
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines", "runs", "list", "--runs", str(tmp_path)],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    said = done.stdout.decode(encoding).splitlines()[1].removeprefix(record["id"]).strip()
+    assert json.loads(f'"{said}"') == name
+    assert (said == name) == (encoding == "utf-8")
