@@ -171,7 +171,11 @@ def _training(training: Mapping[str, Any]) -> Section:
     names = ("epochs", "best_epoch", "backend", "precision", "seed", "threads")
     facts = {name.replace("_", " "): training[name] for name in names if name in training}
     versions = training.get("versions", {})
-    return Section("Training", facts=facts | {f"{name} version": versions[name] for name in sorted(versions)})
+    sentences = [
+        f"Its first part was computed by other code: it went on {position}."
+        for position in training.get("other_code", [])
+    ]
+    return Section("Training", sentences, facts | {f"{name} version": versions[name] for name in sorted(versions)})
 
 
 def _formats(formats: Mapping[str, Mapping[str, Any]], left_out: Mapping[str, str], metric: str) -> Section:

@@ -41,6 +41,7 @@ class CheckpointCallback(Callback):
 
     def on_train_batch_end(self, step: int, logs: Any) -> None:
         self.state.step = step
+        self.store.check(ask=False)
         if self.stop.received or self.timer.due(epoch_end=False):
             self.save()
         self.stop.check(str(self.state))

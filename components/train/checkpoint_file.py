@@ -28,6 +28,7 @@ class TrainingState:
         best_weights: the model's weights after the best epoch, if training is to end with them.
         spent: seconds of all attempts (``GoodputTracker.snapshot``).
         samples: what the task shows after each epoch, such as generated texts, if anything.
+        other_code: where other code has computed up to, and which; one line for each change of code.
     """
 
     epochs: int = 0
@@ -39,6 +40,7 @@ class TrainingState:
     best_weights: list[np.ndarray] | None = None
     spent: dict[str, Any] = field(default_factory=dict)
     samples: list[list[str]] = field(default_factory=list)
+    other_code: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return f"in epoch {self.epochs + 1} after step {self.step}" if self.step else f"after epoch {self.epochs}"
@@ -61,11 +63,11 @@ class Provenance:
 
 
 class MismatchError(Exception):
-    """The checkpoint belongs to other data, another model or other settings."""
+    """The checkpoint is sound and belongs to other data, another model or other settings."""
 
 
 class UnusableError(Exception):
-    """The checkpoint cannot be read, or the model's code has changed since."""
+    """The checkpoint is damaged."""
 
 
 def state_variables(model: keras.Model) -> list[keras.Variable]:
@@ -106,8 +108,9 @@ def load(path: Path, model: keras.Model, provenance: Provenance) -> tuple[Traini
         The state of the training, and the provenance of the checkpoint.
 
     Raises:
-        MismatchError: it belongs to another training.
-        UnusableError: it is damaged, or the model has other variables.
+        MismatchError: it belongs to another training, or the model has other variables.
+        UnusableError: it is damaged.
+        OSError: the machine cannot read it now.
     """
     variables = state_variables(model)
     try:
@@ -120,13 +123,15 @@ def load(path: Path, model: keras.Model, provenance: Provenance) -> tuple[Traini
         if (written.fingerprint, written.seed) != (provenance.fingerprint, provenance.seed):
             raise MismatchError(f"it belongs to {written.fingerprint}, and this training is {provenance.fingerprint}")
         if header["layout"] != _layout(variables):
-            raise UnusableError("the model's code has changed since")
+            raise MismatchError("its variables are not those of the model, whose code has changed since")
         values = [arrays[f"variable-{i}"].reshape(variable.shape) for i, variable in enumerate(variables)]
         state.best_weights = [arrays[f"best-{i}"] for i in range(header["best_weights"])] or None
     except (MismatchError, UnusableError, MemoryError):
         raise
     # NumPy and zip raise many exceptions for a damaged file: BadZipFile, zlib.error, ValueError, NotImplementedError...
     except Exception as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # the machine's: the checkpoint may be sound
         raise UnusableError(f"it cannot be read ({type(error).__name__}: {error})") from error
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
@@ -150,7 +155,10 @@ def _is_valid(provenance: Provenance, state: TrainingState) -> bool:
             for values in state.history.values()
         )
         and type(state.samples) is list
-        and all(type(texts) is list and all(type(text) is str for text in texts) for texts in state.samples)
+        and all(
+            type(texts) is list and all(type(text) is str for text in texts)
+            for texts in (*state.samples, state.other_code)
+        )
     )
 
 

@@ -1,16 +1,17 @@
 """The checkpoints of one training: each is published as a whole, the last few stay, the newest usable one is restored.
 
-A checkpoint is a folder ``epoch-00002-step-00000120`` with one file; ``lease.json`` names the process that writes, and
-``spent.json`` is its goodput so far.
+A checkpoint is a folder ``epoch-00002-step-00000120-lease-00001`` with one file, and with ``damaged.json`` once it was
+found to be damaged; its last number is the token of the lease under which it was written. ``lease.json`` names the
+process that writes, and ``goodput/spent.json`` is its goodput so far.
 """
 
+import errno
 import json
-import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,10 +22,9 @@ from components.core import progress
 from components.core.errors import StepError
 from components.train import checkpoint_file, lease
 from components.train.checkpoint_file import FILE, MismatchError, Provenance, TrainingState, UnusableError
+from components.train.lineage import Checkpoint, checkpoints
 
-# The order of the names is the order of training: 2 epochs done, then 120 steps of the third, then 3 epochs done.
-NAME = re.compile(rf"(epoch-\d{{5}}(?:-step-\d{{8}})?)/{re.escape(FILE)}$")
-LEASE, GOODPUT = "lease.json", "spent.json"
+LEASE, GOODPUT, DAMAGED = "lease.json", "goodput", "damaged.json"
 
 
 @dataclass
@@ -35,22 +35,37 @@ class CheckpointStore:
         uri: their folder, an absolute path or ``gs://``.
         provenance: the training they belong to.
         count: how many are kept.
+        origin: the folder beside theirs with the checkpoints of other code that the training goes on from, if any.
+        token: of the lease; 0 without one.
     """
 
     uri: str
     provenance: Provenance
     count: int = 2
+    origin: str = ""
+    token: int = field(default=0, init=False)
     _lease: lease.Lease | None = field(default=None, init=False)
 
     @classmethod
-    def under(cls, root: str, provenance: Provenance, count: int = 2) -> Self:
+    def under(cls, root: str, provenance: Provenance, count: int = 2, origin: str = "") -> Self:
         """A training's checkpoints below ``checkpoint_root``."""
-        return cls(storage.join(root, provenance.fingerprint), provenance, count)
+        return cls(storage.join(root, provenance.fingerprint), provenance, count, origin)
 
     def names(self) -> list[str]:
-        """The published checkpoints, oldest first."""
-        matches = (NAME.match(path) for path in storage.listing(self.uri))
-        return sorted(match[1] for match in matches if match)
+        """The published checkpoints that are not known to be damaged, oldest first."""
+        return [checkpoint.name for checkpoint in checkpoints(self.uri)]
+
+    def check(self, *, ask: bool = True) -> None:
+        """Make sure that no other process has taken over this training.
+
+        Args:
+            ask: whether Cloud Storage is asked; if not, only what is known already counts.
+
+        Raises:
+            StepError: kind ``preempted``: another process has.
+        """
+        if self._lease:
+            self._lease.check() if ask else self._lease.require()
 
     def save(self, model: keras.Model, state: TrainingState) -> None:
         """Publish a checkpoint, then remove the oldest ones beyond ``count``.
@@ -58,43 +73,75 @@ class CheckpointStore:
         It is staged and appears as a whole: if the process is killed at any moment, the ones before stay.
 
         Raises:
-            StepError: it cannot be written, or (kind ``conflict``) another run has taken the lease.
+            StepError: it cannot be written, or (kind ``preempted``) another run has taken the lease.
         """
-        if self._lease:
-            self._lease.check()
+        self.check()
         name = f"epoch-{state.epochs:05d}" + (f"-step-{state.step:08d}" if state.step else "")
+        name += f"-lease-{self.token:05d}" if self.token else ""
         with self._staged_folder() as folder:
             checkpoint_file.save(folder / FILE, model, state, self.provenance)
             storage.upload(folder, storage.join(self.uri, name), move=True)
-        for old in self.names()[: -self.count]:
-            storage.remove(storage.join(self.uri, old))
+        self.check()  # sending a large one takes longer than a lease lasts
+        newest = checkpoints(self.uri)[-self.count :]
+        if len(newest) == self.count:
+            self._remove(old for old in checkpoints(self.uri, damaged=True) if old < newest[0])
+
+    def _remove(self, old: Iterable[Checkpoint]) -> None:
+        """Remove checkpoints, but none of a later holder of the lease."""
+        for checkpoint in old:
+            if checkpoint.token <= self.token:
+                storage.remove(storage.join(self.uri, checkpoint.name))
 
     def restore(self, model: keras.Model) -> TrainingState:
         """Restore a built and compiled model from the newest usable checkpoint.
 
-        A checkpoint that is damaged or has other variables is removed with a warning, and the one before is tried;
-        without any, training starts from the beginning.
+        A damaged checkpoint is set aside with a warning, and the one before is tried; without any, training starts from
+        the beginning.
 
         Raises:
-            StepError: a checkpoint belongs to another configuration; nothing was loaded or removed.
+            StepError: a checkpoint belongs to another configuration or model; nothing was loaded or removed.
         """
         self._remove_staged()
-        for name in reversed(self.names()):
-            uri = storage.join(self.uri, name)
+        if state := self._newest(model, self.uri, self.provenance):
+            return state
+        if self.origin:
+            uri = storage.join(self._root, self.origin)
+            if state := self._newest(model, uri, replace(self.provenance, fingerprint=self.origin)):
+                state.other_code.append(f"{state} from {self.origin}")
+                return state
+        if others := self._other_code():
+            progress.log(
+                "train",
+                f"training starts anew: the checkpoints of the same settings in {', '.join(others)} come from other "
+                "code, library versions or precision and are not used",
+            )
+        return TrainingState()
+
+    def _newest(self, model: keras.Model, folder: str, provenance: Provenance) -> TrainingState | None:
+        """Restore a model from the newest usable checkpoint in a folder; None if there is none.
+
+        Raises:
+            StepError: a checkpoint belongs to another configuration or model.
+        """
+        for checkpoint in reversed(checkpoints(folder)):
+            uri = storage.join(folder, checkpoint.name)
             try:
-                with tempfile.TemporaryDirectory(prefix="checkpoint-") as folder:
-                    path = storage.download(uri, Path(folder)) / FILE
-                    state, written = checkpoint_file.load(path, model, self.provenance)
+                with tempfile.TemporaryDirectory(prefix="checkpoint-") as temporary:
+                    path = storage.download(uri, Path(temporary)) / FILE
+                    state, written = checkpoint_file.load(path, model, provenance)
             except MismatchError as error:
                 raise StepError(
                     f"the checkpoint {uri} belongs to another configuration: {error}",
-                    advice=f"remove {self.uri}, or use another checkpoint_root",
+                    advice=f"remove {folder}, or use another checkpoint_root",
                 ) from None
-            except (UnusableError, OSError, StepError) as error:
-                if isinstance(error, StepError) and error.kind != "data":
-                    raise  # storage cannot be reached; the checkpoint may be sound
-                progress.log("train", f"warning: checkpoint {name} is unusable and skipped: {error}")
-                storage.remove(uri)  # otherwise it would count as one of those to keep
+            except (UnusableError, storage.Damaged, OSError) as error:
+                if isinstance(error, OSError) and error.errno != errno.EIO:
+                    raise  # such as a full disk: the checkpoint may be sound
+                progress.log("train", f"warning: checkpoint {checkpoint.name} is unusable and skipped: {error}")
+                if folder == self.uri:
+                    self.check()
+                    # It stays, for whoever wants to know why, but counts no longer as one of those to keep.
+                    storage.write_text(storage.join(uri, DAMAGED), json.dumps({"reason": str(error)}))
                 continue
             if written.threads != self.provenance.threads:
                 progress.log(
@@ -104,39 +151,46 @@ class CheckpointStore:
                     "number)",
                 )
             return state
-        if others := self._other_code():
-            progress.log(
-                "train",
-                f"training starts anew: the checkpoints of the same settings in {', '.join(others)} come from other "
-                "code, library versions or precision and are not used",
-            )
-        return TrainingState()
+        return None
 
     def _other_code(self) -> list[str]:
         """The folders beside this one with checkpoints of the same data, model and settings."""
-        root, _, own = self.uri.rpartition("/")
+        root, own = self._root, self.uri.rpartition("/")[2]
         settings = own.partition("-")[0]
         files = (name.split("/") for name in storage.listing(root))
         return sorted(
             {parts[0] for parts in files if parts[0].partition("-")[0] == settings and parts[-1] == FILE} - {own}
         )
 
+    @property
+    def _root(self) -> str:
+        return self.uri.rpartition("/")[0]
+
     def save_goodput(self, snapshot: Mapping[str, Any]) -> None:
         """Save this attempt's goodput beside the checkpoints, so that the next attempt knows what a kill has lost."""
-        storage.write_text(storage.join(self.uri, GOODPUT), json.dumps(snapshot))
+        self.check(ask=False)
+        storage.write_text(storage.join(self.uri, GOODPUT, "spent.json"), json.dumps(snapshot))
 
     def load_goodput(self) -> dict[str, Any] | None:
         """The last goodput that the attempt before has saved, if any."""
         try:
-            snapshot = json.loads(storage.read_text(storage.join(self.uri, GOODPUT)))
+            snapshot = json.loads(storage.read_text(storage.join(self.uri, GOODPUT, "spent.json")))
         except (FileNotFoundError, ValueError):
             return None
         return snapshot if isinstance(snapshot, dict) else None
 
     def remove(self) -> None:
-        """Remove everything: the next training starts from the beginning. The caller holds the lease."""
-        storage.remove(self.uri)
-        if not storage.is_remote(self.uri):
+        """Remove everything but the lease: the next training starts from the beginning. The caller holds the lease.
+
+        Raises:
+            StepError: kind ``preempted``: another run has taken the lease; nothing was removed.
+        """
+        self.check()
+        if storage.is_remote(self.uri):
+            self._remove(checkpoints(self.uri, damaged=True))
+            storage.remove(storage.join(self.uri, GOODPUT))
+        else:
+            storage.remove(self.uri)
             self._lock.unlink(missing_ok=True)
 
     @contextmanager
@@ -146,12 +200,18 @@ class CheckpointStore:
         Raises:
             StepError: kind ``conflict``: in Cloud Storage another run holds it for too long.
         """
-        if not storage.is_remote(self.uri):
-            with lease.local(self._lock):
+        if storage.is_remote(self.uri):
+            with lease.remote(storage.join(self.uri, LEASE)) as held:
+                self._lease = held
+                self.token = held.token = max(held.token, self._next_token())
                 yield
-            return
-        with lease.remote(storage.join(self.uri, LEASE)) as self._lease:
-            yield
+        else:
+            with lease.local(self._lock):
+                self.token = self._next_token()
+                yield
+
+    def _next_token(self) -> int:
+        return 1 + max((checkpoint.token for checkpoint in checkpoints(self.uri, damaged=True)), default=0)
 
     @property
     def _lock(self) -> Path:

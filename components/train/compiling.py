@@ -1,6 +1,7 @@
 """Compiles a model: its optimizer with the schedule, and the steps per execution."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -28,6 +29,12 @@ def optimizer(settings: TrainingSettings, steps: int) -> keras.optimizers.Optimi
         # Only weights that multiply inputs decay (Goyal et al., 2017, arXiv:1706.02677, 5.3).
         made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return made
+
+
+def in_precision(device: Device, policy: str) -> Device:
+    """Let the layers that are built from now on compute in a precision, until the device's configuration ends."""
+    keras.config.set_dtype_policy(policy)
+    return replace(device, precision=policy)
 
 
 def learning_rate(settings: TrainingSettings, steps: int, step: int) -> float:

@@ -2,7 +2,13 @@
 
 On a local path it is a lock of the operating system, which ends with its process. Cloud Storage has no locks; there an
 object names the holder, who renews it every few seconds. Each write requires the generation that was read before, so if
-two processes take the lease, one of them fails, and a holder that was presumed dead notices when it comes back.
+two processes take the lease, one of them fails.
+
+No clock is compared with another machine's. Who waits takes over once the object has not changed for EXPIRY_S by its
+own clock. The holder stops writing once it has not renewed the lease for STEP_DOWN_S by its own clock, and before it
+writes it looks whether it is still the holder. A process may be stopped between that look and the write, so the lease
+also has a token, which grows with each holder: it is in the names of the checkpoints, and a holder removes none with
+a higher one. (Same scheme: client-go's leader election; M. Burrows, The Chubby lock service, OSDI 2006, 2.4.)
 """
 
 import fcntl
@@ -20,8 +26,9 @@ from components import storage
 from components.core import progress
 from components.core.errors import StepError
 
-# A pod that replaces a preempted one takes longer than EXPIRY_S to start, so it hardly ever waits.
-RENEW_S, EXPIRY_S = 5.0, 30.0
+RENEW_S, STEP_DOWN_S, EXPIRY_S = 5.0, 20.0, 30.0
+# How long a holder that had to stop writing tries to renew the lease: as long as a transfer may fail.
+REGAIN_S = 300.0
 # How long to wait for a living holder: the waiting process may hold an accelerator.
 WAIT_S = 600.0
 POLL_S = 1.0
@@ -76,28 +83,54 @@ class Lease:
     """An object in Cloud Storage that this process holds.
 
     Attributes:
-        uri: the object; its holder may remove it.
+        uri: the object.
+        token: higher than that of each holder before.
         lost: another process has taken it.
         over: set it to release the lease.
     """
 
     def __init__(self, uri: str) -> None:
-        self.uri, self.lost, self.over = uri, False, threading.Event()
-        self._generation = 0
+        self.uri, self.token, self.lost, self.over = uri, 0, False, threading.Event()
+        self._generation, self._renewed, self._beat = 0, 0.0, 0
         pid = os.getpid()
         self._holder = {"machine": _machine(), "pid": pid, "began": _start_ticks(pid), "id": uuid4().hex}
 
     def check(self) -> None:
-        """Make sure that no other process writes.
+        """Make sure, before something is written or removed, that no other process writes.
 
         Raises:
-            StepError: kind ``conflict``: another process does.
+            StepError: kind ``preempted``: another process does, so this one may be started again; ``resources``: the
+                lease could not be renewed for too long.
+        """
+        started = _clock()
+        while not self.lost:
+            if _clock() - self._renewed > STEP_DOWN_S:
+                if _clock() - started > REGAIN_S:
+                    silent = _clock() - self._renewed
+                    raise StepError(
+                        f"{self.uri} could not be renewed for {silent:.0f} s: nothing more is written",
+                        advice="see the warnings in the log; started again, training resumes from its checkpoint",
+                        kind="resources",
+                    )
+                time.sleep(POLL_S)
+                continue
+            # A clock may stand still while a virtual machine is paused.
+            self.lost = self._read()[0].get("id") != self._holder["id"]
+            if not self.lost and _clock() - self._renewed <= STEP_DOWN_S:
+                return
+        self.require()
+
+    def require(self) -> None:
+        """The same from what is known already, without a request.
+
+        Raises:
+            StepError: kind ``preempted``.
         """
         if self.lost:
             raise StepError(
-                f"another run has taken over this training: {self.uri} is no longer held by this one",
-                advice=f"wait for the other run's result; this one did not renew its lease for {EXPIRY_S:g} s",
-                kind="conflict",
+                f"preempted: another run has taken over this training, {self.uri} is no longer held by this one",
+                advice=f"run it again; this one did not renew its lease for {EXPIRY_S:g} s",
+                kind="preempted",
             )
 
     def acquire(self) -> None:
@@ -106,15 +139,15 @@ class Lease:
         Raises:
             StepError: kind ``conflict``: a living holder has it for too long.
         """
-        started = changed = time.monotonic()
+        started = changed = _clock()
         last = -1
         while True:
             holder, generation = self._read()
-            now = time.monotonic()
+            now = _clock()
             if generation != last:
                 changed, last = now, generation
-            # The second condition needs no agreement between two machines' clocks.
             if _is_free(holder) or now - changed > EXPIRY_S:
+                self.token = _token(holder) + 1
                 with suppress(_TakenError):
                     self._write(generation)
                     return
@@ -131,7 +164,7 @@ class Lease:
 
     def renew(self) -> None:
         """Renew the lease until it is over, then release it. Runs in a thread."""
-        while not self.over.wait(RENEW_S):
+        while not self.over.wait(max(0.0, self._renewed + RENEW_S - _clock())):
             try:
                 self._write(self._generation)
             except _TakenError:
@@ -139,8 +172,10 @@ class Lease:
                 return
             except StepError as error:
                 progress.log("train", f"warning: the lease on the checkpoints could not be renewed: {error}")
-        with suppress(StepError, _TakenError):
-            storage.write_text(self.uri, "{}", generation=self._generation)
+                self.over.wait(POLL_S)
+        with suppress(StepError):
+            # The token stays: it must grow as long as a process of this training may be alive.
+            storage.write_text(self.uri, json.dumps({"token": self.token}), generation=self._generation)
 
     def _read(self) -> tuple[dict[str, Any], int]:
         """The holder and the object's generation; empty and 0 if there is no object."""
@@ -160,25 +195,43 @@ class Lease:
         Raises:
             _TakenError: another process has replaced it.
         """
-        try:
-            storage.write_text(self.uri, json.dumps(self._holder | {"beat": time.time()}), generation=generation)
-        except StepError as error:
-            if error.kind != "conflict":
-                raise
-            raise _TakenError from None
-        holder, self._generation = self._read()
-        if holder.get("id") != self._holder["id"]:
-            raise _TakenError
+        written = False
+        while not written:
+            began = _clock()
+            # The count tells this write from an earlier one.
+            self._beat += 1
+            text = json.dumps(self._holder | {"token": self.token, "beat": self._beat})
+            try:
+                storage.write_text(self.uri, text, generation=generation)
+                written = True
+            except StepError as error:
+                if error.kind != "conflict":
+                    raise
+            # An earlier write may have arrived although its answer was lost.
+            holder, generation = self._read()
+            if holder.get("id") != self._holder["id"]:
+                raise _TakenError
+        self._generation, self._renewed = generation, began
 
 
 class _TakenError(Exception):
     """Another process holds the lease."""
 
 
+def _clock() -> float:
+    """Seconds that no one can set, which include those of a suspended machine if the system has such a clock."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def _token(holder: dict[str, Any]) -> int:
+    token = holder.get("token")
+    return token if type(token) is int else 0
+
+
 def _is_free(holder: dict[str, Any]) -> bool:
-    """Whether the holder has released the lease, is known to be dead, or has not renewed it for too long."""
+    """Whether the holder has released the lease, or is known to be dead."""
     try:
-        return not holder or time.time() - float(holder["beat"]) > EXPIRY_S or _is_dead(holder)
+        return not holder.get("id") or _is_dead(holder)
     except (KeyError, TypeError, ValueError):
         return True  # this module did not write it
 

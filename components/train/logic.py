@@ -1,10 +1,10 @@
 """Train a Keras model on prepared data, resuming from the newest checkpoint if any."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from components.core import devices, sources
+from components.core import devices, progress, sources
 from components.core.artifacts import Artifact
 from components.core.choices import load
 from components.core.config import fingerprint, validated
@@ -13,6 +13,8 @@ from components.core.examples import PreparedData
 from components.models import ModelSettings
 from components.tasks import contract, misfit
 from components.tasks.contract import Training
+from components.train import lineage
+from components.train.lineage import Lineage
 from components.train.settings import TrainingSettings, count_steps
 
 if TYPE_CHECKING:
@@ -53,7 +55,8 @@ def train(
 
     Raises:
         StepError: settings do not fit the data or this machine, the promised accelerator is not visible, the loss is
-            not finite, memory ran out, or (kind ``preempted``) SIGTERM has come and a checkpoint is written.
+            not finite, memory ran out, a resumed run has other code, or (kind ``preempted``) SIGTERM has come and a
+            checkpoint is written, or another run has taken over.
     """
     architecture: ModelSettings = validated("model", model)
     settings: TrainingSettings = validated("training", training)
@@ -75,6 +78,11 @@ def train(
         from components.train.checkpoint_store import CheckpointStore
 
         check_devices(settings, device)
+        own = _lineage(data, architecture, fingerprints, device)
+        own = lineage.resolve(own, checkpoint_root, automatic=settings.precision == "auto")
+        if own.precision != device.precision:
+            device = compiling.in_precision(device, own.precision)
+            progress.log("train", f"this training has begun in {own.precision} and goes on in it")
         role = contract.Task(data.task, data.info).training
         network = _network(data, architecture, settings, role, device)
         assets = role.assets(network)
@@ -84,13 +92,8 @@ def train(
         with devices.scope(device):
             arguments = role.compile_arguments(network)
             compiling.compile_model(network, arguments, split.zero_targets(), settings, steps, device)
-        chosen: sources.Chosen = {"tasks": data.task, "models": architecture.name}
-        code = sources.digest(sources.digests("train", chosen))
-        environment = [code, sources.versions("train", chosen), device.backend, device.precision]
-        provenance = Provenance(
-            f"{fingerprint(fingerprints)}-{fingerprint(environment)}", settings.seed, device.threads
-        )
-        store = CheckpointStore.under(checkpoint_root, provenance, settings.checkpoint_kept)
+        provenance = Provenance(own.folder, settings.seed, device.threads)
+        store = CheckpointStore.under(checkpoint_root, provenance, settings.checkpoint_kept, own.origin)
         with store.lease():
             board = results.TensorBoardLog(logs.path)
             samples = _sampler(network, role, data, assets)
@@ -100,14 +103,23 @@ def train(
             board.write(state, {})
             board.close()
             record = _record(network, state, data, architecture, settings, device)
-            record["fingerprints"] = {**fingerprints, "training code": code}
+            record["fingerprints"] = {**fingerprints, "training code": sources.digest(own.code)}
             speed = {
                 "examples_per_second": round(throughput.rate, 1),
                 "seconds": round(time.perf_counter() - started, 3),
                 "device": str(device),
             } | goodput.metrics()
+            store.check()
             results.write(network, state, settings, record, speed, trained, metrics, curves)
             store.remove()
+
+
+def _lineage(
+    data: PreparedData, architecture: ModelSettings, fingerprints: Mapping[str, str], device: devices.Device
+) -> Lineage:
+    """The lineage of a training in this process."""
+    code, versions = lineage.installed({"tasks": data.task, "models": architecture.name})
+    return Lineage(fingerprint(fingerprints), code, versions, device.backend, device.precision)
 
 
 def _record(
@@ -132,6 +144,7 @@ def _record(
         "threads": device.threads,
         "deterministic": device.deterministic,
         "versions": devices.versions(device.backend),
+        **({"other_code": state.other_code} if state.other_code else {}),
     }
 
 

@@ -48,6 +48,8 @@ def write(
     final = final_values(state, restored)
     named = ("epochs", "best_epoch", "parameters", "precision", "backend", "threads")
     metrics.metadata.update(final | {name: record[name] for name in named} | speed)
+    if other_code := record.get("other_code"):
+        metrics.metadata["other_code"] = "; ".join(other_code)
     facts = {
         "model": f"{record['name']}, {record['parameters']:,} parameters",
         "device": speed["device"],

@@ -22,6 +22,9 @@ def run(
     ] = "",
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Do not reuse results of other runs.")] = False,
     resume: Annotated[str, typer.Option(metavar="ID", help="Continue a failed or interrupted run.")] = "",
+    other_code: Annotated[
+        bool, typer.Option("--other-code", help="With --resume: go on from checkpoints of code that has changed since.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show full tracebacks.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record; progress goes to stderr.")] = False,
 ) -> None:
@@ -35,12 +38,14 @@ def run(
         raise StepError(
             "--resume takes its experiment and settings from the run", advice="give the id alone", kind="settings"
         )
+    if other_code and not resume:
+        raise StepError("--other-code is for a run that is resumed", advice="add --resume ID", kind="settings")
     if not (resume or experiment):
         raise StepError(
             "no experiment is given", advice=f"choose from {', '.join(experiments.names())}", kind="settings"
         )
     if resume:
-        raise typer.Exit(session.resume(folder.find(root, resume), debug=debug, as_json=as_json))
+        raise typer.Exit(session.resume(folder.find(root, resume), other_code=other_code, debug=debug, as_json=as_json))
     code = session.start(
         experiment,
         sets or [],

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from components.core.errors import StepError
 from components.core.files import write_atomically
+from components.core.sources import chosen_in
+from components.storage import join
+from components.train import lineage
 from pipelines import experiment
 from pipelines.compile import compiler, targets
 from pipelines.local import launch
@@ -105,11 +108,14 @@ def reproduce(first: Run, *, as_json: bool) -> tuple[int, Run]:
         return _complete(second, _begin(second, values), signals, engine, False, False, stream), second
 
 
-def resume(run: Run, *, debug: bool, as_json: bool) -> int:
+def resume(run: Run, *, other_code: bool, debug: bool, as_json: bool) -> int:
     """Continue a failed or interrupted run; its finished steps are not run again.
 
+    Args:
+        other_code: whether training may go on from its checkpoints though its code or libraries have changed.
+
     Raises:
-        StepError: the run has succeeded, or is in progress.
+        StepError: the run has succeeded, is in progress, or would go on with other code; nothing was started.
     """
     values = run.read()
     if "cluster" in values:
@@ -122,6 +128,7 @@ def resume(run: Run, *, debug: bool, as_json: bool) -> int:
             advice=f"see suanli runs show {run.id}",
             kind="conflict",
         )
+    _check_code(run, values, other_code)
     with launch.received_signals() as signals, _engine(values) as engine:
         values |= {"status": "running", "attempts": values["attempts"] + 1, "resumed": time.time()}
         for name in ("cause", "finished"):
@@ -130,11 +137,39 @@ def resume(run: Run, *, debug: bool, as_json: bool) -> int:
             if step_record["state"] != "succeeded":
                 (run.folder / "steps" / f"{step}.json").unlink()
         pipeline = values.get("pipeline", experiment.PIPELINE)
-        if not engine and values["images"] != record.image_tags(pipeline, values["parameters"]):
+        tags = record.image_tags(pipeline, values["parameters"])
+        if not engine and values["images"] != tags:
             # Compiled by older code, whose modules may have had other names; a container keeps to its image's.
             (run.folder / folder.COMPILED).unlink(missing_ok=True)
+            values["images"] = tags
         run.write(values)
         return _complete(run, values, signals, engine, debug, as_json)
+
+
+def _check_code(run: Run, values: dict[str, Any], other_code: bool) -> None:
+    """Refuse, or note in the record, that a run goes on from checkpoints of other code or libraries.
+
+    Raises:
+        StepError: it would, and may not; or it runs in containers, which keep the code of their images.
+    """
+    if values.get("runner") == "docker":
+        if other_code:
+            raise StepError(
+                f"run {run.id} is in containers, which keep the code of their images",
+                advice="resume it without --other-code, or start the experiment anew",
+                kind="settings",
+            )
+        return
+    noted = lineage.read(str(run.folder))
+    if not noted or not lineage.checkpoints(join(values["target"]["checkpoint_root"], noted["folder"])):
+        return
+    changed = lineage.changes(noted, *lineage.installed(chosen_in(values["parameters"])))
+    if changed and not other_code:
+        raise lineage.refusal(run.id, changed)
+    if changed:
+        lineage.write(str(run.folder), noted | {lineage.ALLOWED: True})
+        went_on = {"checkpoints": noted["folder"], "changed": changed}
+        values["other_code"] = [*values.get("other_code", []), went_on]
 
 
 def _copy_champion(first: Run, registry: Path, to: Path) -> None:

@@ -15,7 +15,8 @@ from tests.campaigns.chaos.places import Places, Reader, digest
 MADE = {"prepare": ("report",), "train": ("trained",), "evaluate": ("classes", "reasons", "verdict")}
 # What interruptions cost is told by a run that had some.
 INTERRUPTED = ("attempts", "goodput")
-LOCKS = (".lock", ".lease")
+# A lease in Cloud Storage stays, with its token.
+LOCKS = (".lock", ".lease", "/lease.json")
 SHOWN = 300
 
 

@@ -18,13 +18,13 @@ def test_a_training_goes_on_from_a_checkpoint_in_a_bucket(bucket: str, training,
     with pytest.raises(StepError, match="asked to end"):
         training(checkpoint_root=bucket, **SETTINGS)
     left = [name.partition("/")[2] for name in storage.listing(bucket) if not name.endswith(storage.MANIFEST)]
-    steps = "epoch-00001-step-{:08d}/checkpoint.npz".format
-    assert left == [steps(6), steps(9), "lease.json", "spent.json"]
+    steps = "epoch-00001-step-{:08d}-lease-00001/checkpoint.npz".format
+    assert left == [steps(6), steps(9), "goodput/spent.json", "lease.json"]
     again = training(checkpoint_root=bucket, **SETTINGS)
     assert "resumed in epoch 2 after step 9 of 13" in capsys.readouterr().out
     assert again.digests() == whole.digests()
     assert again.metrics["attempts"] == 2
-    assert not storage.exists(bucket)
+    assert [name.partition("/")[2] for name in storage.listing(bucket)] == ["lease.json"]
 
 
 @pytest.mark.slow

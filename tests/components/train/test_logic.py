@@ -61,7 +61,8 @@ def spoil_all(root: Path) -> None:
 
 def test_a_resumed_training_ends_as_an_uninterrupted_one(interrupted: Path, training, capsys) -> None:
     whole = training(folder="whole", epochs=5, augmentation=KINDS)
-    assert [path.parent.name for path in sorted(interrupted.glob("*/*/*.npz"))] == ["epoch-00002", "epoch-00003"]
+    names = [path.parent.name for path in sorted(interrupted.glob("*/*/*.npz"))]
+    assert names == ["epoch-00002-lease-00001", "epoch-00003-lease-00001"]
     training(epochs=1)
     changed = {"checkpoint_seconds": 7.0, "checkpoint_kept": 3}  # they serve whatever these are
     assert len(list(interrupted.rglob("*.npz"))) == 2, "those of other settings are left alone"
@@ -90,7 +91,7 @@ def test_other_code_libraries_or_precision_do_not_go_on_where_a_training_was(
 ) -> None:
     seen = []
     under = CheckpointStore.under
-    monkeypatch.setattr(CheckpointStore, "under", lambda root, own, count: seen.append(own) or under(root, own))
+    monkeypatch.setattr(CheckpointStore, "under", lambda root, own, *more: seen.append(own) or under(root, own, *more))
     few = {"epochs": 1, "steps_per_epoch": 1, "validation_steps": 1, "patience": 0, "precision": "auto"}
     monkeypatch.setattr(devices, "choose_precision", lambda wanted, found: "float32")
     training(**few)

@@ -1,7 +1,8 @@
 """Run the train step on the arguments in a JSON file, whose path is given; artifacts are paths there.
 
 ``SEEN`` (a file) gets a line for each training step as it is executed; ``STREAMED`` (any text) holds no split in
-memory.
+memory; ``AUTO`` is the precision that suits the device; ``LEASE`` is the seconds after which a lease is renewed, its
+holder stops writing, and it has expired.
 """
 
 import json
@@ -14,8 +15,13 @@ from types import SimpleNamespace
 
 from seen import recorded
 
-from components.core import step
+from components.core import devices, step
+from components.train import lease
 
+if policy := os.environ.get("AUTO"):
+    devices.choose_precision = lambda wanted, *_: policy if wanted == "auto" else wanted
+if seconds := os.environ.get("LEASE"):
+    lease.RENEW_S, lease.STEP_DOWN_S, lease.EXPIRY_S = map(float, seconds.split())
 parameters = json.loads(Path(sys.argv[1]).read_text())
 places = {
     name: SimpleNamespace(path=parameters.pop(name), uri="", metadata={})
