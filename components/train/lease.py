@@ -25,6 +25,7 @@ from uuid import uuid4
 from components import storage
 from components.core import progress
 from components.core.errors import StepError
+from components.core.files import open_lock
 
 RENEW_S, STEP_DOWN_S, EXPIRY_S = 5.0, 20.0, 30.0
 # How long a holder that had to stop writing tries to renew the lease: as long as a transfer may fail.
@@ -47,7 +48,7 @@ def _lock(path: Path) -> IO[str]:
     """The open and locked file; closing it releases the lock."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        file = path.open("w")
+        file = open_lock(path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
