@@ -75,7 +75,7 @@ class CheckpointStore:
         Raises:
             StepError: it cannot be written, or (kind ``preempted``) another run has taken the lease.
         """
-        self.check()
+        self.check()  # before anything is published
         name = f"epoch-{state.epochs:05d}" + (f"-step-{state.step:08d}" if state.step else "")
         name += f"-lease-{self.token:05d}" if self.token else ""
         with self._staged_folder() as folder:

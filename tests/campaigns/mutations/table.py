@@ -22,6 +22,7 @@ class Mutation(NamedTuple):
         return f"{self.file}: {self.old} -> {self.new}"
 
 
+STORE, LEASE, LINEAGE = (f"train/test_{name}.py" for name in ("checkpoint_store", "lease", "lineage"))
 # File -> part of a line, replacement, tests below tests/components, unless they name their folder.
 TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
     "components/evaluate/gate.py": (
@@ -98,12 +99,37 @@ TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("model.set_weights(state.best_weights)", "model.get_weights()", "train/test_logic.py -k patience"),
     ),
     "components/train/checkpoint_store.py": (
-        ("self.names()[: -self.count]", "self.names()[: -self.count - 1]", "train/test_checkpoint_store.py"),
-        ("self._lease.check()", "self._lease.uri", "train/test_checkpoint_store.py"),
+        ("checkpoints(self.uri)[-self.count :]", "checkpoints(self.uri)[-self.count - 1 :]", STORE),
+        ("self._lease.check() if ask", "self._lease.uri if ask", f"{STORE} -k taken_over"),
+        ("self.check()  # before anything is published", "pass", f"{STORE} -k taken_over"),
+        ("self.check()  # sending a large one", "pass  # sending a large one", f"{STORE} -k takeover"),
+        ("if checkpoint.token <= self.token:", "if True:", f"{STORE} -k later_one"),
+        ("error.errno != errno.EIO", "False", f"{STORE} -k cannot_read"),
+        ("if folder == self.uri:", "if True:", f"{STORE} -k other_code"),
     ),
-    "components/train/checkpoint_file.py": (("*model.optimizer.variables, ", "", "train/test_checkpoint_store.py"),),
+    "components/train/checkpoint_file.py": (
+        ("*model.optimizer.variables, ", "", STORE),
+        ('raise MismatchError("its variables', 'raise UnusableError("its variables', f"{STORE} -k variables"),
+    ),
     "components/train/lease.py": (
-        ('if holder.get("id") != self._holder["id"]', 'if not holder.get("id")', "train/test_lease.py"),
+        ('if holder.get("id") != self._holder["id"]', 'if not holder.get("id")', LEASE),
+        ("storage.write_text(self.uri, text, generation=generation)", "storage.write_text(self.uri, text)", LEASE),
+        ("if _clock() - self._renewed > STEP_DOWN_S", "if False", f"{LEASE} -k beats_fail"),
+        ("or now - changed > EXPIRY_S", "or now - changed > 0", f"{LEASE} -k living"),
+        ("self.token = _token(holder) + 1", "self.token = 1", f"{LEASE} -k token"),
+        ('self.lost = self._read()[0].get("id") != self._holder["id"]', "self.lost = False", f"{LEASE} -k next_beat"),
+        ('kind="preempted",', 'kind="conflict",', f"{LEASE} -k given_up"),
+    ),
+    "components/train/lineage.py": (
+        ("self.versions, self.backend, self.precision]", "self.versions, self.backend]", LINEAGE),
+        (", *filter(None, [self.origin])", "", LINEAGE),
+        ('if own.folder != noted["folder"] and', "if False and", LINEAGE),
+        ("if other or not noted.get(ALLOWED):", "if not noted.get(ALLOWED):", LINEAGE),
+        ("if stored[0][0] or not any(", "if True or not any(", LINEAGE),
+    ),
+    "components/train/environment.py": (('", from {origin}" * bool(origin)', '""', LINEAGE),),
+    "pipelines/local/session.py": (
+        ("if changed and not other_code:", "if False:", "tests/pipelines/local/test_session.py"),
     ),
     "components/core/devices.py": (
         ('((8, "mixed_bfloat16")', '((7, "mixed_bfloat16")', "core/test_devices.py"),
