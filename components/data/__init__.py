@@ -3,13 +3,14 @@
 import hashlib
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
+from components.core import folders
 from components.core.choices import load
 from components.core.config import Count, Fraction, Positive, Section
 from components.core.errors import StepError
@@ -18,7 +19,10 @@ from components.core.streaming import When
 # Kinds of file systems whose inodes' numbers or times may differ with each mount.
 UNSTABLE = ("fuse", "nfs", "cifs", "smb", "9p", "virtiofs", "ceph")
 # One example of a source: the fields that the task converts, such as ``image`` (a uint8 array, or the bytes of a file)
-# and ``label``; ``name`` is its origin, for messages.
+# and ``label``; ``name`` is its origin, for messages. One that the source cannot give has ``fault`` instead, what is
+# wrong with it, and is quarantined. One that the source leaves out on purpose has ``left_out``, the reason in the
+# plural ("rows without a text"); ``count`` such examples if it stands for several (``left_out`` below). Prepare reports
+# how many examples there were, and what became of them: prepared, quarantined and left out add up.
 Example = dict[str, Any]
 Stream = Callable[[], Iterator[Example]]
 
@@ -31,10 +35,12 @@ class Source:
         info: for the task, such as ``classes``; ``encoding`` is ``encoded`` if contents are decoded at each reading.
         splits: the source's own splits: ``train``, and ``validation`` and ``test`` if they are official. Each call of a
             stream gives the same examples in the same order.
-        counts: number of examples of a split, if known without reading it.
+        counts: number of examples of a split, if known without reading it: of all that its stream gives, the bad ones
+            and those that it leaves out too.
         version: of the data.
         licence: of the data.
         text: the origin of the data, in a sentence.
+        notes: remarks for the data report, each a sentence.
     """
 
     info: dict[str, Any]
@@ -43,6 +49,13 @@ class Source:
     version: str = ""
     licence: str = "not stated"
     text: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def left_out(counts: Mapping[str, int]) -> Iterator[Example]:
+    """What a stream gives first for examples that it leaves out: reason -> number of them."""
+    for reason, count in sorted(counts.items()):
+        yield {"left_out": reason, "count": count}
 
 
 @dataclass(frozen=True)
@@ -129,19 +142,15 @@ def folder_state(folder: str) -> str:
     keeps the times (rsync -t) is a change. File systems that make up inodes, of networks and FUSE, are spared that.
     """
     root = Path(folder).expanduser()
+    if not root.is_dir():
+        return ""
     total = hashlib.sha256()
-    inodes = root.is_dir() and _has_inodes(root.stat().st_dev)
-    for parent, folders, files in os.walk(root):
-        folders.sort()
-        for name in sorted(files):
-            path = Path(parent) / name
-            try:
-                status = path.stat()
-            except FileNotFoundError:
-                status = path.lstat()  # a link that leads nowhere
-            values = [status.st_size, status.st_mtime_ns, *((status.st_ctime_ns, status.st_ino) if inodes else ())]
-            total.update(b"\0".join([os.fsencode(path.relative_to(root)), *(b"%d" % value for value in values), b"\n"]))
-    return total.hexdigest()[:16] if root.is_dir() else ""
+    inodes = _has_inodes(root.stat().st_dev)
+    for path, problem in folders.walk(root):
+        status = path.lstat() if problem else path.stat()
+        values = [status.st_size, status.st_mtime_ns, *((status.st_ctime_ns, status.st_ino) if inodes else ())]
+        total.update(b"\0".join([os.fsencode(path.relative_to(root)), *(b"%d" % value for value in values), b"\n"]))
+    return total.hexdigest()[:16]
 
 
 def _has_inodes(device: int) -> bool:

@@ -1,6 +1,5 @@
-"""A folder of images, JPEG or PNG, with a folder for each class."""
+"""A folder of images with a folder for each class."""
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,17 +7,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from components.core.config import Positive
-from components.data import DataSettings, Example, Facts, Source, _class_folders, folder_state
+from components.data import DataSettings, Facts, Source, _class_folders, folder_state
+from components.vision import formats
 
-IMAGES = _class_folders.Kind((".jpg", ".jpeg", ".png"), "images")
+IMAGES = _class_folders.Kind(formats.is_image, "images", formats.READABLE)
 
 
 class Settings(DataSettings):
     """Image files; the class is the name of the class folder that contains a file, at any depth.
 
     Attributes:
-        folder: contains a folder for each class, or the folders train and optionally validation and test, which
-            contain the classes and are then the official splits.
+        folder: contains a folder for each class, or the folders train and optionally validation (or valid, val) and
+            test, which contain the classes and are then the official splits.
         image_shape: height, width and channels of the model's input; images of other sizes are resized.
     """
 
@@ -37,7 +37,7 @@ def state(settings: Settings) -> str:
 
 
 def facts(settings: Settings) -> Facts | None:
-    """Counts by the files' names; None if the folder is not on this machine."""
+    """Counts of the files; None if the folder is not on this machine."""
     counts = _class_folders.count_files(settings.folder, IMAGES)
     return Facts(*counts, encoded=True) if counts else None
 
@@ -49,15 +49,10 @@ def source(settings: Settings) -> Source:
         StepError: the folder does not exist, it has no classes, or a class has no images.
     """
     classes, splits = _class_folders.open_folder(settings.folder, IMAGES)
-
-    def stream(files: _class_folders.Files) -> Iterator[Example]:
-        for image, label, path in files.contents():
-            yield {"image": image, "label": label, "name": str(path)}
-
     return Source(
         info={"classes": classes, "image_shape": list(settings.image_shape), "encoding": "encoded"},
-        splits={split: partial(stream, files) for split, files in splits.items()},
-        counts={split: len(files.labels) for split, files in splits.items()},
+        splits={split: partial(files.examples, "image") for split, files in splits.items()},
+        counts={split: files.count() for split, files in splits.items()},
         version=settings.version,
         text=f"pictures of the folder {Path(settings.folder).name}",
     )

@@ -10,15 +10,15 @@ from pydantic import Field
 from components.core.config import Positive
 from components.data import DataSettings, Example, Facts, Source, _class_folders, folder_state
 
-TEXTS = _class_folders.Kind((".txt",), "texts")
+TEXTS = _class_folders.Kind(lambda path: path.suffix.lower() == ".txt", "texts", ".txt")
 
 
 class Settings(DataSettings):
     """Text files; the class is the name of the class folder that contains a file, at any depth.
 
     Attributes:
-        folder: contains a folder for each class, or the folders train and optionally validation and test, which
-            contain the classes and are then the official splits.
+        folder: contains a folder for each class, or the folders train and optionally validation (or valid, val) and
+            test, which contain the classes and are then the official splits.
         longest: maximum bytes of a text; a longer one is a bad example.
     """
 
@@ -50,13 +50,13 @@ def source(settings: Settings) -> Source:
 
     def stream(files: _class_folders.Files) -> Iterator[Example]:
         # One byte more than allowed shows that a text is too long, however long it is.
-        for text, label, path in files.contents(limit=settings.longest + 1):
-            yield {"text": text, "label": label, "source": 0, "name": str(path)}
+        for example in files.examples("text", limit=settings.longest + 1):
+            yield example | {"source": 0}
 
     return Source(
         info={"classes": classes, "sources": [name], "longest": settings.longest},
         splits={split: partial(stream, files) for split, files in splits.items()},
-        counts={split: len(files.labels) for split, files in splits.items()},
+        counts={split: files.count() for split, files in splits.items()},
         version=settings.version,
         text=f"texts of the folder {name}",
     )

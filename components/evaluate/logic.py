@@ -204,6 +204,8 @@ def _results(
         champion=rival.id if rival else "",
         notes=rival.notes if rival else (),
     )
+    cautions = tuple(gate.Reason("warning", text) for text in role.cautions(truth))
+    decision = gate.Decision((*cautions, *decision.reasons))
     return Results(values, intervals, slices, gate.worst(slices, settings.paired_metric), against, baseline, decision)
 
 

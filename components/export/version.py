@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +19,12 @@ from components.registry import require_intact
 from components.tasks.contract import Task
 
 VERSION, ASSETS = "version.json", "assets.json"
+# The value of an input that could not be read.
+ERROR = "error"
 
 
 class Predicted(NamedTuple):
-    """A content with its name, and the task's prediction."""
+    """A content with its name, and the task's prediction; of an input that cannot be read only the ``error``."""
 
     name: str
     content: Any
@@ -55,25 +58,35 @@ class LoadedVersion:
         return replace(self, task=replace(self.task, settings=changed))
 
     def predict_path(self, path: str) -> Iterator[Predicted]:
-        """Predictions for all inputs in a file or folder.
+        """Predictions for all inputs in a file or folder."""
+        return self.predict(self.read(path))
 
-        Raises:
-            StepError: an input cannot be read, or the model's outputs are not finite.
-        """
-        return self.predict(self.task.serving.read_inputs(path))
+    def read(self, path: str) -> Iterator[tuple[str, Any]]:
+        """The inputs in a file or folder: name and content, or the StepError that says why one cannot be read."""
+        try:
+            yield from self.task.serving.read_inputs(path)
+        except StepError as error:
+            yield path, error
 
-    def predict(self, inputs: Sequence[tuple[str, Any]]) -> Iterator[Predicted]:
-        """Predictions for named contents.
+    def predict(self, inputs: Iterable[tuple[str, Any]]) -> Iterator[Predicted]:
+        """Predictions for named contents, read a chunk at a time; one that is a StepError has no content, and the error
+        as its only value.
 
         Raises:
             StepError: kind ``model``: the network's outputs are not finite.
         """
-        role = self.task.evaluation
-        for start in range(0, len(inputs), CHUNK):
-            names, contents = zip(*inputs[start : start + CHUNK], strict=True)
-            batch = {role.content: _column(contents)}
-            predictions = role.predictions(role.predict(self.predictor, batch, self.assets))
-            yield from map(Predicted, names, contents, predictions)
+        role, remaining = self.task.evaluation, iter(inputs)
+        while chunk := list(islice(remaining, CHUNK)):
+            contents = [content for _, content in chunk if not isinstance(content, StepError)]
+            predictions: Iterator[dict[str, Any]] = iter(())
+            if contents:
+                batch = {role.content: _column(contents)}
+                predictions = iter(role.predictions(role.predict(self.predictor, batch, self.assets)))
+            for name, content in chunk:
+                if isinstance(content, StepError):
+                    yield Predicted(name, None, {ERROR: str(content)})
+                else:
+                    yield Predicted(name, content, next(predictions))
 
 
 def load(folder: Path, format: str = "") -> LoadedVersion:

@@ -3,10 +3,11 @@
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import compress, islice
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ class Filled:
         summary: of the examples, for the report.
         duplicates: origin split -> examples left out because an official test or validation split has the same content.
         quarantined: name and fault of each bad example.
+        left_out: reason -> number of examples that the source, or ``data.limit``, left out.
         fingerprint: a digest of all examples with their features and splits, and of the layout.
     """
 
@@ -51,7 +53,25 @@ class Filled:
     summary: Summary
     duplicates: dict[str, int] = field(default_factory=dict)
     quarantined: list[tuple[str, str]] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
     fingerprint: str = ""
+
+    def reasons(self) -> Counter[str]:
+        """All reasons for which examples were left out, duplicates among them."""
+        duplicates = {
+            f"examples of {origin} that an official split has too": count for origin, count in self.duplicates.items()
+        }
+        return +(self.left_out + Counter(duplicates))
+
+    def account(self) -> str:
+        """How many examples the source has and what became of them, in one line."""
+        prepared, reasons = sum(sum(split.counts) for split in self.splits), self.reasons()
+        total = prepared + len(self.quarantined) + reasons.total()
+        why = "; ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
+        return (
+            f"{total:,} examples: {prepared:,} prepared, {len(self.quarantined):,} quarantined, "
+            f"{reasons.total():,} left out{f' ({why})' if why else ''}"
+        )
 
 
 def fill(source: Source, settings: DataSettings, role: Examples[Any], folder: Path) -> Filled:
@@ -79,6 +99,7 @@ def fill(source: Source, settings: DataSettings, role: Examples[Any], folder: Pa
             splits,
             hashlib.blake2b(digest_size=8),
             RecordEncoder(role.kinds),
+            source.counts,
             sum(counts.values()),
         )
         run.total.update(json.dumps(layout, sort_keys=True).encode())
@@ -134,16 +155,18 @@ class _Run:
     splits: dict[str, Split]
     total: Any
     encoder: RecordEncoder
+    counts: dict[str, int]
     expected: int
     held_back: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
     done: int = 0
     _reported: float = 0
+    _seen: int = 0
 
     def take(self, origin: str, stream: Iterator[Example], bounds: np.ndarray | None) -> None:
         """Write one of the source's splits, as it is or split at the bounds."""
         new: list[np.ndarray] = []
         self.filled.duplicates[origin] = 0
-        for stored in self._records(origin, islice(stream, self.settings.limit or None)):
+        for stored in self._records(origin, islice(self._given(stream), self.settings.limit or None)):
             keys = keys_of(stored.contents)
             if bounds is None:
                 which = np.full(len(keys), SPLITS.index(origin))
@@ -157,6 +180,21 @@ class _Run:
             if len(keys):
                 self._write(stored, keys, which)
         self.held_back = np.sort(np.concatenate([self.held_back, *new]))
+        if (rest := self.counts.get(origin, 0) - self._seen) > 0:
+            limit = self.settings.limit
+            self.filled.left_out["beyond data.limit" if limit else f"of {origin} that the source did not give"] += rest
+
+    def _given(self, stream: Iterator[Example]) -> Iterator[Example]:
+        """The examples of a stream but those that the source leaves out, which are counted."""
+        self._seen = 0
+        for example in stream:
+            if "left_out" in example:
+                count = example.get("count", 1)
+                self.filled.left_out[example["left_out"]] += count
+                self._seen += count
+            else:
+                self._seen += 1
+                yield example
 
     def _write(self, stored: Records, keys: np.ndarray, which: np.ndarray) -> None:
         self.total.update(np.stack([keys, which], axis=1, dtype="<u8", casting="unsafe").tobytes())
@@ -183,12 +221,22 @@ class _Run:
             while batch := list(islice(stream, count)):
                 count = max(least, min(BATCH, BATCH_BYTES // (1 + _size(batch[0].get(content, b"")))))
                 parts = [batch[start : start + size] for start in range(0, len(batch), size)]
-                for part, stored in zip(parts, run(self.role.to_records, parts), strict=True):
+                for part, stored in zip(parts, run(self._converted, parts), strict=True):
                     for index, fault in stored.faults.items():
                         self._quarantine(part[index].get("name", f"{origin} example {position + index}"), fault)
                     position += len(part)
                     if len(stored.contents):
                         yield stored
+
+    def _converted(self, part: list[Example]) -> Records:
+        """Some examples as records; those that come with a ``fault`` keep it."""
+        faults = {position: example["fault"] for position, example in enumerate(part) if "fault" in example}
+        if not faults:
+            return self.role.to_records(part)
+        whole = [position for position in range(len(part)) if position not in faults]
+        stored = self.role.to_records([part[position] for position in whole])
+        faults |= {whole[position]: fault for position, fault in stored.faults.items()}
+        return replace(stored, faults=dict(sorted(faults.items())))
 
     def _quarantine(self, name: str, fault: str) -> None:
         bad = self.filled.quarantined

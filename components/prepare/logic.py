@@ -58,10 +58,13 @@ def prepare(data: dict[str, Any], data_root: str, freshness: str, examples: Arti
         source=settings.name,
         duplicates_removed=sum(filled.duplicates.values()),
         quarantined=len(filled.quarantined),
+        left_out=filled.reasons().total(),
         **counts,
     )
+    for line in (filled.account(), *source.notes):
+        print(line, flush=True)
     Path(report.path).parent.mkdir(parents=True, exist_ok=True)
-    Path(report.path).write_text(reporting.page(index, filled))
+    Path(report.path).write_text(reporting.page(index, filled, source.notes))
 
 
 def _check_names(names: list[str]) -> None:

@@ -1,6 +1,6 @@
 """The data report: the written examples, the ones left out, and a summary."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
@@ -9,19 +9,25 @@ from components.core.examples import PreparedData
 from components.prepare.filling import Filled
 
 
-def page(index: PreparedData, filled: Filled) -> str:
-    """The report as one HTML page."""
+def page(index: PreparedData, filled: Filled, notes: Sequence[str] = ()) -> str:
+    """The report as one HTML page; ``notes`` are the source's."""
     facts = reports.facts(
         {
             **index.splits,
             **filled.summary.facts(),
             "duplicates removed": sum(filled.duplicates.values()),
             "quarantined": len(filled.quarantined),
+            "left out": filled.reasons().total(),
             "licence": index.info["licence"],
             "fingerprint": index.fingerprint,
         }
     )
-    parts = [facts, *_notes(filled), *filled.summary.sections(list(index.splits))]
+    parts = [
+        facts,
+        *(reports.note(note, "warning") for note in notes),
+        *_notes(filled),
+        *filled.summary.sections(list(index.splits)),
+    ]
     return reports.page(f"Data: {index.source}", *parts, subtitle=index.info["text"])
 
 
@@ -31,6 +37,10 @@ def _notes(filled: Filled) -> Iterator[Markup]:
             text = f"Removed from {origin}: {count:,} examples that an official split has too."
             yield reports.note(text, "warning")
     yield from filled.summary.notes()
+    if left_out := filled.reasons().most_common():
+        yield reports.section(
+            "Left out", reports.text(filled.account()), reports.table(["reason", "examples"], left_out)
+        )
     if filled.quarantined:
         table = reports.table(["example", "fault"], filled.quarantined, numeric=False)
         yield reports.section("Set aside", table)

@@ -229,6 +229,10 @@ class Evaluation(Generic[InfoType, SettingsType]):
             {name: bootstrap.interval(values) for name, values in zip(scores_by_name, means.T, strict=True)}
         )
 
+    def cautions(self, truth: Arrays) -> list[str]:
+        """Why this test split tells little of a model, in sentences; they stand beside the verdict."""
+        return []
+
     def slices(self, truth: Arrays) -> Arrays:
         """Slice name -> bool [n]."""
         return {}
@@ -290,11 +294,12 @@ class Serving(Generic[InfoType, SettingsType]):
         spec = tf.TensorSpec(inputs.shape, inputs.dtype, name=inputs.name)
         return spec, lambda contents: {"outputs": network(contents, training=False)}
 
-    def read_inputs(self, path: str) -> Sequence[tuple[str, Any]]:
-        """Name and content of everything in a file or folder; by default the rows of a .npy file.
+    def read_inputs(self, path: str) -> Iterable[tuple[str, Any]]:
+        """Name and content of everything in a file or folder; by default the rows of a .npy file. In place of the
+        content of an input that cannot be read comes the StepError that says why: the others are predicted.
 
         Raises:
-            StepError: something cannot be read.
+            StepError: there are no inputs, or the others cannot be read either.
         """
         try:
             return [(f"{path}[{number}]", row) for number, row in enumerate(archives.array(Path(path)))]

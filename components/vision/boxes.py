@@ -48,6 +48,21 @@ def to_corner_and_size(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
 
 
+def turned(boxes: np.ndarray, orientation: int) -> np.ndarray:
+    """Boxes [..., 4] of an image as it is stored, where they lie when it is turned as EXIF's ``orientation`` says."""
+    left, top, right, bottom = np.moveaxis(boxes, -1, 0)
+    edges = {
+        2: (1 - right, top, 1 - left, bottom),
+        3: (1 - right, 1 - bottom, 1 - left, 1 - top),
+        4: (left, 1 - bottom, right, 1 - top),
+        5: (top, left, bottom, right),
+        6: (1 - bottom, left, 1 - top, right),
+        7: (1 - bottom, 1 - right, 1 - top, 1 - left),
+        8: (top, 1 - right, bottom, 1 - left),
+    }.get(orientation, (left, top, right, bottom))
+    return np.stack(edges, axis=-1)
+
+
 def non_maximum_suppression(boxes: np.ndarray, scores: np.ndarray, max_iou: float = MAX_IOU) -> np.ndarray:
     """Indices of the boxes of one class that remain, best first.
 

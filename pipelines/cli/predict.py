@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from components.export.version import LoadedVersion, Predicted
 
 VERSION, CHAMPION = "version.json", "champion.json"
+# The value of an input that could not be read, components.export.version.ERROR.
+ERROR = "error"
+# Rows whose widths are known before they are printed: memory does not grow with the inputs.
+ROWS = 1000
 
 
 def predict(
@@ -62,10 +67,14 @@ def predict(
     predictions = _predictions(predictor, inputs or [], text or [])
     if output is not None:
         predictions = _drawn(predictor, predictions, output)
+    failures: list[str] = []
+    predictions = _errors_shown(predictions, failures)
     if as_json or not sys.stdout.isatty():
         _print_lines(predictions)
     else:
-        _print_table(predictor, list(predictions))
+        _print_tables(predictor, predictions)
+    if failures:
+        raise typer.Exit(1)
 
 
 def version_folder(model: str, runs: Path) -> Path:
@@ -126,10 +135,10 @@ def _changed(predictor: "LoadedVersion", changes: Sequence[str]) -> "LoadedVersi
 
 
 def _predictions(predictor: "LoadedVersion", inputs: Sequence[str], texts: Sequence[str]) -> "Iterator[Predicted]":
-    """A prediction for each file, then for each text.
+    """A prediction for each file, then for each text, in chunks across files.
 
     Raises:
-        StepError: a file cannot be read, or the task does not take text.
+        StepError: a file does not exist, or the task does not take text.
     """
     from components.tasks.contract import overrides
 
@@ -137,8 +146,10 @@ def _predictions(predictor: "LoadedVersion", inputs: Sequence[str], texts: Seque
     if texts and not overrides(serving, "from_text"):
         raise StepError(f"{_task(predictor)} does not take text", advice="give files or folders", kind="settings")
     for path in inputs:
-        yield from predictor.predict_path(path)
-    yield from predictor.predict([(text, serving.from_text(text)) for text in texts])
+        if not Path(path).expanduser().exists():
+            raise StepError(f"no such file or folder: {path}", kind="settings")
+    typed = [(text, serving.from_text(text)) for text in texts]
+    return predictor.predict(chain(chain.from_iterable(map(predictor.read, inputs)), typed))
 
 
 def _drawn(predictor: "LoadedVersion", predictions: "Iterator[Predicted]", folder: Path) -> "Iterator[Predicted]":
@@ -153,8 +164,11 @@ def _drawn(predictor: "LoadedVersion", predictions: "Iterator[Predicted]", folde
     if not overrides(serving, "render"):
         raise StepError(f"{_task(predictor)} draws no pictures", advice="omit --output", kind="settings")
     folder.mkdir(parents=True, exist_ok=True)
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     for prediction in predictions:
+        if ERROR in prediction.values:
+            yield prediction
+            continue
         path = folder / f"{_stem(prediction.name, taken)}.png"
         if Path(prediction.name).exists() and path.exists() and path.samefile(prediction.name):
             raise StepError(f"{path} is an input itself", advice="give another folder with --output", kind="settings")
@@ -162,13 +176,25 @@ def _drawn(predictor: "LoadedVersion", predictions: "Iterator[Predicted]", folde
         yield prediction._replace(values={**prediction.values, "picture": str(path)})
 
 
-def _stem(name: str, taken: set[str]) -> str:
-    """The stem of a file name for an input's name, different for each input; it is added to ``taken``."""
+def _stem(name: str, taken: dict[str, int]) -> str:
+    """The stem of a file name for an input's name, different for each input; ``taken`` maps those that are in use to
+    the number of inputs that would have them."""
     plain = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in Path(name).stem)[:80]
-    tries = (f"{plain}-{number}" if number > 1 else plain for number in range(1, len(taken) + 2))
-    chosen = next(stem for stem in tries if stem not in taken)
-    taken.add(chosen)
-    return chosen
+    stem = plain
+    while stem in taken:
+        taken[plain] += 1
+        stem = f"{plain}-{taken[plain]}"
+    taken[stem] = 1
+    return stem
+
+
+def _errors_shown(predictions: "Iterator[Predicted]", failures: list[str]) -> "Iterator[Predicted]":
+    """The predictions; inputs that could not be read are told on stderr, and their names added to ``failures``."""
+    for prediction in predictions:
+        if ERROR in prediction.values:
+            failures.append(prediction.name)
+            print(f"error: {one_line(prediction.values[ERROR])}", file=sys.stderr)
+        yield prediction
 
 
 def _task(predictor: "LoadedVersion") -> str:
@@ -181,14 +207,17 @@ def _print_lines(predictions: "Iterator[Predicted]") -> None:
         print(visible(json.dumps({"input": prediction.name, **prediction.values}, ensure_ascii=False)))
 
 
-def _print_table(predictor: "LoadedVersion", predictions: "list[Predicted]") -> None:
-    """Print a line for each input, with the columns of the task."""
-    rows = []
-    for prediction in predictions:
-        drawn = {"picture": prediction.values["picture"]} if "picture" in prediction.values else {}
-        rows.append({"input": prediction.name, **predictor.task.serving.row(prediction.values), **drawn})
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(*columns, box=None, padding=(0, 2, 0, 0))
-    for row in rows:
-        table.add_row(*(Text(one_line(row.get(name, ""))) for name in columns))
-    Console().print(table)
+def _print_tables(predictor: "LoadedVersion", predictions: "Iterator[Predicted]") -> None:
+    """Print a line for each input that was read, with the columns of the task; a table for every ROWS of them."""
+    rows = (_row(predictor, prediction) for prediction in predictions if ERROR not in prediction.values)
+    while part := list(islice(rows, ROWS)):
+        columns = list(dict.fromkeys(name for row in part for name in row))
+        table = Table(*columns, box=None, padding=(0, 2, 0, 0))
+        for row in part:
+            table.add_row(*(Text(one_line(row.get(name, ""))) for name in columns))
+        Console().print(table)
+
+
+def _row(predictor: "LoadedVersion", prediction: "Predicted") -> dict[str, str]:
+    drawn = {"picture": prediction.values["picture"]} if "picture" in prediction.values else {}
+    return {"input": prediction.name, **predictor.task.serving.row(prediction.values), **drawn}

@@ -14,7 +14,7 @@ from PIL import Image
 from components.core.errors import StepError
 from components.data import image_folder
 from components.tasks.contract import Task
-from components.vision import images
+from components.vision import formats, images
 
 
 def png(width: int, height: int) -> bytes:
@@ -62,8 +62,8 @@ def test_a_large_honest_picture_is_decoded_without_a_warning() -> None:
 
 def test_predict_refuses_it_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(BOMBS["png"])
-    with pytest.raises(StepError, match=r"bomb\.png cannot be read as an image: 100,000 x 100,000 pixels"):
-        images.read(tmp_path, (8, 8, 1))
+    ((_, error),) = images.read(tmp_path, (8, 8, 1))
+    assert isinstance(error, StepError) and "bomb.png cannot be read as an image: 100,000 x 100,000" in str(error)
 
 
 def test_prepare_sets_it_aside_among_good_ones() -> None:
@@ -83,17 +83,17 @@ def test_the_header_gives_the_size_that_is_decoded(kind: str, mode: str) -> None
         pytest.skip("PNG has no such pictures")
     stream = io.BytesIO()
     Image.new(mode, (31, 17)).save(stream, kind, progressive=True)
-    assert images.size(stream.getvalue()) == (17, 31)
+    assert images.header(stream.getvalue()).shown == (17, 31)
     assert images.decode(stream.getvalue(), 3).shape == (17, 31, 3)
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8" + b"\xff" * 5000, b"\xff\xd8" + bytes(10**6), images.PNG]
+    "data", [b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8" + b"\xff" * 5000, b"\xff\xd8" + bytes(10**6), formats.PNG]
 )
 def test_a_header_that_is_cut_short_is_told_at_once(data: bytes) -> None:
     began = time.monotonic()
     with pytest.raises(ValueError):
-        images.size(data)
+        images.header(data)
     assert time.monotonic() - began < 1
 
 
@@ -111,7 +111,8 @@ def folder(tmp_path: Path) -> Path:
 
 def listed(folder: Path) -> list[str]:
     settings = image_folder.Settings(folder=str(folder), image_shape=(8, 8, 1))
-    return sorted(example["name"] for example in image_folder.source(settings).splits["train"]())
+    examples = image_folder.source(settings).splits["train"]()
+    return sorted(example["name"] for example in examples if "left_out" not in example)
 
 
 @pytest.mark.parametrize("link", ["cat/two.png", "bird"])
@@ -133,4 +134,4 @@ def test_pipes_are_not_waited_for(folder: Path) -> None:
 
     os.mkfifo(folder / "cat/pipe.png")
     assert len(listed(folder)) == 2
-    assert len(images.read(folder, (8, 8, 1))) == 2
+    assert len(list(images.read(folder, (8, 8, 1)))) == 2

@@ -48,6 +48,13 @@ class ClassifierEvaluation(contract.Evaluation[InfoType, ClassifierSettings]):
         outputs, classes = network.output_shape[-1], len(self.info["classes"])
         return "" if outputs == classes else f"has {outputs} outputs, the data need {classes}"
 
+    def cautions(self, truth: Arrays) -> list[str]:
+        present = np.unique(truth["label"])
+        if len(present) != 1 or len(self.info["classes"]) < 2:
+            return []
+        name = self.info["classes"][int(present[0])]
+        return [f"Every test example is of the class {name!r}: a model that always says so would be right."]
+
     def predict(self, predictor: Predictor, batch: Arrays, assets: dict[str, Any]) -> Arrays:
         return {"logits": predictor.run(self.encode(batch[self.content], assets)).astype(np.float32)}
 

@@ -35,6 +35,18 @@ def pixels(image: bytes, info: Any) -> np.ndarray:
         raise ValueError(f"cannot be read as an image: {error}") from None
 
 
+def normalised(image: bytes, info: Any) -> tuple[bytes, np.ndarray]:
+    """A source's image file as it is stored, and its pixels at its own size.
+
+    Raises:
+        ValueError: it cannot be decoded.
+    """
+    try:
+        return images.normalised(image, info["image_shape"][-1])
+    except ValueError as error:
+        raise ValueError(f"cannot be read as an image: {error}") from None
+
+
 def array_faults(arrays: list[np.ndarray], info: Any) -> dict[int, str]:
     """Position -> what is wrong with an array."""
     shape, dtype = tuple(info["image_shape"]), np.dtype(np.uint8)

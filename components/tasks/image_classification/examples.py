@@ -7,7 +7,7 @@ import numpy as np
 from components.core.examples import Records, TfdsConversion
 from components.tasks import contract
 from components.tasks._images import image_shape
-from components.tasks._images.examples import array_faults, feature, parse_images, pixels
+from components.tasks._images.examples import array_faults, feature, normalised, parse_images, pixels
 from components.tasks.image_classification import Info
 from components.tasks.image_classification.summary import ImageSummary
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Examples(contract.Examples[Info]):
-    """An example of a source has ``image`` (a uint8 array, or the bytes of a JPEG or PNG file) and ``label``."""
+    """An example of a source has ``image`` (a uint8 array, or the bytes of an image file) and ``label``."""
 
     kinds: ClassVar[dict[str, type]] = {"image": bytes, "key": bytes, "label": int, "brightness": float}
 
@@ -44,11 +44,13 @@ class Examples(contract.Examples[Info]):
         return Records(images, features, dict(sorted(faults.items())))
 
     def _check_files(self, images: list[bytes]) -> tuple[np.ndarray, dict[int, str]]:
-        """The brightness of each file's image, 0..1, and position -> what is wrong with a file."""
+        """The brightness of each file's image, 0..1, and position -> what is wrong with a file. In the list each file
+        becomes the one that is stored."""
         brightness, faults = np.zeros(len(images)), {}
         for position, image in enumerate(images):
             try:
-                brightness[position] = pixels(image, self.info).mean() / 255
+                images[position], decoded = normalised(image, self.info)
+                brightness[position] = decoded.mean() / 255
             except ValueError as error:
                 faults[position] = str(error)
         return brightness, faults

@@ -33,6 +33,15 @@ class Evaluation(contract.Evaluation[Info, Settings]):
             return ""
         return f"has {outputs} outputs a location, the data need {needed}: 4 edges and a logit a class"
 
+    def cautions(self, truth: Arrays) -> list[str]:
+        present = np.setdiff1d(truth["labels"], [boxes.NONE])
+        if not len(present):
+            return ["No test picture has an object: a model that finds nothing would be right."]
+        if len(present) == 1 and len(self.info["classes"]) > 1:
+            name = self.info["classes"][int(present[0])]
+            return [f"Every object of the test split is of the class {name!r}: the others are not tested."]
+        return []
+
     def predict(self, predictor: Predictor, batch: Arrays, assets: dict[str, Any]) -> Arrays:
         """Boxes after post-processing (``components.vision.boxes.decode``), with ``sure``: whether a box is shown."""
         result = boxes.decode(predictor.run(self.encode(batch["image"], assets)))

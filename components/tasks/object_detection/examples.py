@@ -8,7 +8,7 @@ import numpy as np
 from components.core.examples import Records, TfdsConversion
 from components.tasks import contract
 from components.tasks._images import image_shape
-from components.tasks._images.examples import array_faults, feature, parse_images, pixels
+from components.tasks._images.examples import array_faults, feature, normalised, parse_images, pixels
 from components.tasks.object_detection import Info
 from components.tasks.object_detection.summary import BoxSummary
 from components.vision.boxes import NONE
@@ -23,8 +23,8 @@ ROUNDING = 0.005
 
 
 class Examples(contract.Examples[Info]):
-    """An example of a source has ``image`` (a uint8 array, or the bytes of a JPEG or PNG file), ``boxes`` [objects, 4]
-    as fractions of the sides, and ``labels`` [objects]; or ``fault``, what the source found wrong with it.
+    """An example of a source has ``image`` (a uint8 array, or the bytes of an image file), ``boxes`` [objects, 4] as
+    fractions of the sides of the upright image, and ``labels`` [objects].
 
     Stored boxes are four float32 each (left, top, right, bottom as fractions of the sides), labels int64, as raw
     little-endian bytes; ``count`` is their number, which may be 0. Height and width are the image's own, in pixels.
@@ -52,22 +52,21 @@ class Examples(contract.Examples[Info]):
     def to_records(self, examples: list[dict[str, Any]]) -> Records:
         """Faults: undecodable images, boxes outside or without area, labels outside the classes."""
         raw = self.info["encoding"] == "raw"
-        faults = {position: example["fault"] for position, example in enumerate(examples) if example.get("fault")}
-        if raw:
-            whole = [position for position in range(len(examples)) if position not in faults]
-            wrong = array_faults([examples[position]["image"] for position in whole], self.info)
-            faults |= {whole[position]: fault for position, fault in wrong.items()}
+        faults = array_faults([example["image"] for example in examples], self.info) if raw else {}
         contents, rows = [], []
         for position, example in enumerate(examples):
             if position in faults:
                 continue
             try:
-                shape = example["image"].shape if raw else pixels(example["image"], self.info).shape
+                content, decoded = (
+                    (example["image"].tobytes(), example["image"]) if raw else normalised(example["image"], self.info)
+                )
+                shape = decoded.shape
                 boxes, labels = _check_objects(example, shape, self.info)
             except ValueError as error:
                 faults[position] = str(error)
                 continue
-            contents.append(example["image"].tobytes() if raw else example["image"])
+            contents.append(content)
             rows.append((boxes.astype("<f4").tobytes(), labels.astype("<i8").tobytes(), len(labels), *shape[:2]))
         columns: list[Any] = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], [], []]
         numbers = zip(tuple(self.kinds)[4:], columns[2:], strict=True)

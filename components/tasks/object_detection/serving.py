@@ -1,12 +1,13 @@
 """Serving: image files in, boxes out."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from components.core.errors import StepError
 from components.tasks import contract
 from components.tasks.object_detection import Info, Settings
 from components.vision import box_drawing, boxes, images
@@ -30,7 +31,7 @@ class Serving(contract.Serving[Info, Settings]):
 
         return spec, answer
 
-    def read_inputs(self, path: str) -> list[tuple[str, np.ndarray]]:
+    def read_inputs(self, path: str) -> Iterator[tuple[str, np.ndarray | StepError]]:
         """Name and uint8 array [height, width, channels] of every image in an image file, a folder or a .npy file."""
         height, width, channels = self.info["image_shape"]
         return images.read(path, (height, width, channels))

@@ -9,6 +9,7 @@ from PIL import Image
 
 from components.core import archives
 from components.tasks.contract import Task
+from components.vision import formats
 from components.vision import images as image_files
 from tests.campaigns.fuzz import mutation
 from tests.campaigns.fuzz.campaign import Case, Wrong, refused
@@ -46,13 +47,13 @@ def images(folder: Path) -> Case:
                 raise Wrong(f"decoded to {pixels.dtype} {pixels.shape}")
             whole = known[data, channels]
             # A JPEG has no checksum: a changed byte is another picture, a missing one is not.
-            if (cut or broken.startswith(image_files.PNG)) and not np.array_equal(pixels, whole):
+            if (cut or broken.startswith(formats.PNG)) and not np.array_equal(pixels, whole):
                 raise Wrong("a part of a picture was taken for the whole of it")
         stored = Task("image_classification", info).examples.to_records([{"image": broken, "label": 0}])
         if len(stored.contents) + len(stored.faults) != 1:
             raise Wrong("an example is neither stored nor set aside")
         path.write_bytes(broken)
-        refused(lambda: image_files.read(path, (8, 8, channels)))
+        refused(lambda: list(image_files.read(path, (8, 8, channels))))
         return word
 
     return case

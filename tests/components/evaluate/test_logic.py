@@ -1,5 +1,6 @@
 """The whole step on scikit-learn's digits, with KFP's own artifacts."""
 
+import html
 import json
 import re
 import shutil
@@ -35,13 +36,15 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     return np.round(pixels * 255 / 16).astype(np.uint8).reshape(-1, 8, 8, 1), labels
 
 
-def write_examples(folder: Path, **info: Any) -> None:
+def write_examples(folder: Path, only: int | None = None, **info: Any) -> None:
+    """The test split, or its examples of one class."""
     import tensorflow as tf
 
     images, labels = digits()
+    numbers = [number for number in range(TEST) if only in (None, labels[number])]
     (folder / "data").mkdir(parents=True)
     with tf.io.TFRecordWriter(str(folder / "data/digits-test.tfrecord-00000-of-00001")) as records:
-        for number in range(TEST):
+        for number in numbers:
             example = tf.train.Example()
             feature = example.features.feature
             feature["image"].bytes_list.value.append(images[number].tobytes())
@@ -51,7 +54,7 @@ def write_examples(folder: Path, **info: Any) -> None:
             records.write(example.SerializeToString())
     (folder / "data" / storage.MANIFEST).write_text(storage.Manifest.from_folder(folder / "data").text())
     known = {"classes": NAMES, "image_shape": [8, 8, 1], "encoding": "raw"} | info
-    PreparedData(str(folder / "data"), "d1", "image_classification", "digits", {"test": TEST}, known).write(
+    PreparedData(str(folder / "data"), "d1", "image_classification", "digits", {"test": len(numbers)}, known).write(
         folder / "examples"
     )
 
@@ -172,6 +175,16 @@ def test_a_good_first_model_is_accepted_and_everything_is_written(judge: Judge) 
     assert verdict["worst_slice"] in page.replace("\N{NO-BREAK SPACE}", " ")
     assert "<svg" in page and "data:image/png" in page
     assert re.findall(r'(?:src|href)="(?!#|data:)[^"]*"|<script', page) == [], "everything is in the page itself"
+
+
+def test_a_model_is_not_accepted_on_one_class_without_a_word(judge: Judge, tmp_path: Path) -> None:
+    write_examples(tmp_path / "one", only=3)
+    found = judge("good", examples=tmp_path / "one/examples")
+    assert found.accepted
+    first = found.verdict["reasons"][0]
+    assert first.startswith("Every test example is of the class 'digit 3'")
+    assert first in found.reasons.replace("\\", "") and first in html.unescape((found.out / "report").read_text())
+    assert not any("Every test" in reason for reason in judge("good", "all").verdict["reasons"])
 
 
 def test_kubeflow_gets_flat_finite_metrics_a_confusion_matrix_and_a_roc_curve(judge: Judge) -> None:

@@ -10,7 +10,10 @@ import pytest
 
 from components import registry
 from components.core.errors import StepError
-from components.export import formats, runtime
+from components.core.inference import Predictor
+from components.export import formats, parity, runtime
+from components.export.settings import ExportSettings
+from components.tasks import image_classification
 from components.tasks.contract import Task
 
 SERVING = Task("image_classification", {}).serving
@@ -96,6 +99,33 @@ def test_a_model_other_than_the_judged_one_leaves_the_champion(fault: Callable[[
         with_champion.export(formats=("litert",))
     assert caught.value.kind == "model"
     assert registry.state(with_champion.registry) == "v1"
+
+
+@pytest.mark.parametrize("name", ["litert", "onnx", "saved_model"])
+@pytest.mark.parametrize(("difference", "told"), [(0.0, ""), (5e-4, ""), (2e-3, "differ by 0.002 of the largest one")])
+def test_a_float_format_may_differ_by_a_thousandth_of_the_largest_output(
+    name: str, difference: float, told: str
+) -> None:
+    inputs = np.zeros((70, 2, 2, 1), np.uint8)
+    outputs = np.random.default_rng(0).uniform(-1, 1, (70, 3)).astype(np.float32)
+    outputs[5, 1] = 4.0
+    changed = outputs.copy()
+    changed[69, 2] += difference * 4.0
+    info = {"classes": ["a", "b", "c"], "image_shape": [2, 2, 1], "encoding": "raw"}
+    role = Task("image_classification", info, image_classification.Settings()).evaluation
+    batch = {"image": inputs, "key": np.array([str(number) for number in range(70)]), "label": np.zeros(70, np.int64)}
+    sample = parity.Sample(batch, inputs, outputs, {"logits": outputs}, np.zeros(70), {})
+    done = 0
+
+    def run(given: np.ndarray) -> np.ndarray:
+        nonlocal done
+        done = 0 if len(given) == 1 or done == 70 else done
+        rows = changed[done : done + len(given)]
+        done += 0 if len(given) == 1 else len(given)
+        return rows
+
+    found = parity.compare(name, Predictor(run), sample, role, ExportSettings())
+    assert told in found.problem and bool(told) == bool(found.problem)
 
 
 def test_a_format_that_may_be_left_out_is_told_and_the_others_are_published(

@@ -5,6 +5,7 @@ import math
 import re
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -141,6 +142,27 @@ def test_a_limit_caps_each_split_of_the_source(tmp_path: Path) -> None:
     filled(source(train=list(range(100)), test=list(range(200, 300))), tmp_path, limit=30, split=(0.5, 0.5, 0.0))
     counts = {split: len(keys) for split, keys in written(tmp_path).items()}
     assert counts["test"] == 30 and counts["train"] + counts["validation"] == 30
+
+
+@pytest.mark.parametrize("limit", [0, 5, 1000])
+def test_examples_that_are_prepared_quarantined_and_left_out_add_up(tmp_path: Path, limit: int) -> None:
+    good: list[Any] = list(range(20))
+    bad = [{"name": "row 7", "fault": "row 7 has no label"}, {"image": picture(1), "label": 9}]
+    others = [{"left_out": ".txt files", "count": 3}, {"left_out": "rows without a text"}]
+    data = source(train=[others[0], *good, *bad, others[1]], test=[*range(2), 100])
+    data = replace(data, counts={"train": 26, "test": 3})
+    found = filled(data, tmp_path, limit=limit, quarantine=2)
+    prepared = sum(sum(split.counts) for split in found.splits)
+    assert prepared + len(found.quarantined) + found.reasons().total() == 26 + 3
+    assert found.account().startswith(f"29 examples: {prepared} prepared, {len(found.quarantined)} quarantined, ")
+    assert found.left_out[".txt files"] == 3 and found.duplicates == {"train": 2, "test": 0}
+    assert found.left_out["beyond data.limit"] == (18 if limit == 5 else 0)
+    assert len(found.quarantined) == (0 if limit == 5 else 2)
+
+
+def test_examples_that_a_source_counted_and_did_not_give_are_told(tmp_path: Path) -> None:
+    found = filled(replace(source(train=list(range(9))), counts={"train": 12}), tmp_path)
+    assert found.account().endswith("3 left out (3 of train that the source did not give)")
 
 
 BAD = {

@@ -47,7 +47,6 @@ def example(*rows: list[float], **changes: Any) -> dict[str, Any]:
         (example(*[[0, 0, 1, 1, 0]] * 4), "4 objects, at most 3 were expected"),
         (example([0, 0, 1, 1, 0], labels=[0, 1]), "1 boxes and 2 labels"),
         (example(image=np.zeros((3, 3, 3), np.uint8)), "the picture is uint8 [3, 3, 3], not uint8 [32, 32, 3]"),
-        (example(image=b"", fault="the file is gone"), "the file is gone"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
@@ -57,13 +56,26 @@ def test_what_is_wrong_with_an_example_is_told_in_a_line(given: dict[str, Any], 
     assert len(stored.contents) == 2 and stored.features["count"].tolist() == [1, 0]
 
 
+@pytest.mark.parametrize(
+    ("labels", "caution"),
+    [
+        ([[NONE, NONE], [NONE, NONE]], "No test picture has an object"),
+        ([[1, NONE], [1, 1]], "Every object of the test split is of the class 'dog'"),
+        ([[0, NONE], [NONE, 1]], ""),
+    ],
+)
+def test_a_test_split_that_tells_little_is_named(labels: list[list[int]], caution: str) -> None:
+    found = task_for(INFO, task.Settings()).evaluation.cautions({"labels": np.array(labels)})
+    assert len(found) == bool(caution) and all(caution in one for one in found)
+
+
 def test_a_box_that_stands_out_by_a_rounding_is_cut() -> None:
     stored = task_for(INFO).examples.to_records([example([-0.001, 0, 1.002, 1, 0])])
     assert np.frombuffer(stored.features["boxes"][0], "<f4").tolist() == [0, 0, 1, 1]
 
 
 def test_a_batch_without_a_good_example_is_empty() -> None:
-    stored = task_for(INFO).examples.to_records([example(fault="bad")])
+    stored = task_for(INFO).examples.to_records([example(labels=[5])])
     assert (len(stored.contents), len(stored.features["count"]), len(stored.faults)) == (0, 0, 1)
 
 

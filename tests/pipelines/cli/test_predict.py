@@ -3,6 +3,8 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from PIL import Image
 
 from components import registry
 from components.core import choices
+from components.core.inference import Predictor
 from components.tasks import image_classification
 from pipelines.cli.main import main
 
@@ -143,24 +146,86 @@ def test_a_terminal_gets_a_table(
         (["light", "{pictures}", "--output", "{pictures}/drawn"], "the task image_classification draws no pictures"),
         (["light"], "there is nothing to predict; give files, folders or --text"),
         ([], "Missing argument"),
-        (["light", "{pictures}/nothing.png"], "no such file or folder"),
-        (["light", "{pictures}/empty"], "no JPEG or PNG files"),
-        (["light", "{pictures}/broken.png"], "cannot be read as an image"),
-        (["light", "{pictures}/text.txt"], "is not an image"),
-        (["light", "{pictures}/float.npy"], "must hold uint8 pixels"),
+        (["light", "{pictures}", "{pictures}/nothing.png"], "no such file or folder"),
     ],
 )
 def test_what_cannot_be_predicted_is_told_in_one_line(
     arguments: list[str], message: str, runs: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (pictures / "empty").mkdir()
-    (pictures / "broken.png").write_bytes((pictures / "a.png").read_bytes()[:40])
-    (pictures / "text.txt").write_text("text")
-    np.save(pictures / "float.npy", np.zeros((4, 4)))
     command = [argument.format(pictures=pictures) for argument in arguments]
     assert main(["predict", *command, "--runs", str(runs)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ") and message in line
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert line.startswith("error: ") and message in line and not said.out
+
+
+BAD = {
+    "empty": "no images in",
+    "broken.png": "cannot be read as an image",
+    "text.txt": "is not an image",
+    "text.png": "cannot be read as an image: not JPEG",
+    "float.npy": "must hold uint8 pixels",
+}
+
+
+def bad(folder: Path) -> list[str]:
+    """The paths of BAD, between two good pictures."""
+    (folder / "empty").mkdir(parents=True)
+    Image.fromarray(np.full((90, 90), 7, np.uint8)).save(folder / "whole.png")
+    (folder / "broken.png").write_bytes((folder / "whole.png").read_bytes()[:40])
+    for name in ("text.txt", "text.png"):
+        (folder / name).write_text("text")
+    np.save(folder / "float.npy", np.zeros((4, 4)))
+    return [str(folder / name) for name in BAD]
+
+
+@pytest.mark.parametrize("shown", ["lines", "a table"])
+def test_a_bad_input_leaves_the_others_and_the_exit_code_tells(
+    shown: str,
+    runs: Path,
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: shown == "a table")
+    paths = [str(pictures / "a.png"), *bad(tmp_path / "bad"), str(pictures / "more")]
+    assert main(["predict", "light", *paths, "--runs", str(runs)]) == 1
+    said = capsys.readouterr()
+    told = said.err.splitlines()
+    assert len(told) == len(BAD)
+    assert all(line.startswith("error: ") and fault in line for line, fault in zip(told, BAD.values(), strict=True))
+    if shown == "a table":
+        assert [line.split()[1] for line in said.out.splitlines()] == ["label", "dark", "bright", "none"]
+        return
+    found = [json.loads(line) for line in said.out.splitlines()]
+    assert [one.get("label", "bad") for one in found] == ["dark", *["bad"] * len(BAD), "bright", None]
+    assert all(fault in one["error"] for one, fault in zip(found[1:], BAD.values(), strict=False))
+
+
+def test_a_folder_with_bad_files_and_what_systems_leave(
+    runs: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pictures / "more/bb.jpg").write_bytes(b"\xff\xd8 cut")
+    (pictures / "._a.png").write_bytes(b"left by macOS")
+    (pictures / "notes.txt").write_text("beside the pictures")
+    assert main(["predict", "light", str(pictures), "--runs", str(runs)]) == 1
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 4 and "more/bb.jpg cannot be read" in said.err
+
+
+def test_chunks_go_across_inputs(runs: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from components.export import version
+
+    sizes: list[int] = []
+    predictor = version.load(runs / "registry/light/versions/v1")
+    run = predictor.predictor.run
+    counted = replace(predictor, predictor=Predictor(lambda inputs: sizes.append(len(inputs)) or run(inputs)))
+    paths = [str(pictures / name) for name in ("a.png", "more/b.png", "more/c.png")] * 30
+    assert len(list(counted.predict(chain.from_iterable(map(counted.read, paths))))) == 90
+    assert sizes == [64, 26]
 
 
 def test_settings_that_decide_what_is_made_of_outputs_can_be_others(

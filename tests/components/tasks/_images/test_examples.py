@@ -80,9 +80,9 @@ def test_files_are_decoded_and_resized_as_prediction_does_it(
 
 PICTURE = smooth(64, 64, 3)
 BROKEN = {
-    "nothing": (b"", "cannot be read as an image: not a JPEG or PNG"),
-    "a text": (b"<html>not found</html>", "cannot be read as an image: not a JPEG or PNG"),
-    "another format": (file_of(PICTURE, "GIF"), "cannot be read as an image: not a JPEG or PNG"),
+    "nothing": (b"", "cannot be read as an image: not JPEG, PNG"),
+    "a text": (b"<html>not found</html>", "cannot be read as an image: not JPEG, PNG"),
+    "another format": (b"%PDF-1.7", "cannot be read as an image: not JPEG, PNG"),
     "half a JPEG": (file_of(PICTURE, "JPEG")[:900], "cannot be read as an image: "),
     "half a PNG": (file_of(PICTURE, "PNG")[:900], "cannot be read as an image: "),
     "a JPEG without its last bytes": (file_of(PICTURE, "JPEG")[:-40], "cannot be read as an image: "),
