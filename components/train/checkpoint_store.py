@@ -45,6 +45,7 @@ class CheckpointStore:
     origin: str = ""
     token: int = field(default=0, init=False)
     _lease: lease.Lease | None = field(default=None, init=False)
+    _observed: lease.Lease | None = field(default=None, init=False)
 
     @classmethod
     def under(cls, root: str, provenance: Provenance, count: int = 2, origin: str = "") -> Self:
@@ -193,6 +194,12 @@ class CheckpointStore:
             storage.remove(self.uri)
             self._lock.unlink(missing_ok=True)
 
+    def observe(self) -> None:
+        """Look at the lease before it is needed: a dead holder's silence, for which one waits, begins to count."""
+        if storage.is_remote(self.uri):
+            self._observed = lease.Lease(storage.join(self.uri, LEASE))
+            self._observed.observe()
+
     @contextmanager
     def lease(self) -> Iterator[None]:
         """Hold the right to write; wait while another run of the same training holds it.
@@ -201,8 +208,8 @@ class CheckpointStore:
             StepError: kind ``conflict``: in Cloud Storage another run holds it for too long.
         """
         if storage.is_remote(self.uri):
-            with lease.remote(storage.join(self.uri, LEASE)) as held:
-                self._lease = held
+            with lease.remote(storage.join(self.uri, LEASE), self._observed) as held:
+                self._lease, self._observed = held, None
                 self.token = held.token = max(held.token, self._next_token())
                 yield
         else:

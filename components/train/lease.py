@@ -62,13 +62,16 @@ def _lock(path: Path) -> IO[str]:
 
 
 @contextmanager
-def remote(uri: str) -> "Iterator[Lease]":
+def remote(uri: str, observed: "Lease | None" = None) -> "Iterator[Lease]":
     """Hold a lease in Cloud Storage; wait while another process holds it.
+
+    Args:
+        observed: the lease, if it was looked at before.
 
     Raises:
         StepError: kind ``conflict``: another process holds it for too long.
     """
-    lease = Lease(uri)
+    lease = observed or Lease(uri)
     lease.acquire()
     thread = threading.Thread(target=lease.renew, daemon=True, name="lease")
     thread.start()
@@ -93,6 +96,8 @@ class Lease:
     def __init__(self, uri: str) -> None:
         self.uri, self.token, self.lost, self.over = uri, 0, False, threading.Event()
         self._generation, self._renewed, self._beat = 0, 0.0, 0
+        # The generation that was seen last, and when it was new.
+        self._seen = (-1, 0.0)
         pid = os.getpid()
         self._holder = {"machine": _machine(), "pid": pid, "began": _start_ticks(pid), "id": uuid4().hex}
 
@@ -140,14 +145,11 @@ class Lease:
         Raises:
             StepError: kind ``conflict``: a living holder has it for too long.
         """
-        started = changed = _clock()
-        last = -1
+        started = _clock()
         while True:
-            holder, generation = self._read()
+            holder, generation = self.observe()
             now = _clock()
-            if generation != last:
-                changed, last = now, generation
-            if _is_free(holder) or now - changed > EXPIRY_S:
+            if _is_free(holder) or now - self._seen[1] > EXPIRY_S:
                 self.token = _token(holder) + 1
                 with suppress(_TakenError):
                     self._write(generation)
@@ -162,6 +164,13 @@ class Lease:
                 if now - started < POLL_S:
                     progress.log("train", WAITING)
                 time.sleep(POLL_S)
+
+    def observe(self) -> tuple[dict[str, Any], int]:
+        """The holder and the object's generation. From the first look on a holder's silence is timed."""
+        holder, generation = self._read()
+        if generation != self._seen[0]:
+            self._seen = (generation, _clock())
+        return holder, generation
 
     def renew(self) -> None:
         """Renew the lease until it is over, then release it. Runs in a thread."""

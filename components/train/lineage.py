@@ -139,12 +139,14 @@ def resolve(own: Lineage, root: str, *, automatic: bool) -> Lineage:
     if not run:
         return _in_stored_precision(own, root) if automatic else own
     if noted := read(run):
-        precision = noted["precision"] if automatic else own.precision
-        own = replace(own, precision=precision, origin=noted["origin"])
-        if own.folder != noted["folder"] and checkpoints(storage.join(root, noted["folder"])):
-            other = [name for name in ("settings", "backend", "precision") if noted[name] != getattr(own, name)]
+        own = replace(own, precision=noted["precision"] if automatic else own.precision)
+        same = replace(own, origin=noted["origin"])
+        if same.folder == noted["folder"]:
+            own = same
+        elif checkpoints(storage.join(root, noted["folder"])):
+            other = [name for name in ("settings", "backend", "precision") if noted.get(name) != getattr(own, name)]
             if other or not noted.get(ALLOWED):
-                changed = [f"{name} {noted[name]} -> {getattr(own, name)}" for name in other]
+                changed = [f"{name} {noted.get(name)} -> {getattr(own, name)}" for name in other]
                 raise refusal(Path(run).name, changed + changes(noted, own.code, own.versions), allowable=not other)
             own = replace(own, origin=noted["folder"])
     write(run, {"folder": own.folder, **asdict(own)})

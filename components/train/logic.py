@@ -83,6 +83,9 @@ def train(
         if own.precision != device.precision:
             device = compiling.in_precision(device, own.precision)
             progress.log("train", f"this training has begun in {own.precision} and goes on in it")
+        provenance = Provenance(own.folder, settings.seed, device.threads)
+        store = CheckpointStore.under(checkpoint_root, provenance, settings.checkpoint_kept, own.origin)
+        store.observe()
         role = contract.Task(data.task, data.info).training
         network = _network(data, architecture, settings, role, device)
         assets = role.assets(network)
@@ -92,8 +95,6 @@ def train(
         with devices.scope(device):
             arguments = role.compile_arguments(network)
             compiling.compile_model(network, arguments, split.zero_targets(), settings, steps, device)
-        provenance = Provenance(own.folder, settings.seed, device.threads)
-        store = CheckpointStore.under(checkpoint_root, provenance, settings.checkpoint_kept, own.origin)
         with store.lease():
             board = results.TensorBoardLog(logs.path)
             samples = _sampler(network, role, data, assets)

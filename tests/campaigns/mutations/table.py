@@ -115,7 +115,7 @@ TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
         ('if holder.get("id") != self._holder["id"]', 'if not holder.get("id")', LEASE),
         ("storage.write_text(self.uri, text, generation=generation)", "storage.write_text(self.uri, text)", LEASE),
         ("if _clock() - self._renewed > STEP_DOWN_S", "if False", f"{LEASE} -k beats_fail"),
-        ("or now - changed > EXPIRY_S", "or now - changed > 0", f"{LEASE} -k living"),
+        ("or now - self._seen[1] > EXPIRY_S", "or now - self._seen[1] > 0", f"{LEASE} -k living"),
         ("self.token = _token(holder) + 1", "self.token = 1", f"{LEASE} -k token"),
         ('self.lost = self._read()[0].get("id") != self._holder["id"]', "self.lost = False", f"{LEASE} -k next_beat"),
         ('kind="preempted",', 'kind="conflict",', f"{LEASE} -k given_up"),
@@ -123,7 +123,7 @@ TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
     "components/train/lineage.py": (
         ("self.versions, self.backend, self.precision]", "self.versions, self.backend]", LINEAGE),
         (", *filter(None, [self.origin])", "", LINEAGE),
-        ('if own.folder != noted["folder"] and', "if False and", LINEAGE),
+        ('if same.folder == noted["folder"]:', "if True:", LINEAGE),
         ("if other or not noted.get(ALLOWED):", "if not noted.get(ALLOWED):", LINEAGE),
         ("if stored[0][0] or not any(", "if True or not any(", LINEAGE),
     ),

@@ -104,6 +104,25 @@ def test_another_machine_that_is_silent_is_given_up(uri: str, ahead: float, monk
     assert 0.7 < took < 3
 
 
+def test_silence_counts_from_the_first_look(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "EXPIRY_S", 6.0)
+    holder(uri)
+    early = lease.Lease(uri)
+    early.observe()
+    time.sleep(5.0)
+    began = time.monotonic()
+    with lease.remote(uri, early):
+        assert time.monotonic() - began < 5
+    holder(uri)
+    early = lease.Lease(uri)
+    early.observe()
+    holder(uri, beat=2)  # it lives
+    monkeypatch.setattr(lease, "WAIT_S", 0.3)
+    early._seen = (early._seen[0], early._seen[1] - 6.0)
+    with pytest.raises(StepError, match="another run is training the same model"), lease.remote(uri, early):
+        pass
+
+
 def test_each_holder_has_a_higher_token_than_all_before(uri: str) -> None:
     tokens = []
     for _ in range(3):

@@ -150,6 +150,16 @@ def test_a_resumed_run_refuses_other_code_unless_it_is_allowed(
         lineage.resolve(OWN, str(tmp_path), automatic=False)
 
 
+def test_leave_to_go_on_with_one_code_is_none_for_the_next(tmp_path: Path, run: Path) -> None:
+    lineage.resolve(OWN, str(tmp_path), automatic=False)
+    publish(tmp_path, OWN)
+    lineage.write(str(run), noted(run) | {lineage.ALLOWED: True})
+    assert lineage.resolve(EDITED, str(tmp_path), automatic=False).origin == OWN.folder
+    # It has ended and removed its own checkpoints; a later step failed, and the code was edited again.
+    third = replace(OWN, code={"components/train/loop.py": "3"})
+    assert lineage.resolve(third, str(tmp_path), automatic=False) == third
+
+
 def test_a_result_of_two_codes_is_kept_under_a_key_of_its_own(tmp_path: Path, run: Path) -> None:
     parameters = TrainingSettings(backend="tensorflow", precision="auto", threads=2).parameters()
 
