@@ -240,10 +240,10 @@ TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
     "components/layers/saved_model.py": (
         ("with SafeModeScope(True)", "with SafeModeScope(None)", "tests/safety/test_saved_models.py"),
     ),
-    "components/data/_class_folders.py": (
+    "components/core/folders.py": (
         (
-            "if not link.resolve().is_relative_to(folder.resolve())",
-            "if not link.absolute().is_relative_to(folder.absolute())",
+            "if not path.resolve().is_relative_to(folder.resolve())",
+            "if not path.absolute().is_relative_to(folder.absolute())",
             "tests/safety/test_pictures.py -k link",
         ),
     ),
