@@ -5,6 +5,7 @@ One small file has both, so that they always agree: it is written atomically, an
 
 import fcntl
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ def read(registry: str) -> ChampionPointer:
         raise StepError(
             f'{champion.fault}: expected {{"version": "<id>"}}',
             advice=f"name the champion, a folder in {storage.join(registry, changes.VERSIONS)}: "
-            f"suanli registry rollback {registry} --to ID",
+            f"suanli registry rollback {shlex.quote(registry)} --to ID",
         )
     return champion
 

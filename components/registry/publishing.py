@@ -1,5 +1,6 @@
 """Changes of champion: publishing a better version, and rolling back to an earlier one."""
 
+import shlex
 from pathlib import Path
 
 from components import storage
@@ -58,7 +59,8 @@ def _refuse_withdrawn(registry: str, champion: pointer.ChampionPointer, folder: 
             what = version if id_ == version else f"{version}, which has the weights of {id_},"
             raise StepError(
                 f"{what} was rolled back from on {rollback.time or 'an unknown day'} and is not published again",
-                advice=f"change the experiment, or serve it again: suanli registry rollback {registry} --to {id_}",
+                advice=f"change the experiment, or serve it again: suanli registry rollback {shlex.quote(registry)} "
+                f"--to {id_}",
                 kind="model",
             )
 

@@ -1,5 +1,6 @@
 """``suanli registry``: published versions of each model, which one is served, and whether the files are intact."""
 
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -98,7 +99,7 @@ def rollback(
     print(f"{contents.model_name(registry)}: the champion is {now} again, in place of {before}")
     if note := contents.find(registry, before).note:
         print(f"{before}: {note}")
-    print(f"to undo: suanli registry rollback {model} --to {before}")
+    print(f"to undo: suanli registry rollback {shlex.quote(model)} --to {before}")
 
 
 @app.command()
@@ -148,9 +149,8 @@ def _warn(registry: str) -> None:
     champion = pointer.load(registry)
     if champion.fault:
         known = f"; rebuilt from its history: {champion.version} is the champion" if champion.version else ""
-        to = champion.version or "ID"
-        line = f"warning: {champion.fault}{known}; to write it again: suanli registry rollback {registry} --to {to}"
-        print(printable(line), file=sys.stderr)
+        command = f"suanli registry rollback {shlex.quote(registry)} --to {champion.version or 'ID'}"
+        print(printable(f"warning: {champion.fault}{known}; to write it again: {command}"), file=sys.stderr)
 
 
 def _published(version: Version) -> str:

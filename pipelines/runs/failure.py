@@ -13,7 +13,7 @@ from typing import Any
 from components.core.errors import BUG, EXIT_CODES
 from components.core.failure import Failure
 from components.core.files import write_atomically
-from pipelines.runs.folder import Run
+from pipelines.runs.folder import Run, read_step
 
 TAIL = 12
 FULL_BYTES = 2**20
@@ -111,10 +111,7 @@ def record_exit(run: Run, step: str, status: int, *, out_of_memory: bool | None)
         out_of_memory: whether the kernel killed a process for lack of memory meanwhile; None if unknown.
     """
     path = run.folder / "steps" / f"{step}.json"
-    try:
-        record = json.loads(path.read_text())
-    except (OSError, ValueError):
-        record = {"step": step, "cached": False, "started": time.time()}
+    record = read_step(path) or {"step": step, "cached": False, "started": time.time()}
     if not status or "cause" in record:
         return
     full = _full_disk(run, step) if status == EXIT_CODES["resources"] else None

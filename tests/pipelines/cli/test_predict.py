@@ -329,3 +329,16 @@ assert not {{"tensorflow", "keras", "jax"}} & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "", 3)
+
+
+@pytest.mark.parametrize("door", ["a name", "a folder"])
+def test_a_version_with_one_flipped_bit_is_refused(
+    door: str, runs: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = runs / "registry" / "light" / "versions" / "v1"
+    content = bytearray((folder / "model.tflite").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "model.tflite").write_bytes(content)
+    model = "light" if door == "a name" else str(folder)
+    assert main(["predict", model, str(pictures / "a.png"), "--runs", str(runs)]) == 2
+    assert "is damaged: model.tflite has the checksum " in capsys.readouterr().err

@@ -88,6 +88,14 @@ def test_a_step_that_has_told_why_or_has_succeeded_is_left_alone(status: int, ru
     assert path.read_text() == before
 
 
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"step": "train", "sta'])
+def test_a_damaged_record_of_a_step_that_died_is_written_anew(text: str, run: Run) -> None:
+    path = run.folder / "steps" / "train.json"
+    path.write_text(text)
+    failure.record_exit(run, "train", -11, out_of_memory=False)
+    assert failure.diagnose(run, "train").message == "ended by SIGSEGV"
+
+
 def test_a_step_that_never_came_to_its_record_is_told_of_by_its_log(run: Run) -> None:
     (run.folder / "log" / "train.log").write_text("one\n[KFP Executor 2026]: Looking for it\ntwo\n")
     failure.record_exit(run, "train", 1, out_of_memory=False)
