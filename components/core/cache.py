@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -118,7 +119,7 @@ def taken(
                 artifact.metadata.update(cached["metadata"][output])
             notes |= {"cached": True, "from": cached["run"]}
             return cached["result"]
-        notes["changed"] = [fault] if fault else _changes(cache, key)
+        notes["changed"] = [fault] if fault else _changes(cache, key, run)
         result = compute()
         _write_entry(entry, key, run, outputs, result)
     return result
@@ -209,11 +210,19 @@ def _locked(path: Path, step: str) -> Iterator[None]:
         yield
 
 
-def _changes(cache: Path, key: Mapping[str, Any]) -> list[str]:
-    """What differs from the most similar kept result of the same step, one line each; empty if there is none."""
+def _changes(cache: Path, key: Mapping[str, Any], run: str) -> list[str]:
+    """What differs from the most similar kept result of the same step and experiment, one line each; empty if there is
+    none."""
     entries = [cached for path in cache.glob(f"{key['step']}-*/entry.json") if (cached := _read_entry(path.parent))]
-    newest_first = sorted(entries, key=lambda cached: -float(cached["time"]))
+    same = [cached for cached in entries if _experiment(cached["run"]) == _experiment(run)]
+    newest_first = sorted(same, key=lambda cached: -float(cached["time"]))
     return min((_differences(cached["key"], key) for cached in newest_first), key=len, default=[])
+
+
+def _experiment(run: str) -> str:
+    """The experiment of a run, by its id (``20261201-093000-digits-2``); empty if it is of another form."""
+    match = re.match(r"\d{8}-\d{6}-(\w+)", run)
+    return match[1] if match else ""
 
 
 def _differences(before: Mapping[str, Any], key: Mapping[str, Any]) -> list[str]:

@@ -156,6 +156,16 @@ def test_the_most_similar_result_is_compared(machine: Path) -> None:
     assert record(machine, "three")["changed"] == ["parameters data.quarantine: 0 -> 1"]
 
 
+def test_a_result_of_another_experiment_is_not_compared(machine: Path) -> None:
+    run(machine, "20261201-090000-digits", limit=3, quarantine=0)
+    run(machine, "20261201-091000-letters", limit=9, quarantine=0)
+    run(machine, "20261201-092000-letters-2", limit=3, quarantine=1)
+    changed = record(machine, "20261201-092000-letters-2")["changed"]
+    assert changed == ["parameters data.limit: 9 -> 3", "parameters data.quarantine: 0 -> 1"]
+    run(machine, "20261201-093000-signs", limit=3, quarantine=2)
+    assert record(machine, "20261201-093000-signs")["changed"] == []
+
+
 @pytest.mark.parametrize("other", [{"limit": 3.0}, {"split": [1, 0.0]}], ids=str)
 def test_integers_that_kfp_turned_into_floats_are_the_same_setting(other: dict[str, Any], machine: Path) -> None:
     same = {name: 3 if value == 3 else [1.0, 0] for name, value in other.items()}
