@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 CPU = "cpu"
 # What an image is built by, besides its lock file and the sources.
 RECIPE = ("images/Dockerfile", "images/install")
+# An operand of a condition.
+OPERAND = re.compile(r"inputs\.parameter_values\['([^']+)'\]")
 # (step, image) -> tag.
 Tags = Callable[[str, str], str]
 
@@ -71,6 +74,13 @@ def compile_experiment(
             f"pipeline {named.experiment.pipeline}: a task uses parameters that its DAG does not declare, and fails on "
             f"a cluster: {', '.join(lost)}",
             advice="register them with task.register_pipeline_channels",
+            kind="settings",
+        )
+    if compared := text_conditions(next(yaml.load_all(text, Loader))):
+        raise StepError(
+            f"pipeline {named.experiment.pipeline}: a condition compares a text, which kfp runs as Python code on this "
+            f"machine: {', '.join(compared)}",
+            advice="let the step return a bool or an int",
             kind="settings",
         )
     return text
@@ -167,6 +177,26 @@ def undeclared(pipeline: Mapping[str, Any], platform: Mapping[str, Any] | None =
             lost = set(PLACEHOLDER.findall(json.dumps(executor.get("container", {})))) - own
             undeclared_names += [f"{name}/{task}: {parameter}" for parameter in sorted((used - declared) | lost)]
     return undeclared_names
+
+
+def text_conditions(pipeline: Mapping[str, Any]) -> list[str]:
+    """The conditions with an operand that is neither a bool nor an int, as ``dag/task: condition``.
+
+    kfp.local passes the values in a condition to ``eval`` (kfp 2.17, local/orchestrator/enhanced_dag_orchestrator.py;
+    GHSA-rhjm-6347-5x33), so a text could run as code.
+
+    Args:
+        pipeline: the first document of a compiled file.
+    """
+    conditions = []
+    for name, component in {"root": pipeline["root"], **pipeline["components"]}.items():
+        for task, body in component.get("dag", {}).get("tasks", {}).items():
+            condition = body.get("triggerPolicy", {}).get("condition", "")
+            inputs = pipeline["components"][body["componentRef"]["name"]].get("inputDefinitions", {})
+            kinds = {inputs["parameters"][operand]["parameterType"] for operand in OPERAND.findall(condition)}
+            if kinds - {"BOOLEAN", "NUMBER_INTEGER"} or set("'\"") & set(OPERAND.sub("", condition)):
+                conditions.append(f"{name}/{task}: {condition}")
+    return conditions
 
 
 def _named(node: Any) -> set[str]:

@@ -1,5 +1,6 @@
 """Where a compiled pipeline keeps its things and takes its images from: this machine, or a cluster in targets.toml."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,10 @@ FILE = "targets.toml"
 # kfp.local names a step without this word a problem, because it runs on this Python whatever the image (kfp 2.17).
 LOCAL_PREFIX = "suanli-python"
 FIELDS = ("image_prefix", "data_root", "checkpoint_root", "registry")
+# What a bucket and an image can be called, a placeholder such as BUCKET or <project> not.
+BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]*")
+IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/@-]*")
+NAME = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$"
 # Where Kubeflow's launcher can keep artifacts.
 ROOTS = ("gs://", "s3://", "minio://")
 
@@ -48,10 +53,10 @@ class Target(BaseModel):
     checkpoint_root: str
     registry: str
     host: str = ""
-    namespace: str = "kubeflow"
-    service_account: str = ""
+    namespace: Annotated[str, Field(pattern=NAME)] = "kubeflow"
+    service_account: Annotated[str, Field(pattern=NAME)] = ""
     pipeline_root: str = ""
-    queue: str = ""
+    queue: Annotated[str, Field(pattern=NAME)] = ""
     bucket_claim: Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$")] = ""
     autopilot: bool = False
     step_node_selector: dict[str, str] = {}
@@ -70,6 +75,12 @@ class Target(BaseModel):
             uri = getattr(self, field)
             if not uri.startswith(("/", "gs://")):
                 raise ValueError(f"{field} must be gs:// or an absolute path, not {uri!r}")
+        for field in ("data_root", "checkpoint_root", "registry", "pipeline_root"):
+            bucket = getattr(self, field).partition("://")[2].partition("/")[0]
+            if "://" in getattr(self, field) and not BUCKET.fullmatch(bucket):
+                raise ValueError(f"{field}: {bucket!r} is not a bucket's name (a-z, 0-9, -, _ and .): name your own")
+        if not IMAGE.fullmatch(self.image_prefix):
+            raise ValueError(f"image_prefix: {self.image_prefix!r} is not an image's name: it is in lower case")
         if self.bucket_claim and not self.data_root.startswith("gs://"):
             raise ValueError(f"bucket_claim mounts the bucket of data_root, which is {self.data_root!r}")
         if self.pipeline_root and not self.pipeline_root.startswith(ROOTS):

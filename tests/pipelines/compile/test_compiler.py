@@ -2,7 +2,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -114,6 +114,50 @@ def test_an_undeclared_parameter_is_found() -> None:
     document = pipeline("digits")
     del document["components"]["comp-condition-1"]["inputDefinitions"]["parameters"]["pipelinechannel--registry"]
     assert compiler.undeclared(document) == ["comp-condition-1/export: pipelinechannel--registry"]
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_condition_compares_a_bool_or_an_int(name: str) -> None:
+    assert compiler.text_conditions(pipeline(name)) == []
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def _decide() -> NamedTuple("Decided", [("word", str), ("count", int), ("good", bool), ("share", float)]):  # type: ignore[valid-type]
+    return ("", 0, False, 0.0)
+
+
+# A team's own pipelines: what they compare -> whether they compile.
+COMPARED: dict[str, tuple[Callable[[Any, Any], Any], bool]] = {
+    "a bool": (lambda decided, given: decided.outputs["good"] == True, True),  # noqa: E712
+    "an int": (lambda decided, given: decided.outputs["count"] > 3, True),
+    "a text": (lambda decided, given: decided.outputs["word"] == "accepted", False),
+    "a float": (lambda decided, given: decided.outputs["share"] > 0.5, False),
+    "a parameter that is a text": (lambda decided, given: given == "yes", False),
+    "two outputs": (lambda decided, given: decided.outputs["word"] == decided.outputs["word"], False),
+}
+
+
+@pytest.mark.parametrize("compared", COMPARED)
+def test_a_team_s_own_pipeline_whose_condition_compares_a_text_is_not_compiled(
+    monkeypatch: pytest.MonkeyPatch, compared: str
+) -> None:
+    condition, good = COMPARED[compared]
+
+    @dsl.pipeline(name="own")
+    def own(given: str = "no") -> None:
+        decided = _decide()
+        with dsl.If(decided.outputs["good"] == True), dsl.If(condition(decided, given)):  # noqa: E712
+            _decide()
+        with dsl.Else():
+            _decide()
+
+    monkeypatch.setattr("pipelines.training.build", lambda variant: own)
+    if good:
+        assert "comp-condition" in compiled("digits")
+        return
+    with pytest.raises(StepError, match="a condition compares a text, which kfp runs as Python code") as caught:
+        compiled("digits")
+    assert caught.value.advice == "let the step return a bool or an int" and "condition-" in caught.value.message
 
 
 @pytest.mark.parametrize("name", experiment.names())

@@ -14,6 +14,14 @@ registry = "gs://team/registry"
 """
 
 
+@pytest.mark.parametrize("bucket", ["team", "team-a_b.example.com", "0team"])
+@pytest.mark.parametrize("prefix", ["localhost:5000/suanli", "ghcr.io/team/suanli/suanli-python", "team/python"])
+def test_what_buckets_and_images_are_called_is_taken(tmp_path: Path, bucket: str, prefix: str) -> None:
+    text = GOOD.replace("gs://team/", f"gs://{bucket}/").replace("europe-docker.pkg.dev/team/suanli/python", prefix)
+    (tmp_path / "targets.toml").write_text(text)
+    assert targets.load("gke", tmp_path).registry == f"gs://{bucket}/registry"
+
+
 def test_a_target_is_read(tmp_path: Path) -> None:
     (tmp_path / "targets.toml").write_text(GOOD)
     assert targets.load("gke", tmp_path).registry == "gs://team/registry"
@@ -34,6 +42,19 @@ def test_a_target_is_read(tmp_path: Path) -> None:
             "bucket_claim mounts the bucket of data_root, which is '/data'",
         ),
         ("gke = 3", "is no table"),
+        # Placeholders, as pages write them.
+        *(
+            (GOOD.replace("gs://team/data", f"gs://{name}/data"), f"data_root: {name!r} is not a bucket's name")
+            for name in ("BUCKET", "<bucket>", "$BUCKET", "{bucket}", "", "Team", "your bucket")
+        ),
+        (GOOD + 'pipeline_root = "s3://BUCKET/kfp"', "pipeline_root: 'BUCKET' is not a bucket's name"),
+        (
+            GOOD.replace("/team/suanli", "/PROJECT/suanli"),
+            "image_prefix: 'europe-docker.pkg.dev/PROJECT/suanli",
+        ),
+        (GOOD + 'service_account = "SERVICE_ACCOUNT"', "service_account: "),
+        (GOOD + 'namespace = "<namespace>"', "namespace: "),
+        (GOOD + 'queue = "QUEUE"', "queue: "),
     ],
 )
 def test_a_wrong_target_is_told_in_one_line(text: str | None, message: str, tmp_path: Path) -> None:
