@@ -28,8 +28,15 @@ TERMINATION_BYTES = 4096
 # Argo's pattern of transient errors (TRANSIENT_ERROR_PATTERN of Kubeflow 2.17's workflow controller), unchanged. The
 # message of a failure that must not be retried may match it by accident, with a class called "spotted_dog" for example.
 TRANSIENT = re.compile(r"(?i)(imminent node shutdown|node is shutting down|preempt|evict|spot|pod deleted)")
+# What Argo retries by itself whatever the pattern says (argo-workflows 4.0.5, util/errors/errors.go).
+NETWORK = re.compile(
+    r"Connection closed by foreign host|TLS handshake timeout|i/o timeout|connection timed out|connection reset by peer"
+    r"|http2: client connection lost|http2: server sent GOAWAY|connect: connection refused|invalid connection"
+    r"|etcdserver: |upper: no more rows in"
+)
 # Splits such a word for the pattern, but not for a reader.
 JOINER = "\u2060"
+RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # How long writing a failure to storage may take; a node that is taken away leaves 15 s in all.
 REPORT_S = 5.0
 # What TensorFlow says of record files that are damaged or gone, and of our own check of those that are fetched.
@@ -165,6 +172,17 @@ def report(failure: Failure, folder: str) -> None:
         to_stderr(f"warning: the failure could not be written to {folder}: {errors[0] if errors else 'no answer'}")
 
 
+def report_done(step: str) -> None:
+    """Tell Kubernetes that a step is done, for the case that its pod fails all the same.
+
+    Kubeflow's launcher uploads the outputs and reports to the server after the step's own process has ended. If either
+    is away it ends with 1, and Argo retries it only if the step's last words say so. The new attempt finds what the
+    first one has stored: training goes on at its end.
+    """
+    message = "the step was done; Kubeflow's launcher could not hand its result over (preempted by an outage)"
+    _to_kubernetes(Failure(step, "preempted", message, "see the log of its pod; submit it again when storage answers"))
+
+
 def to_stderr(line: str) -> None:
     """Write a line without Python's buffer, whose lock a hanging thread may hold."""
     try:
@@ -184,11 +202,15 @@ def _to_kubernetes(failure: Failure) -> None:
 
 
 def termination_message(failure: Failure) -> str:
-    """The failure as one line of JSON of at most ``TERMINATION_BYTES``; only a preemption matches Argo's pattern."""
+    """The failure as one line of JSON of at most ``TERMINATION_BYTES``; Argo retries only what is worth it.
+
+    That is a preemption, and of the machine's faults one of the network.
+    """
     values = {name: visible(value) for name, value in asdict(failure).items() if name != "traceback"}
-    if failure.kind != "preempted":
+    patterns = {"preempted": (), "resources": (TRANSIENT,)}.get(failure.kind, (TRANSIENT, NETWORK))
+    for pattern in patterns:
         values = {
-            name: TRANSIENT.sub(lambda word: f"{word[0][0]}{JOINER}{word[0][1:]}", value)
+            name: pattern.sub(lambda word: f"{word[0][0]}{JOINER}{word[0][1:]}", value)
             for name, value in values.items()
         }
     limit = max(map(len, values.values()))
@@ -220,6 +242,13 @@ def output_folder(outputs: Mapping[str, Artifact]) -> str:
     """The folder that Kubeflow gave to a task's outputs, the same for every attempt; empty if it cannot be used."""
     uri = next((artifact.uri for artifact in outputs.values()), "")
     return uri.rpartition("/")[0] if uri.startswith(("gs://", "/")) else ""
+
+
+def run_of(outputs: Mapping[str, Artifact]) -> str:
+    """Kubeflow's id of the run that a task's outputs, ``ROOT/PIPELINE/RUN/TASK/EXECUTION/OUTPUT``, belong to; empty if
+    they lie in another folder."""
+    parts = next((artifact.uri for artifact in outputs.values()), "").split("/")
+    return parts[-4] if len(parts) > 4 and RUN_ID.fullmatch(parts[-4]) else ""
 
 
 def of_earlier_attempt(folder: str) -> Failure | None:

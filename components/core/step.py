@@ -3,7 +3,7 @@
 A component's body makes one call to ``run``. On a cluster, where none of the variables below is set, that is a plain
 call of the step's logic; KFP's own cache decides before the pod starts. On this machine the run's folder and the
 shared cache come by environment: ``SUANLI_RUN`` (the run's folder), ``SUANLI_CACHE`` (empty: no reuse) and
-``SUANLI_DEBUG`` (let exceptions pass).
+``SUANLI_DEBUG`` (let exceptions pass). On a cluster ``SUANLI_KUBEFLOW_RUN`` is set here: Kubeflow's id of the run.
 """
 
 import importlib
@@ -64,10 +64,13 @@ def run(
         return result
 
     if not folder:
+        os.environ["SUANLI_KUBEFLOW_RUN"] = failure.run_of(outputs)
         with _failures_told(Ending(step, failure.output_folder(outputs))) as ending:
             if before := failure.of_earlier_attempt(ending.output_folder):
                 raise RepeatedError(before)
-            return compute()
+            result = compute()
+            failure.report_done(step)
+            return result
     record = Record(Path(folder), step)
     with _failures_told(Ending(step, record=record)):
         record.asked(row.logic, parameters, inputs, outputs)

@@ -143,7 +143,8 @@ def write(registry: str, before: ChampionPointer, history: tuple[Entry, ...]) ->
 
 
 def _run() -> str:
-    name = Path(os.environ.get("SUANLI_RUN", "")).name or os.environ.get("KFP_POD_NAME", "")
+    names = (Path(os.environ.get("SUANLI_RUN", "")).name, *map(os.environ.get, ("SUANLI_KUBEFLOW_RUN", "KFP_POD_NAME")))
+    name = next(filter(None, names), "")
     return name if RUN.fullmatch(name) else ""
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "listing",
     "manifest",
     "mounted",
+    "probe",
     "read_text",
     "read_versioned",
     "remove",
@@ -47,6 +48,16 @@ def _backend(uri: str) -> ModuleType:
     from components.storage import cloud  # Google's libraries take half a second, and local paths do not need them
 
     return cloud
+
+
+def probe(uri: str) -> None:
+    """Try a bucket with one request.
+
+    Raises:
+        StepError: it does not exist (caused by an exception called ``NotFound``), may not be listed, or cannot be
+            reached.
+    """
+    _backend(uri).probe(uri)
 
 
 def read_text(uri: str) -> str:

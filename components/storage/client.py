@@ -22,6 +22,8 @@ EMULATOR = "STORAGE_EMULATOR_HOST"
 WORKERS = 8
 # Seconds to connect, and between two bytes.
 TIMEOUT = (10, 60)
+# Seconds for the one request that tries a bucket.
+PROBE_S = 10
 # Seconds without any success after which a transfer fails.
 PATIENCE = "SUANLI_STORAGE_PATIENCE"
 PATIENCE_S = 300.0

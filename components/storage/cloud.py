@@ -112,6 +112,16 @@ def exists(uri: str) -> bool:
 
 
 @one_line_errors()
+def probe(uri: str) -> None:
+    """Make one request about a bucket, without retries.
+
+    Raises:
+        StepError: it does not exist (caused by ``NotFound``), may not be listed, or cannot be reached.
+    """
+    any(bucket_and_name(uri)[0].list_blobs(max_results=1, timeout=client.PROBE_S, retry=None))
+
+
+@one_line_errors()
 def upload(folder: Path, uri: str, manifest: Manifest, *, move: bool = False) -> None:
     """Send the files that are missing or different, check that all have arrived, and write the manifest.
 

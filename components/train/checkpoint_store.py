@@ -2,13 +2,16 @@
 
 A checkpoint is a folder ``epoch-00002-step-00000120-lease-00001`` with one file, and with ``damaged.json`` once it was
 found to be damaged; its last number is the token of the lease under which it was written. ``lease.json`` names the
-process that writes, and ``goodput/spent.json`` is its goodput so far.
+process that writes, ``goodput/spent.json`` is its goodput so far, and ``finished.json`` says when a training ended whose
+last checkpoint stays.
 """
 
 import errno
 import json
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,7 +27,9 @@ from components.train import checkpoint_file, lease
 from components.train.checkpoint_file import FILE, MismatchError, Provenance, TrainingState, UnusableError
 from components.train.lineage import Checkpoint, checkpoints
 
-LEASE, GOODPUT, DAMAGED = "lease.json", "goodput", "damaged.json"
+LEASE, GOODPUT, DAMAGED, FINISHED = "lease.json", "goodput", "damaged.json", "finished.json"
+# Days for which the last checkpoint of a training that has ended stays on a cluster.
+KEPT_DAYS = 7
 
 
 @dataclass
@@ -155,13 +160,12 @@ class CheckpointStore:
         return None
 
     def _other_code(self) -> list[str]:
-        """The folders beside this one with checkpoints of the same data, model and settings."""
+        """The folders beside this one with checkpoints of the same data, model and settings that have not ended."""
         root, own = self._root, self.uri.rpartition("/")[2]
         settings = own.partition("-")[0]
-        files = (name.split("/") for name in storage.listing(root))
-        return sorted(
-            {parts[0] for parts in files if parts[0].partition("-")[0] == settings and parts[-1] == FILE} - {own}
-        )
+        files = [name.split("/") for name in storage.listing(root) if name.partition("-")[0] == settings]
+        ended = {parts[0] for parts in files if parts[-1] == FINISHED}
+        return sorted({parts[0] for parts in files if parts[-1] == FILE} - {own} - ended)
 
     @property
     def _root(self) -> str:
@@ -179,6 +183,40 @@ class CheckpointStore:
         except (FileNotFoundError, ValueError):
             return None
         return snapshot if isinstance(snapshot, dict) else None
+
+    @property
+    def outlives(self) -> bool:
+        """Whether the last checkpoint outlives the training: on a cluster the step is repeated if what comes after its
+        own end fails, such as the upload of its outputs."""
+        return bool(os.environ.get("KFP_POD_NAME"))
+
+    def finish(self) -> None:
+        """Remove everything but the lease, or leave the last checkpoint for some days. The caller holds the lease.
+
+        Raises:
+            StepError: kind ``preempted``: another run has taken the lease; nothing was removed.
+        """
+        if not self.outlives:
+            self.remove()
+            return
+        self.check()
+        newest = checkpoints(self.uri)[-1:]
+        self._remove(old for old in checkpoints(self.uri, damaged=True) if [old] < newest)
+        storage.write_text(storage.join(self.uri, FINISHED), json.dumps({"time": time.time()}))
+        names = storage.listing(self._root)
+        for folder in {name.partition("/")[0] for name in names if name.partition("/")[2] == FINISHED}:
+            if self._is_over(storage.join(self._root, folder)):
+                parts = {name.split("/")[1] for name in names if name.startswith(f"{folder}/")}
+                for part in parts - {LEASE}:
+                    storage.remove(storage.join(self._root, folder, part))
+
+    def _is_over(self, folder: str) -> bool:
+        """Whether a training ended so long ago that nothing will continue it, and no process holds its lease."""
+        try:
+            ended = float(json.loads(storage.read_text(storage.join(folder, FINISHED)))["time"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return False
+        return time.time() - ended > KEPT_DAYS * 86400 and lease.is_released(storage.join(folder, LEASE))
 
     def remove(self) -> None:
         """Remove everything but the lease: the next training starts from the beginning. The caller holds the lease.

@@ -83,6 +83,11 @@ def remote(uri: str, observed: "Lease | None" = None) -> "Iterator[Lease]":
         thread.join(RELEASE_S)
 
 
+def is_released(uri: str) -> bool:
+    """Whether no process holds the lease with this URI: there is none, or its holder gave it back or is dead."""
+    return _is_free(Lease(uri)._read()[0])
+
+
 class Lease:
     """An object in Cloud Storage that this process holds.
 

@@ -112,7 +112,7 @@ def train(
             } | goodput.metrics()
             store.check()
             results.write(network, state, settings, record, speed, trained, metrics, curves)
-            store.remove()
+            store.finish()
 
 
 def _lineage(

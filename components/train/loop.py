@@ -112,6 +112,8 @@ def fit(
             print(f"epoch {state.epochs}/{settings.epochs}: {metrics}, {rate:,.0f} examples/s", flush=True)
             learning_rate = compiling.learning_rate(settings, steps * settings.epochs, state.epochs * steps - 1)
             after_epoch(state, {"learning_rate": learning_rate, "examples_per_second": rate})
+        if store.outlives:
+            checkpoints.save()
     if state.best_weights is not None:
         model.set_weights(state.best_weights)
     return Fitted(state, throughput, goodput)

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -119,6 +120,50 @@ def test_argo_s_pattern_finds_a_preemption_and_nothing_else() -> None:
         assert bool(PATTERN.search(text)) == (kind == "preempted")
         assert failure.read(text) == found
     assert failure.TRANSIENT.pattern == PATTERN.pattern
+
+
+# What Argo retries whatever its pattern says (util/errors/errors.go, isTransientNetworkErr, as strings.Contains).
+ARGO = (
+    *("Connection closed by foreign host", "net/http: TLS handshake timeout", "i/o timeout", "connection timed out"),
+    *("connection reset by peer", "http2: client connection lost", "connect: connection refused", "invalid connection"),
+    *("http2: server sent GOAWAY and closed the connection", "etcdserver: leader changed", "upper: no more rows in"),
+)
+
+
+@pytest.mark.parametrize("words", ARGO)
+def test_argo_takes_no_fault_of_the_step_s_own_for_one_of_the_network(words: str) -> None:
+    for kind in EXIT_CODES:
+        found = Failure("prepare", kind, f"cannot read https://example.com: {words}", words)
+        text = failure.termination_message(found)
+        # A machine's fault may be gone with another attempt.
+        assert (words in text) == (kind in {"preempted", "resources"})
+        assert failure.read(text) == found
+
+
+def test_a_step_that_is_done_says_so_in_words_that_are_retried_if_its_pod_fails_all_the_same(tmp_path: Path) -> None:
+    done = ended("Path(out.path).touch()", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    text = (tmp_path / "termination").read_text()
+    said = failure.read(text)
+    assert PATTERN.search(text) and said and (said.step, said.kind) == ("train", "preempted")
+    assert said.message.startswith("the step was done; ")
+    # Nothing beside the outputs says that it failed, also to another attempt.
+    assert not (tmp_path / failure.FILE).exists()
+    assert ended("Path(out.path).touch()", tmp_path, KFP_RETRY_INDEX="1").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("uri", "run"),
+    [
+        ("gs://b/kfp/training-digits/0b1c2d3e-0000-4000-8000-123456789abc/train/1f/trained", True),
+        ("minio://mlpipeline/v2/artifacts/small/0b1c2d3e-0000-4000-8000-123456789abc/export/9/card", True),
+        ("/tmp/run/train/out", False),
+        ("", False),
+    ],
+)
+def test_a_run_of_kubeflow_is_known_by_where_its_outputs_lie(uri: str, run: bool) -> None:
+    found = failure.run_of({"out": SimpleNamespace(uri=uri, path="", metadata={})})
+    assert found == ("0b1c2d3e-0000-4000-8000-123456789abc" if run else "")
 
 
 @pytest.mark.parametrize("letter", ["x", "ß", "算", '"', "\n"])

@@ -27,6 +27,41 @@ def test_a_training_goes_on_from_a_checkpoint_in_a_bucket(bucket: str, training,
     assert [name.partition("/")[2] for name in storage.listing(bucket)] == ["lease.json"]
 
 
+def folders(bucket: str) -> dict[str, list[str]]:
+    """Each training's folder -> its files, manifests aside."""
+    found: dict[str, list[str]] = {}
+    for name in storage.listing(bucket):
+        folder, _, file = name.partition("/")
+        if not file.endswith(storage.MANIFEST):
+            found.setdefault(folder, []).append(file)
+    return found
+
+
+def test_on_a_cluster_an_attempt_after_one_that_was_done_goes_on_at_its_end(
+    bucket: str, training, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("KFP_POD_NAME", "small-x7k2p-system-container-impl-1")
+    seldom = SETTINGS | {"checkpoint_seconds": 3600.0}
+    first = training(checkpoint_root=bucket, **seldom)
+    ((folder, files),) = folders(bucket).items()
+    assert "epoch-00003-lease-00001/checkpoint.npz" in files and sum("checkpoint.npz" in file for file in files) == 1
+    assert "epoch 3/3" in capsys.readouterr().out
+    again = training(folder="again", checkpoint_root=bucket, **seldom)
+    out = capsys.readouterr().out
+    assert "resumed" in out and "epoch 3/3" not in out
+    assert again.digests() == first.digests()
+    # What nobody continues goes with the next training, unless somebody does so just now.
+    ended = storage.join(bucket, folder, "finished.json")
+    storage.write_text(ended, '{"time": 0}')
+    lease = storage.join(bucket, folder, "lease.json")
+    storage.write_text(lease, '{"id": "another", "machine": "elsewhere"}')
+    training(folder="other", checkpoint_root=bucket, seed=8, **seldom)
+    assert "finished.json" in folders(bucket)[folder] and len(folders(bucket)) == 2
+    storage.write_text(lease, '{"token": 2}')
+    training(folder="other", checkpoint_root=bucket, seed=8, **seldom)
+    assert folders(bucket)[folder] == ["lease.json"] and len(folders(bucket)) == 2
+
+
 @pytest.mark.slow
 def test_a_training_killed_while_it_writes_to_a_bucket_resumes_at_once(bucket: str, process, tmp_path) -> None:
     with process(folder="whole", **SETTINGS) as whole:
