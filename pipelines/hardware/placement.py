@@ -5,6 +5,7 @@ from typing import Any
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
+from components.steps import STEPS
 from components.storage import MOUNTS
 from pipelines.hardware.catalog.shapes import GPU_LABEL, TPU_LABEL
 from pipelines.hardware.pods import QUEUE_LABEL
@@ -15,6 +16,8 @@ ACCELERATOR_LABELS = (GPU_LABEL, TPU_LABEL)
 WEEK_S = "604800s"
 # The user of images/Dockerfile, and of a team's own images.
 USER = 65532
+# Pods with it may reach any host (manifests/components/egress-private).
+DOWNLOADS_LABEL = "suanli/downloads"
 # Volume -> its path. Kubeflow's launcher has its own volumes for /gcs, /s3, /.cache and so on.
 WRITABLE = {"suanli-tmp": "/tmp", "suanli-home": "/home/suanli"}
 
@@ -90,12 +93,15 @@ def _sized(task: PipelineTask, cpu: Any, memory: Any) -> PipelineTask:
 
 
 def _confined(task: PipelineTask) -> PipelineTask:
-    """No root, and writable volumes, so that the rest of the file system may be read-only.
+    """No root, writable volumes, so that the rest of the file system may be read-only, and the network that it needs.
 
     kfp-kubernetes 2.17 has no field for a read-only file system: a policy of the cluster sets it (docs/safety.md).
     Kubeflow's backend drops privileges and capabilities (argocompiler/security_context.go at 2.17.0).
     """
     kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
+    row = STEPS.get(task.component_spec.name)
+    if row and row.downloads:
+        kubernetes.add_pod_label(task, DOWNLOADS_LABEL, "true")
     for name, path in WRITABLE.items():
         kubernetes.empty_dir_mount(task, name, path)
     return task
@@ -104,6 +110,7 @@ def _confined(task: PipelineTask) -> PipelineTask:
 def _retried(task: PipelineTask, times: int) -> PipelineTask:
     if times:
         # Argo counts the maximum back-off from the first attempt and retries no more after it: the default of an hour
-        # would end the retries of longer steps. A minute is enough for a node to go and another one to come.
-        task.set_retry(num_retries=times, backoff_duration="60s", backoff_factor=2.0, backoff_max_duration=WEEK_S)
+        # would end the retries of longer steps. It waits the back-off before it looks whether to retry at all, so every
+        # failure is told that much later; a pod that is retried early waits for its node.
+        task.set_retry(num_retries=times, backoff_duration="10s", backoff_factor=2.0, backoff_max_duration=WEEK_S)
     return task

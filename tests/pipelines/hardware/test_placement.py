@@ -143,7 +143,7 @@ def test_every_step_is_retried_with_a_back_off_even_after_days() -> None:
     assert set(found) == set(STEPS)
     assert {name: policy["maxRetryCount"] for name, policy in found.items()} == dict.fromkeys(found, 2) | {"train": 3}
     for policy in found.values():
-        assert policy["backoffMaxDuration"] == "604800s" and policy["backoffDuration"] == "60s"
+        assert policy["backoffMaxDuration"] == "604800s" and policy["backoffDuration"] == "10s"
 
 
 def test_without_retries_no_step_has_a_policy() -> None:
