@@ -2,8 +2,8 @@
 
 A checkpoint is a folder ``epoch-00002-step-00000120-lease-00001`` with one file, and with ``damaged.json`` once it was
 found to be damaged; its last number is the token of the lease under which it was written. ``lease.json`` names the
-process that writes, ``goodput/spent.json`` is its goodput so far, and ``finished.json`` says when a training ended whose
-last checkpoint stays.
+process that writes, ``goodput/spent.json`` is its goodput so far, and ``finished/time.json`` says when a training ended
+whose last checkpoint stays.
 """
 
 import errno
@@ -27,7 +27,7 @@ from components.train import checkpoint_file, lease
 from components.train.checkpoint_file import FILE, MismatchError, Provenance, TrainingState, UnusableError
 from components.train.lineage import Checkpoint, checkpoints
 
-LEASE, GOODPUT, DAMAGED, FINISHED = "lease.json", "goodput", "damaged.json", "finished.json"
+LEASE, GOODPUT, DAMAGED, FINISHED = "lease.json", "goodput", "damaged.json", "finished/time.json"
 # Days for which the last checkpoint of a training that has ended stays on a cluster.
 KEPT_DAYS = 7
 
@@ -164,7 +164,7 @@ class CheckpointStore:
         root, own = self._root, self.uri.rpartition("/")[2]
         settings = own.partition("-")[0]
         files = [name.split("/") for name in storage.listing(root) if name.partition("-")[0] == settings]
-        ended = {parts[0] for parts in files if parts[-1] == FINISHED}
+        ended = {parts[0] for parts in files if "/".join(parts[1:]) == FINISHED}
         return sorted({parts[0] for parts in files if parts[-1] == FILE} - {own} - ended)
 
     @property

@@ -13,6 +13,7 @@ from pipelines.cli.options import AsJson, grouped
 from pipelines.cli.server_options import ClusterOptions
 from pipelines.cli.submission_options import Resolved, SubmissionOptions
 from pipelines.cluster import arguments
+from pipelines.cluster.kube.access import Access
 from pipelines.cluster.kubeflow.server import Server
 from pipelines.cluster.preflight import estimate_rungs, run_preflight
 from pipelines.cluster.scheduling import declared, schedules
@@ -87,7 +88,10 @@ def schedule(
     values["set"] = values.pop("sets")
     given = {key: value for key, value in values.items() if value is not None}
     prepared = prepare(name, declared.validate("the schedule", given), server_timezone)
-    created_id = "" if dry_run else schedules.create(checked_server(prepared, cluster), prepared.wanted).now.id
+    created_id = ""
+    if not dry_run:
+        server, access = checked_server(prepared, cluster)
+        created_id = schedules.create(server, prepared.wanted, access).now.id
     if as_json:
         output.print_json(schedule_output.new_document(prepared.wanted, created_id))
     else:
@@ -133,8 +137,8 @@ def prepare(name: str, declaration: Declared, server_timezone: str) -> Prepared:
     return Prepared(resolved, submission, wanted)
 
 
-def checked_server(prepared: Prepared, cluster: ClusterOptions) -> Server:
-    """The server, if the whole preflight passes.
+def checked_server(prepared: Prepared, cluster: ClusterOptions) -> tuple[Server, Access | None]:
+    """The server, if the whole preflight passes, and its cluster, if it can be reached.
 
     Raises:
         Exit: a check failed; each failure has been printed as an error.
@@ -153,4 +157,4 @@ def checked_server(prepared: Prepared, cluster: ClusterOptions) -> Server:
         kube_context=cluster.kube_context,
         needed_class=needed_class,
     )
-    return preflight.checked_server(checked, submission.rungs, needed_class, sys.stderr)
+    return preflight.checked_server(checked, submission.rungs, needed_class, sys.stderr), checked.cluster

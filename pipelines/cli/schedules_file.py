@@ -50,11 +50,11 @@ def apply(
             print_all(differences_found)
         for name, group in groupby(differences_found, lambda difference: difference.schedule):
             differences, prepared = list(group), declarations.get(name)
-            action = "left alone"
+            action, access = "left alone", None
             if not dry_run and (prepared or prune):
                 if prepared and any(difference.kind in ("missing", "content") for difference in differences):
-                    checked_server(prepared, cluster)
-                action = drift.repair(server, differences, prepared.wanted if prepared else None)
+                    _, access = checked_server(prepared, cluster)
+                action = drift.repair(server, differences, prepared.wanted if prepared else None, access)
             done.append({"name": name, "done": action, "changes": [asdict(difference) for difference in differences]})
             if not as_json and not dry_run:
                 print(f"{name}: {action}{'' if prepared or prune else '; --prune deletes it'}")

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from components import storage
 from components.core.errors import StepError
 from components.train.settings import TrainingSettings
 from pipelines.cluster import arguments, images, submitted
@@ -74,6 +75,7 @@ def run_preflight(
     preflight = Preflight()
     with preflight.failing("settings"):
         preflight.results += offline(submission, target, estimates, experiment.experiment.training)
+    preflight.results += buckets(target)
     with preflight.failing("server"):
         server = preflight.server = connect(connection)
         version = require_recent(server) or "unknown version"
@@ -110,7 +112,8 @@ def estimate_rungs(
     try:
         job = jobs.from_experiment(experiment)
     except StepError as error:
-        return [str(error) for _ in rungs]
+        # Its advice names options of suanli plan.
+        return [error.message for _ in rungs]
     estimates: list[RungEstimate] = []
     for rung in rungs:
         if reason := plan.misfit(job, rung.row):
@@ -191,6 +194,22 @@ def roots(target: Target, *names: str) -> Iterator[CheckResult]:
         if not root.startswith("gs://"):
             advice = "use gs://, or a volume that all pods mount"
             yield CheckResult("warn", name, f"{root} is each pod's own disk", advice)
+
+
+def buckets(target: Target) -> Iterator[CheckResult]:
+    """Try each bucket of a target's roots once, as this user; the runs have an account of their own."""
+    roots = (target.data_root, target.checkpoint_root, target.registry, target.pipeline_root)
+    for bucket in dict.fromkeys(root.split("/")[2] for root in roots if root.startswith("gs://")):
+        what = f"bucket {bucket}"
+        try:
+            storage.probe(f"gs://{bucket}")
+            yield CheckResult("ok", what, "exists, and you may list it")
+        except StepError as error:
+            if type(error.__cause__).__name__ == "NotFound":
+                advice = f"correct targets.toml, or create it: gcloud storage buckets create gs://{bucket}"
+                yield CheckResult("fail", what, "does not exist", advice)
+            else:
+                yield CheckResult("warn", what, f"not known whether runs may use it: {error.message}", error.advice)
 
 
 def _images(submission: Submission) -> Iterator[CheckResult]:

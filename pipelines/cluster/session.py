@@ -127,15 +127,14 @@ def wait(
                 stuck=unscheduled if cluster else None,
                 stuck_after=options.give_up,
             )
-        except GivenUpError:
+        except BaseException as error:
+            values = _conclude(folder, values, last[0], cluster, submission, catalog) if last else values
+            if isinstance(error, GivenUpError):
+                submitted.give_up(folder, values, error)
+            else:
+                print(f"the run continues; to follow it again: suanli wait {folder.id}", file=sys.stderr)
             raise
-        except BaseException:
-            print(f"the run continues; to follow it again: suanli wait {folder.id}", file=sys.stderr)
-            raise
-        finally:
-            if last:
-                values = _conclude(folder, values, last[0], cluster, submission, catalog)
-    return values
+    return _conclude(folder, values, last[0], cluster, submission, catalog)
 
 
 def _conclude(
@@ -170,7 +169,8 @@ class DisplayedRun:
 def _displayed_step(step: Step, progress: Progress) -> StepProgress:
     began = step.started.timestamp() if step.started else 0.0
     ended = step.ended.timestamp() if step.ended else 0.0
-    note = progress.stuck.get(step.name) or (progress.trouble if step.state == "RUNNING" else "")
+    again = f"attempt {step.attempts}" if step.attempts > 1 else "from the cache" if step.cached else ""
+    note = progress.stuck.get(step.name) or (progress.trouble if step.state == "RUNNING" else "") or again
     state = "running" if note and step.state == "PENDING" else submitted.STATES.get(step.state, "skipped")
     return StepProgress(step.name, state, began, ended, {"note": note} if note else {})
 

@@ -10,7 +10,7 @@ from components.core.errors import StepError
 from components.core.failure import Failure
 from pipelines.cluster.kube import pod_failure
 from pipelines.cluster.kubeflow.records import Run as ClusterRun
-from pipelines.cluster.kubeflow.runs import Progress
+from pipelines.cluster.kubeflow.runs import GivenUpError, Progress
 from pipelines.cluster.kubeflow.server import Server
 from pipelines.compile.submission import Submission
 from pipelines.hardware.catalog import Catalog
@@ -23,7 +23,13 @@ from pipelines.runs.folder import Run
 
 # Kubeflow's states of a run and of a step -> ours.
 STATUS = {"SUCCEEDED": "succeeded", "FAILED": "failed", "CANCELED": "cancelled", "SKIPPED": "cancelled"}
-STATES = {"PENDING": "waiting", "RUNNING": "running", "SUCCEEDED": "succeeded", "FAILED": "failed"}
+STATES = {
+    "PENDING": "waiting",
+    "RUNNING": "running",
+    "SUCCEEDED": "succeeded",
+    "FAILED": "failed",
+    "CANCELED": "cancelled",
+}
 
 
 def begin(
@@ -81,11 +87,13 @@ def conclude(
     """
     steps: dict[str, Any] = {}
     for step in progress.steps:
-        seconds = step.seconds
+        seconds = None if step.cached else step.seconds
         price = prices.get(step.name)
         steps[step.name] = {
             "state": STATES.get(step.state, "skipped"),
             "image": values["images"].get(step.name, ""),
+            **({"cached": True, "from": "an earlier run"} if step.cached else {}),
+            **({"attempts": step.attempts} if step.attempts > 1 else {}),
             **({} if seconds is None else {"seconds": round(seconds, 1)}),
             **({} if seconds is None or price is None else {"usd": round(seconds / 3600 * price, 4)}),
         }
@@ -106,6 +114,13 @@ def conclude(
         values["cause"] = RunFailure(failed.name, reason.kind, reason.message, reason.advice).record()
     run.write(values)
     return values
+
+
+def give_up(run: Run, values: Mapping[str, Any], error: GivenUpError) -> None:
+    """Write down that a run was stopped because a step could not be scheduled."""
+    if error.stopped:
+        cause = RunFailure(error.step, error.kind, error.message, error.advice).record()
+        run.write({**values, "status": "cancelled", "cause": cause})
 
 
 def _seconds(run: ClusterRun) -> float:

@@ -33,6 +33,7 @@ MARKS = {
     "died": ("✘", "red"),
     "interrupted": ("■", "yellow"),
     "skipped": ("–", "dim"),
+    "cancelled": ("–", "dim"),
 }
 PLAIN_EVERY_S = 15.0
 

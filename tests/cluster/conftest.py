@@ -10,6 +10,7 @@ import binaries
 import control_plane
 import gke
 import pytest
+import storage_emulator
 from api import PATHS, SELECTOR, Api, eventually, names
 from clusters import Cluster, leave
 from control_plane import ControlPlane
@@ -99,6 +100,13 @@ def empty(cluster: Cluster, namespace: str) -> Iterator[str]:
     """That namespace, with no pods before and after."""
     yield namespace
     cluster.clear(namespace)
+
+
+@pytest.fixture(scope="session")
+def team_storage(emulator: storage_emulator.Emulator) -> str:
+    """The address of Cloud Storage with the bucket of the tests' target."""
+    emulator.create_bucket("team")
+    return emulator.url
 
 
 @pytest.fixture

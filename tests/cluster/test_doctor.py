@@ -45,9 +45,9 @@ def prod(cluster: Cluster) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, team_storage: str) -> Iterator[Desk]:
     with FakeKubeflow() as server:
-        yield Desk(tmp_path, tmp_path / "cache", server)
+        yield Desk(tmp_path, tmp_path / "cache", server, team_storage)
 
 
 def test_with_all_rights_every_line_is_ok(prod: Cluster, desk: Desk) -> None:
@@ -82,7 +82,7 @@ def test_the_overlays_group_has_all_the_rights_and_nothing_is_changed(
     before = versions()
     done = desk.doctor(plane.kubeconfig("prod-person"))
     assert (done.code, done.lines("warn"), done.lines("fail")) == (0, [], [])
-    assert done.line("ok", "rights").startswith("all 15 ") and versions() == before
+    assert done.line("ok", "rights").startswith("all 14 ") and versions() == before
     assert not desk.kubeflow.experiments and not desk.kubeflow.runs
 
 
@@ -107,7 +107,7 @@ def test_without_rights_each_missing_one_is_a_line_and_nothing_fails(
     missing = [
         line for line in done.lines("warn") if line.startswith("right to ") and ": missing; not checked: " in line
     ]
-    assert len(missing) == 15 and missing == done.lines("warn")
+    assert len(missing) == 14 and missing == done.lines("warn")
     assert "right to list nodes in the cluster: missing; not checked: whether a node fits" in missing
 
 

@@ -60,9 +60,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, cache: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, cache: Path, team_storage: str) -> Iterator[Desk]:
     with FakeKubeflow() as server:
-        yield Desk(tmp_path, cache, server)
+        yield Desk(tmp_path, cache, server, team_storage)
 
 
 def refused(done: Done, desk: Desk, words: str) -> None:

@@ -14,34 +14,33 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from kubeflow_checks import RefusalError
+from kubeflow_checks import NeverAnsweredError, RefusalError
 from kubeflow_state import Item, State
 
-LIST = {"page_token", "page_size", "sort_by", "filter"}
-UPLOAD = {"name", "display_name", "description", "namespace", "tags"}
 ID = r"([0-9A-Za-z-]+)"
-# Method, path under the prefix, endpoint of State, the query's known names, what the endpoint takes beside the path's.
-ROUTES: tuple[tuple[str, str, str, set[str], str], ...] = (
-    ("POST", "experiments", "create_experiment", set(), "body"),
-    ("GET", "experiments", "list_experiments", LIST | {"namespace"}, "query"),
-    ("GET", f"experiments/{ID}", "get_experiment", set(), ""),
-    ("POST", "pipelines", "create_pipeline", set(), "body"),
-    ("POST", "pipelines/upload", "upload", UPLOAD, "file"),
-    ("POST", "pipelines/upload_version", "upload_version", UPLOAD | {"pipelineid"}, "file"),
-    ("GET", "pipelines", "list_pipelines", LIST | {"namespace"}, "query"),
-    ("GET", f"pipelines/{ID}", "get_pipeline", set(), ""),
-    ("GET", f"pipelines/{ID}/versions", "list_versions", LIST, "query"),
-    ("GET", f"pipelines/{ID}/versions/{ID}", "get_version", set(), ""),
-    ("POST", "runs", "create_run", {"experiment_id"}, "body"),
-    ("GET", "runs", "list_runs", LIST | {"namespace", "experiment_id"}, "query"),
-    ("GET", f"runs/{ID}", "get_run", {"experiment_id"}, ""),
-    ("POST", f"runs/{ID}:terminate", "terminate_run", {"experiment_id"}, ""),
-    ("POST", "recurringruns", "create_recurring_run", set(), "body"),
-    ("GET", "recurringruns", "list_recurring_runs", LIST | {"namespace", "experiment_id"}, "query"),
-    ("GET", f"recurringruns/{ID}", "get_recurring_run", set(), ""),
-    ("POST", f"recurringruns/{ID}:enable", "enable_recurring_run", set(), ""),
-    ("POST", f"recurringruns/{ID}:disable", "disable_recurring_run", set(), ""),
-    ("DELETE", f"recurringruns/{ID}", "delete_recurring_run", set(), ""),
+# Method, path under the prefix, endpoint of State, what the endpoint takes beside the path's. Unknown names in a query
+# are ignored.
+ROUTES: tuple[tuple[str, str, str, str], ...] = (
+    ("POST", "experiments", "create_experiment", "body"),
+    ("GET", "experiments", "list_experiments", "query"),
+    ("GET", f"experiments/{ID}", "get_experiment", ""),
+    ("POST", "pipelines", "create_pipeline", "body"),
+    ("POST", "pipelines/upload", "upload", "file"),
+    ("POST", "pipelines/upload_version", "upload_version", "file"),
+    ("GET", "pipelines", "list_pipelines", "query"),
+    ("GET", f"pipelines/{ID}", "get_pipeline", ""),
+    ("GET", f"pipelines/{ID}/versions", "list_versions", "query"),
+    ("GET", f"pipelines/{ID}/versions/{ID}", "get_version", ""),
+    ("POST", "runs", "create_run", "body"),
+    ("GET", "runs", "list_runs", "query"),
+    ("GET", f"runs/{ID}", "get_run", ""),
+    ("POST", f"runs/{ID}:terminate", "terminate_run", ""),
+    ("POST", "recurringruns", "create_recurring_run", "body"),
+    ("GET", "recurringruns", "list_recurring_runs", "query"),
+    ("GET", f"recurringruns/{ID}", "get_recurring_run", ""),
+    ("POST", f"recurringruns/{ID}:enable", "enable_recurring_run", ""),
+    ("POST", f"recurringruns/{ID}:disable", "disable_recurring_run", ""),
+    ("DELETE", f"recurringruns/{ID}", "delete_recurring_run", ""),
 )
 
 
@@ -180,10 +179,8 @@ class FakeKubeflow(State):
         method, _, path = request.line.partition(" ")
         if request.line in ("GET healthz", "GET v1beta1/healthz"):
             return self._health(old=request.line.endswith("v1beta1/healthz"))
-        for verb, pattern, endpoint, known, takes in ROUTES:
+        for verb, pattern, endpoint, takes in ROUTES:
             if verb == method and (found := re.fullmatch(pattern, path)):
-                if unknown := set(request.query) - known:
-                    raise RefusalError(400, f"unknown query parameter {sorted(unknown)} for {request.line}")
                 values = {"body": [request.body], "query": [request.query], "file": [request.query, request.body]}
                 call: Callable[..., Item] = getattr(self, endpoint)
                 answer = call(*found.groups(), *values.get(takes, []))
@@ -199,7 +196,8 @@ class FakeKubeflow(State):
         if self.ui:
             names = {"apiServerMultiUser": self.multi_user, "apiServerReady": True, "frontendTagName": self.tag}
             return {**multi, **names, **({"apiServerTagName": self.tag} if old else {})}
-        return {**multi, **({"tag_name": self.tag, "commit_sha": "0" * 40} if old and self.tag else {})}
+        told = {"tag_name": self.tag, "commit_sha": "0" * 40} if self.tag else {}
+        return {**multi, **told, **({} if old else {"pipeline_store": "database"})}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -225,6 +223,9 @@ class _Handler(BaseHTTPRequestHandler):
                 status, answer = self.fake.work(request)
                 return self._write(status, json.dumps(answer).encode())
             self._go_wrong(fault, request)
+        except NeverAnsweredError:
+            self.fake.wait(600)
+            self.close_connection = True
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 

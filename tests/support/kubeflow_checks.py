@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import kfp_server_api
+import robfig
 import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
@@ -96,26 +97,40 @@ def _has_zone(text: str) -> bool:
         return False
 
 
+class NeverAnsweredError(Exception):
+    """A request that keeps the server busy until it is restarted."""
+
+
 def parse_pipeline(text: str) -> dict[str, Any]:
     """An uploaded file as the server keeps it: the pipeline's document, or both, checked against their protos."""
+    if not text:
+        raise RefusalError(500, "the file is empty", upload=True)
+    try:
+        documents = list(yaml.safe_load_all(text))
+    except yaml.YAMLError as error:
+        raise NeverAnsweredError from error
     specs: dict[str, Any] = {}
     try:
-        for document in yaml.safe_load_all(text):
+        for document in documents:
             if not isinstance(document, dict):
                 raise RefusalError(400, "unknown template format", upload=True)
             platform = "platforms" in document
             message = pipeline_spec_pb2.PlatformSpec() if platform else pipeline_spec_pb2.PipelineSpec()
             json_format.ParseDict(document, message)
             specs["platform_spec" if platform else "pipeline_spec"] = document
-    except (yaml.YAMLError, json_format.ParseError) as error:
+    except json_format.ParseError as error:
         raise RefusalError(400, f"unknown template format: {error}", upload=True) from error
     spec = specs.get("pipeline_spec")
     if not spec:
         raise RefusalError(400, "no pipeline spec is provided", upload=True)
-    if not spec.get("pipelineInfo", {}).get("name"):
-        raise RefusalError(400, "invalid v2 pipeline spec: name is empty", upload=True)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,127}", spec.get("pipelineInfo", {}).get("name", "")):
+        raise RefusalError(
+            400, "invalid v2 pipeline spec: name should consist of lower case, digits and -", upload=True
+        )
     if not spec.get("root"):
         raise RefusalError(400, "invalid v2 pipeline spec: root component is empty", upload=True)
+    if spec.get("schemaVersion") != "2.1.0":
+        raise RefusalError(400, "invalid v2 pipeline spec: the schema version is not 2.1.0", upload=True)
     return specs if "platform_spec" in specs else spec
 
 
@@ -148,12 +163,14 @@ def _check_kind(name: str, kind: str, value: Any) -> None:
 
 def check_cron(text: str) -> None:
     """As robfig/cron's ``Parse`` does: six fields, or five (which mean something else), or a descriptor."""
-    fields = text.split()
-    word = re.compile(r"[0-9A-Za-z*?/,-]+")
-    if (len(fields) in (5, 6) and all(word.fullmatch(field) for field in fields)) or text.startswith("@"):
-        return
-    raise RefusalError(
-        400,
-        "Schedule cron is not a supported format(https://godoc.org/github.com/robfig/cron). "
-        f"Error: Expected 5 to 6 fields, found {len(fields)}: {text}",
-    )
+    try:
+        robfig.parse(text)
+    except ValueError as error:
+        message = f"Schedule cron is not a supported format(https://godoc.org/github.com/robfig/cron). Error: {error}"
+        raise RefusalError(400, message) from error
+
+
+def check_column(name: str, text: str, size: int) -> None:
+    """As the database does, in strict mode."""
+    if len(text) > size:
+        raise RefusalError(500, f"Error 1406 (22001): Data too long for column '{name}' at row 1")

@@ -2,16 +2,15 @@
 
 import base64
 import json
+import re
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import kubeflow_checks as checks
 from kubeflow_checks import RefusalError
+from kubeflow_controller import FINAL, Controller, Item
 
-Item = dict[str, Any]
-FINAL = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 OPERATIONS = {
     1: "EQUALS",
     2: "NOT_EQUALS",
@@ -29,6 +28,9 @@ MEETS: dict[str, Callable[[Any, Any], bool]] = {
     "GREATER_THAN_EQUALS": lambda have, want: have >= want,
     "LESS_THAN_EQUALS": lambda have, want: have <= want,
 }
+# The fields of a filter's predicate.
+KNOWN = {"operation", "key", "string_value", "stringValue", "timestamp_value", "timestampValue"}
+NEVER = "1970-01-01T00:00:00Z"
 # What each list can be filtered and sorted by (backend/src/apiserver/model/*.go, the maps of API to model fields).
 COMMON = {"display_name", "name", "created_at", "description", "namespace"}
 FILTERS = {
@@ -36,11 +38,11 @@ FILTERS = {
     "pipelines": COMMON | {"pipeline_id"},
     "pipeline_versions": COMMON | {"pipeline_version_id", "pipeline_id"},
     "runs": COMMON | {"run_id", "experiment_id", "state", "storage_state", "recurring_run_id", "finished_at"},
-    "recurringRuns": COMMON | {"recurring_run_id", "experiment_id", "status"},
+    "recurringRuns": COMMON | {"recurring_run_id", "experiment_id"},
 }
 
 
-class State:
+class State(Controller):
     """A server's memory; each public method is one endpoint and returns its answer.
 
     Args:
@@ -48,20 +50,16 @@ class State:
     """
 
     def __init__(self, multi_user: bool) -> None:
+        super().__init__()
         self.multi_user = multi_user
         self.experiments: dict[str, Item] = {}
         self.pipelines: dict[str, Item] = {}
         self.versions: dict[str, Item] = {}
-        self.runs: dict[str, Item] = {}
         self.recurring_runs: dict[str, Item] = {}
+        # The ScheduledWorkflows in Kubernetes by uid, the id of their schedule, if it has become one.
+        self.objects: dict[str, Item] = {}
         # (resource, verb) pairs that this user may not do.
         self.denied: set[tuple[str, str]] = set()
-        self._clock = datetime(2026, 11, 1, tzinfo=UTC)
-
-    def now(self) -> str:
-        """A time a second after the last one, so that sorting by it is never a tie."""
-        self._clock += timedelta(seconds=1)
-        return self._clock.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def allow(self, resource: str, verb: str, namespace: str = "") -> None:
         """Refuse as ``IsAuthorized`` does (backend/src/apiserver/resource/resource_manager.go)."""
@@ -84,6 +82,7 @@ class State:
             raise RefusalError(
                 409, f"Failed to create a new experiment. The name {name} already exists. Please specify a new name"
             )
+        checks.check_column("Name", name, 128)
         item = {**body, "experiment_id": str(uuid.uuid4()), "created_at": self.now(), "namespace": namespace}
         return self._keep(self.experiments, "experiment_id", {**item, "storage_state": "AVAILABLE"})
 
@@ -127,6 +126,8 @@ class State:
             raise RefusalError(400, "Failed to create a pipeline version", upload=True)
         if any((item["pipeline_id"], item["display_name"]) == (pipeline, name) for item in self.versions.values()):
             raise RefusalError(409, "Failed to create a pipeline version", upload=True)
+        if len(name) > 127:
+            raise RefusalError(400, f"PipelineVersion.Name length cannot exceed 127, got {len(name)}", upload=True)
         return self._add_version(pipeline, name, spec, query)
 
     def _add_version(self, pipeline: str, name: str, spec: Item, query: dict[str, str]) -> Item:
@@ -143,10 +144,8 @@ class State:
         return page("pipelines", [i for i in self.pipelines.values() if i["namespace"] == namespace], query)
 
     def get_version(self, pipeline_id: str, version_id: str) -> Item:
-        item = self._found(self.versions, "PipelineVersion", version_id)
-        if item["pipeline_id"] != pipeline_id:
-            raise RefusalError(404, f"PipelineVersion {version_id} not found.")
-        return item
+        # The server looks at the version's id alone.
+        return self._found(self.versions, "PipelineVersion", version_id)
 
     def list_versions(self, pipeline_id: str, query: dict[str, str]) -> Item:
         self.get_pipeline(pipeline_id)
@@ -157,14 +156,16 @@ class State:
     def create_run(self, body: Item) -> Item:
         checks.check_fields("V2beta1Run", body)
         if not body.get("display_name"):
-            raise RefusalError(400, "The run name is empty. Please specify a valid name")
-        experiment = self.get_experiment(body.get("experiment_id", ""))
+            raise RefusalError(500, "The run name is empty. Please specify a valid name")
+        experiment = self._experiment_of(body)
         self.allow("runs", "create", experiment["namespace"])
-        self._check_job(body)
+        filled = self._check_job(body)
+        _check_columns(body)
         now = self.now()
         history = [{"update_time": now, "state": "PENDING"}]
-        item = {**body, "run_id": str(uuid.uuid4()), "created_at": now, "scheduled_at": now, "state": "PENDING"}
-        return self._keep(self.runs, "run_id", {**item, "storage_state": "AVAILABLE", "state_history": history})
+        item = {**body, "run_id": str(uuid.uuid4()), "created_at": now, "scheduled_at": now, "finished_at": NEVER}
+        item |= {"experiment_id": experiment["experiment_id"], "state": "PENDING", "storage_state": "AVAILABLE"}
+        return self._keep(self.runs, "run_id", {**item, **filled, "state_history": history})
 
     def get_run(self, run_id: str) -> Item:
         return self._found(self.runs, "Run", run_id)
@@ -184,28 +185,34 @@ class State:
         self.allow("runs", "terminate")
         if item["state"] in FINAL:
             raise RefusalError(400, f"Failed to terminate a run {run_id}. It has already been completed")
-        item["state"] = "CANCELING"
+        if item["state"] == "CANCELING":
+            raise RefusalError(400, f"Failed to terminate a run {run_id}. Row not found")
+        self.move(run_id, "CANCELING")
         return {}
 
     # Recurring runs
 
     def create_recurring_run(self, body: Item) -> Item:
         checks.check_fields("V2beta1RecurringRun", body)
-        experiment = self.get_experiment(body.get("experiment_id", ""))
+        if not body.get("display_name"):
+            raise RefusalError(500, "Recurring run name is empty. Please specify a valid name")
+        experiment = self._experiment_of(body)
         self.allow("jobs", "create", experiment["namespace"])
-        self._check_job(body)
+        filled = self._check_job(body)
         most = int(body.get("max_concurrency") or 0)
         if not 1 <= most <= 10:
             raise RefusalError(
                 400, f"Max concurrency of a recurring run must be at least 1 and at most 10. Received {most}"
             )
         self._check_trigger(body.get("trigger") or {})
-        mode = body.get("mode", "MODE_UNSPECIFIED")
-        if mode == "MODE_UNSPECIFIED":
-            raise RefusalError(400, "Recurring run's mode is unspecified")
-        now = self.now()
-        item = {**body, "recurring_run_id": str(uuid.uuid4()), "created_at": now, "updated_at": now}
-        item |= {"max_concurrency": str(most), "status": f"{mode}D", "namespace": experiment["namespace"]}
+        mode, now, uid = "ENABLE" if body.get("mode") == "ENABLE" else "DISABLE", self.now(), str(uuid.uuid4())
+        name = re.sub("[^a-z0-9-]", "", body["display_name"].lower())[:25] + uid[:5]
+        self.objects[uid] = {"metadata": {"name": name, "uid": uid}, "spec": {"enabled": mode == "ENABLE"}}
+        # The object is there before the row is written, and stays if it cannot be.
+        _check_columns(body)
+        item = {**body, "recurring_run_id": uid, "created_at": now, "updated_at": now, "mode": mode, **filled}
+        item |= {"max_concurrency": str(most), "status": f"{mode}D", "experiment_id": experiment["experiment_id"]}
+        item["namespace"] = experiment["namespace"] or "kubeflow"
         return self._keep(self.recurring_runs, "recurring_run_id", item)
 
     def _check_trigger(self, trigger: Item) -> None:
@@ -224,6 +231,7 @@ class State:
     def list_recurring_runs(self, query: dict[str, str]) -> Item:
         items = list(self.recurring_runs.values())
         if experiment := query.get("experiment_id"):
+            self.get_experiment(experiment)
             items = [item for item in items if item["experiment_id"] == experiment]
         elif self.multi_user:
             items = [item for item in items if item["namespace"] == self._namespace(query.get("namespace", ""))]
@@ -245,44 +253,8 @@ class State:
         self.get_recurring_run(recurring_run_id)
         self.allow("jobs", "delete")
         del self.recurring_runs[recurring_run_id]
+        self.objects.pop(recurring_run_id, None)
         return {}
-
-    # What a test does to a run, in the controller's place
-
-    def step(self, run_id: str, name: str, state: str, *, error: str = "", children: tuple[str, ...] = ()) -> None:
-        """Add a task to a run, or move it on.
-
-        Args:
-            run_id: the run.
-            name: the task's name in the workflow: ``train``, ``train-driver``, ``executor`` ...
-            state: its new state.
-            error: kept in the state's history, where the server puts it (kubeflow/pipelines#14007).
-            children: the names of tasks that hang under it.
-        """
-        run, now = self.runs[run_id], self.now()
-        if run["state"] == "PENDING":
-            run["state"] = "RUNNING"
-        tasks = run.setdefault("run_details", {}).setdefault("task_details", [])
-        task = next((item for item in tasks if item["display_name"] == name), None)
-        if task is None:
-            task = {"run_id": run_id, "task_id": str(uuid.uuid4()), "display_name": name, "create_time": now}
-            task |= {"start_time": now, "state_history": []}
-            tasks.append(task)
-        entry: Item = {"update_time": now, "state": state}
-        if error:
-            entry["error"] = {"code": 13, "message": error}
-        task["state"] = state
-        task["state_history"].append(entry)
-        task["child_tasks"] = [{"pod_name": f"pod-{child}"} for child in children] or task.get("child_tasks", [])
-        if state in FINAL:
-            task["end_time"] = now
-
-    def finish(self, run_id: str, state: str = "SUCCEEDED", error: str = "") -> None:
-        """End a run."""
-        run = self.runs[run_id]
-        run.update(state=state, finished_at=self.now())
-        if error:
-            run["error"] = {"code": 13, "message": error}
 
     # What the endpoints share
 
@@ -293,17 +265,30 @@ class State:
             raise RefusalError(400, "An experiment cannot have an empty namespace in multi-user mode")
         return namespace
 
-    def _check_job(self, body: Item) -> None:
-        """A run's or a recurring run's pipeline, and its parameters against it."""
-        reference = body.get("pipeline_version_reference") or {}
-        if bool(reference) == bool(body.get("pipeline_spec")):
-            raise RefusalError(400, "Please specify a pipeline by its version, or give its spec")
-        spec = body.get("pipeline_spec")
+    def _experiment_of(self, body: Item) -> Item:
+        """A run's or a recurring run's experiment; without one the server's default."""
+        if experiment := body.get("experiment_id"):
+            return self.get_experiment(experiment)
+        default = next((item for item in self.experiments.values() if item["display_name"] == "Default"), None)
+        return default or self.create_experiment({"display_name": "Default", "namespace": body.get("namespace", "")})
+
+    def _check_job(self, body: Item) -> Item:
+        """Check a run's or a recurring run's pipeline, and its parameters against it; the fields to fill in."""
+        reference, spec = dict(body.get("pipeline_version_reference") or {}), body.get("pipeline_spec")
+        if bool(reference) == bool(spec):
+            raise RefusalError(500, "Please specify a pipeline by its version, or give its spec")
         if reference:
-            spec = self.get_version(reference.get("pipeline_id", ""), reference.get("pipeline_version_id", ""))[
-                "pipeline_spec"
-            ]
+            pipeline = reference.get("pipeline_id", "")
+            versions = [item for item in self.versions.values() if item["pipeline_id"] == pipeline]
+            reference.setdefault("pipeline_version_id", versions[-1]["pipeline_version_id"] if versions else "")
+            if reference["pipeline_version_id"] not in self.versions:
+                raise RefusalError(500, f"PipelineVersion {reference['pipeline_version_id']} not found.")
+            spec = self.versions[reference["pipeline_version_id"]]["pipeline_spec"]
         checks.check_parameters(spec or {}, (body.get("runtime_config") or {}).get("parameters") or {})
+        account = "default-editor" if self.multi_user else "pipeline-runner"
+        return {"service_account": body.get("service_account") or account} | (
+            {"pipeline_version_reference": reference} if "pipeline_version_reference" in body else {}
+        )
 
     @staticmethod
     def _keep(items: dict[str, Item], key: str, item: Item) -> Item:
@@ -315,6 +300,11 @@ class State:
         if key not in items:
             raise RefusalError(404, f"{kind} {key} not found.")
         return items[key]
+
+
+def _check_columns(body: Item) -> None:
+    checks.check_column("DisplayName", body["display_name"], 255)
+    checks.check_column("Description", body.get("description", ""), 255)
 
 
 def _described(query: dict[str, str]) -> Item:
@@ -336,11 +326,11 @@ def page(name: str, items: list[Item], query: dict[str, str]) -> Item:
         if (sort or wanted) and [sort, wanted] != rest:
             raise RefusalError(400, "page token does not match the supplied sort by and/or filtering criteria")
         sort, wanted = rest
-    predicates = _predicates(wanted)
-    items = [item for item in items if all(_meets_one(name, item, predicate) for predicate in predicates)]
+    predicates = _predicates(name, wanted)
+    items = [item for item in items if all(_meets_one(item, predicate) for predicate in predicates)]
     field, _, direction = (sort or "created_at").partition(" ")
-    if field not in FILTERS[name]:
-        raise RefusalError(400, f"Invalid sorting field: {field!r}")
+    if field not in FILTERS[name] or direction.lower() not in ("", "asc", "desc"):
+        raise RefusalError(400, f"Invalid sorting field or order: {sort!r}")
     items.sort(key=lambda item: str(item.get(field, "")), reverse=direction.lower() == "desc")
     answer: Item = {name: items[start : start + size], "total_size": len(items)}
     if start + size < len(items):
@@ -349,22 +339,23 @@ def page(name: str, items: list[Item], query: dict[str, str]) -> Item:
     return {key: value for key, value in answer.items() if value}
 
 
-def _predicates(wanted: str) -> list[Item]:
+def _predicates(name: str, wanted: str) -> list[Item]:
     """A filter's parts (backend/api/v2beta1/filter.proto)."""
     if not wanted:
         return []
     try:
-        return list(json.loads(wanted)["predicates"])
+        predicates = list(json.loads(wanted)["predicates"])
     except (ValueError, KeyError, TypeError) as error:
         raise RefusalError(400, f"failed to parse valid filter from {wanted!r}: {error}") from error
+    for predicate in predicates:
+        if unknown := set(predicate) - KNOWN:
+            raise RefusalError(400, f"failed to parse valid filter: unknown field {sorted(unknown)}")
+        if predicate["key"] not in FILTERS[name]:
+            raise RefusalError(400, f"no support for filtering on unrecognized field {predicate['key']!r}")
+    return predicates
 
 
-def _meets_one(name: str, item: Item, predicate: Item) -> bool:
-    known = {"operation", "key", "string_value", "stringValue", "timestamp_value", "timestampValue"}
-    if unknown := set(predicate) - known:
-        raise RefusalError(400, f"failed to parse valid filter: unknown field {sorted(unknown)}")
+def _meets_one(item: Item, predicate: Item) -> bool:
     operation = OPERATIONS.get(predicate["operation"], predicate["operation"])
-    if predicate["key"] not in FILTERS[name]:
-        raise RefusalError(400, f"no support for filtering on unrecognized field {predicate['key']!r}")
-    value = next(predicate[key] for key in known - {"operation", "key"} if key in predicate)
+    value = next(predicate[key] for key in KNOWN - {"operation", "key"} if key in predicate)
     return MEETS[operation](item.get(predicate["key"], ""), value)

@@ -33,6 +33,7 @@ KINDS: dict[tuple[str, str], tuple[str, bool, str]] = {
     ("kueue.x-k8s.io", "ResourceFlavor"): ("resourceflavors", False, ""),
     ("cloud.google.com", "ComputeClass"): ("computeclasses", False, ""),
     ("argoproj.io", "Workflow"): ("workflows", True, ""),
+    ("kubeflow.org", "ScheduledWorkflow"): ("scheduledworkflows", True, ""),
 }
 PLURALS = {(group, plural): namespaced for (group, _), (plural, namespaced, _) in KINDS.items()}
 PATH = re.compile(r"^/(?:api/v1|apis/([^/]+)/([^/]+))(?:/namespaces/([^/]+))?/([a-z]+)(?:/([^/]+))?$")
@@ -85,6 +86,7 @@ class FakeKubernetes:
             "kueue.x-k8s.io": ("v1beta2", "v1beta1"),
             "cloud.google.com": ("v1",),
             "argoproj.io": ("v1alpha1",),
+            "kubeflow.org": ("v1beta1",),
         }
     )
     denied: set[str] = field(default_factory=set)

@@ -5,6 +5,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 BOUNDS = ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+MONTHS = ("", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+NAMES: dict[int, tuple[str, ...]] = {4: MONTHS, 5: ("sun", "mon", "tue", "wed", "thu", "fri", "sat")}
+DESCRIPTORS = {
+    **dict.fromkeys(("@yearly", "@annually"), "0 0 0 1 1 *"),
+    "@monthly": "0 0 0 1 * *",
+    "@weekly": "0 0 0 * * 0",
+    **dict.fromkeys(("@daily", "@midnight"), "0 0 0 * * *"),
+    "@hourly": "0 0 * * * *",
+}
 
 
 @dataclass(frozen=True)
@@ -21,29 +30,37 @@ class Schedule:
 
 
 def parse(text: str) -> Schedule:
-    """Five fields are allowed: then the day of the week is missing, not the second."""
-    fields = text.split()
+    """Five fields are allowed: then the day of the week is missing, not the second. No ``@every``."""
+    if text.startswith("@") and text not in DESCRIPTORS:
+        raise ValueError(f"Unrecognized descriptor: {text}")
+    fields = DESCRIPTORS.get(text, text).split()
     if len(fields) not in (5, 6):
         raise ValueError(f"Expected 5 to 6 fields, found {len(fields)}: {text}")
-    read = [_field(field, *bounds) for field, bounds in zip([*fields, "*"][:6], BOUNDS, strict=True)]
+    read = [_field(field, index) for index, field in enumerate([*fields, "*"][:6])]
     return Schedule(tuple(values for values, _ in read), tuple(star for _, star in read))
 
 
-def _field(field: str, low: int, high: int) -> tuple[frozenset[int], bool]:
+def _field(field: str, index: int) -> tuple[frozenset[int], bool]:
+    low, high = BOUNDS[index]
     values: set[int] = set()
     star = False
     for part in field.split(","):
         span, slash, step = part.partition("/")
         first, hyphen, last = span.partition("-")
-        if first == "*":
+        if first in ("*", "?"):
             start, end, star = low, high, True
         else:
-            start = int(first)
-            end = int(last) if hyphen else high if slash else start
+            start = _number(first, index)
+            end = _number(last, index) if hyphen else high if slash else start
         if not low <= start <= end <= high or (slash and int(step) < 1):
             raise ValueError(f"out of bounds: {part}")
         values |= set(range(start, end + 1, int(step) if slash else 1))
     return frozenset(values), star
+
+
+def _number(text: str, index: int) -> int:
+    names = NAMES.get(index, ())
+    return names.index(text.lower()) if text.lower() in names and text else int(text)
 
 
 def times(text: str, zone: tzinfo, after: datetime) -> Iterator[datetime]:

@@ -86,6 +86,9 @@ def submit_reads(cluster: Access, installation: Installation, *, kueue: str, com
     wanted = reads.common_reads(cluster, namespace, installation.service_account, installation.pipeline_root)
     wanted["events"] = Read(Right("list", "events", namespace), "what the autoscaler says about a step that waits")
     wanted["workflows"] = Read(Right("list", "workflows", namespace, ARGO), "whether a quota refuses a step's pod")
+    wanted["schedules"] = Read(
+        Right("list", "scheduledworkflows", namespace, "kubeflow.org"), "what failed schedules have left", quiet=True
+    )
     wanted["controller"] = Read(
         Right("get", "configmaps", installation.server_namespace, name=controller.NAME),
         "whether preempted steps are retried",

@@ -28,7 +28,7 @@ def check_pools(inventory: Inventory, catalog: Catalog) -> Iterator[CheckResult]
         kinds.setdefault(_kind(node, catalog), []).append(node)
     plain = kinds.pop(PLAIN, [])
     for kind, nodes in (*sorted(kinds.items()), *([(PLAIN, plain)] if plain else [])):
-        yield _pool(kind, nodes, inventory.loads or {})
+        yield _pool(kind, nodes, inventory.loads)
     if inventory.empty_groups:
         names = ", ".join(f"{group.name} (0 of {group.largest})" for group in inventory.empty_groups)
         yield CheckResult("ok", "nodes at zero", f"pools that grow on demand: {names}")
@@ -59,7 +59,7 @@ def _chips(node: Node) -> dict[str, Decimal]:
     return {name: amount for name in CHIPS if (amount := quantity(allocatable.get(name, "0")))}
 
 
-def _pool(kind: str, nodes: Sequence[Node], loads: Mapping[str, Load]) -> CheckResult:
+def _pool(kind: str, nodes: Sequence[Node], loads: Mapping[str, Load] | None) -> CheckResult:
     what = f"nodes {kind}"
     cordoned = [node for node in nodes if node.get("spec", {}).get("unschedulable")]
     broken = [node for node in nodes if node not in cordoned and not _ready(node)]
@@ -98,14 +98,15 @@ def _names(nodes: Sequence[Node]) -> str:
     return ", ".join(node["metadata"]["name"] for node in nodes[:FEW]) + more
 
 
-def _free(nodes: Iterable[Node], loads: Mapping[str, Load]) -> Iterator[str]:
-    """How many accelerators no pod has requested, as far as pods may be listed."""
+def _free(nodes: Iterable[Node], loads: Mapping[str, Load] | None) -> Iterator[str]:
+    """How many accelerators no pod has requested; if pods may not be listed, how many there are."""
     total: dict[str, Decimal] = {}
     used: dict[str, Decimal] = {}
     for node in nodes:
-        load = loads.get(node["metadata"]["name"])
+        load = (loads or {}).get(node["metadata"]["name"])
         for name, amount in _chips(node).items():
             total[name] = total.get(name, Decimal(0)) + amount
             used[name] = used.get(name, Decimal(0)) + (load.total.get(name, Decimal(0)) if load else Decimal(0))
     for name, amount in total.items():
-        yield f"{format_amount(name, amount - used[name])} free of {amount}"
+        whole = format_amount(name, amount)
+        yield whole if loads is None else f"{format_amount(name, amount - used[name])} free of {amount}"

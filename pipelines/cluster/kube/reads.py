@@ -72,6 +72,7 @@ def common_reads(cluster: Access, namespace: str, service_account: str, pipeline
             Right("list", "pods"),
             "what is in use on the nodes",
             lambda: capacity.loads(list_items(cluster, "/api/v1/pods")),
+            quiet=True,  # the pods of other namespaces are not everybody's business
         ),
         "quotas": Read(
             Right("list", "resourcequotas", namespace),

@@ -4,15 +4,19 @@ import hashlib
 import secrets
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from components.core.errors import StepError
-from pipelines.cluster.kubeflow import records
+from pipelines.cluster.kubeflow import limits, records
 from pipelines.cluster.kubeflow.records import RecurringRun, Run, Version
 from pipelines.cluster.kubeflow.request import Operation, RequestError, request, request_once, step_error
 from pipelines.cluster.kubeflow.server import Server, create_once, equals, find_by_name, pages, require_id
+from pipelines.hardware.pods import Loader
 
 EXPERIMENTS = "experiment_service_list_experiments"
 PIPELINES = "pipeline_service_list_pipelines"
@@ -25,6 +29,7 @@ SCHEDULES = "recurring_runs.recurring_run_service_{}_recurring_run"
 
 def experiment(server: Server, name: str, description: str = "") -> str:
     """The id of the server's experiment of this name, which is created if necessary."""
+    limits.check("the name of an experiment", name)
 
     def find(server: Server) -> str | None:
         return find_by_name(server, "experiments", EXPERIMENTS, name, "experiment_id")
@@ -53,9 +58,12 @@ def upload(server: Server, pipeline: str, text: str, *, digest: str = "", descri
         description: shown beside the version.
 
     Raises:
-        StepError: the server refuses it.
+        StepError: the server refuses it, or would never answer, as it does if the file is not YAML.
     """
     name = f"{pipeline}-{digest or hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    limits.check("the name of a pipeline version", name)
+    limits.check("the description of a pipeline version", description)
+    _check_parses(pipeline, text)
     pipeline_id = _pipeline(server, pipeline)
     if existing := _version_named(server, pipeline_id, name):
         return existing
@@ -76,7 +84,9 @@ def upload(server: Server, pipeline: str, text: str, *, digest: str = "", descri
 def find_version(server: Server, pipeline_id: str, version_id: str) -> Version | None:
     """A version by its ids, or None if the server does not have it (any more)."""
     version = _version(server, pipeline_id, version_id)
-    return Version(pipeline_id, version_id, str(version.display_name)) if version else None
+    if not version:
+        return None
+    return Version(pipeline_id, version_id, str(version.display_name), description=version.description or "")
 
 
 def pipeline_spec(server: Server, pipeline_id: str, version_id: str) -> dict[str, Any] | None:
@@ -84,6 +94,15 @@ def pipeline_spec(server: Server, pipeline_id: str, version_id: str) -> dict[str
     version = _version(server, pipeline_id, version_id)
     spec = version and version.pipeline_spec
     return dict(spec.get("pipeline_spec", spec)) if isinstance(spec, dict) else None
+
+
+def _check_parses(pipeline: str, text: str) -> None:
+    """Refuse what is not YAML: the server (2.17.0) spins on it until it is restarted."""
+    try:
+        for _ in yaml.parse(text, Loader=Loader):
+            pass
+    except yaml.YAMLError as error:
+        raise StepError(f"the file of the pipeline {pipeline!r} is not YAML: {error}", kind="settings") from None
 
 
 def _pipeline(server: Server, pipeline: str) -> str:
@@ -140,9 +159,12 @@ def create_run(
     Raises:
         StepError: the server refuses it, or its answer was lost and no run with this key can be found.
     """
+    described = records.keyed(description, key)
+    limits.check("the name of a run", name)
+    limits.check("the description of a run", described)
     body = _body(
         display_name=name,
-        description=records.keyed(description, key),
+        description=described,
         experiment_id=experiment_id,
         service_account=service_account,
         **_pipeline_job(version, parameters, pipeline_root),
@@ -197,13 +219,20 @@ def list_runs(server: Server, *, experiment_id: str = "", name: str = "", limit:
 
 
 def terminate_run(server: Server, run_id: str) -> None:
-    """Ask a run to stop; it is CANCELING, and some time later CANCELED.
+    """Ask a run to stop; it is CANCELING, and some time later it has ended.
 
     Raises:
         StepError: no run has this id, or it has ended.
     """
     operation = Operation(f"stop the run {run_id}", "terminate", "runs")
-    request(server.transport, operation, "runs.run_service_terminate_run", run_id=run_id)
+    try:
+        request(server.transport, operation, "runs.run_service_terminate_run", run_id=run_id)
+    except StepError:
+        # The server refuses to stop a run twice, and the answer to a first request may have been lost.
+        with suppress(StepError):
+            if get_run(server, run_id).state in ("CANCELING", "CANCELED"):
+                return
+        raise
 
 
 # --- recurring runs: the server's schedules --------------------------------------------------------------------------
@@ -252,10 +281,13 @@ def create_recurring_run(
     if (cron is None) == (interval_s is None):
         raise StepError("a schedule needs either a cron expression or an interval", kind="settings")
     key = secrets.token_hex(8)
+    described = records.keyed(description, key)
+    limits.check("the name of a schedule", name)
+    limits.check("the description of a schedule", described)
     times = _body(start_time=start, end_time=end)
     body = _body(
         display_name=name,
-        description=records.keyed(description, key),
+        description=described,
         experiment_id=experiment_id,
         mode="ENABLE" if enabled else "DISABLE",
         max_concurrency=str(max_concurrency),

@@ -17,12 +17,14 @@ class Version:
         version_id: the version's id.
         name: the version's name, which ends in its content's digest.
         created: whether it has just been uploaded.
+        description: as it was uploaded; read by ``api.find_version`` only.
     """
 
     pipeline_id: str
     version_id: str
     name: str
     created: bool = False
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Run:
         name: its display name.
         state: PENDING, RUNNING, SUCCEEDED, SKIPPED, FAILED, CANCELING, CANCELED, PAUSED, or empty.
         error: the server's reason for a failure; often empty.
+        stopped: when it was asked to stop, or None.
         created: when it was made.
         finished: when it ended, or None.
         experiment_id: the server's experiment that it belongs to.
@@ -51,6 +54,7 @@ class Run:
     name: str
     state: str
     error: str = ""
+    stopped: datetime | None = None
     created: datetime | None = None
     finished: datetime | None = None
     experiment_id: str = ""
@@ -128,11 +132,14 @@ def run(item: Any) -> Run:
     """A run from the generated client's object."""
     description, key = unkeyed(item.description)
     reference, config = item.pipeline_version_reference, item.runtime_config
+    stopped = _stopped(item)
     return Run(
         id=item.run_id,
         name=item.display_name or "",
-        state=item.state or "",
+        # The server (2.17.0) calls a run FAILED that was stopped, since its pods end with exit code 143.
+        state="CANCELED" if stopped and item.state == "FAILED" else item.state or "",
         error=message(item.error),
+        stopped=moment(stopped and stopped.update_time),
         created=moment(item.created_at),
         finished=moment(item.finished_at),
         experiment_id=item.experiment_id or "",
@@ -145,6 +152,18 @@ def run(item: Any) -> Run:
         recurring_run_id=item.recurring_run_id or "",
         tasks=tuple((item.run_details and item.run_details.task_details) or ()),
     )
+
+
+def _stopped(item: Any) -> Any:
+    """The entry of a run's history that says when it was asked to stop, unless it was started again since; or None."""
+    stopped, before = None, ""
+    for entry in item.state_history or ():
+        if entry.state == "CANCELING":
+            stopped = entry
+        elif before == "FAILED" and entry.state in ("PENDING", "RUNNING"):
+            stopped = None
+        before = entry.state
+    return stopped
 
 
 def recurring_run(item: Any) -> RecurringRun:

@@ -16,7 +16,22 @@ Stuck = Callable[[str], Mapping[str, str]]
 
 
 class GivenUpError(StepError):
-    """A step could not be scheduled for too long, and its run was stopped."""
+    """A step could not be scheduled for too long, and its run was stopped.
+
+    Args:
+        step: the step.
+        reason: why it cannot be scheduled.
+        failure: why the run could not be stopped; empty if it was.
+    """
+
+    def __init__(self, step: str, reason: str, failure: str) -> None:
+        stopped = f"the run could not be stopped: {failure}" if failure else "the run was stopped"
+        super().__init__(
+            f"the step {step} cannot be scheduled: {reason}; {stopped}",
+            advice="choose another --accelerator, make the pool larger, or wait longer",
+            kind="resources",
+        )
+        self.step, self.stopped = step, not failure
 
 
 @dataclass(frozen=True)
@@ -150,8 +165,9 @@ def follow(
                 kind="resources",
             )
         since = {step: since.get(step, now) for step in progress.stuck}
-        if not progress.ended:
-            _give_up(server, run_id, progress, [step for step, time in since.items() if now - time >= stuck_after])
+        if late := [step for step, time in since.items() if now - time >= stuck_after and not progress.ended]:
+            last_chance = now - since[late[0]] >= stuck_after + outage_timeout
+            _give_up(server, run_id, late[0], progress.stuck[late[0]], last_chance)
         if progress != last:
             on_change(progress)
         last = progress
@@ -193,20 +209,16 @@ def _next(server: Server, last: Progress, names: Mapping[str, str], stuck: Stuck
     return Progress(run, tuple(steps.from_run(run, names)), reasons)
 
 
-def _give_up(server: Server, run_id: str, progress: Progress, late: list[str]) -> None:
-    if not late:
-        return
-    step = late[0]
-    stopped = "; the run was stopped"
+def _give_up(server: Server, run_id: str, step: str, reason: str, last_chance: bool) -> None:
+    """Stop a run. If the server does not answer it is asked again after the next read, except at the last chance."""
+    failure = ""
     try:
         api.terminate_run(server, run_id)
     except StepError as error:
-        stopped = f"; the run could not be stopped: {error.message}"
-    raise GivenUpError(
-        f"the step {step} cannot be scheduled: {progress.stuck[step]}{stopped}",
-        advice="choose another --accelerator, make the pool larger, or wait longer",
-        kind="resources",
-    )
+        if error.kind == "resources" and not last_chance:
+            return
+        failure = error.message
+    raise GivenUpError(step, reason, failure)
 
 
 def _step_names(server: Server, run: Run) -> dict[str, str]:

@@ -2,8 +2,8 @@
 
 import graphlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from pipelines.cluster.kubeflow.records import Run, message, moment
 FINAL = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 # A workflow has more nodes than steps: drivers, the pods of a step, groups of control flow, attempts.
 HIDDEN = re.compile(r"root|executor|.*-driver|(condition|condition-branches|for-loop|exit-handler)-\d+|iteration.*")
+POD = re.compile(r"executor(?:\((\d+)\))?")
 ATTEMPT = re.compile(r"\(\d+(:.*)?\)$")
 
 
@@ -25,6 +26,8 @@ class Step:
         started: when it began, without its driver; None if it has not.
         ended: when it ended, or None.
         error: why it failed, if the server reports it (2.17 mostly does not: kubeflow/pipelines#14007).
+        cached: its result was taken from Kubeflow's cache, and no pod of its own ran.
+        attempts: how often its pod was started.
     """
 
     name: str
@@ -32,6 +35,8 @@ class Step:
     started: datetime | None = None
     ended: datetime | None = None
     error: str = ""
+    cached: bool = False
+    attempts: int = 1
 
     @property
     def seconds(self) -> float | None:
@@ -74,7 +79,8 @@ def from_run(run: Run, pipeline_steps: Mapping[str, str] | None = None) -> list[
         nodes.setdefault(node.display_name or "", []).append(node)
     wanted = pipeline_steps or {name: name for name in _likely_steps(nodes)}
     grouped = {name: nodes.get(key) or nodes.get(name) or _last_attempt(key, nodes) for key, name in wanted.items()}
-    return [_final(_step(name, at), run) for name, at in grouped.items()]
+    steps = [_final(_step(name, at), run) for name, at in grouped.items()]
+    return [_with_pods(step, steps, nodes) for step in steps]
 
 
 def _likely_steps(nodes: Mapping[str, list[Any]]) -> list[str]:
@@ -98,8 +104,11 @@ def _last_attempt(name: str, nodes: Mapping[str, list[Any]]) -> list[Any]:
 
 def _step(name: str, nodes: list[Any]) -> Step:
     """One step of one node, or of several if a loop runs it many times."""
-    if not nodes:
-        return Step(name, "PENDING")
+    # A node that Argo has omitted, since the run failed before it, has no state and has ended.
+    reached = [node for node in nodes if node.state or not moment(node.end_time)]
+    if not reached:
+        return Step(name, "SKIPPED" if nodes else "PENDING")
+    nodes = reached
     states = [node.state or "PENDING" for node in nodes]
     order = ("FAILED", "RUNNING", "PENDING", "CANCELED", "SUCCEEDED", "SKIPPED")
     state = next((one for one in order if one in states), states[0])
@@ -110,6 +119,26 @@ def _step(name: str, nodes: list[Any]) -> Step:
     return Step(name, state, min(starts) if starts else None, ended, error)
 
 
+def _with_pods(step: Step, steps: Sequence[Step], nodes: Mapping[str, list[Any]]) -> Step:
+    """A step with what the nodes of its pods tell. All are called ``executor``, so those that began while it ran are
+    its own; nothing is said of steps that run side by side."""
+
+    def within(began: datetime | None) -> bool:
+        return bool(began and step.started and step.started <= began <= (step.ended or began))
+
+    if step.started is None or any(within(other.started) for other in steps if other is not step):
+        return step
+    own = {
+        name: [node.state for node in same if within(moment(node.start_time))]
+        for name, same in nodes.items()
+        if POD.fullmatch(name)
+    }
+    ran = {name for name, states in own.items() if set(states) - {None, "SKIPPED"}}
+    numbers = [int(match[1]) for name in ran if (match := POD.fullmatch(name)) and match[1]]
+    cached = step.state == "SUCCEEDED" and any(own.values()) and not ran
+    return replace(step, cached=cached, attempts=1 + max(numbers, default=0))
+
+
 def _error(node: Any) -> str:
     """A node's own error, or the newest of its history."""
     messages = [message(node.error), *(message(entry.error) for entry in reversed(node.state_history or ()))]
@@ -118,6 +147,8 @@ def _error(node: Any) -> str:
 
 def _final(step: Step, run: Run) -> Step:
     """A step of a run that may have ended: then the server leaves some nodes in their last state."""
+    if run.state == "CANCELED" and step.state == "FAILED" and run.stopped and step.ended and step.ended >= run.stopped:
+        return replace(step, state="CANCELED", error="")
     if run.state not in FINAL or step.state in FINAL:
         return step
     if step.started is None:

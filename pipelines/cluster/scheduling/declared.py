@@ -3,7 +3,7 @@
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components.core.choices import nearest
 from components.core.errors import StepError
+from pipelines.cluster.kubeflow.limits import LIMITS
+from pipelines.cluster.kubeflow.records import keyed
 from pipelines.cluster.scheduling import trigger
 
 FILE = "schedules.toml"
@@ -18,6 +20,10 @@ EXAMPLE = 'write [nightly] with experiment, accelerator, target and cron = "0 3 
 NAME = r"[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?"
 # The start of the line of a schedule's description that holds its memo.
 MARK = "suanli "
+# Characters for words and memo in a schedule's description, beside its key; characters of an id that tell the schedules
+# of one name apart.
+ROOM = LIMITS["the description of a schedule"] - len(keyed("", "0" * 16)) - 2
+ID = 8
 
 
 class Declared(BaseModel):
@@ -73,11 +79,15 @@ class Declared(BaseModel):
 class Memo(BaseModel):
     """What a schedule's description stores for us: the server accepts no changes and has no other field for it.
 
+    A description has 255 characters. What does not fit in there, ``declared``, is the description of a pipeline version
+    of the schedule's own (``version_line``).
+
     Attributes:
         declared: what it was made from, so that it can be created again.
         server_timezone: the zone that the server read cron in.
-        replaces: the ids of earlier schedules of this name that it replaces.
+        replaces: the beginnings of the ids of earlier schedules of this name that it replaces.
         then: its state once it has replaced them.
+        own_account: whether a service account was given for its runs: the server fills in its own otherwise.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -86,27 +96,72 @@ class Memo(BaseModel):
     server_timezone: str = "UTC"
     replaces: tuple[str, ...] = ()
     then: Literal["enabled", "paused"] = "enabled"
+    own_account: bool = False
 
     @property
     def trigger(self) -> trigger.Trigger:
         """When it was to run."""
         return self.declared.trigger(self.server_timezone)
 
-    def line(self) -> str:
+    @property
+    def fits(self) -> bool:
+        """Whether the whole memo fits into a schedule's description, also once it replaces two others."""
+        later = self.model_copy(update={"replaces": ("x" * ID, "y" * ID), "then": "paused"})
+        return len(later.line()) <= ROOM
+
+    def describe(self, words: str, *, whole: bool) -> str:
+        """A schedule's description: words for people, as far as there is room, and the memo.
+
+        Args:
+            whole: whether what the schedule was made from is in here, not in its pipeline version.
+
+        Raises:
+            StepError: there is no room for the memo.
+        """
+        line = self.line() if whole else self.line(exclude={"declared"})
+        if len(line) > ROOM:
+            raise StepError(
+                f"the description of the schedule has no room for what it was made from ({len(line)} of {ROOM} "
+                "characters)",
+                advice="wait until the runs of the earlier ones have ended; suanli schedules update moves the rest",
+                kind="settings",
+            )
+        return "\n".join(part for part in (words[: ROOM - len(line)], line) if part)
+
+    def version_line(self) -> str:
+        """What the schedule was made from, as the description of a pipeline version; whether it is paused aside."""
+        return Memo(declared=self.declared.model_copy(update={"paused": False})).line()
+
+    def line(self, exclude: set[str] | None = None) -> str:
         """The memo as a line of a description."""
-        values = self.model_dump(mode="json", exclude_defaults=True)
+        values = self.model_dump(mode="json", exclude_defaults=True, exclude=exclude)
         return MARK + json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
-def read_memo(description: str) -> Memo | None:
-    """The memo in a schedule's description; None if it was not made by us."""
-    for line in description.splitlines():
-        if line.startswith(MARK):
-            try:
-                return Memo.model_validate_json(line.removeprefix(MARK))
-            except ValidationError:
-                return None
-    return None
+def read_memo(description: str, of_version: Callable[[], str] = str) -> Memo | None:
+    """The memo in a schedule's description; None if it was not made by us, or a part of it is gone.
+
+    Args:
+        of_version: returns the description of the schedule's pipeline version, which may have a part of the memo.
+    """
+    try:
+        values = _marked(description)
+        if values is not None and "declared" not in values:
+            values |= {"declared": (_marked(of_version()) or {})["declared"]}
+        return None if values is None else Memo.model_validate_json(json.dumps(values))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def is_whole(description: str) -> bool:
+    """Whether a schedule's description holds its whole memo."""
+    return "declared" in (_marked(description) or {})
+
+
+def _marked(description: str) -> dict[str, Any] | None:
+    """The values in the marked line of a description; None without one."""
+    line = next((line for line in description.splitlines() if line.startswith(MARK)), "")
+    return dict(json.loads(line.removeprefix(MARK))) if line else None
 
 
 def load(folder: Path) -> dict[str, Declared]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pipelines.cluster.kube.access import Access
 from pipelines.cluster.kubeflow import api
 from pipelines.cluster.kubeflow.records import RecurringRun
 from pipelines.cluster.kubeflow.server import Server
@@ -73,13 +74,16 @@ def differences(server: Server, wanted: Iterable[Wanted], existing: Iterable[Sch
     return differences
 
 
-def repair(server: Server, differences: Sequence[Difference], wanted: Wanted | None) -> str:
+def repair(
+    server: Server, differences: Sequence[Difference], wanted: Wanted | None, cluster: Access | None = None
+) -> str:
     """Make a schedule as declared.
 
     Args:
         server: the server.
         differences: every difference of one schedule, at least one.
         wanted: the declared schedule; None for an unknown one, which is deleted.
+        cluster: as for ``schedules.create``.
 
     Returns:
         What was done, in one word.
@@ -92,10 +96,10 @@ def repair(server: Server, differences: Sequence[Difference], wanted: Wanted | N
         schedules.delete(server, name)
         return "deleted"
     if "missing" in kinds:
-        schedules.create(server, wanted)
+        schedules.create(server, wanted, cluster)
         return "created"
     if "content" in kinds:
-        schedules.update(server, wanted)
+        schedules.update(server, wanted, cluster)
         return "updated"
     if kinds == {"earlier"}:
         schedules.settle(server, live.find(server, name))
@@ -120,7 +124,9 @@ def _differences(server: Server, wanted: Wanted, schedule: Schedule) -> Iterator
     yield from _parameters(wanted.name, item.parameters, wanted.parameters)
     yield from differs("overlap", item.max_concurrency, declared.overlap)
     yield from differs("catch-up", SWITCH[not item.no_catchup], SWITCH[declared.catch_up])
-    yield from differs("service account", item.service_account, wanted.service_account)
+    if wanted.service_account or (schedule.memo and schedule.memo.own_account):
+        # Otherwise the server has filled in its own.
+        yield from differs("service account", item.service_account, wanted.service_account)
     yield from differs("pipeline root", item.pipeline_root, wanted.pipeline_root)
 
 
@@ -132,7 +138,7 @@ def _version(server: Server, item: RecurringRun) -> str:
     if not item.version_id:
         return "always the newest"
     version = api.find_version(server, item.pipeline_id, item.version_id)
-    return version.name if version else "gone from the server"
+    return version.name.partition(schedules.OWN)[0] if version else "gone from the server"
 
 
 def _parameters(name: str, live: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[Difference]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from components.core.choices import nearest
 from components.core.errors import StepError
@@ -60,7 +61,7 @@ def every(server: Server) -> list[Schedule]:
     by_name: dict[str, list[RecurringRun]] = {}
     for item in api.list_recurring_runs(server):
         by_name.setdefault(item.name, []).append(item)
-    return [schedule for name in sorted(by_name) for schedule in grouped(by_name[name])]
+    return [schedule for name in sorted(by_name) for schedule in grouped(server, by_name[name])]
 
 
 def find(server: Server, which: str) -> Schedule:
@@ -69,7 +70,7 @@ def find(server: Server, which: str) -> Schedule:
     Raises:
         StepError: there is none, or several that were not made by us have this name.
     """
-    matching = grouped(api.list_recurring_runs(server, name=which))
+    matching = grouped(server, api.list_recurring_runs(server, name=which))
     if not matching:
         existing = every(server)
         matching = [schedule for schedule in existing if schedule.now.id == which]
@@ -87,15 +88,21 @@ def find(server: Server, which: str) -> Schedule:
     return matching[0]
 
 
-def grouped(items: Iterable[RecurringRun]) -> list[Schedule]:
+def grouped(server: Server, items: Iterable[RecurringRun]) -> list[Schedule]:
     """Recurring runs of one name as schedules: ours make one schedule, each of the others makes its own."""
+
+    def of_version(item: RecurringRun) -> str:
+        version = api.find_version(server, item.pipeline_id, item.version_id) if item.version_id else None
+        return version.description if version else ""
+
     remaining = {item.id: item for item in sorted(items, key=lambda item: (str(item.created), item.id))}
     schedules: list[Schedule] = []
     for item in reversed(list(remaining.values())):
         if item.id not in remaining:
             continue
-        memo = read_memo(item.description)
-        replaces = memo.replaces if memo else ()
-        before = tuple(remaining.pop(old) for old in replaces if old in remaining and old != item.id)
+        memo = read_memo(item.description, partial(of_version, item))
+        replaces = tuple(memo.replaces) if memo else ()
+        earlier = [old for old in remaining if replaces and old.startswith(replaces) and old != item.id]
+        before = tuple(remaining.pop(old) for old in earlier)
         schedules.insert(0, Schedule(item, before, memo))
     return schedules

@@ -57,11 +57,13 @@ class Desk:
         folder: with ``targets.toml``.
         cache: where the planner keeps profiles; the first one takes seconds.
         kubeflow: the target's server.
+        storage: the address of the emulator that has the target's bucket.
     """
 
     folder: Path
     cache: Path
     kubeflow: FakeKubeflow
+    storage: str
 
     def __post_init__(self) -> None:
         (self.folder / "targets.toml").write_text(team_target.text(self.kubeflow.host, "suanli-runner"))
@@ -77,6 +79,7 @@ class Desk:
                 "KUBECONFIG": str(kubeconfig),
                 "SUANLI_CACHE_HOME": str(self.cache),
                 "SUANLI_TIMEOUT": "5",
+                "STORAGE_EMULATOR_HOST": self.storage,
             },
             stdin=subprocess.DEVNULL,
             capture_output=True,

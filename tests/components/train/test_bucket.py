@@ -51,12 +51,12 @@ def test_on_a_cluster_an_attempt_after_one_that_was_done_goes_on_at_its_end(
     assert "resumed" in out and "epoch 3/3" not in out
     assert again.digests() == first.digests()
     # What nobody continues goes with the next training, unless somebody does so just now.
-    ended = storage.join(bucket, folder, "finished.json")
+    ended = storage.join(bucket, folder, "finished/time.json")
     storage.write_text(ended, '{"time": 0}')
     lease = storage.join(bucket, folder, "lease.json")
     storage.write_text(lease, '{"id": "another", "machine": "elsewhere"}')
     training(folder="other", checkpoint_root=bucket, seed=8, **seldom)
-    assert "finished.json" in folders(bucket)[folder] and len(folders(bucket)) == 2
+    assert "finished/time.json" in folders(bucket)[folder] and len(folders(bucket)) == 2
     storage.write_text(lease, '{"token": 2}')
     training(folder="other", checkpoint_root=bucket, seed=8, **seldom)
     assert folders(bucket)[folder] == ["lease.json"] and len(folders(bucket)) == 2

@@ -11,9 +11,11 @@ import team_target
 from answers import answer
 from kubeflow import FakeKubeflow
 from kubeflow import Fault as KubeflowFault
+from kubeflow_checks import RefusalError
 from kubernetes_api import FakeKubernetes, Fault, node, thing
 from kubernetes_cluster import GPU_TAINT, L4, furnished, running
 
+from components import storage
 from components.data import fashion_mnist
 from pipelines.cli.main import main
 from pipelines.compile.check_result import CheckResult
@@ -44,6 +46,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kubeflow: FakeKubeflow
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SUANLI_TIMEOUT", "1")
+    # Cloud Storage is tried in tests/pipelines/cluster/test_preflight.py.
+    monkeypatch.setattr(storage, "probe", lambda uri: None)
     for name in ("SUANLI_HOST", "KUBECONFIG", "SUANLI_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "targets.toml").write_text(team_target.text(kubeflow.host))
@@ -91,11 +95,12 @@ def test_a_cluster_that_has_everything_is_ok_in_every_line(
     found = told()
     assert of_cluster(found) == {
         "roots": "gs://team/data, gs://team/checkpoints, gs://team/registry",
+        "bucket team": "exists, and you may list it",
         "server": f"{kubeflow.host}, single-user",
         "Kubeflow": "2.17.0",
         "sign-in": "runs can be listed",
         "cluster": f"here at {cluster.host}, {cluster.version}",
-        "rights": "all 15 that submit uses",
+        "rights": "all 14 that submit uses",
         "namespace kubeflow": "exists",
         "service account pipeline-runner": "exists, bound to no Google account by name",
         "pipeline root": "gs://team/kfp",
@@ -158,7 +163,7 @@ CHANGED: list[tuple[str, Callable[[FakeKubernetes], None], str, str, str]] = [
         *("fail", lose("/serviceaccounts/kubeflow/pipeline-runner"), "service account pipeline-runner"),
         *("does not exist in kubeflow", "give the target another"),
     ),
-    ("warn", deny("list pods"), "right to list pods in the cluster", "missing", "what is in use on the nodes"),
+    ("ok", deny("list pods"), "nodes l4", "1 ready, 1 nvidia.com/gpu", ""),
     ("warn", deny("list events in kubeflow"), "right to list events in kubeflow", "missing", "autoscaler"),
     ("warn", add(controller("OnError")), "retries", "spot node is shut down is not retried", "retry-on-preemption"),
     ("warn", add(controller("")), "retries", "no retryPolicy, so OnFailure", "retry-on-preemption"),
@@ -204,6 +209,29 @@ def test_what_is_not_as_it_should_be_has_a_line(
     assert result.level == level and words in result.found and advice in result.advice, result
 
 
+def test_a_schedule_that_the_server_does_not_list_is_told_with_what_removes_it(
+    cluster: FakeKubernetes, kubeflow: FakeKubeflow, told: Told
+) -> None:
+    body = {"display_name": "nightly", "max_concurrency": "1", "pipeline_version_reference": {"pipeline_id": "p"}}
+    body["trigger"] = {"cron_schedule": {"cron": "0 0 3 * * *"}}
+    spec = {"root": {}, "pipelineInfo": {"name": "small"}}
+    kubeflow.versions["v"] = {"pipeline_id": "p", "pipeline_version_id": "v", "pipeline_spec": spec}
+    kubeflow.create_recurring_run(body)
+    with pytest.raises(RefusalError, match="Data too long"):
+        kubeflow.create_recurring_run({**body, "description": "x" * 256})
+    for uid, item in kubeflow.objects.items():
+        name, api = item["metadata"]["name"], "kubeflow.org/v1beta1"
+        cluster.add(thing("ScheduledWorkflow", name, api=api, metadata={"name": name, "uid": uid}))
+    left = next(
+        item["metadata"]["name"] for uid, item in kubeflow.objects.items() if uid not in kubeflow.recurring_runs
+    )
+    (result,) = (result for what, result in told().items() if what.startswith("schedule object"))
+    assert (result.level, result.what) == ("warn", f"schedule object {left}")
+    assert result.advice == f"kubectl delete scheduledworkflow {left} --namespace kubeflow"
+    cluster.deny("list scheduledworkflows.kubeflow.org in kubeflow")
+    assert not any(what.startswith("schedule object") for what in told())
+
+
 def test_what_waits_is_told_in_the_words_of_submit(cluster: FakeKubernetes, told: Told) -> None:
     message = "0/2 nodes are available: 2 Insufficient nvidia.com/gpu."
     unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
@@ -222,7 +250,7 @@ def test_without_any_right_each_missing_one_is_a_line_and_nothing_fails(cluster:
     cluster.deny("*")
     found = told()
     missing = [what for what, one in found.items() if one.found == "missing"]
-    assert len(missing) == 15 and "right to list workflows.argoproj.io in kubeflow" in missing
+    assert len(missing) == 14 and "right to list workflows.argoproj.io in kubeflow" in missing
     assert not any("cluster-autoscaler" in what or "workflow-controller" in what for what in found)
 
 

@@ -1,5 +1,6 @@
 """What is asked of the server: experiments, versions, runs and schedules."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -110,6 +111,60 @@ def test_a_request_that_may_yet_be_carried_out_is_not_repeated(fake: FakeKubeflo
 
 def test_a_pipeline_that_the_server_refuses_says_why(server: Server) -> None:
     assert "(400): no pipeline spec is provided" in refused(lambda: api.upload(server, "small", "platforms: {}"))
+
+
+def test_a_file_that_is_not_yaml_is_never_sent(fake: FakeKubeflow, server: Server) -> None:
+    for text in ("a: [", "a: b: c", "\tx", 'a: "'):
+        assert "the file of the pipeline 'small' is not YAML" in refused(
+            lambda text=text: api.upload(server, "small", text)
+        )
+    assert fake.requests == []
+
+
+# The calls that send a name or a description, with one that is as long as the server stores.
+SENT: list[tuple[str, int, Callable[[Server, Version, str], Any]]] = [
+    ("the name of an experiment", 128, lambda server, version, text: api.experiment(server, text)),
+    (
+        *("the name of a pipeline version", 127),
+        lambda server, version, text: api.upload(server, "small", kubeflow_pipeline.compiled(), digest=text[6:]),
+    ),
+    (
+        *("the name of a run", 255),
+        lambda server, version, text: api.create_run(
+            server, name=text, experiment_id="", version=version, key="k", parameters=PARAMETERS
+        ),
+    ),
+    (
+        *("the description of a run", 255),
+        # The line with the key belongs to it.
+        lambda server, version, text: api.create_run(
+            server,
+            name="r",
+            experiment_id="",
+            version=version,
+            key="k",
+            parameters=PARAMETERS,
+            description=text[len("\nsubmission k") :],
+        ),
+    ),
+    ("the name of a schedule", 255, lambda server, version, text: schedule(server, version, name=text)),
+    (
+        *("the description of a schedule", 255),
+        lambda server, version, text: schedule(server, version, description=text[len("\nsubmission ") + 16 :]),
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "most", "call"), SENT, ids=[what for what, _, _ in SENT])
+def test_what_the_server_cannot_store_is_refused_before_it_is_sent(
+    fake: FakeKubeflow, server: Server, version: Version, what: str, most: int, call: Any
+) -> None:
+    # Characters count, not bytes.
+    call(server, version, "ü" * most)
+    fake.requests.clear()
+    text = refused(lambda: call(server, version, "ü" * (most + 1)))
+    assert text.startswith(f"{what} has {most + 1} characters, and the server stores {most}: ")
+    assert not fake.asked("POST .*") and len(fake.objects) == len(fake.recurring_runs)
 
 
 def test_a_version_is_found_by_its_ids_until_it_is_deleted(

@@ -7,36 +7,15 @@ from typing import Any
 
 import kubeflow_pipeline
 import pytest
+from followed_run import Scene, play, states
 from kubeflow import FakeKubeflow, Fault
 from refusals import refused
 
 from components.core.errors import StepError
-from pipelines.cluster.kubeflow import api, runs, steps
-from pipelines.cluster.kubeflow.connection import Connection
-from pipelines.cluster.kubeflow.records import Run, Version
+from pipelines.cluster.kubeflow import runs
+from pipelines.cluster.kubeflow.records import Run
 from pipelines.cluster.kubeflow.runs import Progress
-from pipelines.cluster.kubeflow.server import Server, connect
-
-
-@pytest.fixture
-def server(fake: FakeKubeflow) -> Server:
-    return connect(Connection(host=fake.host, timeout=1))
-
-
-@pytest.fixture
-def version(server: Server) -> Version:
-    return api.upload(server, "small", kubeflow_pipeline.compiled())
-
-
-@pytest.fixture
-def submit(server: Server, version: Version) -> Callable[..., Run]:
-    experiment = api.experiment(server, "digits")
-
-    def submit(**changes: Any) -> Run:
-        values = {"name": "digits-1", "parameters": kubeflow_pipeline.PARAMETERS, **changes}
-        return runs.submit(server, version=version, experiment_id=experiment, **values)
-
-    return submit
+from pipelines.cluster.kubeflow.server import Server
 
 
 @pytest.mark.parametrize(
@@ -100,26 +79,6 @@ def test_a_refused_run_is_not_asked_for_again(fake: FakeKubeflow, submit: Callab
 
 
 # Following
-
-
-Scene = Callable[[str], object]
-
-
-def play(fake: FakeKubeflow, server: Server, run_id: str, *scenes: Scene, **options: Any) -> tuple[Progress, list[Any]]:
-    """Follow a run while the scenes happen, one between two reads; the end, and what was told on the way."""
-    told: list[Progress] = []
-    coming = iter(scenes)
-
-    def between(run_id: str) -> dict[str, str]:
-        next(coming, lambda run_id: None)(run_id)
-        return {}
-
-    end = runs.follow(server, run_id, on_change=told.append, poll=0.01, stuck=between, **options)
-    return end, told
-
-
-def states(progress: Progress) -> dict[str, str]:
-    return {step.name: step.state for step in progress.steps}
 
 
 def test_a_run_is_followed_step_by_step_to_its_end(
@@ -274,58 +233,6 @@ def test_pods_that_cannot_be_looked_at_do_not_end_the_waiting(
     assert runs.follow(server, run.id, poll=0.01, stuck=stuck).run.state == "SUCCEEDED"
 
 
-def test_a_run_whose_version_is_deleted_still_shows_the_steps_that_have_begun(
-    fake: FakeKubeflow, server: Server, submit: Callable[..., Run]
-) -> None:
-    run = submit()
-    fake.versions.clear()
-    for name in ("small-x7k2p", "root", "root-driver", "prepare", "prepare-driver", "executor", "for-loop-2"):
-        fake.step(run.id, name, "SUCCEEDED")
-    assert states(runs.read(server, run.id)) == {"prepare": "SUCCEEDED"}
-    fake.step(run.id, "train", "RUNNING")
-    assert states(runs.read(server, run.id)) == {"prepare": "SUCCEEDED", "train": "RUNNING"}
-
-
-@pytest.mark.parametrize(
-    ("nodes", "state"),
-    [
-        pytest.param([("train", "SUCCEEDED"), ("train", "RUNNING")], "RUNNING", id="a-loop-half-way"),
-        pytest.param([("train", "SUCCEEDED"), ("train", "FAILED")], "FAILED", id="a-loop-with-a-failure"),
-        pytest.param([("train", "SUCCEEDED"), ("train", "SUCCEEDED")], "SUCCEEDED", id="a-loop-at-its-end"),
-        pytest.param([("train(0)", "FAILED"), ("train(1)", "RUNNING")], "RUNNING", id="the-second-attempt"),
-        pytest.param([("train", "RUNNING"), ("train(0)", "FAILED")], "RUNNING", id="the-step-over-its-attempts"),
-        pytest.param([("train-driver", "SUCCEEDED")], "PENDING", id="only-its-driver"),
-    ],
-)
-def test_a_step_of_many_nodes_has_one_state(
-    fake: FakeKubeflow, server: Server, submit: Callable[..., Run], nodes: list[tuple[str, str]], state: str
-) -> None:
-    run = submit()
-    for number, (name, node) in enumerate(nodes):
-        fake.step(run.id, f"{name}#{number}", node)
-        fake.runs[run.id]["run_details"]["task_details"][-1]["display_name"] = name
-    assert states(runs.read(server, run.id))["train"] == state
-
-
-def test_steps_come_in_the_order_of_their_dependencies_with_the_names_that_people_gave() -> None:
-    def task(component: str, *after: str, name: str = "") -> dict[str, Any]:
-        return {
-            "componentRef": {"name": f"comp-{component}"},
-            "dependentTasks": list(after),
-            "taskInfo": {"name": name or component},
-        }
-
-    inner = {"dag": {"tasks": {"publish": task("publish", "convert"), "convert": task("convert")}}}
-    tasks = {"a": task("a", "z"), "group": task("group", "a"), "z": task("z", name="Get the data")}
-    spec = {"root": {"dag": {"tasks": tasks}}, "components": {"comp-group": inner}}
-    assert list(steps.names(spec).items()) == [
-        ("z", "Get the data"),
-        ("a", "a"),
-        ("convert", "convert"),
-        ("publish", "publish"),
-    ]
-
-
 # Stopping
 
 
@@ -340,6 +247,26 @@ def test_a_run_is_stopped_once_and_not_after_its_end(
     fake.finish(run.id, "CANCELED")
     assert f"the run {run.id} has already ended (CANCELED)" in refused(lambda: runs.cancel(server, run.id))
     assert "Run nothing not found" in refused(lambda: runs.cancel(server, "nothing"))
+
+
+def test_a_run_is_given_up_once_the_server_answers_again(
+    fake: FakeKubeflow, server: Server, submit: Callable[..., Run]
+) -> None:
+    run = submit()
+    fake.inject(Fault("POST runs/.*:terminate", status=500, times=3))
+    options: dict[str, Any] = {"poll": 0.01, "stuck": lambda run_id: {"train": "no node"}, "stuck_after": 0.05}
+    assert "no node; the run was stopped" in refused(lambda: runs.follow(server, run.id, **options))
+    assert fake.runs[run.id]["state"] == "CANCELING" and len(fake.asked("POST runs/.*:terminate")) == 4
+
+
+def test_a_run_that_cannot_be_stopped_is_given_up_in_the_end(
+    fake: FakeKubeflow, server: Server, submit: Callable[..., Run]
+) -> None:
+    run = submit()
+    fake.inject(Fault("POST runs/.*:terminate", status=500, times=999))
+    options: dict[str, Any] = {"poll": 0.01, "stuck": lambda run_id: {"train": "no node"}, "stuck_after": 0.05}
+    text = refused(lambda: runs.follow(server, run.id, outage_timeout=0.2, **options))
+    assert "no node; the run could not be stopped: " in text and len(fake.asked("POST runs/.*:terminate")) > 1
 
 
 def test_a_stop_whose_answer_is_lost_is_asked_for_again(

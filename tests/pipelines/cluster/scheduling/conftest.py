@@ -5,6 +5,12 @@ from watched_schedules import Watched
 
 from pipelines.cluster.kubeflow.connection import Connection
 from pipelines.cluster.kubeflow.server import Server, connect
+from pipelines.cluster.scheduling import schedules
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedules, "POLL_S", 0.05)
 
 
 @pytest.fixture

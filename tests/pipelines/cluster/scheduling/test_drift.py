@@ -110,6 +110,19 @@ def test_whatever_a_server_loses_or_keeps_too_long_is_a_line_and_is_mended(
     assert drift.differences(server, [wanted()], live.every(server)) == []
 
 
+def test_the_account_that_the_server_fills_in_is_no_difference(fake: Watched, server: Server) -> None:
+    plain = replace(wanted(), service_account="")
+    schedules.create(server, plain)
+    assert fake.one()["service_account"] == "pipeline-runner"
+    assert drift.differences(server, [plain], live.every(server)) == []
+    # One that is declared, and one that is declared no more, are.
+    (found,) = drift.differences(server, [wanted()], live.every(server))
+    assert str(found) == "nightly: service account is pipeline-runner, should be runner"
+    drift.repair(server, [found], wanted())
+    assert drift.differences(server, [wanted()], live.every(server)) == []
+    assert len(drift.differences(server, [plain], live.every(server))) == 1
+
+
 def test_a_version_that_is_gone_missing_and_unknown_schedules_are_told(fake: Watched, server: Server) -> None:
     other = replace(wanted(every="7d"), name="weekly")
     assert [str(found) for found in drift.differences(server, [wanted()], [])] == [

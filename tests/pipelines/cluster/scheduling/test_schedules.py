@@ -1,14 +1,18 @@
 """Schedules over real HTTP: by name, one of each, never none and never two enabled, whatever fails in between."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import kubeflow
 import pytest
+from kubernetes_api import FakeKubernetes, thing
 from watched_schedules import PARAMETERS, Watched, wanted
 
 from components.core.errors import StepError
+from pipelines.cluster.kube import access
 from pipelines.cluster.kubeflow.connection import Connection
 from pipelines.cluster.kubeflow.server import Server, connect
 from pipelines.cluster.scheduling import drift, live, schedules
@@ -33,6 +37,93 @@ def test_an_interval_and_what_is_not_the_default_reach_the_server_too(fake: Watc
     item = fake.one()
     assert item["trigger"] == {"periodic_schedule": {"interval_second": "21600"}}
     assert (item["max_concurrency"], item.get("no_catchup", False), item["status"]) == ("2", False, "DISABLED")
+
+
+# As long as a schedule's options get: more than its description can hold.
+LONG = {"set": [f"training.epochs={number}" for number in range(40)], "timezone": "UTC"}
+
+
+def test_options_that_do_not_fit_into_the_description_are_kept_with_a_version_of_its_own(
+    fake: Watched, server: Server
+) -> None:
+    schedules.create(server, wanted())
+    first = fake.one()["pipeline_version_reference"]["pipeline_version_id"]
+    schedules.update(server, wanted(**LONG))
+    item = fake.one()
+    assert len(item["description"]) <= 255 and item["description"].startswith("digits on l4, every day")
+    version = fake.versions[item["pipeline_version_reference"]["pipeline_version_id"]]
+    assert version["pipeline_version_id"] != first and version["pipeline_spec"] == fake.versions[first]["pipeline_spec"]
+    # Nothing of it is lost, whatever happens to the schedule.
+    for _ in range(3):
+        schedules.pause(server, "nightly")
+        schedules.resume(server, "nightly")
+        (found,) = live.every(server)
+        assert found.memo and found.memo.declared == wanted(**LONG).memo.declared
+        assert drift.differences(server, [wanted(**LONG)], [found]) == []
+    assert len(fake.versions) == 2
+    assert schedules.update(server, wanted()).before == () and len(fake.recurring_runs) == 1
+    assert drift.differences(server, [wanted()], live.every(server)) == []
+
+
+def test_a_schedule_by_an_earlier_suanli_is_found_with_the_whole_ids_of_those_before_it(
+    fake: Watched, server: Server
+) -> None:
+    before = schedules.create(server, wanted())
+    fake.run(before.now.id)
+    schedules.update(server, wanted(note="new"))
+    new = next(item for item in fake.recurring_runs.values() if item["recurring_run_id"] != before.now.id)
+    short = f'"{before.now.id[:8]}"'
+    assert short in new["description"]
+    new["description"] = new["description"].replace(short, f'"{before.now.id}"')
+    (found,) = live.every(server)
+    assert [item.id for item in found.before] == [before.now.id]
+
+
+def test_a_schedule_whose_runs_never_end_says_when_there_is_no_room_left_for_more(
+    fake: Watched, server: Server
+) -> None:
+    schedules.create(server, wanted())
+    with pytest.raises(StepError, match="has no room for what it was made from") as caught:
+        for number in range(20):
+            fake.run(schedules.update(server, wanted(note=str(number))).now.id)
+    assert "wait until the runs of the earlier ones have ended" in caught.value.advice
+    assert len(fake.objects) == len(fake.recurring_runs)
+
+
+@pytest.mark.parametrize("verb", ["create", "update"])
+def test_what_a_failed_creation_leaves_in_the_cluster_is_named(
+    fake: Watched, server: Server, verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if verb == "update":
+        schedules.create(server, wanted())
+    act = {"create": schedules.create, "update": schedules.update}[verb]
+    with FakeKubernetes() as kubernetes:
+        monkeypatch.setenv("KUBECONFIG", str(kubernetes.kubeconfig(tmp_path)))
+        cluster = access.connect()
+
+        def fail() -> StepError:
+            fake.inject(kubeflow.Fault(on="POST recurringruns", status=500, body="{}"))
+            with pytest.raises(StepError) as caught:
+                act(server, wanted(note="new"), cluster)
+            assert "\n" not in str(caught.value)
+            return caught.value
+
+        assert "it has left" not in fail().message
+        known = [item["metadata"] for item in fake.objects.values()]
+        for metadata in (*known, {"name": "nightlyx7k2p", "uid": "0b1c"}):
+            api, name = "kubeflow.org/v1beta1", metadata["name"]
+            kubernetes.add(thing("ScheduledWorkflow", name, api=api, metadata=metadata))
+        error = fail()
+        assert error.message.endswith("; it has left the object nightlyx7k2p, which starts runs")
+        assert error.advice == "kubectl delete scheduledworkflow nightlyx7k2p --namespace kubeflow"
+
+
+def test_without_a_cluster_a_failed_creation_says_who_names_what_it_may_have_left(
+    fake: Watched, server: Server
+) -> None:
+    fake.inject(kubeflow.Fault(on="POST recurringruns", status=500, body="{}"))
+    with pytest.raises(StepError, match="a schedule may have been left that no command shows; suanli doctor"):
+        schedules.create(server, wanted())
 
 
 def test_a_name_is_given_once(fake: Watched, server: Server) -> None:
@@ -160,8 +251,21 @@ def test_a_schedule_with_a_run_under_way_is_deleted_only_by_force(fake: Watched,
     with pytest.raises(StepError, match=f"nightly's run {run} is running and would end with its schedule"):
         schedules.delete(server, "nightly")
     assert fake.one()["status"] == "ENABLED"
+    threading.Timer(0.2, fake.finish, [run, "CANCELED"]).start()
     schedules.delete(server, "nightly", force=True)
     assert not fake.recurring_runs
+    # With its schedule gone, the server would call it RUNNING for ever.
+    assert [entry["state"] for entry in fake.runs[run]["state_history"]][-2:] == ["CANCELING", "FAILED"]
+
+
+def test_a_run_that_does_not_end_keeps_its_schedule_paused(
+    fake: Watched, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedules, "STOP_S", 0.1)
+    run = fake.run(schedules.create(server, wanted()).now.id)
+    with pytest.raises(StepError, match=f"nightly's run {run} was stopped and has not ended within 0.1 s"):
+        schedules.delete(server, "nightly", force=True)
+    assert fake.one()["status"] == "DISABLED" and fake.runs[run]["state"] == "CANCELING"
 
 
 def test_a_schedule_whose_runs_are_over_is_deleted(fake: Watched, server: Server) -> None:
@@ -196,9 +300,9 @@ REQUESTS: dict[str, tuple[str, Callable[[Server], object]]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("verb", REQUESTS)
-def test_each_error_is_one_line_and_loses_nothing(fake: Watched, verb: str, fault: str) -> None:
-    server = connect(Connection(host=fake.host, timeout=0.7))
+def test_each_error_is_one_line_and_loses_nothing(fake: Watched, server: Server, verb: str, fault: str) -> None:
     schedules.create(server, wanted())
+    server = connect(Connection(host=fake.host, timeout=0.7))
     on, call = REQUESTS[verb]
     fake.inject(replace(FAULTS[fault], on=on))
     with pytest.raises(StepError) as caught:
