@@ -125,5 +125,11 @@ def _circumstances(values: dict[str, Any]) -> dict[str, Any]:
         "attempts": values["attempts"],
         "threads": values["threads"],
         "commit": values["commit"][:19] or "none",
+        **({"checkpoints of other code": _origins(values)} if values.get("other_code") else {}),
         **values["versions"],
     }
+
+
+def _origins(values: dict[str, Any]) -> str:
+    """The checkpoints that other code had written, from which the run went on, and what has changed since."""
+    return "; ".join(f"{one['checkpoints']} ({', '.join(one['changed'])})" for one in values["other_code"])

@@ -72,6 +72,7 @@ def test_the_option_is_recorded_in_the_run_and_told_to_train(trained: Run) -> No
     folder = lineage.read(str(trained.folder))["folder"]
     assert trained.read()["other_code"] == [{"checkpoints": folder, "changed": [LOSS, "keras"]}]
     assert lineage.read(str(trained.folder))[lineage.ALLOWED] is True
+    assert f"{folder} ({LOSS}, keras)" in (trained.folder / "index.html").read_text()
 
 
 def test_a_run_in_containers_keeps_the_code_of_its_images(trained: Run) -> None:
