@@ -30,6 +30,7 @@ INDEXES: dict[str, dict[Room, str]] = {
     "examples.json": {"data": "source", "tasks": "task"},
     "training.json": {"models": "name", "tasks": "task"},
 }
+ENTRY = {"key", "run", "time", "result", "metadata"}
 # The units of data.max_age, in seconds.
 AGES = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -131,12 +132,12 @@ def entry_name(key: Mapping[str, Any]) -> str:
 
 
 def _read_entry(entry: Path) -> dict[str, Any] | None:
-    """A kept result, whether or not what it points to is still there."""
+    """A kept result, whether or not what it points to is still there; None if its record is damaged."""
     try:
         cached: dict[str, Any] = json.loads((entry / "entry.json").read_text())
-    except (OSError, ValueError):
+        return cached if cached.keys() >= ENTRY and cached["key"]["step"] else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
-    return cached
 
 
 def _usable(entry: Path) -> tuple[dict[str, Any] | None, str]:

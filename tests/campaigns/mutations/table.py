@@ -200,6 +200,18 @@ TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
             "registry/test_publishing.py",
         ),
         ("return lineage[-2]", "return lineage[0]", "registry/test_publishing.py"),
+        (
+            "_refuse_withdrawn(registry, before, folder, version)",
+            "versions.version_uri(registry, version)",
+            "registry/test_publishing.py",
+        ),
+    ),
+    "components/registry/versions.py": (
+        ("if model and recorded not in", "if not model and recorded not in", "registry/test_versions.py"),
+    ),
+    "components/core/files.py": (
+        ("os.O_CREAT | os.O_NOFOLLOW", "os.O_CREAT | 0", "core/test_files.py"),
+        ("sync(path.parent)", "sync(path)", "core/test_files.py"),
     ),
     "components/prepare/filling.py": (
         (
@@ -222,6 +234,7 @@ TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "components/core/cache.py": (
         ('"state": state', '"state": ""', "core/test_step.py"),
+        ("not 0 <= age <=", "not age <=", "core/test_step.py"),
         ('"versions": sources.versions(step, chosen)', '"versions": {}', "core/test_step.py"),
         ("digest_of(Path(artifact.path)) for name", "Path(artifact.path).name for name", "core/test_step.py"),
     ),

@@ -262,7 +262,7 @@ def test_a_lock_file_that_is_edited_but_not_installed_changes_nothing(
     assert len(CALLS) == 1
 
 
-@pytest.mark.parametrize("damage", ["", "{", "absent"], ids=["empty", "half", "absent"])
+@pytest.mark.parametrize("damage", ["", "{", "absent", "[]", "{}"], ids=["empty", "half", "absent", "a list", "bare"])
 def test_a_damaged_cache_entry_is_not_taken(damage: str, machine: Path) -> None:
     run(machine, "one")
     entry = next((machine / "cache").glob("prepare-*/entry.json"))
