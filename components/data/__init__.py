@@ -3,13 +3,15 @@
 import hashlib
 import math
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
+from components import storage
 from components.core import folders
 from components.core.choices import load
 from components.core.config import Count, Fraction, Positive, Section
@@ -151,6 +153,30 @@ def folder_state(folder: str) -> str:
         values = [status.st_size, status.st_mtime_ns, *((status.st_ctime_ns, status.st_ino) if inodes else ())]
         total.update(b"\0".join([os.fsencode(path.relative_to(root)), *(b"%d" % value for value in values), b"\n"]))
     return total.hexdigest()[:16]
+
+
+def local_folder(folder: str) -> Path:
+    """A folder of the settings on this machine; of one in Cloud Storage its mount, or a copy that lasts as long as this
+    process.
+
+    Raises:
+        StepError: Cloud Storage has no such folder.
+    """
+    if not storage.is_remote(folder):
+        return Path(folder).expanduser()
+    if mount := storage.mounted(folder):
+        return Path(mount)
+    names = [
+        name for name in storage.listing(folder) if not any(map(folders.is_left_by_system, PurePosixPath(name).parts))
+    ]
+    if not names:
+        raise StepError(f"no such folder: {folder}", advice="set data.folder to one with files in it")
+    COPIES.append(tempfile.TemporaryDirectory(prefix="data-"))
+    return storage.copy(folder, Path(COPIES[-1].name), names)
+
+
+# Referenced here, since a temporary folder is removed with its last reference.
+COPIES: list["tempfile.TemporaryDirectory[str]"] = []
 
 
 def _has_inodes(device: int) -> bool:

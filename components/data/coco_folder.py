@@ -8,7 +8,7 @@ from pydantic import Field
 
 from components.core.config import Positive
 from components.core.errors import StepError
-from components.data import DataSettings, Facts, Source, folder_state
+from components.data import DataSettings, Facts, Source, folder_state, local_folder
 from components.data._coco import Annotations
 from components.data._coco_layouts import FILES, ImageFiles, places
 
@@ -42,7 +42,7 @@ def state(settings: Settings) -> str:
 def facts(settings: Settings) -> Facts | None:
     """Counts from the annotations; None if they cannot be read."""
     try:
-        splits = _splits(settings)
+        splits = _splits(Path(settings.folder).expanduser())
     except StepError:
         return None
     return Facts({split: len(one.images) for split, one in splits.items()}, len(splits["train"].names), encoded=True)
@@ -55,7 +55,8 @@ def source(settings: Settings) -> Source:
         StepError: the annotations are missing or cannot be read, all objects of a split are crowds, or the splits have
             different categories.
     """
-    splits = _splits(settings)
+    root = local_folder(settings.folder)
+    splits = _splits(root)
     train = splits["train"]
     for split, one in splits.items():
         if one.names != train.names:
@@ -66,7 +67,7 @@ def source(settings: Settings) -> Source:
                 "neither trained nor counted",
                 advice="set iscrowd to 0 where an annotation is one object",
             )
-    files = ImageFiles(Path(settings.folder).expanduser())
+    files = ImageFiles(root)
     listed = {path for one in splits.values() for path in one.listed(files)}
     unlisted = {"train": files.unlisted(listed)}
     return Source(
@@ -86,10 +87,10 @@ def source(settings: Settings) -> Source:
     )
 
 
-def _splits(settings: Settings) -> dict[str, Annotations]:
+def _splits(root: Path) -> dict[str, Annotations]:
     """The annotations of each split.
 
     Raises:
         StepError: they are missing or cannot be read.
     """
-    return {split: Annotations.read(location) for split, location in places(Path(settings.folder).expanduser()).items()}
+    return {split: Annotations.read(location) for split, location in places(root).items()}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from components.core import folders
 from components.core.choices import nearest
 from components.core.errors import StepError
 from components.core.plain import visible
@@ -64,7 +65,7 @@ def read(path: str, max_bytes: int) -> list[tuple[str, bytes]]:
     """
     source, column = Path(path), "text"
     if source.is_dir():
-        files = sorted(file for file in source.rglob("*") if file.suffix.lower() == PLAIN and file.is_file())
+        files = [file for file, problem in folders.walk(source) if not problem and file.suffix.lower() == PLAIN]
         if not files:
             raise StepError(f"the folder {source} has no texts ({PLAIN})")
         texts = [_plain(file, max_bytes) for file in files]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.core import folders
 from components.core.errors import StepError
 from components.tasks import contract
 from components.tasks.text_generation import LONGEST, Info, Settings
@@ -43,9 +44,10 @@ class Serving(contract.Serving[Info, Settings]):
         return tf.TensorSpec([None], tf.string, name="text"), answer
 
     def read_inputs(self, path: str) -> list[tuple[str, bytes]]:
-        """Name and bytes of a text file, or of every .txt file in a folder."""
+        """Name and bytes of a text file, or of every .txt file in a folder, at any depth."""
         root = Path(path)
-        files = sorted(root.glob("*.txt")) if root.is_dir() else [root]
+        walked = folders.walk(root) if root.is_dir() else [(root, "")]
+        files = [file for file, problem in walked if not problem and (file == root or file.suffix.lower() == ".txt")]
         if not files:
             raise StepError(f"{path} has no .txt file", advice="give a text file, a folder of them, or --text")
         contents = []

@@ -7,6 +7,9 @@ import pytest
 
 from components.core import folders
 from components.core.errors import StepError
+from components.tasks import text_generation
+from components.tasks.contract import Task
+from components.text import texts
 
 LEFT = [
     *("._a.png", ".DS_Store", "Thumbs.db", "desktop.ini", "~$notes.txt"),
@@ -39,6 +42,17 @@ def test_what_is_not_a_file_comes_with_the_reason(tmp_path: Path) -> None:
         "linked": folders.LINKED_FOLDER,
         "pipe": folders.SPECIAL,
     }
+
+
+def test_text_readers_pass_over_it_too(tmp_path: Path) -> None:
+    for name in ("b.txt", "deep/a.TXT", "._b.txt", "__MACOSX/b.txt", "@eaDir/b.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "c.txt").symlink_to("/nowhere/c.txt")
+    expected = [(str(tmp_path / "b.txt"), b"b.txt"), (str(tmp_path / "deep/a.TXT"), b"deep/a.TXT")]
+    assert list(texts.read(str(tmp_path), 1000)) == expected
+    serving = Task("text_generation", {}, text_generation.Settings()).serving
+    assert list(serving.read_inputs(str(tmp_path))) == expected
 
 
 def test_a_link_out_of_a_folder_is_refused_if_none_may_lead_there(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from coco_folders import HEIGHT, WIDTH, annotations, settings, stored, write
 from picture_folders import STORED, photographed
 
+from components import storage
 from components.core.errors import StepError
 from components.data import coco_folder
 from components.vision import images
@@ -236,6 +237,12 @@ def test_boxes_lie_on_their_objects_whatever_way_the_camera_was_held(
     np.testing.assert_allclose(examples[0]["boxes"], [[0.1, 4 / 48, 0.5, 16 / 48]], atol=1e-6)
     pixels = images.decode(kept.contents[0], 3)
     assert pixels[top + 2 : bottom - 2, left + 2 : right - 2].max() < 40 and pixels[bottom + 2 :].min() > 200
+
+
+def test_a_folder_in_cloud_storage_is_read_like_one_here(tmp_path: Path, bucket: str) -> None:
+    storage.upload(write(tmp_path / "x", annotations()), f"{bucket}/boxes")
+    source = coco_folder.source(coco_folder.Settings(folder=f"{bucket}/boxes", image_shape=(32, 32, 3)))
+    assert [one["labels"].tolist() for one in source.splits["train"]()] == [[0, 1], [1], []]
 
 
 def test_a_folder_without_annotations_is_told(tmp_path: Path) -> None:

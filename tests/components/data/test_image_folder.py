@@ -10,6 +10,7 @@ from picture_folders import noise, pictures, saved
 from PIL import Image
 from refusals import one_line
 
+from components import storage
 from components.core.errors import StepError
 from components.data import Source, image_folder
 from components.tasks._images.examples import pixels
@@ -116,6 +117,23 @@ def test_a_name_that_is_not_utf8_is_a_name(tmp_path: Path) -> None:
     before = image_folder.state(settings)
     (root / os.fsdecode(b"a/caf\xe9.png")).rename(root / os.fsdecode(b"a/caf\xea.png"))
     assert image_folder.state(settings) != before
+
+
+def test_a_folder_in_cloud_storage_is_read_like_one_here(tmp_path: Path, bucket: str) -> None:
+    root = pictures(tmp_path / "here", {"train/a": 2, "train/b": 2, "valid/a": 1})
+    (root / "train/a/._0.png").write_bytes(b"left by a system")
+    (root / "train/b/notes.txt").write_text("no picture")
+    storage.upload(root, f"{bucket}/pictures")
+    here, there = (
+        opened(root),
+        image_folder.source(image_folder.Settings(folder=f"{bucket}/pictures", image_shape=SHAPE)),
+    )
+    assert there.counts == here.counts and left_out(there) == left_out(here) == {".txt files": 1}
+    for split in ("train", "validation"):
+        contents = [[one.get("image") for one in source.splits[split]()] for source in (here, there)]
+        assert contents[0] == contents[1]
+    with pytest.raises(StepError, match="no such folder: gs://"):
+        image_folder.source(image_folder.Settings(folder=f"{bucket}/nothing", image_shape=SHAPE))
 
 
 def test_a_dangling_link_has_a_state(tmp_path: Path) -> None:

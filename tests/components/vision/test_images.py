@@ -243,6 +243,20 @@ def test_an_empty_folder_is_told(tmp_path: Path) -> None:
         list(images.read(tmp_path, (8, 8, 1)))
 
 
+def test_a_folder_is_read_as_it_is_consumed(tmp_path: Path) -> None:
+    """Memory does not grow with the number of pictures: a later one is not read before it is asked for."""
+    for number in range(3 * images.AHEAD):
+        (tmp_path / f"{number:03}.png").write_bytes(saved(scene(9, 9), "PNG"))
+    reading = images.read(tmp_path, (8, 8, 1))
+    assert isinstance(next(reading)[1], np.ndarray)
+    for path in sorted(tmp_path.iterdir())[images.AHEAD :]:
+        path.write_bytes(b"another content")
+    found = [content for _, content in reading]
+    assert [isinstance(content, StepError) for content in found] == [False] * (images.AHEAD - 1) + [True] * (
+        2 * images.AHEAD
+    )
+
+
 def test_a_bad_file_in_a_folder_leaves_the_others(tmp_path: Path) -> None:
     for name in ("a.png", "c.png"):
         Image.fromarray(scene(9, 9)).save(tmp_path / name)
