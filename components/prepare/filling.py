@@ -17,6 +17,7 @@ import numpy as np
 from components.core import progress
 from components.core.errors import StepError
 from components.core.examples import Records
+from components.core.plain import visible
 from components.data import DataSettings, Example, Source
 from components.prepare.writer import RecordEncoder, Split, cores
 from components.tasks.contract import Examples, Summary
@@ -240,7 +241,8 @@ class _Run:
 
     def _quarantine(self, name: str, fault: str) -> None:
         bad = self.filled.quarantined
-        bad.append((name, fault))
+        # A file's name may be of any bytes, which no page can hold.
+        bad.append((visible(name), visible(fault)))
         if len(bad) <= self.settings.quarantine:
             return
         first = f"{bad[0][0]}: {bad[0][1]}"

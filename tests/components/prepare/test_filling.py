@@ -160,6 +160,12 @@ def test_examples_that_are_prepared_quarantined_and_left_out_add_up(tmp_path: Pa
     assert len(found.quarantined) == (0 if limit == 5 else 2)
 
 
+def test_a_bad_example_of_any_name_can_be_shown(tmp_path: Path) -> None:
+    bad = {"name": "caf\udce9.png", "fault": "did you mean \udce9.png?"}
+    found = filled(source(train=[*range(9), bad]), tmp_path, quarantine=1)
+    assert found.quarantined == [("caf\\udce9.png", "did you mean \\udce9.png?")]
+
+
 def test_examples_that_a_source_counted_and_did_not_give_are_told(tmp_path: Path) -> None:
     found = filled(replace(source(train=list(range(9))), counts={"train": 12}), tmp_path)
     assert found.account().endswith("3 left out (3 of train that the source did not give)")
