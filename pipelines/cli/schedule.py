@@ -1,7 +1,7 @@
 """``suanli schedule``: an experiment that runs repeatedly on a cluster, each time on new data."""
 
 import sys
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +19,7 @@ from pipelines.cluster.preflight import estimate_rungs, run_preflight
 from pipelines.cluster.scheduling import declared, schedules
 from pipelines.cluster.scheduling.declared import Declared
 from pipelines.cluster.scheduling.schedules import Wanted
-from pipelines.compile.submission import Submission
+from pipelines.compile.submission import Submission, pin_images
 from pipelines.hardware import catalog
 from pipelines.runs import folder
 
@@ -88,10 +88,7 @@ def schedule(
     values["set"] = values.pop("sets")
     given = {key: value for key, value in values.items() if value is not None}
     prepared = prepare(name, declared.validate("the schedule", given), server_timezone)
-    created_id = ""
-    if not dry_run:
-        server, access = checked_server(prepared, cluster)
-        created_id = schedules.create(server, prepared.wanted, access).now.id
+    created_id = "" if dry_run else schedules.create(*checked_server(prepared, cluster)).now.id
     if as_json:
         output.print_json(schedule_output.new_document(prepared.wanted, created_id))
     else:
@@ -137,8 +134,9 @@ def prepare(name: str, declaration: Declared, server_timezone: str) -> Prepared:
     return Prepared(resolved, submission, wanted)
 
 
-def checked_server(prepared: Prepared, cluster: ClusterOptions) -> tuple[Server, Access | None]:
-    """The server, if the whole preflight passes, and its cluster, if it can be reached.
+def checked_server(prepared: Prepared, cluster: ClusterOptions) -> tuple[Server, Wanted, Access | None]:
+    """The server, if the whole preflight passes, what to send, with the digests of its images, and the server's
+    cluster, if it can be reached.
 
     Raises:
         Exit: a check failed; each failure has been printed as an error.
@@ -157,4 +155,6 @@ def checked_server(prepared: Prepared, cluster: ClusterOptions) -> tuple[Server,
         kube_context=cluster.kube_context,
         needed_class=needed_class,
     )
-    return preflight.checked_server(checked, submission.rungs, needed_class, sys.stderr), checked.cluster
+    server = preflight.checked_server(checked, submission.rungs, needed_class, sys.stderr)
+    pinned = pin_images(prepared.wanted.parameters, checked.digests)
+    return server, replace(prepared.wanted, parameters=pinned), checked.cluster

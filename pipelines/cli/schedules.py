@@ -128,8 +128,7 @@ def update(
     if not as_json:
         schedules_file.print_all(differences)
     if differences and not dry_run:
-        checked, access = checked_server(prepared, cluster)
-        schedule = schedules.update(checked, prepared.wanted, access)
+        schedule = schedules.update(*checked_server(prepared, cluster))
     done = "updated" if differences and not dry_run else "would be updated" if differences else "up to date"
     done += schedule_output.left_over(schedule)
     _print_done(schedule, done, as_json, changes=[asdict(difference) for difference in differences])

@@ -52,9 +52,10 @@ def apply(
             differences, prepared = list(group), declarations.get(name)
             action, access = "left alone", None
             if not dry_run and (prepared or prune):
+                wanted = prepared.wanted if prepared else None
                 if prepared and any(difference.kind in ("missing", "content") for difference in differences):
-                    _, access = checked_server(prepared, cluster)
-                action = drift.repair(server, differences, prepared.wanted if prepared else None, access)
+                    _, wanted, access = checked_server(prepared, cluster)
+                action = drift.repair(server, differences, wanted, access)
             done.append({"name": name, "done": action, "changes": [asdict(difference) for difference in differences]})
             if not as_json and not dry_run:
                 print(f"{name}: {action}{'' if prepared or prune else '; --prune deletes it'}")

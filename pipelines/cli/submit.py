@@ -97,6 +97,7 @@ def submit(
             check_cluster=not no_cluster_checks,
             needed_class=needed_class,
         )
+        submission = submission.pinned(checked.digests)
         if dry_run:
             _print_pods(submission, checked, as_json)
             raise typer.Exit(2 if checked.failures else 0)

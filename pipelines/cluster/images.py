@@ -1,6 +1,7 @@
-"""Whether an image is in its registry, by the registry's HTTP interface (OCI distribution, version 2)."""
+"""What a registry has of an image, by its HTTP interface (OCI distribution, version 2)."""
 
-from typing import Literal, NamedTuple
+import re
+from typing import Any, Literal, NamedTuple
 
 import urllib3
 
@@ -13,11 +14,16 @@ MANIFESTS = (
 )
 
 
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
 class Answer(NamedTuple):
-    """A registry's answer: ``present``, ``absent``, or ``unknown`` with the reason."""
+    """A registry's answer: ``present``, with the digest that the tag names now if the registry tells it, ``absent``, or
+    ``unknown`` with the reason."""
 
     state: Literal["present", "absent", "unknown"]
     reason: str = ""
+    digest: str = ""
 
 
 def look_up(image: str) -> Answer:
@@ -30,27 +36,52 @@ def look_up(image: str) -> Answer:
     if not slash or not (set(".:") & set(host) or host == "localhost"):
         return Answer("unknown", "their names include no registry")
     path, _, tag = rest.rpartition(":")
-    scheme = "http" if is_plain(host) else "https"
-    headers = {"Accept": MANIFESTS, **_credentials(host)}
     try:
-        response = urllib3.request(
-            "HEAD",
-            f"{scheme}://{host}/v2/{path}/manifests/{tag}",
-            headers=headers,
-            timeout=TIMEOUT_S,
-            retries=urllib3.Retry(2, redirect=3, raise_on_redirect=False, raise_on_status=False),
-        )
+        response = _request("HEAD", host, f"{path}/manifests/{tag}", _headers(host))
     except urllib3.exceptions.HTTPError as error:
         cause = getattr(error, "reason", None) or error
         return Answer("unknown", f"{host} does not answer ({type(cause).__name__})")
     match response.status:
         case 200:
-            return Answer("present")
+            digest = response.headers.get("Docker-Content-Digest", "")
+            return Answer("present", digest=digest if DIGEST.fullmatch(digest) else "")
         case 404:
             return Answer("absent")
         case 401 | 403:
             return Answer("unknown", f"{host} requires credentials: gcloud auth application-default login")
     return Answer("unknown", f"{host} answers {response.status}")
+
+
+def label(image: str, name: str) -> str:
+    """A label of an image in its registry; empty if the image has none, or the registry does not show it.
+
+    Args:
+        image: ``HOST/PATH:TAG``.
+        name: the label's name.
+    """
+    host, _, rest = image.partition("/")
+    path, _, tag = rest.rpartition(":")
+    try:
+        headers = _headers(host)
+        manifest = _request("GET", host, f"{path}/manifests/{tag}", headers).json()
+        config: Any = _request("GET", host, f"{path}/blobs/{manifest['config']['digest']}", headers).json()
+        return str(config["config"]["Labels"][name])
+    except (urllib3.exceptions.HTTPError, ValueError, LookupError, TypeError):
+        return ""
+
+
+def _request(method: str, host: str, path: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+    return urllib3.request(
+        method,
+        f"{'http' if is_plain(host) else 'https'}://{host}/v2/{path}",
+        headers=headers,
+        timeout=TIMEOUT_S,
+        retries=urllib3.Retry(2, redirect=3, raise_on_redirect=False, raise_on_status=False),
+    )
+
+
+def _headers(host: str) -> dict[str, str]:
+    return {"Accept": MANIFESTS, **_credentials(host)}
 
 
 def is_plain(host: str) -> bool:

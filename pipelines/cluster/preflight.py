@@ -33,9 +33,10 @@ CLOSE = 0.9
 
 @dataclass
 class Preflight:
-    """The results of the preflight, and the connections that it has opened."""
+    """The results of the preflight, the digests of the images, and the connections that it has opened."""
 
     results: list[CheckResult] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)
     server: Server | None = None
     cluster: Access | None = None
 
@@ -75,6 +76,7 @@ def run_preflight(
     preflight = Preflight()
     with preflight.failing("settings"):
         preflight.results += offline(submission, target, estimates, experiment.experiment.training)
+        preflight.results += _images(submission, preflight.digests)
     preflight.results += buckets(target)
     with preflight.failing("server"):
         server = preflight.server = connect(connection)
@@ -126,7 +128,7 @@ def estimate_rungs(
 def offline(
     submission: Submission, target: Target, estimates: Sequence[RungEstimate], training: TrainingSettings
 ) -> Iterator[CheckResult]:
-    """The checks that need neither server nor cluster.
+    """The checks that need neither server nor cluster nor a registry of images.
 
     Raises:
         StepError: the run's parameters do not fit the compiled file.
@@ -153,7 +155,6 @@ def offline(
                 "give the target a gs:// checkpoint_root, or a mounted volume that outlives the pod",
             )
     yield from roots(target, "data_root", "registry")
-    yield from _images(submission)
 
 
 def _hardware(rung: Rung, training: TrainingSettings) -> CheckResult:
@@ -212,8 +213,12 @@ def buckets(target: Target) -> Iterator[CheckResult]:
                 yield CheckResult("warn", what, f"not known whether runs may use it: {error.message}", error.advice)
 
 
-def _images(submission: Submission) -> Iterator[CheckResult]:
-    """One result for each image; one for all images that could not be looked up for the same reason."""
+def _images(submission: Submission, digests: dict[str, str]) -> Iterator[CheckResult]:
+    """One result for each image; one for all images that could not be looked up for the same reason.
+
+    Args:
+        digests: gets the digest of each image that its registry tells.
+    """
     steps: dict[str, list[str]] = {}
     for pod in submission.pods:
         steps.setdefault(pod.image, []).append(pod.step)
@@ -222,6 +227,7 @@ def _images(submission: Submission) -> Iterator[CheckResult]:
         answer = images.look_up(image)
         match answer.state:
             case "present":
+                digests |= {image: answer.digest} if answer.digest else {}
                 yield CheckResult("ok", f"image of {', '.join(users)}", image)
             case "absent":
                 yield CheckResult("fail", f"image of {', '.join(users)}", f"{image} is not in its registry", BUILD)

@@ -1,10 +1,10 @@
 """What is handed to a Kubeflow server: a compiled file under its digest, a run's parameters, and the pods they make."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from components.data import freshness
 from components.steps import ACCELERATED
@@ -50,6 +50,14 @@ class Submission:
     def pods(self) -> list[pods.Pod]:
         """The pods, as the backend will make them."""
         return pods.from_compiled(self.text, self.parameters)
+
+    def pinned(self, digests: Mapping[str, str]) -> Self:
+        """The same with images named by tag and digest: what a tag names later is not what runs.
+
+        Args:
+            digests: image -> digest, of those that are known.
+        """
+        return replace(self, parameters=pin_images(self.parameters, digests))
 
     @property
     def queue(self) -> str:
@@ -111,6 +119,14 @@ def build(
     known = compiler.declared(text)
     values = {name: value for name, value in values.items() if name in known}
     return Submission(named.name, compiler.pipeline_name(named), text, values, tuple(rungs))
+
+
+def pin_images(parameters: Mapping[str, Any], digests: Mapping[str, str]) -> dict[str, Any]:
+    """A run's parameters with images named by tag and digest (``NAME:TAG@sha256:...``), where it is known."""
+    return {
+        name: f"{value}@{digests[value]}" if name.endswith("_image") and value in digests else value
+        for name, value in parameters.items()
+    }
 
 
 def step_parameters(target: Target) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
             case "build":
                 build.build(asked.kinds, asked.base, again=asked.again)
             case "push":
-                push.push(asked.kinds, asked.registry)
+                push.push(asked.kinds, asked.registry, again=asked.again)
             case "list":
                 print("\n".join(name for kind in names.image_kinds(asked.kinds) for name in names.local(kind)))
     except StepError as error:
@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     building.add_argument("--again", action="store_true", help="build those that are there, too")
     pushing = commands.add_parser("push", help="push those that the registry lacks")
     pushing.add_argument("--registry", default="", help="HOST/PATH")
+    pushing.add_argument("--again", action="store_true", help="replace those that stand on another base there")
     listing = commands.add_parser("list", help="print their names")
     for command in (building, pushing, listing):
         command.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(names.KINDS)} (default: cpu)")

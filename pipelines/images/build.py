@@ -15,12 +15,18 @@ from pipelines.images import engine, names
 DOCKERFILE = "images/Dockerfile"
 # What scripts/base-image makes.
 LOCAL_BASE = "localhost/suanli-base:bookworm"
+# OCI's names (image-spec, annotations.md).
+BASE_NAME, BASE_DIGEST = "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"
 # Named in the label of versions, where the lock file has them.
 TOLD = ("kfp", "keras", "tensorflow", "tensorflow-cpu", "jax", "numpy")
 
 
 def build(kinds: Sequence[str], base: str = "", *, again: bool = False) -> None:
-    """Build the images that are not there under their names yet, and print each with its size.
+    """Build the images that are not there under their names yet, or stand on another base, and print each with its
+    size.
+
+    A name tells the sources, not the base, whose tag moves with Debian's and Python's security updates: the base's
+    digest is a label of the image, and compared.
 
     Args:
         kinds: ``cpu``, ``gpu``, ``tpu``; by default ``cpu``.
@@ -33,25 +39,41 @@ def build(kinds: Sequence[str], base: str = "", *, again: bool = False) -> None:
     kinds = names.image_kinds(kinds)
     program = engine.find()
     tagged, there = {kind: names.local(kind) for kind in kinds}, engine.images(program)
-    wanted = [kind for kind in kinds if again or not there.issuperset(tagged[kind])]
-    if wanted:
+    made = {kind for kind in kinds if there.issuperset(tagged[kind])}
+    try:
         base = base_image(program, base)
+        digest = engine.digest(program, base)
+    except StepError as error:
+        if again or made != set(kinds):
+            raise
+        print(f"warning: {error.message}, so what is there is not compared with it")
+        digest = ""
     for kind in kinds:
         start = time.monotonic()
-        if kind in wanted:
-            engine.run(program, *command(kind, base))
-        state = f"built in {time.monotonic() - start:.0f} s" if kind in wanted else "there already"
+        moved = kind in made and digest and engine.label(program, tagged[kind][0], BASE_DIGEST) != digest
+        if again or moved or kind not in made:
+            engine.run(program, *command(kind, base, digest))
+            why = f" on the base {base}, which has changed" if moved else ""
+            state = f"built in {time.monotonic() - start:.0f} s{why}"
+        else:
+            state = "there already"
         print(f"{kind}: {state}, {engine.size(program, tagged[kind][0])}, {len(tagged[kind])} tags")
 
 
 def base_image(program: str, given: str) -> str:
-    """The base image, fetched.
+    """The base image, fetched, or brought up to date if its tag may have moved.
 
     Raises:
         StepError: it cannot be fetched.
     """
     base = given or (LOCAL_BASE if engine.has(program, LOCAL_BASE) else public_base())
-    if not engine.has(program, base) and (reason := engine.pull(program, base)):
+    here = engine.has(program, base)
+    if here and ("@" in base or base.startswith("localhost/")):
+        return base
+    reason = engine.pull(program, base)
+    if here and reason:
+        print(f"warning: the base image {base} is the one that is here, perhaps not the newest ({reason})")
+    elif reason:
         raise StepError(
             f"the base image {base} cannot be pulled ({reason})",
             advice="run scripts/base-image, which makes one from Debian packages, or give BASE=IMAGE",
@@ -67,12 +89,13 @@ def public_base() -> str:
     return base[1]
 
 
-def command(kind: str, base: str) -> list[str]:
+def command(kind: str, base: str, digest: str) -> list[str]:
     """The engine's command line, in the checkout."""
+    described = labels(kind) | {BASE_NAME: base, BASE_DIGEST: digest}
     return [
         *("build", "--target", kind, "--file", DOCKERFILE),
         *("--build-arg", f"BASE={base}"),
-        *(part for name, value in labels(kind).items() for part in ("--label", f"{name}={value}")),
+        *(part for name, value in described.items() for part in ("--label", f"{name}={value}")),
         *(part for name, path in secrets() for part in ("--secret", f"id={name},src={path}")),
         *(part for name in names.local(kind) for part in ("--tag", name)),
         ".",

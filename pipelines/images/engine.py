@@ -70,6 +70,22 @@ def size(engine: str, image: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")[0]
 
 
+def digest(engine: str, image: str) -> str:
+    """The digest of an image on this machine, ``sha256:...``; its id if the engine tells no digest."""
+    command = [engine, "images", "--digests", "--format", "{{.Digest}} {{.ID}}", "--no-trunc", image]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    names = [word if ":" in word else f"sha256:{word}" for word in listed.split() if word != "<none>"]
+    return names[0] if names else ""
+
+
+def label(engine: str, image: str, name: str) -> str:
+    """A label of an image on this machine; empty if it has none."""
+    config = ".OCIv1.Config" if engine == "buildah" else ".Config"
+    command = [engine, "inspect", "--type", "image", "--format", f'{{{{index {config}.Labels "{name}"}}}}', image]
+    value = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return "" if value == "<no value>" else value
+
+
 def pull(engine: str, image: str) -> str:
     """Fetch an image from its registry.
 

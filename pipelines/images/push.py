@@ -6,17 +6,19 @@ from components.core.errors import StepError
 from pipelines.cluster import images
 from pipelines.compile import compiler
 from pipelines.images import engine, names
+from pipelines.images.build import BASE_DIGEST
 
 
-def push(kinds: Sequence[str], registry: str) -> None:
+def push(kinds: Sequence[str], registry: str, *, again: bool = False) -> None:
     """Push the images under ``REGISTRY/suanli-python-KIND:TAG``, and print the target's setting for them.
 
-    A tag stands for its content, so one that the registry has is left as it is: a run that is cached, or waits for a
-    node, keeps its image.
+    A tag stands for the sources, so one that the registry has is left as it is, unless it stands on another base: then
+    it is said, and replaced if asked. Submitted runs name their images by digest, which no push changes.
 
     Args:
         kinds: ``cpu``, ``gpu``, ``tpu``; by default ``cpu``.
         registry: the registry's host and folder.
+        again: whether images that stand on another base in the registry are replaced.
 
     Raises:
         StepError: no such kind, no registry, no engine, an image that is not built, or the engine failed.
@@ -32,15 +34,19 @@ def push(kinds: Sequence[str], registry: str) -> None:
                 kind="settings",
             )
     for kind in kinds:
+        base = engine.label(program, names.local(kind)[0], BASE_DIGEST)
         for name, tag in zip(names.local(kind), names.tags(kind), strict=True):
-            _push(program, name, compiler.image_name(prefix, kind, tag))
+            _push(program, name, compiler.image_name(prefix, kind, tag), base, again)
     print(f'in targets.toml: image_prefix = "{prefix}"')
 
 
-def _push(program: str, name: str, remote: str) -> None:
+def _push(program: str, name: str, remote: str, base: str, again: bool) -> None:
     if images.look_up(remote).state == "present":
-        print(f"{remote}: there already")
-        return
+        there = images.label(remote, BASE_DIGEST)
+        if there == base or not again:
+            other = f", on another base ({there or 'unknown'}, here {base or 'unknown'}): push --again replaces it"
+            print(f"{remote}: there already{'' if there == base else other}")
+            return
     # docker takes a registry on this machine as one without TLS; the others are told.
     plain = ["--tls-verify=false"] if program != "docker" and images.is_plain(remote.partition("/")[0]) else []
     engine.run(program, "tag", name, remote)

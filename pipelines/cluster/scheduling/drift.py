@@ -149,8 +149,13 @@ def _parameters(name: str, live: Mapping[str, Any], wanted: Mapping[str, Any]) -
             yield Difference(name, "content", what, "missing", _short(wanted[key]))
         elif key not in wanted:
             yield Difference(name, "content", what, _short(live[key]), "absent")
-        elif live[key] != wanted[key]:
+        elif _tag(step != key, live[key]) != _tag(step != key, wanted[key]):
             yield from _values(name, what, live[key], wanted[key])
+
+
+def _tag(is_image: bool, value: Any) -> Any:
+    """An image without its digest: the tag says what it is made of."""
+    return value.partition("@")[0] if is_image and isinstance(value, str) else value
 
 
 def _values(name: str, what: str, live: Any, wanted: Any) -> Iterator[Difference]:

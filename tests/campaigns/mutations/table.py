@@ -140,9 +140,9 @@ TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
         (
             'HOPELESS = frozenset({"settings", "data", "memory",',
             'HOPELESS = frozenset({"settings", "data",',
-            "core/test_failure.py",
+            "core/test_errors.py",
         ),
-        ('"preempted": 75', '"preempted": 76', "core/test_failure.py"),
+        ('"preempted": 75', '"preempted": 76', "core/test_errors.py"),
     ),
     "components/core/retry.py": (
         ("or pause > self.remaining", "or pause > self._timeout", "core/test_retry.py"),

@@ -1,7 +1,9 @@
+import re
+
 import pytest
 from google.api_core.exceptions import ResourceExhausted
 
-from components.core import errors
+from components.core import errors, sources
 from components.core.errors import BUG, EXIT_CODES, HOPELESS, StepError
 
 
@@ -10,6 +12,12 @@ def test_every_kind_has_an_exit_code_of_its_own_that_no_signal_and_no_shell_uses
     assert all(64 <= code < 126 for code in EXIT_CODES.values())
     assert {"preempted", "stalled", "resources", "conflict"} == set(EXIT_CODES) - HOPELESS
     assert BUG in HOPELESS
+
+
+def test_the_page_on_failures_has_each_kind_with_its_code() -> None:
+    """Scripts and policies of clusters compare these codes, so they stay."""
+    rows = re.findall(r"^\| `?(\w+)`? \| (\d+) \|", (sources.ROOT / "docs/failures.md").read_text(), re.MULTILINE)
+    assert {kind: int(code) for kind, code in rows} == EXIT_CODES
 
 
 def test_an_error_is_its_message_and_what_to_do() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import image_registry
 import kubeflow
 import pytest
 
@@ -271,6 +272,24 @@ def test_only_an_update_brings_newer_code(
         "schedules", "update", "nightly"
     )
     assert only(fake)["runtime_config"]["parameters"]["train_image"].endswith(":train-newer")
+
+
+def test_runs_name_their_images_by_digest_and_a_tag_that_moves_is_no_difference(
+    here: Path, command: Command, fake: kubeflow.FakeKubeflow
+) -> None:
+    (here / "schedules.toml").write_text(NIGHTLY)
+    digests = [f"sha256:{character * 64}" for character in "ab"]
+    with image_registry.running(digests[0]) as host:
+        (here / "targets.toml").write_text(TARGETS.replace('"suanli-python', f'"{host}/team/suanli-python'))
+        command("schedules", "apply")
+        pods = command.json("submit", "digits", *HARDWARE, "--dry-run", "--no-cluster-checks")["pods"]
+    parameters = only(fake)["runtime_config"]["parameters"]
+    images = {name: value for name, value in parameters.items() if name.endswith("_image")}
+    assert len(images) == 4 and {image.partition("@")[2] for image in images.values()} == {digests[0]}
+    assert {pod["image"] for pod in pods} == set(images.values())
+    assert command("schedules", "check") == "all schedules are as declared\n"
+    parameters["train_image"] = f"{images['train_image'].partition('@')[0]}@{digests[1]}"
+    assert command("schedules", "check") == "all schedules are as declared\n"
 
 
 def test_a_schedule_of_others_is_not_updated(command: Command, fake: kubeflow.FakeKubeflow) -> None:

@@ -10,16 +10,22 @@ from pipelines.images import names
 from pipelines.images.__main__ import main
 
 # Knows the images whose names are lines of the file "there", and lists them as podman does, with localhost/ before the
-# names; fails where the first argument is in the variable FAILS.
+# names; fails where the first argument is in the variable FAILS. An image is labelled with its base's digest, the
+# content of the file "digest".
 ENGINE = """#!/bin/sh
 echo "$(basename "$0") $*" >> {folder}/log
 case " $FAILS " in *" $1 "*) echo "no $1 today" >&2; exit 3;; esac
 if [ "$1" = images ]; then
     for image; do :; done
     case "$image" in *Tag*) sed s,^suanli,localhost/suanli, {folder}/there;; esac
-    if grep -qxF "$image" {folder}/there; then if [ "$2" = --quiet ]; then echo 1a2b; else echo "2.09 GB"; fi; fi
+    if grep -qxF "$image" {folder}/there; then
+        case "$2" in --quiet) echo 1a2b;; --digests) cat {folder}/digest;; *) echo "2.09 GB";; esac
+    fi
 fi
+if [ "$1" = inspect ]; then cat {folder}/label; fi
+if [ "$1" = pull ]; then echo "$3" >> {folder}/there; fi
 if [ "$1" = build ]; then
+    cat {folder}/digest > {folder}/label
     while [ $# -gt 0 ]; do if [ "$1" = --tag ]; then echo "$2" >> {folder}/there; fi; shift; done
 fi
 """
@@ -39,10 +45,12 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Lo
             path.write_text(ENGINE.format(folder=tmp_path))
             path.chmod(0o755)
         (tmp_path / "there").write_text("".join(f"{name}\n" for name in there))
+        (tmp_path / "digest").write_text("sha256:base1\n")
+        (tmp_path / "label").write_text("sha256:base1\n")
         # The system's own engines must not be found; the script needs these.
         tools = tmp_path / "tools"
         tools.mkdir()
-        for tool in ("sh", "grep", "sed", "basename"):
+        for tool in ("sh", "grep", "sed", "basename", "cat"):
             (tools / tool).symlink_to(f"/bin/{tool}" if Path(f"/bin/{tool}").exists() else f"/usr/bin/{tool}")
         monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{tools}")
         monkeypatch.setenv("FAILS", fails)
@@ -66,6 +74,40 @@ def test_an_image_with_its_tags_is_built_only_when_asked(install: Callable[..., 
     assert not [line for line in log() if line.startswith("podman build")]
     assert main(["build", "gpu", "--base", "base:1", "--again"]) == 0
     assert [line for line in log() if line.startswith("podman build")]
+
+
+def built(log: Log) -> list[str]:
+    return [line for line in log() if line.startswith("podman build")]
+
+
+def test_an_image_whose_base_has_changed_is_built_again_and_that_is_said(
+    install: Callable[..., Log], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = install("podman", there=("base:1",))
+    assert main(["build", "--base", "base:1"]) == 0
+    (first,) = built(log)
+    assert "--label org.opencontainers.image.base.name=base:1" in first
+    assert "--label org.opencontainers.image.base.digest=sha256:base1" in first
+    assert main(["build", "--base", "base:1"]) == 0
+    assert len(built(log)) == 1 and "there already" in capsys.readouterr().out
+    (tmp_path / "digest").write_text("sha256:base2\n")
+    assert main(["build", "--base", "base:1"]) == 0
+    assert len(built(log)) == 2 and "on the base base:1, which has changed" in capsys.readouterr().out
+    assert sum("pull --quiet base:1" in line for line in log()) == 3, "its tag may have moved"
+
+
+def test_without_a_network_what_is_there_stays(install: Callable[..., Log], capsys: pytest.CaptureFixture[str]) -> None:
+    log = install("podman", fails="pull", there=tuple(names.local("cpu")))
+    assert main(["build"]) == 0
+    assert "cannot be pulled (no pull today), so what is there is not compared" in capsys.readouterr().out
+    assert main(["build", "--again"]) == 2 and built(log) == []
+
+
+@pytest.mark.parametrize("base", ["localhost/suanli-base:bookworm", "base:1@sha256:0123"])
+def test_a_base_that_cannot_move_is_not_pulled_again(base: str, install: Callable[..., Log]) -> None:
+    log = install("podman", there=(base,))
+    assert main(["build", "--base", base]) == 0
+    assert len(built(log)) == 1 and not [line for line in log() if " pull " in line]
 
 
 def test_a_base_made_here_is_taken_before_the_public_one(install: Callable[..., Log]) -> None:
