@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
 
 from components.core import choices, sources
 from components.core.choices import Room, nearest
@@ -38,12 +40,17 @@ def steps(kind: str) -> tuple[str, ...]:
 
 def tags(kind: str) -> list[str]:
     """A kind's tags, as ``compile`` writes them for whatever experiments can choose in this checkout."""
+    return list(_tags(kind, sources.ROOT))
+
+
+@cache  # seconds of looking at files, several times a command
+def _tags(kind: str, _root: Path) -> tuple[str, ...]:
     tags_in_order: dict[str, None] = {}
     for step in steps(kind):
         used = {*STEPS[step].rooms, *(("tasks",) if STEPS[step].roles else ())}
         chosen = {tuple((room, name) for room, name in one.items() if room in used) for one in _choices()}
         tags_in_order |= {compiler.image_tag(step, dict(one), kind): None for one in sorted(chosen)}
-    return list(tags_in_order)
+    return tuple(tags_in_order)
 
 
 def _choices() -> Iterator[dict[Room, str]]:

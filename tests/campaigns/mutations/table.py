@@ -271,7 +271,7 @@ TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
         (
             "timedelta(hours=3)",
             "timedelta(hours=0)",
-            "tests/pipelines/cluster/scheduling/test_cron.py -k servers_library",
+            "tests/pipelines/cluster/scheduling/test_cron.py -k repeats",
         ),
     ),
     "pipelines/cluster/scheduling/zones.py": (

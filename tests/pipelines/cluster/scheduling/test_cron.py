@@ -137,6 +137,13 @@ def test_three_in_the_morning_is_three_in_the_morning() -> None:
     assert [f"{when:%d %H:%M}" for when in shown] == ["25 03:00", "26 03:00", "27 03:00", "28 03:00", "29 03:00"]
 
 
+def test_a_time_that_the_change_back_repeats_is_still_due_after_its_first_passage() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    after = datetime(2026, 10, 25, 2, 45, tzinfo=berlin)  # summer time; at 03:00 it is 02:00 again
+    shown = cron.next_times(cron.parse("30 2 * * *"), berlin, after, 2)
+    assert [f"{when:%d %H:%M %Z}" for when in shown] == ["25 02:30 CET", "26 02:30 CET"]
+
+
 @pytest.mark.parametrize(
     ("text", "six", "said"),
     [
