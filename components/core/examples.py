@@ -47,14 +47,16 @@ class TfdsConversion:
     """How the examples of a data set of TensorFlow Datasets become a task's.
 
     Attributes:
-        info: what the task needs to know of the data.
+        info: what the task needs to know of the data; without ``classes`` they are the values of ``label`` that occur.
         convert: one example of TFDS, as arrays, to one as a source gives it.
         undecoded: features that are read as the bytes of their files.
+        label: the path of the feature that ``label`` or ``labels`` of an example come from, if it has one.
     """
 
     info: dict[str, Any]
     convert: Callable[[Mapping[str, Any]], dict[str, Any]]
     undecoded: tuple[str, ...] = ()
+    label: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

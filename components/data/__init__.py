@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,10 @@ UNSTABLE = ("fuse", "nfs", "cifs", "smb", "9p", "virtiofs", "ceph")
 # how many examples there were, and what became of them: prepared, quarantined and left out add up.
 Example = dict[str, Any]
 Stream = Callable[[], Iterator[Example]]
+# With more different labels, what names the classes is probably another column.
+MAX_CLASSES = 1000
+# The scheme of an address, also with one slash only: ``gs:/bucket`` is a slip and not a folder.
+SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,74 @@ class DataSettings(Section):
         """The shape of one input without the batch axis; empty if it does not follow from the settings."""
         return ()
 
+    def locations(self) -> dict[str, str]:
+        """Setting -> the file or folder that it names, a local path or ``gs://``; empty for data of a package."""
+        return {}
+
+
+def check(settings: DataSettings) -> None:
+    """Refuse what can be told before the data are read: a missing file or folder on this machine, and what the source's
+    optional function ``check(settings)`` refuses, such as a column that does not exist. Data with a declared version
+    may have been prepared already and be gone: they are not looked at.
+
+    Raises:
+        StepError: the first fault.
+    """
+    if settings.version:
+        return
+    for setting, location in settings.locations().items():
+        if fault := location_fault(location):
+            raise StepError(f"data.{setting}: {fault}", advice=f"set data.{setting}", kind="settings")
+    function = getattr(load("data", settings.name), "check", None)
+    if function and not any(map(storage.is_remote, settings.locations().values())):
+        function(settings)
+
+
+def location_fault(location: str) -> str:
+    """Why a file or folder cannot be read, as far as its name and this machine's disk tell; empty if it can."""
+    if storage.is_remote(location):
+        return ""
+    if SCHEME.match(location):
+        return f"{location} is neither a local path nor gs://BUCKET/NAME, which are what is read"
+    path = Path(location).expanduser()
+    return "" if path.exists() else f"no such file or folder: {path}"
+
+
+def local_path(location: str, needed: Callable[[str], bool] = bool) -> Path:
+    """A local path as it is; for ``gs://`` its mount, or a copy that lasts as long as this process.
+
+    Args:
+        needed: which names of a folder's files are copied.
+
+    Raises:
+        StepError: there is no such file or folder in Cloud Storage.
+    """
+    if not storage.is_remote(location):
+        return Path(location).expanduser()
+    if mount := storage.mounted(location):
+        return Path(mount)
+    copy = tempfile.TemporaryDirectory(prefix="data-")
+    COPIES.append(copy)
+    parent, _, name = location.rstrip("/").rpartition("/")
+    try:
+        # Cloud Storage's console marks folders by empty objects whose names end in a slash.
+        if names := [
+            each
+            for each in storage.listing(location)
+            if needed(each)
+            and not each.endswith("/")
+            and not any(map(folders.is_left_by_system, PurePosixPath(each).parts))
+        ]:
+            return storage.copy(location, Path(copy.name) / name, names=names)
+        storage.copy(parent, Path(copy.name), names=[name])
+    except FileNotFoundError:
+        raise StepError(f"no such file or folder: {location}", kind="settings") from None
+    return Path(copy.name) / name
+
+
+# Referenced here, since a temporary folder is removed with its last reference.
+COPIES: list["tempfile.TemporaryDirectory[str]"] = []
+
 
 def freshness(settings: DataSettings) -> str:
     """A token for the state of external data: the declared version, or the source's optional function ``state``, which
@@ -153,30 +226,6 @@ def folder_state(folder: str) -> str:
         values = [status.st_size, status.st_mtime_ns, *((status.st_ctime_ns, status.st_ino) if inodes else ())]
         total.update(b"\0".join([os.fsencode(path.relative_to(root)), *(b"%d" % value for value in values), b"\n"]))
     return total.hexdigest()[:16]
-
-
-def local_folder(folder: str) -> Path:
-    """A folder of the settings on this machine; of one in Cloud Storage its mount, or a copy that lasts as long as this
-    process.
-
-    Raises:
-        StepError: Cloud Storage has no such folder.
-    """
-    if not storage.is_remote(folder):
-        return Path(folder).expanduser()
-    if mount := storage.mounted(folder):
-        return Path(mount)
-    names = [
-        name for name in storage.listing(folder) if not any(map(folders.is_left_by_system, PurePosixPath(name).parts))
-    ]
-    if not names:
-        raise StepError(f"no such folder: {folder}", advice="set data.folder to one with files in it")
-    COPIES.append(tempfile.TemporaryDirectory(prefix="data-"))
-    return storage.copy(folder, Path(COPIES[-1].name), names)
-
-
-# Referenced here, since a temporary folder is removed with its last reference.
-COPIES: list["tempfile.TemporaryDirectory[str]"] = []
 
 
 def _has_inodes(device: int) -> bool:

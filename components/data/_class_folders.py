@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from components.core import folders
 from components.core.errors import StepError
-from components.data import Example, _splits, left_out, local_folder
+from components.data import Example, _splits, left_out, local_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ def open_folder(folder: str, kind: Kind) -> "tuple[list[str], dict[str, Files]]"
     Raises:
         StepError: the folder does not exist, it has no classes, or a class has no files.
     """
-    root = local_folder(folder)
+    root = local_path(folder)
     classes, splits = _layout(root)
     files = {split: _list_files(path, classes, kind) for split, path in splits.items()}
     outside = [path for path in {root, *splits.values()} for entry in folders.entries(path) if entry.is_file()]

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from components.core.config import Positive
 from components.core.errors import StepError
-from components.data import DataSettings, Facts, Source, folder_state, local_folder
+from components.data import DataSettings, Facts, Source, folder_state, local_path
 from components.data._coco import Annotations
 from components.data._coco_layouts import FILES, ImageFiles, places
 
@@ -21,7 +21,8 @@ class Settings(DataSettings):
     Attributes:
         folder: contains ``annotations.json`` and its images, or the folders train and optionally validation (or valid,
             val) and test, each with its own ``annotations.json``, which are then the official splits. Exports of
-            Roboflow, CVAT, Label Studio, FiftyOne and COCO's own layout are read as they are.
+            Roboflow, CVAT, Label Studio, FiftyOne and COCO's own layout are read as they are. A local path, or ``gs://``,
+            which is copied to this machine while it is read, and read again according to ``version`` and ``max_age``.
         image_shape: height, width and channels of the model's input; images of other sizes are resized.
     """
 
@@ -32,6 +33,9 @@ class Settings(DataSettings):
 
     def input_shape(self) -> tuple[int, ...]:
         return self.image_shape
+
+    def locations(self) -> dict[str, str]:
+        return {"folder": self.folder}
 
 
 def state(settings: Settings) -> str:
@@ -55,7 +59,7 @@ def source(settings: Settings) -> Source:
         StepError: the annotations are missing or cannot be read, all objects of a split are crowds, or the splits have
             different categories.
     """
-    root = local_folder(settings.folder)
+    root = local_path(settings.folder)
     splits = _splits(root)
     train = splits["train"]
     for split, one in splits.items():

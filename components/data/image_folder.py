@@ -18,7 +18,8 @@ class Settings(DataSettings):
 
     Attributes:
         folder: contains a folder for each class, or the folders train and optionally validation (or valid, val) and
-            test, which contain the classes and are then the official splits.
+            test, which contain the classes and are then the official splits; a local path, or ``gs://``, which is
+            copied to this machine while it is read, and read again according to ``version`` and ``max_age``.
         image_shape: height, width and channels of the model's input; images of other sizes are resized.
     """
 
@@ -29,6 +30,9 @@ class Settings(DataSettings):
 
     def input_shape(self) -> tuple[int, ...]:
         return self.image_shape
+
+    def locations(self) -> dict[str, str]:
+        return {"folder": self.folder}
 
 
 def state(settings: Settings) -> str:

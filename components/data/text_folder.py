@@ -9,6 +9,7 @@ from pydantic import Field
 
 from components.core.config import Positive
 from components.data import DataSettings, Example, Facts, Source, _class_folders, folder_state
+from components.text import tables, texts
 
 TEXTS = _class_folders.Kind(lambda path: path.suffix.lower() == ".txt", "texts", ".txt")
 
@@ -18,7 +19,8 @@ class Settings(DataSettings):
 
     Attributes:
         folder: contains a folder for each class, or the folders train and optionally validation (or valid, val) and
-            test, which contain the classes and are then the official splits.
+            test, which contain the classes and are then the official splits; a local path, or ``gs://``, which is
+            copied to this machine while it is read, and read again according to ``version`` and ``max_age``.
         longest: maximum bytes of a text; a longer one is a bad example.
     """
 
@@ -26,6 +28,9 @@ class Settings(DataSettings):
     task: str = "text_classification"
     folder: Annotated[str, Field(min_length=1)]
     longest: Positive = 100_000
+
+    def locations(self) -> dict[str, str]:
+        return {"folder": self.folder}
 
 
 def state(settings: Settings) -> str:
@@ -49,8 +54,9 @@ def source(settings: Settings) -> Source:
     name = Path(settings.folder).name
 
     def stream(files: _class_folders.Files) -> Iterator[Example]:
-        # One byte more than allowed shows that a text is too long, however long it is.
-        for example in files.examples("text", limit=settings.longest + 1):
+        for example in files.examples("text", limit=texts.bytes_to_read(settings.longest)):
+            if "text" in example:
+                example |= {"text": tables.decoded(example["text"])[: settings.longest + 1]}
             yield example | {"source": 0}
 
     return Source(

@@ -1,18 +1,20 @@
 """A folder written by TensorFlow Datasets or by prepare, on disk or in Cloud Storage."""
 
-import tempfile
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from components import storage
-from components.core.config import Positive
+from components.core.config import FROM_ONE_LINE, Positive
 from components.core.errors import StepError
-from components.data import DataSettings, Source, folder_state
-from components.data.tfds import from_builder, split_names
+from components.data import DataSettings, Source, folder_state, local_path
+from components.data.tfds import from_builder, require_own_features, split_names
 
 MARK = "dataset_info.json"
+# The name of a file of examples, in any format.
+SHARD = re.compile(r"-\d{5,}-of-\d{5,}$")
 
 
 class Settings(DataSettings):
@@ -26,6 +28,10 @@ class Settings(DataSettings):
         test: the official test split; empty takes one from train by ``split``.
         image_shape: height, width and channels of the model's input; encoded images of other sizes are resized.
             Only for tasks with images.
+        languages: for translation, of source and target, such as ``de,en``; empty for the data set's own order.
+        input: the feature of the picture or text; empty for the data set's own choice (its supervised keys), the usual
+            name, or the only feature of that kind.
+        label: the feature of the class, for detection the one within the objects; empty for the same.
     """
 
     name: Literal["tfds_directory"] = "tfds_directory"
@@ -35,14 +41,34 @@ class Settings(DataSettings):
     validation: str = ""
     test: str = "test"
     image_shape: tuple[Positive, Positive, Positive] | None = None
+    languages: Annotated[tuple[str, ...], FROM_ONE_LINE] = ()
+    input: str = ""
+    label: str = ""
 
     def input_shape(self) -> tuple[int, ...]:
         return self.image_shape or ()
+
+    def locations(self) -> dict[str, str]:
+        return {"directory": self.directory}
 
 
 def state(settings: Settings) -> str:
     """A digest of the names, sizes and times of a local directory's files."""
     return "" if storage.is_remote(settings.directory) else folder_state(settings.directory)
+
+
+def check(settings: Settings) -> None:
+    """Look for the description.
+
+    Raises:
+        StepError: there is none.
+    """
+    remote = storage.is_remote(settings.directory)
+    folder = settings.directory if remote else str(Path(settings.directory).expanduser())
+    if not storage.exists(storage.join(folder, MARK)):
+        raise StepError(
+            f"{settings.directory} has no {MARK}", advice="give the folder of one version, such as .../1.0.0"
+        )
 
 
 def source(settings: Settings) -> Source:
@@ -55,11 +81,13 @@ def source(settings: Settings) -> Source:
 
     splits = {"train": settings.train, "validation": settings.validation, "test": settings.test}
     splits = {ours: theirs for ours, theirs in splits.items() if theirs}
-    folder = _local(settings.directory, [name for theirs in splits.values() for name in split_names(theirs)])
-    if not (folder / MARK).is_file():
-        raise StepError(
-            f"{settings.directory} has no {MARK}", advice="give the folder of one version, such as .../1.0.0"
-        )
+    needed = [name for theirs in splits.values() for name in split_names(theirs)]
+    check(settings)
+    folder = local_path(
+        settings.directory,
+        lambda name: not SHARD.search(name) or any(f"-{split}." in name for split in needed),
+    )
+    require_own_features(folder)
     try:
         builder = tfds.builder_from_directory(folder)
     # TFDS raises whatever its parsers raise.
@@ -67,23 +95,3 @@ def source(settings: Settings) -> Source:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise StepError(f"{settings.directory} cannot be opened: {reason}") from error
     return from_builder(builder, settings.directory, splits, settings)
-
-
-def _local(directory: str, splits: list[str]) -> Path:
-    """The directory, or a copy of the needed files that lasts as long as this process."""
-    if not storage.is_remote(directory):
-        return Path(directory).expanduser()
-    copy = tempfile.TemporaryDirectory(prefix="tfds-")
-    COPIES.append(copy)
-    needed = [
-        name
-        for name in storage.listing(directory)
-        if ".tfrecord" not in name or any(f"-{split}." in name for split in splits)
-    ]
-    if MARK in needed:
-        storage.copy(directory, Path(copy.name), names=needed)
-    return Path(copy.name)
-
-
-# Referenced here, since a temporary folder is removed with its last reference.
-COPIES: list["tempfile.TemporaryDirectory[str]"] = []

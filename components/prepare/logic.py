@@ -49,7 +49,7 @@ def prepare(data: dict[str, Any], data_root: str, freshness: str, examples: Arti
         writer.describe(folder, role.features(), filled.splits, text=text, licence=source.licence)
         directory = _publish(folder, data_root, filled.fingerprint)
     counts = {split.name: sum(split.counts) for split in filled.splits}
-    info = {**source.info, "licence": source.licence, "text": text}
+    info = {**source.info, **filled.summary.info(), "licence": source.licence, "text": text}
     index = PreparedData(directory, filled.fingerprint, settings.task, settings.name, counts, info, settings.stream)
     index.write(examples.path)
     examples.metadata.update(
@@ -90,6 +90,17 @@ def _require_examples(filled: Filled) -> None:
     total = sum(sum(split.counts) for split in filled.splits)
     for split in filled.splits:
         if not split.counts:
+            # A split that is not official is a part of train.
+            origin = split.name if split.name in filled.duplicates else "train"
+            if repeated := filled.duplicates.get(origin, 0):
+                left = sum(
+                    sum(each.counts) for each in filled.splits if each.name not in {*filled.duplicates} - {origin}
+                )
+                others = " or ".join(name for name in SPLITS if name in filled.duplicates and name != origin)
+                raise StepError(
+                    f"{repeated} of {repeated + left} {origin} examples are also in {others}",
+                    advice="let each split have examples of its own, or give train alone: data.split divides it",
+                )
             raise StepError(
                 f"the {split.name} split is empty: the source gave {total} examples",
                 advice="give data.split a larger fraction for it, raise data.limit, or check the source",

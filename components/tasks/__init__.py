@@ -67,6 +67,8 @@ class EvaluationSettings(Section):
     paired_metric: ClassVar[str] = ""
     # Metrics between 0 and 1.
     shares: ClassVar[frozenset[str]] = frozenset()
+    # Whether each example has one class, which may have a weight in training.
+    class_weights: ClassVar[bool] = False
     # What ``baseline`` may name.
     baselines: ClassVar[tuple[str, ...]] = ()
 
@@ -112,14 +114,16 @@ class EvaluationSettings(Section):
         return ""
 
 
-def misfit(task: str, model: Any, augmentation: Sequence[str]) -> str:
-    """Why a model's settings or an augmentation do not suit a task, or an empty string."""
+def misfit(task: str, model: Any, augmentation: Sequence[str], class_weight: Any = "none") -> str:
+    """Why a model's settings, an augmentation or weights of classes do not suit a task, or an empty string."""
     module = load("tasks", task)
     if model.interface != module.INTERFACE:
         return f"model: {model.name} is {model.interface}, the task {task} is {module.INTERFACE}"
     known = getattr(module, "AUGMENTATIONS", ())
     if unknown := sorted(set(augmentation) - set(known)):
         return f"training.augmentation: the task {task} knows {', '.join(known) or 'none'}, not {unknown[0]}"
+    if class_weight != "none" and not module.Settings.class_weights:
+        return f"training.class_weight: an example of the task {task} does not have one class; leave it none"
     return ""
 
 

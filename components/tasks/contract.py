@@ -54,6 +54,10 @@ class Summary:
         """For the top of the page."""
         return {}
 
+    def info(self) -> dict[str, Any]:
+        """What later steps need to know of the examples, added to the data's ``info``."""
+        return {}
+
     def notes(self) -> "Iterable[Markup]":
         """Warnings."""
         return ()
@@ -97,10 +101,14 @@ class Examples(Generic[InfoType]):
         raise NotImplementedError
 
     def to_records(self, examples: list[dict[str, Any]]) -> Records:
-        """Examples of a source as they are written, with what is wrong with the others."""
+        """Examples of a source as they are written, with what is wrong with the others: their ``fault``, if the source
+        has found one."""
         content, _, *others = self.kinds
         rows, faults = [], {}
         for position, example in enumerate(examples):
+            if fault := example.get("fault"):
+                faults[position] = str(fault)
+                continue
             try:
                 rows.append(self.record(example))
             except ValueError as error:
@@ -128,12 +136,13 @@ class Examples(Generic[InfoType]):
         return Summary()
 
     @staticmethod
-    def from_tfds(features: Any, settings: Any) -> TfdsConversion:
+    def from_tfds(features: Any, settings: Any, supervised: Sequence[str] = ()) -> TfdsConversion:
         """How a data set of TensorFlow Datasets is read.
 
         Args:
             features: the data set's.
-            settings: the data section.
+            settings: the data section, whose ``input`` and ``label`` may name features.
+            supervised: the data set's own choice of input and target, if it has made one.
 
         Raises:
             ValueError: it has other features; the text follows the data set's name.

@@ -25,6 +25,7 @@ class Split:
         input_fn: from a batch of parsed examples to inputs and targets; the task's.
         augment: changes inputs and targets at random; the task's.
         in_memory: all its inputs and targets; None if they are read from files.
+        class_weights: what an example of each class counts in the loss, [classes]; None for equal ones.
     """
 
     examples: PreparedData
@@ -34,6 +35,7 @@ class Split:
     input_fn: Callable[[Any], tuple[Any, Any]]
     augment: Callable[..., tuple[Any, Any]] | None = None
     in_memory: Any = None
+    class_weights: Any = None
 
     def zero_targets(self) -> Any:
         """Zeros with the shape of one example's targets and a batch axis."""
@@ -85,7 +87,8 @@ def shuffled(
     kinds: tuple[str, ...] = (),
     done: int = 0,
 ) -> tf.data.Dataset:
-    """One epoch: the first ``steps`` full batches of a new shuffle, augmented.
+    """One epoch: the first ``steps`` full batches of a new shuffle, augmented, with weights of examples if classes have
+    weights.
 
     No state is carried from epoch to epoch, and all randomness in a batch follows from its number in the epoch: a
     resumed run reads what an uninterrupted one would have read.
@@ -113,6 +116,9 @@ def shuffled(
             return augment(*pair, kinds, tf.stack([tf.constant(epoch_seed, tf.int64), step]))
 
         data = data.enumerate(done).map(augment_batch, num_parallel_calls=cpu_count(), deterministic=True)
+    if split.class_weights is not None:
+        table = tf.constant(split.class_weights, tf.float32)
+        data = data.map(lambda values, labels: (values, labels, tf.gather(table, labels)))
     return _prefetched(data, steps - done, split)
 
 

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from components.core import devices, progress, sources
 from components.core.artifacts import Artifact
-from components.core.choices import load
+from components.core.choices import load, nearest
 from components.core.config import fingerprint, validated
-from components.core.errors import StepError
+from components.core.errors import PREPARE_AGAIN, StepError
 from components.core.examples import PreparedData
 from components.models import ModelSettings
 from components.tasks import contract, misfit
@@ -91,6 +92,7 @@ def train(
         assets = role.assets(network)
         input_fn = role.input_fn(assets)
         split = inputs.open_split(data, "train", input_fn, role.augment)
+        split = replace(split, class_weights=class_weights(settings, data))
         validation = inputs.open_split(data, "validation", input_fn) if data.splits.get("validation") else None
         with devices.scope(device):
             arguments = role.compile_arguments(network)
@@ -168,8 +170,9 @@ def check(data: PreparedData, architecture: ModelSettings, settings: TrainingSet
             advice="give data.split a second fraction above 0, or set training.patience=0",
             kind="settings",
         )
-    if problem := misfit(data.task, architecture, settings.augmentation):
+    if problem := misfit(data.task, architecture, settings.augmentation, settings.class_weight):
         raise StepError(problem, kind="settings")
+    class_weights(settings, data)
     steps = count_steps(count, settings.batch_size, settings.steps_per_epoch, whole_batches=True)
     if settings.warmup_steps and settings.warmup_steps >= steps * settings.epochs:
         raise StepError(
@@ -178,6 +181,30 @@ def check(data: PreparedData, architecture: ModelSettings, settings: TrainingSet
             kind="settings",
         )
     return steps
+
+
+def class_weights(settings: TrainingSettings, data: PreparedData) -> list[float] | None:
+    """What an example of each class counts in the loss; None if all count the same.
+
+    Raises:
+        StepError: a class is unknown, or the data do not tell how many examples a class has.
+    """
+    names: list[str] = data.info.get("classes", [])
+    if isinstance(settings.class_weight, dict):
+        if unknown := sorted(settings.class_weight.keys() - set(names)):
+            raise StepError(
+                f"training.class_weight: unknown class {unknown[0]!r}",
+                advice=nearest(unknown[0], names),
+                kind="settings",
+            )
+        return [settings.class_weight.get(name, 1.0) for name in names]
+    if settings.class_weight == "none":
+        return None
+    counts: list[float] | None = data.info.get("class_counts")
+    if counts is None:
+        raise StepError("the prepared data do not tell how many examples each class has", advice=PREPARE_AGAIN)
+    share = sum(counts) / sum(count > 0 for count in counts)
+    return [share / count if count else 1.0 for count in counts]
 
 
 def check_devices(settings: TrainingSettings, device: devices.Device) -> None:

@@ -1,8 +1,8 @@
 """The training section."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from components.core.config import Count, Positive, Section
 
@@ -16,6 +16,13 @@ EXECUTION_FLOP = {"cpu": 4e10, "gpu": 4e12, "tpu": 4e12}
 MAX_STEPS_PER_EXECUTION = 50
 
 
+def _table(value: Any) -> Any:
+    """A table that was typed as ``one:2,two:3``."""
+    if isinstance(value, str) and ":" in value:
+        return dict(part.strip().rpartition(":")[::2] for part in value.split(","))
+    return value
+
+
 class TrainingSettings(Section):
     """How to train. The defaults are those of the CNN tutorial that this package grew from.
 
@@ -26,6 +33,9 @@ class TrainingSettings(Section):
         patience: epochs without a better validation loss after which training stops with the best weights; 0 never
             stops early.
         augmentation: random changes in each epoch, of those that the task knows, such as ``flip``.
+        class_weight: what the loss of an example counts by its class, for classifiers: ``balanced`` gives every class
+            the same sum (examples / classes / examples of the class, as scikit-learn's), a table such as
+            ``spam:5,ham:1`` names classes, and the others count 1.
         schedule: ``cosine`` decays to 0 over all epochs, after ``warmup_steps`` of linear warm-up.
         precision: ``auto`` is the best for the device.
         backend: ``auto`` is the one of the image.
@@ -51,6 +61,9 @@ class TrainingSettings(Section):
     validation_steps: Count = 500
     patience: Count = 2
     augmentation: tuple[str, ...] = ()
+    class_weight: Annotated[
+        Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]], BeforeValidator(_table)
+    ] = "none"
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     backend: Literal["auto", "tensorflow", "jax", "torch"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

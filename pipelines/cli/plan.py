@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from components import data
 from pipelines import experiment as experiments
 from pipelines.cli.options import AsJson, Experiment, Runs, Sets, Spot, hours
 from pipelines.cli.output import print_json, print_table, usd
@@ -53,6 +54,8 @@ def plan(
         rows = {**rows, local_machine.NAME: local_machine.row()}
     row = catalog.find(rows, explain) if explain else None
     named = experiments.load(experiment).with_settings(sets or [])
+    if examples is None or units is None:
+        data.check(named.experiment.data)
     calibrations = _calibrations(runs, named, calibrate or [], rows)
     job = jobs.from_experiment(named, examples=examples, units=units)
     if row:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from components import storage
 from components.core.errors import StepError
+from components.data import SCHEME, DataSettings, location_fault
 from components.train.settings import TrainingSettings
 from pipelines.cluster import arguments, images, submitted
 from pipelines.cluster.kube import access, submit_checks
@@ -27,6 +28,7 @@ from pipelines.hardware.planner.plan import Estimate, Refusal
 RungEstimate = Estimate | Refusal | str
 
 BUILD = "make images push TARGETS=... REGISTRY=... (images/README.md)"
+OWN_DATA = "docs/own_data.md"
 # Above this share of the chip's memory there is a warning.
 CLOSE = 0.9
 
@@ -78,6 +80,7 @@ def run_preflight(
         preflight.results += offline(submission, target, estimates, experiment.experiment.training)
         preflight.results += _images(submission, preflight.digests)
     preflight.results += buckets(target)
+    preflight.results += data(experiment.experiment.data, target)
     with preflight.failing("server"):
         server = preflight.server = connect(connection)
         version = require_recent(server) or "unknown version"
@@ -155,6 +158,28 @@ def offline(
                 "give the target a gs:// checkpoint_root, or a mounted volume that outlives the pod",
             )
     yield from roots(target, "data_root", "registry")
+
+
+def data(settings: DataSettings, target: Target) -> Iterator[CheckResult]:
+    """Whether the pods can read the files and folders that the data section names."""
+    for setting, location in settings.locations().items():
+        what, path = f"data.{setting}", Path(location).expanduser()
+        if storage.is_remote(location):
+            yield CheckResult("ok", what, location)
+        elif any(path.is_relative_to(shared) for shared in target.shared_paths):
+            yield CheckResult("ok", what, f"{location}, which every pod has")
+        elif SCHEME.match(location):
+            yield CheckResult("fail", what, location_fault(location), f"copy it to a bucket ({OWN_DATA})")
+        else:
+            recursive = "--recursive " if path.is_dir() else ""
+            bucket = f"gs://{target.data_root.removeprefix('gs://').partition('/')[0]}"
+            there = f"{bucket if storage.is_remote(target.data_root) else 'gs://BUCKET'}/own/{path.name}"
+            yield CheckResult(
+                "fail",
+                what,
+                f"{location} is on this machine, and the run's pods do not see it",
+                f"gcloud storage cp {recursive}{path} {there}, then --set {what}={there} ({OWN_DATA})",
+            )
 
 
 def _hardware(rung: Rung, training: TrainingSettings) -> CheckResult:

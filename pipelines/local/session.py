@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from components import data
 from components.core.errors import StepError
 from components.core.files import write_atomically
 from components.core.sources import chosen_in
@@ -30,10 +31,11 @@ def start(source: str, changes: list[str], runs: Path, *, runner: str, cache: bo
     """Run an experiment from its beginning and return the command's exit status.
 
     Raises:
-        StepError: a setting is wrong, the runner has no engine or image, or the folder of runs cannot be written;
-            nothing has been started or created.
+        StepError: a setting is wrong, the data are not where it says, the runner has no engine or image, or the folder
+            of runs cannot be written; nothing has been started or created.
     """
     named = experiment.load(source).with_settings(changes)
+    data.check(named.experiment.data)
     values = {**record.initial(named, targets.local(runs), source, cache), "runner": runner}
     with launch.received_signals() as signals, _engine(values) as engine:
         run = folder.create(runs, named.name)

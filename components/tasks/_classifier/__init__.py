@@ -29,6 +29,7 @@ class ClassifierSettings(EvaluationSettings):
     slice_metrics = ("accuracy", "top_k", "loss")
     paired_metric = "accuracy"
     shares = frozenset(metrics) - {"loss"}
+    class_weights = True
 
     top_k: Positive = 5
     abstain_below: Annotated[float, Field(ge=0, le=1)] = 0.0

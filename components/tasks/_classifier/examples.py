@@ -33,6 +33,9 @@ class LabelledSummary(Summary):
     def facts(self) -> dict[str, Any]:
         return {"classes": len(self.names)}
 
+    def info(self) -> dict[str, Any]:
+        return {"class_counts": self.counts[0].tolist()}
+
     def notes(self) -> Iterator[Markup]:
         return rare(self.names, self.counts[0], "examples")
 

@@ -1,11 +1,12 @@
 """Examples: an image, its label, and its brightness for slices."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from components.core.examples import Records, TfdsConversion
-from components.tasks import contract
+from components.tasks import _features, contract
 from components.tasks._images import image_shape
 from components.tasks._images.examples import array_faults, feature, normalised, parse_images, pixels
 from components.tasks.image_classification import Info
@@ -29,6 +30,7 @@ class Examples(contract.Examples[Info]):
         labels = np.array([example["label"] for example in examples], np.int64)
         raw = self.info["encoding"] == "raw"
         brightness, faults = (np.empty(0), array_faults(images, self.info)) if raw else self._check_files(images)
+        faults |= {position: example["fault"] for position, example in enumerate(examples) if example.get("fault")}
         last = len(self.info["classes"]) - 1
         for position in np.flatnonzero((labels < 0) | (labels > last)).tolist():
             faults[position] = f"label {labels[position]} is outside 0..{last}"
@@ -64,17 +66,17 @@ class Examples(contract.Examples[Info]):
         return ImageSummary(self.info["classes"], lambda image: pixels(image, self.info))
 
     @staticmethod
-    def from_tfds(features: Any, settings: Any) -> TfdsConversion:
-        """Data sets with the features ``image`` and ``label``."""
-        from tensorflow_datasets import features as kinds
-
+    def from_tfds(features: Any, settings: Any, supervised: Sequence[str] = ()) -> TfdsConversion:
+        """Data sets with a picture and a class, called ``image`` and ``label`` unless the settings name others."""
         shape = image_shape(settings)
-        if not {"image", "label"} <= set(features) or not isinstance(features["label"], kinds.ClassLabel):
-            raise ValueError(f"has {', '.join(features)}, where image and label (a class) were expected")
-        raw = list(features["image"].shape) == shape
-        if not raw and not isinstance(features["image"], kinds.Image):
-            raise ValueError(f"has arrays of {list(features['image'].shape)}, not {shape}")
-        info = {"classes": list(features["label"].names), "image_shape": shape, "encoding": "raw" if raw else "encoded"}
+        image = _features.find_content(features, settings, supervised, "image", _features.is_picture)
+        label = _features.find_label(features, settings, supervised)
+        raw = list(features[image].shape) == shape
+        if not raw and type(features[image]).__name__ == "Tensor":
+            raise ValueError(f"has arrays of {list(features[image].shape)}, not {shape}")
         return TfdsConversion(
-            info, lambda one: {"image": one["image"], "label": int(one["label"])}, undecoded=() if raw else ("image",)
+            {"image_shape": shape, "encoding": "raw" if raw else "encoded", **_features.classes(features[label])},
+            lambda one: {"image": one[image], "label": one[label]},
+            undecoded=() if raw else (image,),
+            label=(label,),
         )

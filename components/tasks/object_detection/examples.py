@@ -1,12 +1,12 @@
 """Examples: an image and the boxes about its objects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from components.core.examples import Records, TfdsConversion
-from components.tasks import contract
+from components.tasks import _features, contract
 from components.tasks._images import image_shape
 from components.tasks._images.examples import array_faults, feature, normalised, parse_images, pixels
 from components.tasks.object_detection import Info
@@ -90,28 +90,37 @@ class Examples(contract.Examples[Info]):
         return BoxSummary(self.info["classes"], lambda image: pixels(image, self.info))
 
     @staticmethod
-    def from_tfds(features: Any, settings: Any) -> TfdsConversion:
-        """Data sets with the features ``image``, ``objects/bbox`` and ``objects/label``, such as ``coco/2017`` and
-        ``voc``. Boxes about crowds, which COCO neither rewards nor punishes, are left out."""
-        from tensorflow_datasets import features as kinds
-
+    def from_tfds(features: Any, settings: Any, supervised: Sequence[str] = ()) -> TfdsConversion:
+        """Data sets with a picture and a sequence of objects, each with a box and a class, such as ``coco/2017`` and
+        ``voc``; ``data.label`` names the class within the objects. Boxes about crowds, which COCO neither rewards nor
+        punishes, are left out."""
         shape = image_shape(settings)
-        objects = getattr(features["objects"], "feature", {}) if "objects" in features else {}
-        if "image" not in features or not {"bbox", "label"} <= set(objects):
-            raise ValueError(f"has {', '.join(features)}, where image, objects/bbox and objects/label were expected")
-        if not isinstance(features["image"], kinds.Image):
+        image = _features.find_content(features, settings, supervised, "image", _features.is_picture)
+        if type(features[image]).__name__ != "Image":
             raise ValueError("has pictures that are not image files")
+        within = {name: dict(part.feature.items()) for name, part in features.items() if _has_boxes(part)}
+        if not within:
+            raise ValueError(f"has {', '.join(features)}, where a sequence of objects with a bbox was expected")
+        name = "objects" if "objects" in within else next(iter(within))
+        bbox = next(part for part, kind in within[name].items() if type(kind).__name__ == "BBoxFeature")
+        label = _features.find_label(within[name], settings)
 
         def convert(example: Mapping[str, Any]) -> dict[str, Any]:
-            objects = example["objects"]
-            crowd = np.asarray(objects.get("is_crowd", np.zeros(len(objects["label"]), bool)), bool)
+            objects = example[name]
+            crowd = np.asarray(objects.get("is_crowd", np.zeros(len(objects[label]), bool)), bool)
             # TFDS has top, left, bottom, right.
-            boxes = np.asarray(objects["bbox"], np.float32).reshape(-1, 4)[:, [1, 0, 3, 2]]
-            return {"image": example["image"], "boxes": boxes[~crowd], "labels": np.asarray(objects["label"])[~crowd]}
+            boxes = np.asarray(objects[bbox], np.float32).reshape(-1, 4)[:, [1, 0, 3, 2]]
+            return {"image": example[image], "boxes": boxes[~crowd], "labels": np.asarray(objects[label])[~crowd]}
 
-        names = list(objects["label"].names)
-        info = {"classes": names, "image_shape": shape, "encoding": "encoded", "most_boxes": MOST_BOXES}
-        return TfdsConversion(info, convert, undecoded=("image",))
+        info = {"image_shape": shape, "encoding": "encoded", "most_boxes": MOST_BOXES}
+        return TfdsConversion(
+            {**info, **_features.classes(within[name][label])}, convert, undecoded=(image,), label=(name, label)
+        )
+
+
+def _has_boxes(feature: Any) -> bool:
+    parts: Any = getattr(feature, "feature", None)
+    return hasattr(parts, "items") and any(type(part).__name__ == "BBoxFeature" for _, part in parts.items())
 
 
 def _check_objects(example: dict[str, Any], shape: tuple[int, ...], info: Info) -> tuple[np.ndarray, np.ndarray]:

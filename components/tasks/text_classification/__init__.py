@@ -1,6 +1,6 @@
 """Text classification: one label for one text."""
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from components.tasks._classifier import ClassifierSettings, expected_units
 
@@ -21,11 +21,13 @@ class Info(TypedDict):
         classes: names, in the order of the labels.
         sources: names of where the texts come from, in the order of their numbers.
         longest: bytes of a text, at most.
+        column: the texts' column in a table, if it is not ``text``.
     """
 
     classes: list[str]
     sources: list[str]
     longest: int
+    column: NotRequired[str]
 
 
 def expected_arguments(model: Any, data: Any, facts: Any) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Examples: a text, its label, where it comes from, and its length for slices."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from components.core.examples import TfdsConversion
-from components.tasks import contract
+from components.tasks import _features, contract
 from components.tasks.text_classification import Info
 from components.tasks.text_classification.summary import TextSummary
 from components.text import texts, words
@@ -27,14 +28,13 @@ class Examples(contract.Examples[Info]):
         return TextSummary(self.info["classes"], self.info["sources"])
 
     @staticmethod
-    def from_tfds(features: Any, settings: Any) -> TfdsConversion:
-        """Data sets with a feature ``label``, and one of text or one that is called ``text``."""
-        from tensorflow_datasets import features as kinds
-
-        named = [name for name, kind in features.items() if isinstance(kind, kinds.Text)]
-        content = "text" if "text" in named else named[0] if len(named) == 1 else ""
-        if not content or "label" not in features or not isinstance(features["label"], kinds.ClassLabel):
-            raise ValueError(f"has {', '.join(features)}, where one text and label (a class) were expected")
+    def from_tfds(features: Any, settings: Any, supervised: Sequence[str] = ()) -> TfdsConversion:
+        """Data sets with a text and a class, called ``text`` and ``label`` unless the settings name others."""
+        content = _features.find_content(features, settings, supervised, "text", _features.is_text)
+        label = _features.find_label(features, settings, supervised, content)
         name = getattr(settings, "dataset", settings.name)
-        info = {"classes": list(features["label"].names), "sources": [name], "longest": texts.MAX_BYTES}
-        return TfdsConversion(info, lambda one: {"text": one[content], "label": int(one["label"]), "source": 0})
+        return TfdsConversion(
+            {"sources": [name], "longest": texts.MAX_BYTES, **_features.classes(features[label])},
+            lambda one: {"text": one[content], "label": one[label], "source": 0},
+            label=(label,),
+        )

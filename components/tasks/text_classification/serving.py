@@ -1,4 +1,4 @@
-"""Serving: texts in files, in the column ``text`` of tables, or typed."""
+"""Serving: texts in files, in a column of tables, or typed."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,9 @@ class Serving(ClassifierServing[Info]):
         return tf.TensorSpec([None], tf.string, name="text"), lambda texts: network(encode(texts), training=False)
 
     def read_inputs(self, path: str) -> list[tuple[str, bytes]]:
-        """Name and bytes of every text in a .txt file, a folder of them, or the column ``text`` of a .csv, .tsv, .jsonl
-        or .ndjson file."""
-        return texts.read(path, self.info["longest"])
+        """Name and bytes of every text in a .txt file, a folder of them, or a .csv, .tsv, .jsonl or .ndjson file, there
+        in the column that the model was trained on."""
+        return texts.read(path, self.info["longest"], self.info.get("column", "text"))
 
     def from_text(self, text: str) -> bytes:
         content = texts.as_bytes(text)

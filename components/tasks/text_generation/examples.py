@@ -1,9 +1,10 @@
 """Examples: a text, where it comes from, and its length."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from components.core.examples import TfdsConversion
-from components.tasks import contract
+from components.tasks import _features, contract
 from components.tasks.text_generation import LONGEST, Info
 from components.tasks.text_generation.summary import CorpusSummary
 from components.text import texts
@@ -24,9 +25,8 @@ class Examples(contract.Examples[Info]):
         return CorpusSummary(list(self.info.get("sources", ["all"])))
 
     @staticmethod
-    def from_tfds(features: Any, settings: Any) -> TfdsConversion:
-        """Data sets with the feature ``text``."""
-        if "text" not in features:
-            raise ValueError(f"has {', '.join(features)}, where text was expected")
-        info = {"sources": [settings.dataset], "longest": LONGEST}
-        return TfdsConversion(info, lambda one: {"text": bytes(one["text"])})
+    def from_tfds(features: Any, settings: Any, supervised: Sequence[str] = ()) -> TfdsConversion:
+        """Data sets with a text, called ``text`` unless the settings name another."""
+        content = _features.find_content(features, settings, supervised, "text", _features.is_text)
+        info = {"sources": [getattr(settings, "dataset", settings.name)], "longest": LONGEST}
+        return TfdsConversion(info, lambda one: {"text": bytes(one[content])})

@@ -8,7 +8,7 @@ from components.core import folders
 from components.core.errors import StepError
 from components.tasks import contract
 from components.tasks.text_generation import LONGEST, Info, Settings
-from components.text import sampling, texts, vocabulary
+from components.text import sampling, tables, texts, vocabulary
 
 if TYPE_CHECKING:
     import keras
@@ -53,7 +53,7 @@ class Serving(contract.Serving[Info, Settings]):
         contents = []
         for file in files:
             try:
-                contents.append((str(file), _check(file.read_bytes().removesuffix(b"\n"), str(file))))
+                contents.append((str(file), _check(tables.decoded(file.read_bytes()).removesuffix(b"\n"), str(file))))
             except OSError as error:
                 raise StepError(
                     f"{file} cannot be read ({error.strerror})", advice="give a text file, or --text"

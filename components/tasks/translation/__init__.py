@@ -64,5 +64,5 @@ def sentence_fault(text: bytes) -> str:
     try:
         text.decode()
     except UnicodeDecodeError as error:
-        return f"is not UTF-8 from byte {error.start:,} on"
+        return f"is not UTF-8 from byte {error.start:,} on: save it as UTF-8"
     return ""

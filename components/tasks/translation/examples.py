@@ -1,10 +1,10 @@
 """Examples: a sentence and its translation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from components.core.examples import TfdsConversion
-from components.tasks import contract
+from components.tasks import _features, contract
 from components.tasks.translation import Info, sentence_fault
 from components.tasks.translation.summary import PairSummary
 
@@ -15,8 +15,6 @@ class Examples(contract.Examples[Info]):
     kinds: ClassVar[dict[str, type]] = {"source": bytes, "key": bytes, "target": bytes}
 
     def record(self, example: dict[str, Any]) -> dict[str, Any]:
-        if "fault" in example:
-            raise ValueError(str(example["fault"]))
         for side in ("source", "target"):
             if fault := sentence_fault(example[side]):
                 raise ValueError(f"the {side} {fault}")
@@ -26,11 +24,11 @@ class Examples(contract.Examples[Info]):
         return PairSummary(self.info["languages"])
 
     @staticmethod
-    def from_tfds(features: Any, settings: Any) -> TfdsConversion:
+    def from_tfds(features: Any, settings: Any, supervised: Sequence[str] = ()) -> TfdsConversion:
         """Data sets with two texts that are named by their language, such as ``wmt16_translate/de-en`` and
         ``ted_hrlr_translate/pt_to_en``, or with one feature of texts in several languages, such as
         ``ted_multi_translate``. ``data.languages`` names source and target; by default the data set's own order."""
-        languages, feature = _languages(features)
+        languages, feature = _languages(features, supervised)
         wanted = tuple(settings.languages) or tuple(languages)
         if missing := [language for language in wanted if language not in languages]:
             raise ValueError(f"has no texts in {missing[0]!r}; data.languages may name {', '.join(languages)}")
@@ -52,14 +50,17 @@ class Examples(contract.Examples[Info]):
         return TfdsConversion({"languages": list(wanted)}, convert)
 
 
-def _languages(features: Any) -> tuple[list[str], str]:
+def _languages(features: Any, supervised: Sequence[str]) -> tuple[list[str], str]:
     """The languages of a data set's texts, and the feature that holds the texts, empty for the whole example."""
     from tensorflow_datasets import features as kinds
 
     several = (kinds.Translation, kinds.TranslationVariableLanguages)
     candidates = [("", features)] if isinstance(features, several) else []
     candidates += [(name, part) for name, part in features.items() if isinstance(part, several)]
-    if not candidates:
+    if candidates:
+        name, texts = candidates[0]
+        return list(texts.languages), name
+    named = [name for name, part in features.items() if _features.is_text(part)]
+    if len(named) < 2:
         raise ValueError(f"has {', '.join(features)}, where texts in two languages were expected")
-    name, texts = candidates[0]
-    return list(texts.languages), name
+    return list(supervised) if len(supervised) == 2 and set(supervised) <= set(named) else named, ""

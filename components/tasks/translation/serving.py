@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from components.core.errors import StepError
 from components.tasks import contract
 from components.tasks.translation import Info, Settings, decoding, sentence_fault
+from components.text import tables
 from components.text.subwords import PAD, START, SubwordTokenizer
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Serving(contract.Serving[Info, Settings]):
         file = Path(path).expanduser()
         if not file.is_file():
             raise StepError(f"there is no text file {file}", advice="give a file with one sentence a line")
-        lines = file.read_bytes().splitlines()
+        lines = tables.decoded(file.read_bytes()).splitlines()
         if not lines:
             raise StepError(f"{file} is empty", advice="one sentence a line was expected")
         for number, line in enumerate(lines, 1):

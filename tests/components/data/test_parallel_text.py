@@ -64,6 +64,37 @@ def test_a_bad_line_is_named_with_its_fault_and_the_next_one_is_read(tmp_path: P
     assert stored.features["target"] == [b"one", b"two"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_is_not_a_part_of_the_first_sentence(encoding: str, tmp_path: Path) -> None:
+    de = written(tmp_path, "text.de", "größer\r\nzwei\r\n".encode(encoding))
+    en = written(tmp_path, "text.en", b"larger\ntwo\n")
+    pairs = written(tmp_path, "pairs.tsv", "größer\tlarger\nzwei\ttwo\n".encode(encoding))
+    for settings in (Settings(file=de, target_file=en), Settings(file=pairs)):
+        source = parallel_text.source(settings)
+        assert source.counts == parallel_text.facts(settings).counts == {"train": 2}
+        examples = [(one["source"].decode(), one["target"]) for one in source.splits["train"]()]
+        assert examples == [("größer", b"larger"), ("zwei", b"two")]
+
+
+def test_a_file_that_is_not_in_the_encoding_of_its_mark_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StepError, match=r"pairs\.tsv is not utf-16.*, as its first bytes say; save it as UTF-8"):
+        parallel_text.source(Settings(file=written(tmp_path, "pairs.tsv", b"\xff\xfe" + b"\0\xd8" * 9)))
+
+
+def test_of_more_columns_the_first_two_are_read_or_those_that_are_chosen(tmp_path: Path) -> None:
+    lines = "".join(f"hello {n}\thallo {n}\tCC-BY 2.0 {n}\n" for n in range(3)) + "only\tzwei\n"
+    file = written(tmp_path, "deu.txt", lines.encode())
+    source = parallel_text.source(Settings(file=file))
+    first, *_, short = source.splits["train"]()
+    assert (first["source"], first["target"]) == (b"hello 0", b"hallo 0")
+    assert short["fault"] == "the line has 1 tabs, not 2 as in most lines"
+    assert source.text == "sentence pairs of deu.txt, columns 1 and 2 of 3"
+    chosen = next(parallel_text.source(Settings(file=file, columns=(3, 1))).splits["train"]())
+    assert (chosen["source"], chosen["target"]) == (b"CC-BY 2.0 0", b"hello 0")
+    missing = next(parallel_text.source(Settings(file=file, columns=(1, 4))).splits["train"]())
+    assert missing["fault"] == "the line has 2 tabs, not at least 3"
+
+
 def test_sides_of_different_numbers_of_lines_are_refused(tmp_path: Path) -> None:
     de, en = written(tmp_path, "text.de", b"eins\nzwei\n"), written(tmp_path, "text.en", b"one\n")
     with pytest.raises(StepError, match=r"text\.de has 2 lines and .*text\.en has 1"):

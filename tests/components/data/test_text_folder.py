@@ -39,3 +39,14 @@ def test_of_a_huge_text_in_a_folder_no_more_is_read_than_shows_it(tmp_path: Path
     examples = list(source.splits["train"]())
     assert [len(example["text"]) for example in examples] == [1001, 1001]
     assert list(task_for(source.info).examples.to_records(examples).faults) == [0, 1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_text_is_read_by_its_byte_order_mark(encoding: str, tmp_path: Path) -> None:
+    for name in ("pos", "neg"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_bytes("größer".encode(encoding))
+        (tmp_path / name / "b.txt").write_bytes(("x" * 1001).encode(encoding))
+    source = text_folder.source(text_folder.Settings(folder=str(tmp_path), longest=1000))
+    stored = task_for(source.info).examples.to_records(list(source.splits["train"]()))
+    assert stored.contents == ["größer".encode()] * 2 and len(stored.faults) == 2

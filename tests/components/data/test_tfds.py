@@ -1,5 +1,7 @@
 """Data sets of TensorFlow Datasets, without a network and by their names."""
 
+import socketserver
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ SHAPE = (8, 6, 3)
 # An address that answers nobody: https://www.rfc-editor.org/rfc/rfc5737
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tfds, "PROBE", ("192.0.2.1", 443))
+    monkeypatch.setattr(tfds, "PROBE", "https://192.0.2.1")
     monkeypatch.setattr(tfds, "TIMEOUT_S", 0.2)
 
 
@@ -67,3 +69,42 @@ def test_well_known_data_sets_are_known_before_they_are_there(
 @pytest.mark.parametrize("changes", [{"dataset": "beans"}, {"dataset": "cifar10", "train": "train[:10%]"}], ids=str)
 def test_other_data_sets_and_parts_of_splits_are_not(changes: dict[str, str]) -> None:
     assert tfds.facts(tfds.Settings(**{"image_shape": (32, 32, 3), **changes})) is None  # type: ignore[arg-type]
+
+
+class Proxy(socketserver.StreamRequestHandler):
+    """Answers the first line of a request, and ends."""
+
+    answer = b""
+
+    def handle(self) -> None:
+        while self.rfile.readline().strip():
+            pass
+        self.wfile.write(self.answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reachable", "fault"),
+    [
+        (b"HTTP/1.1 200 Connection established\r\n\r\n", True, ""),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", False, "407"),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", False, "503"),
+    ],
+    ids=["it connects", "it wants a password", "it has no network either"],
+)
+@pytest.mark.usefixtures("offline")
+def test_a_network_behind_a_proxy_is_asked_through_it(
+    answer: bytes, reachable: bool, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Proxy, "answer", answer)
+    monkeypatch.setattr(tfds, "TIMEOUT_S", 10.0)
+    for name in ("no_proxy", "NO_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with socketserver.TCPServer(("127.0.0.1", 0), Proxy) as server:
+        server.timeout = 10
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.server_address[1]}")
+        network = tfds.Network()
+        assert network.reachable() == reachable
+        thread.join()
+    assert fault in network.fault

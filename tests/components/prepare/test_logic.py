@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from places import Place
+from refusals import one_line
 
 from components.core.errors import StepError
 from components.core.examples import PreparedData
 from components.core.files import digest_of
-from components.data import digits
+from components.data import digits, text_file, text_folder
 from components.prepare import writer
 from components.prepare.logic import prepare
 
@@ -156,7 +157,31 @@ def test_an_impossible_wish_is_one_line(changes: dict[str, Any], message: str, t
     assert list(tmp_path.iterdir()) == []
 
 
+def test_examples_that_are_all_held_out_too_are_told(tmp_path: Path) -> None:
+    for split, count in (("train", 6), ("test", 6)):
+        for number in range(count):
+            folder = tmp_path / "in" / split / "ab"[number % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{split}{number}.txt").write_text(f"text {number}")
+    settings = text_folder.Settings(folder=str(tmp_path / "in"))
+    with pytest.raises(StepError) as failure:
+        prepared(tmp_path, tmp_path / "store", settings)
+    told = one_line(failure)
+    assert told.startswith("6 of 6 train examples are also in test; let each split have examples of its own")
+    (tmp_path / "in" / "train" / "a" / "new.txt").write_text("another text")
+    with pytest.raises(StepError, match="6 of 7 train examples are also in test"):
+        prepared(tmp_path, tmp_path / "store", settings)
+
+
+def test_the_notes_of_a_source_are_in_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "".join(f"text {number},{'good' if number % 2 else 'bad'}\n" for number in range(60))
+    (tmp_path / "a.csv").write_text(f"text,label\n{rows}" + "".join(f"more {number},NULL\n" for number in range(20)))
+    done = prepared(tmp_path, tmp_path / "store", text_file.Settings(file=str(tmp_path / "a.csv")))
+    assert "NULL (20)" in Path(done.report.path).read_text() and "NULL (20)" in capsys.readouterr().out
+    assert sum(done.index.info["class_counts"]) == done.index.splits["train"]
+
+
 def test_the_index_does_not_tell_when_it_was_made(once: Prepared) -> None:
     values = json.loads((Path(once.examples.path) / "examples.json").read_text())
     assert set(values) == {"directory", "fingerprint", "task", "source", "splits", "info", "stream"}
-    assert set(values["info"]) == {"classes", "image_shape", "encoding", "licence", "text"}
+    assert set(values["info"]) == {"classes", "class_counts", "image_shape", "encoding", "licence", "text"}

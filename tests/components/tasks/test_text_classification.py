@@ -216,6 +216,16 @@ def test_texts_to_predict_come_from_a_file_a_folder_or_rows(tmp_path: Path) -> N
     assert task_for(INFO).serving.read_inputs(str(tmp_path / "c.csv"))[1][0].endswith("c.csv row 2")
 
 
+def test_a_table_to_predict_is_read_in_the_column_that_was_trained_on(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text;review;label\nno;fine;x\nno;bad;y\n")
+    settings = text_file.Settings(file=str(tmp_path / "a.csv"), text="review")
+    info = text_file.source(settings).info
+    assert [text for _, text in task_for(info).serving.read_inputs(settings.file)] == [b"fine", b"bad"]
+    (tmp_path / "b.csv").write_text("text\nno\n")
+    with pytest.raises(StepError, match="has no column 'review'"):
+        task_for(info).serving.read_inputs(str(tmp_path / "b.csv"))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
@@ -224,7 +234,7 @@ def test_texts_to_predict_come_from_a_file_a_folder_or_rows(tmp_path: Path) -> N
         ("a.txt", b"\xff", "a.txt: the text is not UTF-8"),
         ("a.csv", b"text\nfine\n\xff\n", "a.csv row 2: the text is not UTF-8"),
         ("a.csv", b"id\n1\n", "has no column 'text'"),
-        ("a.jsonl", b'{"text": 1}', "'text' is int, not a text"),
+        ("a.jsonl", b'{"text": 1}', "row 1 has int, not a text, in 'text'"),
         ("deep/a.md", b"x", "has no texts (.txt)"),
         ("b/a.md", b"x", "no.txt cannot be read"),
     ],
@@ -272,8 +282,13 @@ def test_of_a_tfds_data_set_its_text_and_label_are_taken() -> None:
         reading = task_for({}).examples.from_tfds(features, settings)
         assert reading.info == {"classes": ["neg", "pos"], "sources": ["imdb_reviews"], "longest": texts.MAX_BYTES}
         assert reading.convert({name: b"fine", "label": np.int64(1)}) == {"text": b"fine", "label": 1, "source": 0}
-    for wrong in ({"text": kinds.Text()}, {"a": kinds.Text(), "b": kinds.Text(), "label": label}):
-        with pytest.raises(ValueError, match="where one text and label"):
+    for wrong, said in (
+        ({"text": kinds.Text()}, r"has text \(Text\); none of them can be data\.label"),
+        ({"a": kinds.Text(), "b": kinds.Text(), "label": label}, r"set data\.input to a or b$"),
+        ({"text": kinds.Text(), "stars": kinds.Scalar(np.float32)}, "none of them can be"),
+        ({"text": kinds.Text(), "stars": kinds.Scalar(np.int64)}, r"set data\.label to stars$"),
+    ):
+        with pytest.raises(ValueError, match=said):
             task_for({}).examples.from_tfds(wrong, settings)
 
 

@@ -1,5 +1,7 @@
 """Input: an epoch's examples and their order follow from the seed and the epoch alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,18 @@ def test_an_epoch_has_its_steps_in_whole_batches_without_repeats(split) -> None:
     images = [x.numpy() for x, _ in data]
     assert {image.shape for image in images} == {(100, 8, 8, 1)}
     assert len(np.unique(np.concatenate(images), axis=0)) == steps * 100
+
+
+def test_each_example_counts_as_its_class_does(split) -> None:
+    table = [float(number) / 2 for number in range(10)]
+    weighted = replace(split, class_weights=table)
+    found = [
+        (int(label), float(weight))
+        for *_, labels, weights in inputs.shuffled(weighted, 32, 4, seed=0, epoch=0)
+        for label, weight in zip(labels, weights, strict=True)
+    ]
+    assert len(found) == 128 and all(weight == table[label] for label, weight in found)
+    assert [label for label, _ in found] == labels(inputs.shuffled(split, 32, 4, seed=0, epoch=0))
 
 
 def test_validation_reads_every_example_once_and_in_order(split) -> None:

@@ -18,7 +18,7 @@ from components.core.errors import StepError
 from components.core.examples import PreparedData
 from components.models import cnn
 from components.train.checkpoint_store import CheckpointStore
-from components.train.logic import check
+from components.train.logic import check, class_weights
 from components.train.settings import TrainingSettings
 
 KINDS = ("flip", "shift", "crop")
@@ -29,6 +29,28 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not(training) -> None:
     assert runs[0].digests() == runs[1].digests()
     assert runs[0].digests()["model.keras"] != runs[2].digests()["model.keras"]
     assert runs[0].history == runs[1].history != runs[2].history
+
+
+def test_classes_count_as_much_as_they_are_told(training) -> None:
+    tables = ("none", {"0": 1.0}, {"0": 50.0})
+    equal, ones, heavy = (training(folder=str(n), epochs=1, class_weight=table) for n, table in enumerate(tables))
+    assert ones.history["loss"] == pytest.approx(equal.history["loss"])
+    assert heavy.history["loss"][0] > 2 * equal.history["loss"][0]
+
+
+def test_balanced_classes_have_the_same_sum_and_unknown_ones_are_named(examples: PreparedData) -> None:
+    counts = examples.info["class_counts"]
+    weights = class_weights(TrainingSettings(class_weight="balanced"), examples)
+    assert weights is not None
+    assert [weight * count for weight, count in zip(weights, counts, strict=True)] == pytest.approx(
+        [sum(counts) / 10] * 10
+    )
+    with pytest.raises(StepError, match=r"training\.class_weight: unknown class 'O'; choose from 0, 1"):
+        check(examples, cnn.Settings(), TrainingSettings(class_weight={"O": 2}))
+    older = replace(examples, info={key: value for key, value in examples.info.items() if key != "class_counts"})
+    with pytest.raises(StepError, match=r"do not tell how many examples each class has; prepare the data again"):
+        class_weights(TrainingSettings(class_weight="balanced"), older)
+    assert class_weights(TrainingSettings(), older) is None
 
 
 @pytest.fixture
