@@ -3,18 +3,20 @@
 import ast
 import importlib
 import importlib.util
-import json
 import pkgutil
 import re
 import traceback
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pydantic import ValidationError
+
 from components.core.choices import nearest
-from components.core.config import SECTIONS, checked, section_class
+from components.core.config import SECTIONS, Section, checked, from_text, one_line_error, section_class
 from components.core.errors import StepError
 from components.data import DataSettings
 from components.export.settings import ExportSettings
@@ -63,7 +65,7 @@ class Experiment:
                 f"{type(self.evaluation).__module__}.{type(self.evaluation).__name__}",
                 kind="settings",
             )
-        if problem := misfit(self.data.task, self.model, self.training.augmentation):
+        if problem := misfit(self.data.task, self.model, self.training.augmentation, self.training.class_weight):
             raise StepError(problem, kind="settings")
         shape = self.data.input_shape()
         if shape and (problem := self.model.problem(shape)):
@@ -94,9 +96,12 @@ class Experiment:
         cls = section_class(name, {"name": getattr(present, "name", ""), **new[name]}, task)
         old = present.parameters()
         if cls is not type(present):
-            fields = cls.model_fields.keys() - {"name", "split"}
-            old = {key: value for key, value in old.items() if key in fields}
-        return {**old, **new[name]}
+            common = cls.model_fields.keys() - {"name", "split"}
+            old = {key: value for key, value in old.items() if key in common}
+        values = {
+            key: from_text(cls, key, value) if isinstance(value, str) else value for key, value in new[name].items()
+        }
+        return {**old, **values}
 
     @staticmethod
     def from_sections(sections: Mapping[str, Mapping[str, Any]], pipeline: str = PIPELINE) -> "Experiment":
@@ -112,7 +117,12 @@ class Experiment:
         return Experiment(**valid, pipeline=pipeline)
 
 
-def _assignment(change: str) -> tuple[list[str], Any]:
+def _assignment(change: str) -> tuple[list[str], str]:
+    """The path of a setting, and its value as it was typed.
+
+    Raises:
+        StepError: it is not an assignment, or the section is unknown.
+    """
     path, equals, text = change.partition("=")
     parts = path.strip().split(".")
     if not equals or len(parts) < 2:
@@ -123,10 +133,7 @@ def _assignment(change: str) -> tuple[list[str], Any]:
         raise StepError(
             f"unknown section {parts[0]!r} in --set {change}", advice=nearest(parts[0], SECTIONS), kind="settings"
         )
-    try:
-        return parts, json.loads(text)
-    except ValueError:
-        return parts, text
+    return parts, text
 
 
 def _updated(values: Mapping[str, Any], path: list[str], value: Any) -> dict[str, Any]:
@@ -177,7 +184,9 @@ def load(which: str) -> NamedExperiment:
     if which.endswith(".py") or "/" in which:
         module = _module_at(Path(which))
     elif which in names():
-        module = importlib.import_module(f"pipelines.experiments.{which}")
+        spec = importlib.util.find_spec(f"pipelines.experiments.{which}")
+        with _errors_in(str(spec.origin) if spec else which):
+            module = importlib.import_module(f"pipelines.experiments.{which}")
     else:
         raise StepError(f"unknown experiment {which!r}", advice=nearest(which, names()), kind="settings")
     name = module.__name__.rpartition(".")[2]
@@ -199,12 +208,33 @@ def _module_at(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    try:
+    with _errors_in(str(path)):
         spec.loader.exec_module(module)
-    except StepError:
-        raise
-    except (Exception, SystemExit) as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == spec.origin]
-        line = f" (line {lines[-1]})" if lines else ""
-        raise StepError(f"{path} does not load: {type(error).__name__}: {error}{line}", kind="settings") from None
     return module
+
+
+@contextmanager
+def _errors_in(file: str) -> Iterator[None]:
+    """Whatever is wrong with an experiment's file in one line, its settings as ``--set`` would tell it."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        # A syntax error has no frame of its own.
+        lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == Path(file).resolve()]
+        line = f" (line {lines[-1]})" if lines else ""
+        if isinstance(error, ValidationError) and (section := _section_of(error)):
+            error = one_line_error(*section, error)
+        if isinstance(error, StepError):
+            raise StepError(f"{file}{line}: {error.message}", advice=error.advice, kind=error.kind) from None
+        raise StepError(f"{file} does not load: {type(error).__name__}: {error}{line}", kind="settings") from None
+
+
+def _section_of(error: ValidationError) -> tuple[str, type[Section]] | None:
+    """Name and class of the section that was being built, which pydantic's error does not tell."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        built = frame.f_locals.get("self")
+        for each in fields(Experiment):
+            if isinstance(each.type, type) and issubclass(each.type, Section) and isinstance(built, each.type):
+                return each.name, type(built)
+    return None

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from components import storage
 from components.core.choices import nearest
+from components.core.config import from_text
 from components.core.errors import StepError
 from components.core.plain import one_line, visible
 from components.registry import champion
@@ -127,10 +128,7 @@ def _changed(predictor: "LoadedVersion", changes: Sequence[str]) -> "LoadedVersi
         if name not in own:
             known = nearest(name, own) if own else "it has none of its own"
             raise StepError(f"{_task(predictor)} has no setting {name!r}", advice=known, kind="settings")
-        try:
-            values[name] = json.loads(value)
-        except ValueError:
-            values[name] = value
+        values[name] = from_text(type(predictor.task.settings), name, value)
     return predictor.with_settings(values)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.core.choices import nearest
-from components.core.config import refuse_secrets
+from components.core.config import refuse_unfit
 from components.core.errors import StepError
 from pipelines.hardware.pods import QUANTITY
 
@@ -39,6 +39,7 @@ class Target(BaseModel):
         queue: Kueue's local queue for train; empty for none.
         bucket_claim: the claim that mounts the data root's bucket (manifests/components/gcs-fuse), so that data which
             stay there are read as files; empty for none.
+        shared_paths: local paths that every pod has, too: a mounted volume, or a folder of the image.
         autopilot: whether the cluster is GKE Autopilot.
         step_node_selector: labels of the nodes for the steps without an accelerator.
         step_cpu: CPUs that each of these steps asks for.
@@ -58,6 +59,7 @@ class Target(BaseModel):
     pipeline_root: str = ""
     queue: Annotated[str, Field(pattern=NAME)] = ""
     bucket_claim: Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$")] = ""
+    shared_paths: tuple[str, ...] = ()
     autopilot: bool = False
     step_node_selector: dict[str, str] = {}
     step_cpu: Annotated[str, Field(pattern=QUANTITY.pattern)] = "1"
@@ -65,9 +67,9 @@ class Target(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_secret(cls, values: Any) -> Any:
+    def _plain(cls, values: Any) -> Any:
         """A target goes into records and compiled files."""
-        return refuse_secrets(values)
+        return refuse_unfit(values)
 
     @model_validator(mode="after")
     def _absolute(self) -> "Target":

@@ -4,8 +4,10 @@ import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from refusals import one_line
 
 from components.core.errors import StepError
 from components.models import resnet
@@ -73,6 +75,65 @@ def test_bad_settings_are_refused_in_one_line(change: str, message: str) -> None
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("data.version=1.10", "1.10"),
+        ("data.version=true", "true"),
+        ("data.version=00123", "00123"),
+        ("data.version=1e3", "1e3"),
+        ("data.version=null", "null"),
+        ('data.version="1.10"', "1.10"),
+        ("data.version=a,b", "a,b"),
+        ("data.version=", ""),
+        ("export.formats=onnx", ("onnx",)),
+        ("export.formats=onnx,litert", ("onnx", "litert")),
+        ("export.formats=[onnx, litert]", ("onnx", "litert")),
+        ('export.formats=["onnx"]', ("onnx",)),
+        ("data.split=0.6,0.1,0.3", (0.6, 0.1, 0.3)),
+        ("data.split=(0.6, 0.1, 0.3)", (0.6, 0.1, 0.3)),
+        ("model.filters=8", (8,)),
+        ("model.filters=8,16", (8, 16)),
+        ("training.epochs=3", 3),
+        ("training.epochs=1e1", 10),
+        ("training.learning_rate=.5", 0.5),
+        ("training.class_weight=balanced", "balanced"),
+        ("training.class_weight=Bag:2,Shirt:0.5", {"Bag": 2, "Shirt": 0.5}),
+        ('training.class_weight={"Bag": 2}', {"Bag": 2}),
+        ("training.class_weight.Bag=2", {"Bag": 2}),
+    ],
+)
+def test_a_setting_is_what_was_typed(change: str, expected: Any) -> None:
+    section, _, name = change.partition("=")[0].partition(".")
+    changed = FASHION.with_settings([change])
+    assert getattr(getattr(changed, section), name.partition(".")[0]) == expected
+
+
+def test_a_shape_is_typed_as_it_is_written() -> None:
+    changed = experiment.load("cifar10").with_settings(
+        ["data.name=image_folder", "data.folder=x", "data.image_shape=32,32,3"]
+    )
+    assert changed.experiment.data.input_shape() == (32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{{$.inputs.parameters['data_root']}}", "{{workflow.name}}", "a\nb", "\x1b[31m", "a\u202eb", "a\tb", "\udcff"],
+)
+@pytest.mark.parametrize(
+    "setting", ["data.version", "training.augmentation", "training.class_weight.Bag", "model.name"]
+)
+def test_text_that_misleads_a_reader_or_kubeflow_is_refused_in_one_line(setting: str, text: str) -> None:
+    with pytest.raises(StepError) as failure:
+        FASHION.with_settings([f"{setting}={text}"])
+    told = one_line(failure)
+    assert setting.partition(".")[0] in told and "\x1b" not in told and "\u202e" not in told
+    sections = FASHION.sections()
+    sections["data"]["version"] = text
+    with pytest.raises(StepError, match=r"Kubeflow replaces|one line of visible characters"):
+        experiment.Experiment.from_sections(sections)
+
+
 def test_an_unknown_pipeline_offers_the_nearest_before_anything_is_compiled() -> None:
     assert "training" in experiment.pipelines()
     assert not {"experiment", "compiler", "steps"} & set(experiment.pipelines())
@@ -85,6 +146,12 @@ def test_an_unknown_experiment_offers_the_nearest() -> None:
         experiment.load("fashion-mnist")
 
 
+HEAD = """from components.data import digits; from components.models import cnn
+from components.tasks import image_classification as task; from components.train.settings import TrainingSettings
+from components.export.settings import ExportSettings; from pipelines.experiment import Experiment
+"""
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -92,6 +159,29 @@ def test_an_unknown_experiment_offers_the_nearest() -> None:
         ("mine.py", "import nothing_of_the_kind", "does not load: ModuleNotFoundError"),
         ("mine.py", "EXPERIMENT = (", "does not load: SyntaxError"),
         ("My-File.py", "", "an experiment's file name is its model's name"),
+        (
+            "mine.py",
+            HEAD + "TRAINING = TrainingSettings(epochs=0)",
+            r"mine\.py \(line 4\): training\.epochs: should be greater than or equal to 1, not 0$",
+        ),
+        (
+            "mine.py",
+            HEAD + "DATA = digits.Settings(limt=3)",
+            r"mine\.py \(line 4\): unknown setting data\.limt; did you mean limit\?",
+        ),
+        ("mine.py", HEAD + "MODEL = cnn.Settings(filters=())", r"\(line 4\): model\.filters: "),
+        ("mine.py", HEAD + "EVALUATION = task.Settings(margin=2)", r"\(line 4\): evaluation\.margin: should be less"),
+        ("mine.py", HEAD + "EXPORT = ExportSettings(formats=['tflite'])", r"\(line 4\): export\.formats\.0: should be"),
+        (
+            "mine.py",
+            HEAD + "DATA = digits.Settings(version='{{workflow.name}}')",
+            r"\(line 4\): data: version contains \{\{, which Kubeflow replaces",
+        ),
+        (
+            "mine.py",
+            HEAD + "E = Experiment(data=digits.Settings(), model=cnn.Settings(), evaluation=3)",
+            r"mine\.py \(line 4\): evaluation: the task image_classification needs",
+        ),
     ],
 )
 def test_a_broken_experiment_file_is_told_in_one_line(name: str, text: str, message: str, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Time zones by name, and the conversion of a cron to the zone that the server reads cron in."""
 
 import difflib
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -12,6 +13,15 @@ from pipelines.cluster.scheduling.cron import Cron, parse
 SERVER = "CRON_SCHEDULE_TIMEZONE of its deployment ml-pipeline-scheduledworkflow"
 # Two zones whose distance stays the same for this long count as that far apart for good.
 AHEAD = timedelta(days=2 * 366)
+# Places whose abbreviations people know; an abbreviation is no zone, and some mean several.
+USUAL = (
+    *("America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles", "America/Anchorage"),
+    *("America/Halifax", "America/St_Johns", "Pacific/Honolulu", "Europe/London", "Europe/Dublin", "Europe/Lisbon"),
+    *("Europe/Berlin", "Europe/Athens", "Europe/Moscow", "Africa/Johannesburg", "Africa/Nairobi", "Africa/Lagos"),
+    *("Asia/Jerusalem", "Asia/Karachi", "Asia/Kolkata", "Asia/Shanghai", "Asia/Hong_Kong", "Asia/Manila"),
+    *("Asia/Tokyo", "Asia/Seoul", "Asia/Jakarta", "Australia/Perth", "Australia/Adelaide", "Australia/Brisbane"),
+    *("Australia/Sydney", "Pacific/Auckland"),
+)
 
 
 def zone(name: str) -> tzinfo:
@@ -25,9 +35,28 @@ def zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, LookupError):
-        close = difflib.get_close_matches(name, available_timezones(), n=1, cutoff=0.5)
-        advice = f"did you mean {close[0]}?" if close else "for example UTC, Europe/Berlin or Asia/Shanghai"
-        raise StepError(f"unknown time zone {name!r}", advice=advice, kind="settings") from None
+        raise StepError(f"unknown time zone {name!r}", advice=_advice(name), kind="settings") from None
+
+
+def _advice(name: str) -> str:
+    """The zone that a user means by an abbreviation, an offset, a city, or a misspelt name."""
+    known = available_timezones()
+    if places := sorted(zone_name for zone_name in USUAL if name.upper() in _abbreviations(zone_name)):
+        return f"{name} is an abbreviation: give {' or '.join(places)}"
+    if offset := re.fullmatch(r"(?:UTC|GMT)?([+-])0?(\d{1,2})(?::?00)?", name.upper()):
+        # In Etc/GMT-2 clocks are two hours ahead (tz database, etcetera).
+        ahead = f"Etc/GMT{'-' if offset[1] == '+' else '+'}{offset[2]}"
+        return f"give {ahead}, whose sign is turned round, or a place such as Europe/Berlin"
+    plain = {re.sub(r"[\W_]", "", zone).lower(): zone for zone in known}
+    plain |= {key: zone for zone in sorted(known) if (key := re.sub(r"[\W_]", "", zone.rpartition("/")[2]).lower())}
+    close = difflib.get_close_matches(re.sub(r"[\W_]", "", name).lower(), plain, n=1, cutoff=0.6)
+    return f"did you mean {plain[close[0]]}?" if close else "for example UTC, Europe/Berlin or Asia/Shanghai"
+
+
+def _abbreviations(zone_name: str) -> set[str | None]:
+    """What a zone's time is called in winter and in summer."""
+    year = datetime.now(UTC).year
+    return {datetime(year, month, 1, tzinfo=ZoneInfo(zone_name)).tzname() for month in (1, 7)}
 
 
 def on_server(cron: Cron, here: str, server: str, now: datetime | None = None) -> Cron:

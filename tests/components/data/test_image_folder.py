@@ -132,7 +132,7 @@ def test_a_folder_in_cloud_storage_is_read_like_one_here(tmp_path: Path, bucket:
     for split in ("train", "validation"):
         contents = [[one.get("image") for one in source.splits[split]()] for source in (here, there)]
         assert contents[0] == contents[1]
-    with pytest.raises(StepError, match="no such folder: gs://"):
+    with pytest.raises(StepError, match="no such file or folder: gs://"):
         image_folder.source(image_folder.Settings(folder=f"{bucket}/nothing", image_shape=SHAPE))
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from pipelines.cli.main import main
 
+# A table without labels.
+REVIEWS = str(Path(__file__).with_name("reviews.csv"))
 pytestmark = pytest.mark.usefixtures("here")
 
 
@@ -34,7 +36,10 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["run", "digits", "--set", "training.epochs=many"], "training.epochs: should be a valid integer"),
         (["run", "digits", "--set", "training.epochs=-1"], "training.epochs: should be greater than or equal to 1"),
         (["run", "digits", "--set", "training.learning_rate=NaN"], "training.learning_rate: should be"),
-        (["run", "digits", "--set", "training.augmentation=[1]"], "training.augmentation.0: should be a valid string"),
+        (
+            ["run", "digits", "--set", "training.augmentation=[1]"],
+            "training.augmentation: the task image_classification knows",
+        ),
         (
             ["run", "digits", "--set", 'training.augmentation=["flop"]'],
             "training.augmentation: the task image_classification knows flip, shift, crop, not flop",
@@ -51,6 +56,18 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["run", "digits", "--set", "export.formats=[]"], "export.formats: "),
         (["run", "digits", "--set", 'export.formats=["tflite"]'], "export.formats.0: should be 'saved_model'"),
         (["run", "digits", "--set", 'evaluation.require=["accuracy is 1"]'], "evaluation.require.0: a threshold reads"),
+        (["run", "digits", "--set", "data.version={{workflow.name}}"], "data: version contains {{, which Kubeflow"),
+        *(
+            ([command, "movie_reviews", "--set", "data.name=text_file", "--set", f"data.file={name}", *more], said)
+            for command in ("run", "plan")
+            for name, more, said in (
+                ("none.csv", [], "data.file: no such file or folder: none.csv; set data.file"),
+                ("s3://bucket/a.csv", [], "data.file: s3://bucket/a.csv is neither a local path nor gs://BUCKET/NAME"),
+                (REVIEWS, ["--set", "data.text=review"], f"{REVIEWS} has no column 'label'; choose from id, review"),
+                (__file__, [], f"{__file__} ends in none of .csv, .tsv, .jsonl, .ndjson"),
+            )
+        ),
+        (["run", "cifar10", "--set", "data.name=image_folder", "--set", "data.folder=none"], "data.folder: no such"),
         (["run", "--resume", "latest"], "there are no runs in"),
         (["run", "digits", "--resume", "latest"], "--resume takes its experiment and settings from the run"),
         (["run", "digits", "--sett", "a.b=1"], "No such option: --sett"),
