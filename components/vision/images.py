@@ -38,7 +38,8 @@ from components.vision.formats import Header
 # More than any camera takes today; 600 MB in colour, one at a time in each thread of prepare. Pillow's own limit is a
 # warning, and TensorFlow, which decodes in training what prepare has accepted, has none.
 MAX_PIXELS = 200_000_000
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+# Pillow itself refuses twice as many: WebP takes the memory for its pixels when the header is read.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
 # Above it, a resized image is read row by row: Pillow's own copy is the only whole one.
 LARGE = 2**23
 # Files that are decoded side by side.

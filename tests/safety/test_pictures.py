@@ -53,6 +53,29 @@ def test_a_picture_that_claims_too_much_is_refused_by_its_header(name: str, chan
         tracemalloc.stop()
 
 
+def claiming(kind: str) -> bytes:
+    """A small file of another format whose header claims the largest size."""
+    stream = io.BytesIO()
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
+    frames[0].save(stream, kind, **({"save_all": True, "append_images": frames[1:]} if kind == "WEBP" else {}))
+    data = stream.getvalue()
+    match kind:
+        case "GIF":
+            return data[:6] + struct.pack("<HH", 65_535, 65_535) + data[10:]
+        case "BMP":
+            return data[:18] + struct.pack("<ii", 100_000, 100_000) + data[26:]
+        case "WEBP":
+            return data[:24] + 2 * (16_382).to_bytes(3, "little") + data[30:]
+        case _:
+            return data.replace(b"16 16", b"100000 100000")
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "PPM", "WEBP"])
+def test_so_is_one_of_another_format(kind: str) -> None:
+    with pytest.raises(ValueError, match=r"at most 200,000,000 pixels are decoded|exceeds limit of 200000000 pixels"):
+        images.decode(claiming(kind), 3)
+
+
 def test_a_large_honest_picture_is_decoded_without_a_warning() -> None:
     stream = io.BytesIO()
     # Above the size at which Pillow warns.
