@@ -268,6 +268,10 @@ def _import_keras(backend: str, threads: int, *, limited: bool) -> None:
             kind="settings",
         )
     os.environ["KERAS_BACKEND"] = backend
+    if backend == "torch":
+        # Triton, which torch brings on Linux, holds an LLVM, and so does TensorFlow: the second one aborts the process.
+        # Only torch.compile needs it, which Keras does not use unless told to; find_spec and import say it is absent.
+        sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
     if limited:
         # XLA's CPU client reads it when it starts (xla/pjrt, DefaultThreadPoolSize).
         os.environ["NPROC"] = str(threads)

@@ -1,10 +1,13 @@
 """Devices: what auto means, and what is refused."""
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from components.core import devices
+from components.core import devices, sources
 from components.core.devices import Visible
 from components.core.errors import StepError
 
@@ -96,6 +99,25 @@ def test_a_backend_that_is_not_installed_names_the_extra(monkeypatch: pytest.Mon
     with pytest.raises(StepError, match=r"torch is not installed here .*suanli\[torch\]") as caught:
         devices.choose_backend("torch")
     assert caught.value.kind == "settings"
+
+
+def test_torch_does_not_load_triton_whose_llvm_would_abort_a_process_with_tensorflow(tmp_path: Path) -> None:
+    """Packages that do what torch and Triton do when they are imported: the one asks for the other, which aborts."""
+    packages = {
+        "triton": "import os\nos.abort()\n",
+        "torch": "import importlib.util\nfound = importlib.util.find_spec('triton')\n"
+        "try:\n    import triton\nexcept ImportError:\n    triton = None\ndef set_num_threads(count): pass\n",
+    }
+    for name, text in packages.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(text)
+    script = (
+        "from components.core import devices\ndevices._import_keras('torch', 1, limited=True)\n"
+        "import torch\nprint(torch.triton, torch.found)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(sources.ROOT)])}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "None None\n"), done.stderr
 
 
 def test_a_second_backend_in_one_process_is_refused() -> None:

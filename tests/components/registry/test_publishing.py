@@ -263,6 +263,12 @@ def test_weights_that_were_rolled_back_from_are_not_published_under_another_id(m
     assert registry.state(model) == identity(other)
 
 
+def test_a_rollback_of_the_third_version_puts_the_second_back(model: str, tmp_path: Path) -> None:
+    registry.publish(model, version(tmp_path / "two", "two"), "v2", "v1")
+    registry.publish(model, version(tmp_path / "three", "three"), "v3", "v2")
+    assert publishing.rollback(model) == ("v3", "v2") and registry.state(model) == "v2"
+
+
 def test_a_rollback_without_a_version_before_is_refused(model: str, tmp_path: Path) -> None:
     with pytest.raises(StepError, match="no version was the champion before v1"):
         publishing.rollback(model)
