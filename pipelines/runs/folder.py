@@ -35,6 +35,8 @@ START = "start one with: suanli run EXPERIMENT (suanli experiments lists them)"
 STORE, CHECKPOINTS, REGISTRY = ".store", ".checkpoints", "registry"
 # Runner -> its cache. The keys are alike, but a container has the locked packages, and this machine its own.
 CACHES = {"subprocess": ".cache", "docker": ".cache-docker"}
+# What TensorFlow's readers of checkpoints match files with (tsl/platform/file_system_helper.cc).
+PATTERN = re.compile(r"[*?\[\\]")
 ID = re.compile(r"^[0-9]{8}-[0-9]{6}-[a-z][a-z0-9_]*(-[0-9]+)?$")
 
 
@@ -146,8 +148,14 @@ def create(runs: Path, name: str) -> Run:
     """A new, empty run folder, which no other process gets.
 
     Raises:
-        StepError: the folder of runs cannot be written.
+        StepError: the folder of runs cannot be written, or TensorFlow would take its path for a pattern.
     """
+    if PATTERN.search(str(runs)):
+        raise StepError(
+            f"the runs folder {runs} has one of * ? [ \\ in its path, which TensorFlow takes for a pattern of files",
+            advice="give another with --runs or SUANLI_RUNS",
+            kind="settings",
+        )
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     try:
         runs.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 # A checkout may lie in any folder: blanks, brackets, quotes, other alphabets, what a shell would take for its own, and
 # long paths.
-FOLDER = Path("my projects", """模型 (1)'s "x" $HOME `id` & [y];""", "a" * 120)
+FOLDER = Path("my projects", """模型 (1)'s "x" $HOME `id` & y;""", "a" * 120)
 SETTINGS = (
     *("training.epochs=5", "training.patience=0", "evaluation.resamples=200"),
     *('export.formats=["litert"]', "export.timing_seconds=0.05"),

@@ -68,6 +68,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
             )
         ),
         (["run", "cifar10", "--set", "data.name=image_folder", "--set", "data.folder=none"], "data.folder: no such"),
+        (["run", "digits", "--runs", "on/[here]"], "the runs folder"),
         (["run", "--resume", "latest"], "there are no runs in"),
         (["run", "digits", "--resume", "latest"], "--resume takes its experiment and settings from the run"),
         (["run", "digits", "--sett", "a.b=1"], "No such option: --sett"),
