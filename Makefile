@@ -81,6 +81,6 @@ chaos: setup data ## Kill runs at random times, on local places and on a faulty 
 	$(BIN)/python -m tests.campaigns.chaos $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.campaigns.chaos $(if $(SEED),--seed $(SEED)) --storage gs --faults
 
-.PHONY: lock
-lock: setup ## Resolve the requirement files again
-	scripts/lock
+.PHONY: cases
+cases: setup data ## Run the tests of the public reports and known cases in docs/tried.md
+	scripts/cases
