@@ -50,7 +50,7 @@ def remaining(bucket: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("last", [3, 7], ids=["in the middle", "in its last epoch"])
+@pytest.mark.parametrize("last", [3, 7, 8], ids=["in the middle", "in its last epoch", "before its clean-up"])
 def test_a_holder_that_was_stopped_for_longer_than_its_lease_leaves_the_living_one_alone(
     last: int, bucket: str, process: Process, tmp_path: Path
 ) -> None:
