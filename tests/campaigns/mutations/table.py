@@ -82,7 +82,7 @@ TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
         (
             "order.reshape(steps, batch_size)[done:]",
             "order.reshape(steps, batch_size)[: steps - done]",
-            "train/test_sequence.py",
+            "train/test_inputs.py",
         ),
         ("data.enumerate(done)", "data.enumerate()", "train/test_inputs.py"),
         ("skip=done", "skip=0", "train/test_inputs.py"),

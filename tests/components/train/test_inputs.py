@@ -116,5 +116,15 @@ def test_augmentation_repeats_with_its_seed_and_epoch(split) -> None:
     assert len({pixels(0), pixels(1), pixels(0, seed=1)}) == 3
 
 
+def test_the_rest_of_an_interrupted_epoch_is_what_it_would_have_been(split) -> None:
+    def batches(done: int) -> list[tuple[bytes, bytes]]:
+        data = inputs.shuffled(split, 32, 5, seed=3, epoch=1, kinds=("flip", "shift"), done=done)
+        return [(x.numpy().tobytes(), y.numpy().tobytes()) for x, y in data]
+
+    whole = batches(0)
+    assert len(set(whole)) == 5
+    assert batches(2) == whole[2:] and batches(4) == whole[4:]
+
+
 def test_two_batches_of_an_epoch_are_changed_differently(pictures) -> None:
     assert not np.array_equal(changed(pictures, ("shift",), 0), changed(pictures, ("shift",), 1))
