@@ -1,11 +1,13 @@
-"""How often the gate promotes a model that is worse by the margin, and how often an equally good one."""
+"""Every promise of docs/gate.md as a line: promoted shares at the margin and power, coverage of intervals, creep."""
 
 import time
 from collections.abc import Collection, Iterator
 
 import numpy as np
 
+from benchmarks import _gate_creep, _gate_intervals
 from components.evaluate.statistics import PairedCounts, greater
+from components.metrics import bounded_mean
 
 SIMULATIONS, RATE = 10_000, 0.05
 # (n, margin, shares of examples on which exactly one of the two models is right). Least: all of it is the loss itself.
@@ -35,6 +37,27 @@ def main() -> None:
             print(f"{n:6} {margin:7.3f} {share:9.3f} {figures}{verdict}", flush=True)
     for text, share in slice_refusals(generator):
         print(f"{text}: {share:.1%}")
+    print("\nMetrics that are not right or wrong; the loss of the margin sits on the examples that are named")
+    print("     n  margin  worse by the margin (percentile bootstrap)   equally good (power)   metric and loss")
+    for n, margin, name, promoted, percentile, power in bounded(generator):
+        verdict = "" if promoted <= allowed else "   ABOVE"
+        print(f"{n:6} {margin:7.3f} {promoted:20.2%} {percentile:22.2%} {power:22.1%}   {name}{verdict}", flush=True)
+    print("\nCoverage of 95% intervals of a share of right answers (a percentile bootstrap's), computed exactly")
+    print("     n  " + "".join(f"{f'share {rate:g}':>16}" for rate in _gate_intervals.RATES))
+    for n, found, beside in _gate_intervals.shares():
+        print(
+            f"{n:6}  " + "".join(f"{f'{a:.1%} ({b:.1%})':>16}" for a, b in zip(found, beside, strict=True)), flush=True
+        )
+    print(f"\nCoverage of 95% intervals of other metrics, {_gate_intervals.SIMULATIONS:,} simulations a line")
+    for name, n, held, beside in _gate_intervals.others(generator):
+        print(f"{name:32} n {n:6}  {held:6.1%}" + ("" if np.isnan(beside) else f" ({beside:.1%})"), flush=True)
+    print(
+        f"\n{_gate_creep.NIGHTS} nights, each challenger worse than the champion; {_gate_creep.TEST:,} test examples, "
+        f"margin 0.01, from an accuracy of {_gate_creep.START}: promotions, last accuracy, lowest accuracy"
+    )
+    print("examples  a night     champion only                  with the anchor")
+    for line in _gate_creep.lines(generator):
+        print(line, flush=True)
     print(f"{time.perf_counter() - began:.0f} s")
 
 
@@ -89,6 +112,50 @@ def percentile_promoted(pairs: np.ndarray, n: int, null: float, generator: np.ra
         drawn = generator.multinomial(n, [won / n, lost / n, 1 - (won + lost) / n], size=1000)
         promoted += count * bool(np.quantile(drawn[:, 0] - drawn[:, 1], RATE) > null * n)
     return promoted / len(pairs)
+
+
+# Name, the metric's range, margin, and share and size of the losses that make up the margin, beside the noise.
+LOSSES = (
+    ("F1: whole images lost", 1.0, 0.01, 1.0, ((0.0, 1.0),)),
+    ("F1: objects lost here and there", 1.0, 0.01, 0.5, ((-0.2, 0.05), (0.0, 0.9), (0.2, 0.05))),
+    ("chrF: sentences garbled, noise in all", 1.0, 0.01, 0.8, ((-0.1, 0.2), (-0.03, 0.3), (0.03, 0.3), (0.1, 0.2))),
+    ("chrF: a little in every tenth sentence", 1.0, 0.01, 0.1, ((-0.03, 0.5), (0.03, 0.5))),
+    ("bits a character: rare texts cost 8 more", 8.0, 0.1, 8.0, ((-0.05, 0.5), (0.05, 0.5))),
+    ("bits a character: rare texts cost 2 more", 8.0, 0.1, 2.0, ((-0.05, 0.5), (0.05, 0.5))),
+)
+
+
+def bounded(generator: np.random.Generator) -> Iterator[tuple[int, float, str, float, float, float]]:
+    """Examples, margin, name, promoted share at the margin, by a percentile bootstrap, and of equally good ones."""
+    for n in (100, 300, 1000, 5000):
+        for name, span, margin, loss, noise in LOSSES:
+            values = np.array([-loss, *(value for value, _ in noise)])
+            share = margin / loss
+            rates = np.array([share, *((1 - share) * rate for _, rate in noise)])
+            worse = generator.multinomial(n, rates, SIMULATIONS)
+            # Equally good: the losses are as often gains.
+            equal = generator.multinomial(n, [share / 2, share / 2, *rates[1:]], SIMULATIONS)
+            both = np.array([-loss, loss, *values[1:]])
+            promoted, power = promoted_mean(worse, values, span, margin), promoted_mean(equal, both, span, margin)
+            yield n, margin, name, promoted, percentile_mean(worse[:1000], values, margin, generator), power
+
+
+def promoted_mean(counts: np.ndarray, values: np.ndarray, span: float, margin: float) -> float:
+    """The share of simulations, counts [simulations, k] of differences [k], that are shown not to lose the margin."""
+    kinds, places = np.unique(counts, axis=0, return_inverse=True)
+    with_worst = np.column_stack([kinds, np.ones(len(kinds))])
+    above = np.append(values, -span) + margin
+    shown = np.concatenate(
+        [bounded_mean.tail(part, above) <= RATE for part in np.array_split(with_worst, 1 + len(kinds) // 500)]
+    )
+    return float(shown[places.ravel()].mean())
+
+
+def percentile_mean(counts: np.ndarray, values: np.ndarray, margin: float, generator: np.random.Generator) -> float:
+    """The share whose percentile bootstrap interval (400 resamples) lies above minus the margin."""
+    n = int(counts[0].sum())
+    lows = [np.quantile(generator.multinomial(n, row / n, 400) @ values / n, RATE) for row in counts]
+    return float((np.array(lows) > -margin).mean())
 
 
 def slice_refusals(generator: np.random.Generator, slices: int = 14, size: int = 1000) -> Iterator[tuple[str, float]]:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from components.core.choices import nearest
 from components.core.config import SECTIONS, Section, checked, from_text, one_line_error, section_class
 from components.core.errors import StepError
-from components.data import DataSettings
+from components.data import DataSettings, expected_test_size
 from components.export.settings import ExportSettings
 from components.models import ModelSettings
 from components.steps import STEPS
@@ -74,6 +74,11 @@ class Experiment:
     def sections(self) -> dict[str, Any]:
         """Section name -> plain JSON values, every field present: the pipeline's parameters."""
         return {name: getattr(self, name).parameters() for name in SECTIONS}
+
+    def gate_problem(self) -> str:
+        """Why the test split will be too small for the gate to accept any challenger, or an empty string."""
+        examples = expected_test_size(self.data)
+        return self.evaluation.too_few(examples) if examples else ""
 
     def with_settings(self, changes: Iterable[str]) -> "Experiment":
         """The experiment with settings such as ``training.epochs=3`` changed.

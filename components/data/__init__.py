@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from components import storage
 from components.core import folders
@@ -88,6 +88,11 @@ class DataSettings(Section):
         split: fractions of train, validation and test, which sum to 1. If the source has an official test split, only
             the ratio of the first two counts.
         limit: maximum number of examples of each of the source's splits; 0 for all.
+        group: what examples must not be split over, such as the pictures of one patient: a column of the table, or a
+            pattern (a regular expression with one group) in the file's path, such as ``(patient[0-9]+)``. A group is in
+            one split, and evaluate knows that its examples are not independent.
+        time: a column or pattern of a date (ISO 8601) or number: the newest examples are the test split, those before
+            them the validation split, instead of a random assignment.
         quarantine: how many bad examples may be set aside and listed before the step fails.
         shard_megabytes: target size of one record file.
         stream: whether the steps read prepared data directly from Cloud Storage: ``never`` copies them, ``always``
@@ -101,6 +106,8 @@ class DataSettings(Section):
     task: str
     split: tuple[Fraction, Fraction, Fraction] = (0.8, 0.1, 0.1)
     limit: Count = 0
+    group: Annotated[str, Field(max_length=200)] = ""
+    time: Annotated[str, Field(max_length=200)] = ""
     quarantine: Count = 0
     shard_megabytes: Positive = 100
     stream: When = "auto"
@@ -115,6 +122,24 @@ class DataSettings(Section):
         if not split[0]:
             raise ValueError("train's fraction must be above 0")
         return split
+
+    @field_validator("group", "time")
+    @classmethod
+    def _pattern(cls, text: str) -> str:
+        if "(" in text:
+            try:
+                groups = re.compile(text).groups
+            except re.error as error:
+                raise ValueError(f"{text!r} is not a regular expression: {error}") from None
+            if groups != 1:
+                raise ValueError(f"{text!r} has {groups} groups in parentheses, one was expected")
+        return text
+
+    @model_validator(mode="after")
+    def _one_assignment(self) -> Self:
+        if self.group and self.time:
+            raise ValueError("data.group and data.time: examples are assigned by one of them")
+        return self
 
     @field_validator("task")
     @classmethod
@@ -203,6 +228,42 @@ def freshness(settings: DataSettings) -> str:
     does not read them; empty for packaged data."""
     state = getattr(load("data", settings.name), "state", None)
     return settings.version or (state(settings) if state else "")
+
+
+def attribute(example: Example, setting: str, spec: str) -> str:
+    """The value of ``data.group`` or ``data.time`` for an example: a column's, or what the pattern finds in its name.
+
+    Raises:
+        StepError: it has none.
+    """
+    name = str(example.get("name", ""))
+    if "(" in spec:
+        match = re.search(spec, name)
+        if match and match[1]:
+            return match[1]
+        raise StepError(f"data.{setting}: the pattern {spec} is not found in {name or 'an example without a name'!r}")
+    value = example.get("columns", example).get(spec)
+    if isinstance(value, str | int | float) and str(value).strip():
+        return str(value).strip()
+    raise StepError(
+        f"data.{setting}: {name or 'an example'} has no {spec!r}",
+        advice=f"name a column of the table, or write a pattern with parentheses: data.{setting}='(patient[0-9]+)'",
+    )
+
+
+def expected_test_size(settings: DataSettings) -> int | None:
+    """About how many examples the test split will have; None if that is not known before they are read."""
+    function = getattr(load("data", settings.name), "facts", None)
+    try:
+        facts: Facts | None = function(settings) if function else None
+    except (StepError, OSError):
+        return None  # prepare says so
+    if facts is None:
+        return None
+    counts = {name: min(count, settings.limit or count) for name, count in facts.counts.items()}
+    train, validation, test = settings.split
+    share = test / (train + test if "validation" in counts else train + validation + test)
+    return counts.get("test", round(counts.get("train", 0) * share))
 
 
 def downloads(name: str) -> bool:

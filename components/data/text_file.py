@@ -91,8 +91,10 @@ def source(settings: Settings) -> Source:
             if row.fault:
                 yield {**example, "name": path.name, "fault": row.fault}
             else:
-                text, label = row.values
-                yield {**example, "text": text, "label": numbers[label], "name": f"{path.name} row {row.number}"}
+                text, label, *others = row.values
+                own = dict(zip(_columns(settings), others, strict=True))
+                named = {"text": text, "label": numbers[label], "name": f"{path.name} row {row.number}"}
+                yield example | named | {"columns": own}
 
     # The column is not told where it is the usual one: it would make other data of what was prepared before.
     column = {"column": settings.text} if settings.text != "text" else {}
@@ -165,19 +167,25 @@ def _rows(path: Path, settings: Settings) -> Iterator[tables.Row]:
     """
     if not path.is_file():
         raise StepError(f"no such file: {path}", advice="set data.file to a file on this machine or in gs://")
-    for row in tables.rows(path, (settings.text, settings.label)):
+    for row in tables.rows(path, (settings.text, settings.label, *_columns(settings))):
         if row.fault:
             yield row
             continue
-        text, label = row.values
+        text, label, *others = row.values
         try:
             if not isinstance(text, str):
                 raise ValueError(
                     "has no text" if text is None else f"has {type(text).__name__} in {settings.text!r}, not a text"
                 )
-            yield tables.Row(row.number, (texts.as_bytes(text), _label(label, settings.label)), merged=row.merged)
+            values = (texts.as_bytes(text), _label(label, settings.label), *others)
+            yield tables.Row(row.number, values, merged=row.merged)
         except ValueError as error:
             yield tables.Row(row.number, fault=f"row {row.number} {error}", merged=row.merged)
+
+
+def _columns(settings: Settings) -> list[str]:
+    """The columns for ``group`` and ``time``."""
+    return [name for name in (settings.group, settings.time) if name and "(" not in name]
 
 
 def _label(value: Any, column: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,11 @@ from components.core.files import write_atomically
 from components.evaluate import gate, inference, statistics
 from components.evaluate import report as page
 from components.evaluate import verdict as files
-from components.metrics.classification import fold_confusion
 from components.tasks import EvaluationSettings, contract
 from components.tasks.contract import Evaluation, Task
 
-# Kubeflow stores the confusion matrix in its database and draws it, so it has only the most confused classes.
-MAX_CLASSES = 50
+# From so many models on, the test examples are called worn.
+MANY_LOOKS = 20
 
 
 def evaluate(
@@ -52,7 +51,7 @@ def evaluate(
         verdict: for a folder, see ``components.evaluate.verdict``.
 
     Returns:
-        Whether the model is accepted.
+        Whether the model is accepted, so that export publishes it.
 
     Raises:
         StepError: a model cannot be loaded or does not fit the data, or the champion cannot be compared on them.
@@ -63,12 +62,14 @@ def evaluate(
     data.require("test")
     with devices.configured(backend="tensorflow", precision="float32", seed=settings.seed):
         challenger = _challenger(Path(trained.path), data, task)
-        rival = _rival(registry, data, task, challenger)
-        models = [challenger, rival.model] if rival and not rival.identical else [challenger]
-        test = inference.over_test_split(data, models, task.evaluation)
+        champion = _champion(registry, data, task, challenger)
+        anchor, notes = _anchor(registry, data, task, challenger) if champion and not champion.identical else (None, ())
+        others = [one for one in (champion, anchor) if one and not one.identical]
+        test = inference.over_test_split(data, [challenger, *(one.model for one in others)], task.evaluation)
         latency = inference.latency(challenger, _any_input(data, task.evaluation, challenger))
         baseline = _baseline(data, task.evaluation)
-    results = _results(task.evaluation, test, rival, baseline)
+    looks = published_models.looks(registry, data.fingerprint, challenger.digest)
+    results = _results(task.evaluation, test, champion, anchor, baseline, (*notes, *_reuse(looks, settings)))
 
     metrics.metadata.update(
         files.flat(results.values, results.intervals.metrics) | latency | results.baseline_metrics()
@@ -101,7 +102,7 @@ def _challenger(folder: Path, data: PreparedData, task: Task) -> inference.Loade
 
 @dataclass(frozen=True)
 class Rival:
-    """The champion, ready for the comparison.
+    """A published version, ready for the comparison.
 
     Attributes:
         identical: whether it has the challenger's architecture and weights, so that one pass serves both.
@@ -111,33 +112,60 @@ class Rival:
     id: str
     model: inference.Loaded
     identical: bool
-    notes: tuple[str, ...]
+    notes: tuple[gate.Reason, ...] = ()
 
 
-def _rival(registry: str, data: PreparedData, task: Task, challenger: inference.Loaded) -> Rival | None:
+def _champion(registry: str, data: PreparedData, task: Task, challenger: inference.Loaded) -> Rival | None:
     """The champion, if any. One that cannot be compared must not be replaced.
 
     Raises:
         StepError: it is damaged, or cannot be compared on these examples.
     """
-    champion = published_models.champion(registry)
-    if champion is None:
+    version = published_models.champion(registry)
+    if version is None:
         return None
-    published = json.loads((champion.folder / "version.json").read_text())
-    model, problem = inference.load_model(champion.folder / "model.keras", task.evaluation)
-    if not problem and not inference.same_labels(published, data):
-        problem = "has other classes than the data, or another order of them"
-    if model is None or problem:
+    rival = _rival(version, data, task, challenger)
+    if isinstance(rival, str):
         raise StepError(
-            f"the champion {champion.id} {problem}: the two cannot be compared on the same examples",
+            f"the champion {version.id} {rival}: the two cannot be compared on the same examples",
             advice="publish under a new model name (another experiment name), so that the champion's users keep theirs",
             kind="conflict",
         )
-    identical = model.digest == challenger.digest
-    notes = [f"The model has the same weights as the champion {champion.id}."] if identical else []
-    if published.get("fingerprints", {}).get("data", data.fingerprint) != data.fingerprint:
-        notes.append(f"The champion {champion.id} comes from other data: it may have seen some of these examples.")
-    return Rival(champion.id, model, identical, tuple(notes))
+    if version.version().get("fingerprints", {}).get("data", data.fingerprint) == data.fingerprint:
+        return rival
+    text = f"The champion {version.id} comes from other data: it may have seen some of these examples."
+    return replace(rival, notes=(gate.Reason("info", text),))
+
+
+def _anchor(
+    registry: str, data: PreparedData, task: Task, challenger: inference.Loaded
+) -> tuple[Rival | None, tuple[gate.Reason, ...]]:
+    """The version that many small losses must not lead away from, if it is not the champion, and a warning if it cannot
+    be compared.
+
+    Raises:
+        StepError: it is damaged, or the one that the settings name does not exist.
+    """
+    version = published_models.anchor(registry, task.settings.anchor)
+    if version is None:
+        return None, ()
+    rival = _rival(version, data, task, challenger)
+    if isinstance(rival, str):
+        text = f"The anchor {version.id} {rival}: the model is compared with the champion only."
+        return None, (gate.Reason("warning", text),)
+    return rival, ()
+
+
+def _rival(
+    version: published_models.Champion, data: PreparedData, task: Task, challenger: inference.Loaded
+) -> Rival | str:
+    """A published version, or why it cannot be compared on these examples."""
+    model, problem = inference.load_model(version.folder / "model.keras", task.evaluation)
+    if not problem and not inference.same_labels(version.version(), data):
+        problem = "has other classes than the data, or another order of them"
+    if model is None or problem:
+        return problem
+    return Rival(version.id, model, model.digest == challenger.digest)
 
 
 def _any_input(data: PreparedData, role: Evaluation[Any, Any], model: inference.Loaded) -> np.ndarray:
@@ -168,6 +196,7 @@ class Results:
     slices: list[gate.Slice]
     worst: gate.Slice | None
     against: page.ChampionResults | None
+    anchor: gate.Opponent | None
     baseline: page.Baseline | None
     decision: gate.Decision
 
@@ -180,33 +209,95 @@ class Results:
 def _results(
     role: Evaluation[Any, Any],
     test: inference.TestSplit,
-    rival: Rival | None,
+    champion: Rival | None,
+    anchor: Rival | None,
     baseline: page.Baseline | None,
+    notes: tuple[gate.Reason, ...],
 ) -> Results:
     predicted, truth, settings = test.predicted[0], test.truth, role.settings
     values = role.score(predicted, truth)
     intervals = role.confidence_intervals(predicted, truth, values)
-    paired, against = None, None
-    if rival:
-        others = test.predicted[-1]
-        paired = role.example_metric(predicted, truth), role.example_metric(others, truth)
-        comparison = statistics.compare(*paired, settings.error_rate, settings.resamples, settings.seed)
-        theirs = values if rival.identical else role.score(others, truth)
-        against = page.ChampionResults(rival.id, theirs, comparison)
-    slices = gate.evaluate_slices(role.slices(truth), role.example_scores(predicted, truth), paired, settings)
+    ours, groups = _paired_metric(role, predicted, truth), role.groups(truth)
+    theirs, against = None, None
+    opponents: list[gate.Opponent | None] = []
+    for rival, number in ((champion, 1), (anchor, -1)):
+        if rival is None:
+            opponents.append(None)
+            continue
+        other = predicted if rival.identical else test.predicted[number]
+        scores = _paired_metric(role, other, truth)
+        compared = statistics.compare(ours, scores, settings.error_rate, settings.paired_range, groups)
+        opponents.append(gate.Opponent(rival.id, compared, rival.identical))
+        if rival is champion:
+            theirs = scores
+            against = page.ChampionResults(rival.id, values if rival.identical else role.score(other, truth), compared)
+    paired = None if theirs is None else (ours, theirs)
+    slices = gate.evaluate_slices(role.slices(truth), role.example_scores(predicted, truth), paired, settings, groups)
     decision = gate.decide(
         values,
         intervals.metrics,
         slices,
-        against.comparison if against else None,
         settings,
         metric=settings.paired_metric,
-        champion=rival.id if rival else "",
-        notes=rival.notes if rival else (),
+        examples=len(ours) if groups is None else len(np.unique(groups)),
+        champion=opponents[0],
+        anchor=opponents[1],
+        notes=(*_learnt_nothing(role, truth, ours), *(champion.notes if champion else ()), *notes),
     )
     cautions = tuple(gate.Reason("warning", text) for text in role.cautions(truth))
-    decision = gate.Decision((*cautions, *decision.reasons))
-    return Results(values, intervals, slices, gate.worst(slices, settings.paired_metric), against, baseline, decision)
+    decision = replace(decision, reasons=(*cautions, *decision.reasons))
+    worst = gate.worst(slices, settings.paired_metric)
+    return Results(values, intervals, slices, worst, against, opponents[1], baseline, decision)
+
+
+def _paired_metric(
+    role: Evaluation[Any, Any], predicted: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """The paired metric of each example, float64 [n].
+
+    Raises:
+        StepError: a value lies outside the range on which the gate's tests rest.
+    """
+    scores, (low, high) = role.example_metric(dict(predicted), dict(truth)), role.settings.paired_range
+    if scores.min() < low - 1e-9 or scores.max() > high + 1e-9:
+        raise StepError(
+            f"{role.settings.paired_metric} of single examples goes from {scores.min():.4g} to {scores.max():.4g}, "
+            f"outside its range of {low:g} to {high:g}",
+            advice="set paired_range in the task's Settings, and bound the metric by it in example_metric",
+            kind="settings",
+        )
+    return np.asarray(np.clip(scores, low, high))
+
+
+def _learnt_nothing(
+    role: Evaluation[Any, Any], truth: Mapping[str, np.ndarray], ours: np.ndarray
+) -> tuple[gate.Reason, ...]:
+    """A warning if the model is not shown to be better than one that looks at nothing."""
+    settings, trivial = role.settings, role.trivial(dict(truth))
+    if trivial is None:
+        return ()
+    title, theirs = trivial
+    compared = statistics.compare(ours, theirs, settings.error_rate, settings.paired_range, role.groups(dict(truth)))
+    if compared.above(0):
+        return ()
+    metric = settings.paired_metric
+    text = (
+        f"The model is not shown to be better than {title}: {metric} {ours.mean():.4f} against {theirs.mean():.4f}. "
+        f"To refuse such a model, set a bound: evaluation.require={metric}>=..."
+    )
+    return (gate.Reason("warning", text),)
+
+
+def _reuse(looks: int, settings: EvaluationSettings) -> tuple[gate.Reason, ...]:
+    """How many models these test examples have judged, if several."""
+    if looks < 2:
+        return ()
+    text = (
+        f"These test examples have judged {looks} different models. Each decision is wrong with a probability of at "
+        f"most {settings.error_rate:g}, and the best of many looks better than it is"
+    )
+    many = looks >= MANY_LOOKS
+    return (gate.Reason("warning" if many else "info", f"{text}{': take fresh test examples' if many else ''}."),)
 
 
 # --- outputs ---------------------------------------------------------------------------------------------------------
@@ -216,7 +307,6 @@ def _show_classes(classes: Any, task: Task, test: inference.TestSplit) -> None:
     """Fill KFP's ClassificationMetrics, which Kubeflow draws, if the task has classes to confuse."""
     if figures := task.report.class_figures(test.predicted[0], test.truth):
         names, matrix, curve = figures
-        matrix, names = fold_confusion(matrix, names, MAX_CLASSES)
         classes.log_confusion_matrix(names, matrix.tolist())
         classes.log_roc_curve(*curve)
     # The local cache copies files, not metadata.
@@ -253,6 +343,8 @@ def _facts(results: Results, settings: EvaluationSettings, data: PreparedData) -
     return {
         "champion": results.against.version if results.against else None,
         "comparison": None if results.against is None else _comparison(results.against.comparison),
+        "anchor": results.anchor and {"version": results.anchor.version, **_comparison(results.anchor.comparison)},
+        "outcome": results.decision.outcome,
         "paired_metric": settings.paired_metric,
         "baseline": results.baseline_metrics(),
         "metrics": files.flat(results.values, results.intervals.metrics),
@@ -274,7 +366,7 @@ def _log(results: Results, name: str, data: PreparedData) -> None:
     low, high = results.intervals.metrics[name]
     print(
         f"{name} {results.values[name]:.4f} ({low:.4f} to {high:.4f}) on {data.splits['test']:,} test examples: "
-        f"{'accepted' if results.decision.accepted else 'refused'}",
+        f"{results.decision.outcome}",
         flush=True,
     )
     for reason in results.decision.reasons:

@@ -2,16 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from markupsafe import Markup
 
 from components.core import reports
-from components.evaluate.gate import Decision, Slice
+from components.evaluate.gate import Decision, Outcome, Slice
 from components.evaluate.statistics import Comparison
 
 # Rows of the table, the worst slices first.
 MAX_SLICES = 30
+VERDICTS: dict[Outcome, tuple[str, Literal["good", "bad", "info"]]] = {
+    "accepted": ("Accepted", "good"),
+    "refused": ("Refused", "bad"),
+    "unchanged": ("Nothing new: the champion stays", "info"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,10 @@ def page(
         **details,
         **times,
     }
-    verdict = "Accepted" if decision.accepted else "Refused"
+    verdict, tone = VERDICTS[decision.outcome]
     return reports.page(
         f"Evaluation: {verdict.lower()}",
-        reports.note(f"{verdict}.", "good" if decision.accepted else "bad"),
+        reports.note(f"{verdict}.", tone),
         reports.facts(top),
         reports.section("Why", *(reports.note(reason.text, reason.kind) for reason in decision.reasons)),
         reports.section(
@@ -113,7 +118,7 @@ def _metrics(
     against: ChampionResults | None,
     baseline: Baseline | None,
 ) -> Markup:
-    head, caption = ["metric", "value (95% interval)"], "Intervals by the bootstrap over test examples."
+    head, caption = ["metric", "value (95% interval)"], "Intervals over test examples; docs/gate.md says which."
     rows = [
         [name.replace("_", " "), _unbroken(_spread(value, intervals.get(name), 4))] for name, value in values.items()
     ]
@@ -143,7 +148,9 @@ def _slices(slices: Sequence[Slice], worst: Slice | None, metric: str) -> list[M
     if worst:
         named = f"The worst slice by {metric} is {worst.name}: {worst.values[metric]:.3f} on {worst.n:,} examples."
         parts.append(reports.text(named))
-    caption = f"The worst first, with intervals corrected for the {counting} slices that count."
+    caption = "The worst first, with 95% intervals."
+    if compared:
+        caption += f" Differences from the champion have intervals corrected for the {counting} slices that count."
     parts.append(reports.table([*head, f"{metric} against champion"] if compared else head, rows, caption=caption))
     if len(slices) > MAX_SLICES:
         parts.append(reports.text(f"{len(slices) - MAX_SLICES} better slices are in verdict.json."))

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
-from components.metrics import bootstrap
+from components.metrics import bounded_mean
 
 # The share of the error rate for the interval of the rate of disagreement (gamma in Berger and Boos, 1994).
 NUISANCE_SHARE = 0.02
@@ -123,6 +123,7 @@ def greater(pairs: PairedCounts, null: float, error_rate: float) -> bool:
     return pairs.difference > null and p_value(pairs, null, error_rate) <= error_rate
 
 
+@lru_cache(maxsize=65536)
 def lower_bound(pairs: PairedCounts, error_rate: float) -> float:
     """A one-sided confidence bound: the largest difference, to a hundredth, that is shown to be exceeded."""
     won, lost, limit = np.array(pairs.won), np.array(pairs.lost), float(-special.ndtri(error_rate))
@@ -157,7 +158,10 @@ class Comparison:
         won: examples on which the challenger is better.
         lost: examples on which the champion is better.
         error_rate: of each bound.
-        right_or_wrong: whether the metric is 1 or 0 for each example, so that the exact test applies.
+        variance: of one example's difference; with groups, of a group's over its mean size.
+        units: number of independent examples, or of their groups.
+        span: how far the metric's two ends lie apart.
+        exact: whether the metric is 1 or 0 for each example and these are independent, so that the exact test applies.
     """
 
     difference: float
@@ -167,63 +171,59 @@ class Comparison:
     won: int
     lost: int
     error_rate: float
-    right_or_wrong: bool
+    variance: float
+    units: int
+    span: float
+    exact: bool
 
     def above(self, null: float) -> bool:
         """Whether the true difference is shown to be above a value."""
-        return greater(self._pairs(), null, self.error_rate) if self.right_or_wrong else self.low > null
+        return greater(self._pairs(), null, self.error_rate) if self.exact else self.low > null
 
     def below(self, null: float) -> bool:
         """Whether the true difference is shown to be below a value."""
-        return greater(self._pairs().swapped(), -null, self.error_rate) if self.right_or_wrong else self.high < null
+        return greater(self._pairs().swapped(), -null, self.error_rate) if self.exact else self.high < null
+
+    def detectable(self, power: float = 0.8) -> float:
+        """The margin that equally good models would be shown to keep with a probability, if they differed as much."""
+        return self._reach(power) * math.sqrt(self.variance / self.units)
+
+    def needed(self, margin: float, power: float = 0.8) -> int:
+        """The number of independent examples, or groups, that would show such a margin with that probability."""
+        return math.ceil(self.variance * (self._reach(power) / margin) ** 2)
+
+    def _reach(self, power: float) -> float:
+        return float(special.ndtri(1 - self.error_rate) + special.ndtri(power))
 
     def _pairs(self) -> PairedCounts:
         return PairedCounts(self.won, self.lost, self.n)
 
 
-def compare(new: np.ndarray, old: np.ndarray, error_rate: float, resamples: int, seed: int) -> Comparison:
+def compare(
+    new: np.ndarray,
+    old: np.ndarray,
+    error_rate: float,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    groups: np.ndarray | None = None,
+) -> Comparison:
     """Compare two models by the paired metric of each example, float64 [n] each, where more is better.
 
-    The exact test is for right and wrong (1 and 0), a studentized bootstrap for other values.
+    The exact test is for right and wrong (1 and 0) on independent examples, that of a bounded mean for everything else.
+
+    Args:
+        bounds: between which the metric of every example lies.
+        groups: numbers of groups whose examples are not independent, [n].
     """
-    difference = new - old
+    difference, span = new - old, bounds[1] - bounds[0]
     won, lost = int((difference > 0).sum()), int((difference < 0).sum())
-    right_or_wrong = bool(np.isin(difference, (-1, 0, 1)).all())
-    if right_or_wrong:
-        pairs = PairedCounts(won, lost, len(difference))
+    sums, sizes = bounded_mean.grouped(difference, groups)
+    n, mean = len(difference), float(difference.mean())
+    exact = groups is None and bool(np.isin(new, (0, 1)).all() and np.isin(old, (0, 1)).all()) and span == 1
+    if exact:
+        pairs = PairedCounts(won, lost, n)
         low, high = lower_bound(pairs, error_rate), -lower_bound(pairs.swapped(), error_rate)
     else:
-        low = _studentized_low(difference, error_rate, resamples, seed)
-        high = -_studentized_low(-difference, error_rate, resamples, seed)
-    return Comparison(float(difference.mean()), low, high, len(difference), won, lost, error_rate, right_or_wrong)
-
-
-def _studentized_low(values: np.ndarray, error_rate: float, resamples: int, seed: int) -> float:
-    """A lower confidence bound for a mean: the bootstrap-t (B. Efron and R. Tibshirani, An Introduction to the
-    Bootstrap, 1993, section 12.5), which accounts for skewness, unlike the percentile interval."""
-    n, centred = len(values), values - values.mean()
-    columns = np.column_stack([centred, centred**2]).astype(np.float32)
-    moments = np.concatenate([counts @ columns for counts in bootstrap.resample_counts(n, resamples, seed)]) / n
-    spread = np.sqrt(np.maximum(moments[:, 1] - moments[:, 0] ** 2, 0))
-    ratios = np.divide(moments[:, 0], spread, out=np.zeros(resamples), where=spread > 0)
-    return float(values.mean() - np.quantile(ratios, 1 - error_rate) * values.std())
-
-
-def wilson(successes: int, n: int, error_rate: float) -> tuple[float, float]:
-    """A two-sided interval for a proportion (E. Wilson, JASA 22 (1927) 209-212), valid even if it is 0 or 1."""
-    z = float(stats.norm.isf(error_rate / 2))
-    share = successes / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def mean_interval(values: np.ndarray, error_rate: float) -> tuple[float, float]:
-    """A two-sided interval for the mean of examples' values: Wilson's for right and wrong, else Student's t."""
-    n = len(values)
-    if np.isin(values, (0, 1)).all():
-        return wilson(int(values.sum()), n, error_rate)
-    if n < 2:
-        return -math.inf, math.inf
-    half = float(stats.t.isf(error_rate / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
-    return float(values.mean()) - half, float(values.mean()) + half
+        low = bounded_mean.lower_bound(sums, sizes, -span, error_rate)
+        high = -bounded_mean.lower_bound(-sums, sizes, -span, error_rate)
+    variance = float(((sums - mean * sizes) ** 2).mean() / sizes.mean() ** 2)
+    return Comparison(mean, low, high, n, won, lost, error_rate, variance, len(sums), span, exact)

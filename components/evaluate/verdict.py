@@ -34,7 +34,8 @@ def markdown(decision: Decision) -> str:
     """The decision with its reasons, for Kubeflow."""
     marks = {"good": "✓", "bad": "✗", "warning": "!", "info": "·"}
     lines = [f"- {marks[reason.kind]} {escape(reason.text)}" for reason in decision.reasons]
-    return "\n".join([f"# {'Accepted' if decision.accepted else 'Refused'}", "", *lines, ""])
+    title = {"accepted": "Accepted", "refused": "Refused", "unchanged": "Nothing new: the champion stays"}
+    return "\n".join([f"# {title[decision.outcome]}", "", *lines, ""])
 
 
 def write(

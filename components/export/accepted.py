@@ -16,6 +16,7 @@ class Verdict:
 
     Attributes:
         champion: the version that the model was compared with, if any.
+        difference: how much better it was found, in the paired metric; None without a champion.
         reasons: of the decision.
         metrics: flat; ``NAME_low`` and ``NAME_high`` are the bounds of NAME's 95% interval.
         metric: the task's paired metric, by which models are compared.
@@ -27,6 +28,7 @@ class Verdict:
     """
 
     champion: str
+    difference: float | None
     reasons: list[str]
     metrics: dict[str, float]
     metric: str
@@ -52,6 +54,7 @@ class Verdict:
             accepted = values["accepted"]
             verdict = cls(
                 champion=values["champion"] or "",
+                difference=(values.get("comparison") or {}).get("difference"),
                 reasons=values["reasons"],
                 metrics=values["metrics"],
                 metric=values["paired_metric"],

@@ -128,7 +128,7 @@ def _limits(task: Task, data: PreparedData, verdict: Verdict) -> Section:
 
 def _metrics(verdict: Verdict) -> Section:
     rows = [(name, verdict.metrics[name], _interval(verdict, name)) for name in verdict.metric_names()]
-    text = f"On {verdict.examples:,} test examples, with 95% bootstrap intervals where they were computed."
+    text = f"On {verdict.examples:,} test examples, with 95% intervals where they were computed."
     return Section("Metrics", [text], table=Table(("metric", "value", "95% interval"), rows))
 
 

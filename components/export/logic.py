@@ -265,6 +265,6 @@ def _json(values: Mapping[str, Any]) -> str:
 
 
 def _publish(uri: str, folder: Path, version: str, decided: Verdict) -> None:
-    published_models.publish(uri, folder, version, decided.champion)
+    published_models.publish(uri, folder, version, decided.champion, decided.difference)
     replaced = f", in place of {decided.champion}" if decided.champion not in {"", version} else ""
     print(f"published {version} as the champion{replaced}", flush=True)

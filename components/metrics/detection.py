@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from components.metrics import bootstrap
+from components.metrics import bootstrap, confidence
 from components.vision.boxes import MAX_DETECTIONS, NONE, iou, to_corner_and_size
 
 Arrays = dict[str, np.ndarray]
@@ -152,24 +152,33 @@ def class_scores(predictions: Predictions) -> dict[int, tuple[int, float, float]
 
 @dataclass(frozen=True)
 class DetectionIntervals(bootstrap.Intervals):
-    """95% bootstrap intervals of the metrics, the number of resamples, and the predictions with their matches."""
+    """95% intervals of the metrics, the number of resamples, and the predictions with their matches."""
 
     resamples: int
     predictions: Predictions = field(compare=False, repr=False)
 
 
-def confidence_intervals(predictions: Predictions, resamples: int, seed: int) -> DetectionIntervals:
-    """Percentile bootstrap intervals over images of map, map50, ar and f1; many matches mean fewer resamples."""
+def confidence_intervals(
+    predictions: Predictions, resamples: int, seed: int, groups: np.ndarray | None = None
+) -> DetectionIntervals:
+    """Intervals of f1, and of map, map50 and ar by a bootstrap of images; many matches mean fewer resamples.
+
+    Args:
+        groups: numbers of groups whose images are not independent, [n].
+    """
     matches = sum(one.correct.size for one in predictions.by_class)
     count = int(min(resamples, max(MIN_RESAMPLES, MAX_WEIGHED_MATCHES / max(matches, 1))))
-    f1, drawn = predictions.outcome.f1, []
-    for counts in bootstrap.resample_counts(len(f1), count, seed):
-        means = counts.astype(np.float64) @ f1 / len(f1)
-        drawn += [(*weighted_scores(predictions.by_class, row), mean) for row, mean in zip(counts, means, strict=True)]
-    columns = np.array(drawn).T
-    names = ("map", "map50", "ar", "f1")
-    intervals = {name: bootstrap.interval(column) for name, column in zip(names, columns, strict=True)}
-    return DetectionIntervals(intervals, count, predictions)
+    f1, values = predictions.outcome.f1, scores(predictions)
+    drawn = [
+        weighted_scores(predictions.by_class, row)
+        for counts in bootstrap.resample_counts(len(f1), count, seed, groups)
+        for row in counts
+    ]
+    size = len(f1) if groups is None else len(np.unique(groups))
+    columns = zip(("map", "map50", "ar"), np.array(drawn).T, strict=True)
+    result = {name: bootstrap.share(values[name], column, size) for name, column in columns if name in values}
+    result["f1"] = confidence.mean(f1, bounded=True, groups=groups)
+    return DetectionIntervals(result, count, predictions)
 
 
 def weighted_scores(classes: list[ClassMatches], counts: np.ndarray) -> tuple[float, float, float]:

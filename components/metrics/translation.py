@@ -1,12 +1,12 @@
 """Metrics of translations: chrF and BLEU by sacrebleu, of a corpus and of bootstrap resamples of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from components.metrics import bootstrap
+from components.metrics import bootstrap, confidence
 
 
 class Scores:
@@ -38,29 +38,26 @@ class Scores:
         metric, counts = self._counts[name]
         return float(metric._compute_score_from_stats(counts.sum(axis=0).tolist()).score)
 
-    def intervals(
-        self, sums: Mapping[str, np.ndarray], tokens: np.ndarray, resamples: int, seed: int
-    ) -> dict[str, tuple[float, float]]:
-        """95% percentile bootstrap intervals of exact_match, sentence_chrf, chrf and bleu, and of means over tokens.
+    def intervals(self, resamples: int, seed: int, groups: np.ndarray | None = None) -> dict[str, tuple[float, float]]:
+        """95% intervals of exact_match and sentence_chrf, and of chrf and bleu by a bootstrap of sentences.
 
         Args:
-            sums: metric -> sum over each sentence's tokens, [n].
-            tokens: tokens of each sentence, [n].
+            groups: numbers of groups whose sentences are not independent, [n].
         """
-        drawn: dict[str, list[np.ndarray]] = {}
-        columns = np.stack([self.exact, self.sentence_chrf, *sums.values(), tokens], axis=1).astype(np.float64)
-        for counts in bootstrap.resample_counts(len(columns), resamples, seed):
-            wide = counts.astype(np.float64)
-            totals = wide @ columns
-            for column, name in enumerate(("exact_match", "sentence_chrf")):
-                drawn.setdefault(name, []).append(totals[:, column] / len(columns))
-            for column, name in enumerate(sums, 2):
-                drawn.setdefault(name, []).append(totals[:, column] / np.maximum(totals[:, -1], 1))
-            for name, (metric, own) in self._counts.items():
-                rows = np.rint(wide @ own).astype(np.int64).tolist()
-                scores = np.array([metric._compute_score_from_stats(row).score for row in rows])
-                drawn.setdefault(name, []).append(scores)
-        return {name: bootstrap.interval(np.concatenate(parts)) for name, parts in drawn.items()}
+        result = {
+            "exact_match": confidence.mean(self.exact, bounded=True, groups=groups),
+            "sentence_chrf": confidence.mean(self.sentence_chrf, bounded=True, groups=groups),
+        }
+        size = len(self.exact) if groups is None else len(np.unique(groups))
+        for name, (metric, own) in self._counts.items():
+            scores = [
+                metric._compute_score_from_stats(row).score / 100
+                for counts in bootstrap.resample_counts(len(self.exact), resamples, seed, groups)
+                for row in np.rint(counts.astype(np.float64) @ own).astype(np.int64).tolist()
+            ]
+            low, high = bootstrap.share(self.corpus(name) / 100, np.array(scores), size)
+            result[name] = 100 * low, 100 * high
+        return result
 
     @cached_property
     def _counts(self) -> dict[str, tuple[Any, np.ndarray]]:

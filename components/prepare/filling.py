@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import compress, islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from components.core import progress
 from components.core.errors import StepError
 from components.core.examples import Records
 from components.core.plain import visible
-from components.data import DataSettings, Example, Source
+from components.data import DataSettings, Example, Source, attribute
 from components.prepare.writer import RecordEncoder, Split, cores
 from components.tasks.contract import Examples, Summary
 
@@ -35,6 +37,7 @@ KEY_BYTES = 8
 # Each byte in base 16, uint8 [256, 2].
 HEXADECIMAL = np.frombuffer(bytes(range(256)).hex().encode(), np.uint8).reshape(256, 2)
 MEGABYTE = 10**6
+DIVIDED = "of groups that an official split has"
 
 
 @dataclass
@@ -44,7 +47,9 @@ class Filled:
     Attributes:
         splits: the record files, in the order of writing.
         summary: of the examples, for the report.
-        duplicates: origin split -> examples left out because an official test or validation split has the same content.
+        duplicates: origin split -> examples left out because another split has the same content: an official one, or
+            with ``data.group`` or ``data.time`` any.
+        groups: number of groups in each split, with ``data.group``.
         quarantined: name and fault of each bad example.
         left_out: reason -> number of examples that the source, or ``data.limit``, left out.
         fingerprint: a digest of all examples with their features and splits, and of the layout.
@@ -53,6 +58,7 @@ class Filled:
     splits: list[Split]
     summary: Summary
     duplicates: dict[str, int] = field(default_factory=dict)
+    groups: dict[str, int] = field(default_factory=dict)
     quarantined: list[tuple[str, str]] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     fingerprint: str = ""
@@ -107,7 +113,12 @@ def fill(source: Source, settings: DataSettings, role: Examples[Any], folder: Pa
         # Held-back splits come first: train and validation must not repeat their examples.
         for origin in ("test", "validation", "train"):
             if origin in source.splits:
+                if origin == "train" and settings.time:
+                    given = (one for one in source.splits[origin]() if "left_out" not in one)
+                    run.cuts = time_cuts(islice(given, settings.limit or None), settings.time, shares)
                 run.take(origin, source.splits[origin](), thresholds(shares) if origin == "train" else None)
+    if settings.group:
+        filled.groups = {name: len(run.groups.get(name, ())) for name in names}
     filled.fingerprint = run.total.hexdigest()
     return filled
 
@@ -122,6 +133,35 @@ def thresholds(shares: dict[str, float]) -> np.ndarray:
     """Two bounds for mixed keys, uint64: test below the first, validation below the second, else train."""
     test, validation = shares["test"], shares["test"] + shares["validation"]
     return np.array([min(round(bound * 2**64), 2**64 - 1) for bound in (test, validation)], np.uint64)
+
+
+def time_cuts(examples: Iterable[Example], spec: str, shares: dict[str, float]) -> tuple[float, float]:
+    """The times from which on examples are in the validation split and in the test split; equal times stay together."""
+    times = np.sort([moment(attribute(example, "time", spec)) for example in examples if "fault" not in example])
+    if not len(times):
+        return math.inf, math.inf
+    ranks = [round(len(times) * bound) for bound in (shares["train"], shares["train"] + shares["validation"])]
+    validation, test = (float(times[rank]) if rank < len(times) else math.inf for rank in ranks)
+    return validation, test
+
+
+def moment(text: str) -> float:
+    """A number, or a date and time in ISO 8601 as seconds; without a zone it is UTC.
+
+    Raises:
+        StepError: it is neither.
+    """
+    with suppress(ValueError):
+        value = float(text)
+        if math.isfinite(value):
+            return value
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise StepError(
+            f"data.time: {text!r} is neither a number nor a date such as 2026-12-01 or 2026-12-01T08:30"
+        ) from None
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
 def mix(keys: np.ndarray, salt: str) -> np.ndarray:
@@ -159,6 +199,11 @@ class _Run:
     counts: dict[str, int]
     expected: int
     held_back: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
+    cuts: tuple[float, float] = (math.inf, math.inf)
+    # With groups or times, equal contents may be assigned to several splits: content -> the first one's.
+    places: dict[int, int] = field(default_factory=dict)
+    # Split -> the groups in it.
+    groups: dict[str, set[int]] = field(default_factory=dict)
     done: int = 0
     _reported: float = 0
     _seen: int = 0
@@ -167,19 +212,28 @@ class _Run:
         """Write one of the source's splits, as it is or split at the bounds."""
         new: list[np.ndarray] = []
         self.filled.duplicates[origin] = 0
-        for stored in self._records(origin, islice(self._given(stream), self.settings.limit or None)):
+        for stored, examples in self._records(origin, islice(self._given(stream), self.settings.limit or None)):
             keys = keys_of(stored.contents)
+            groups = self._groups(examples)
             if bounds is None:
                 which = np.full(len(keys), SPLITS.index(origin))
                 new.append(keys)
+            elif self.settings.time:
+                times = [moment(attribute(example, "time", self.settings.time)) for example in examples]
+                which = np.searchsorted(self.cuts, times, side="right")
             else:
-                which = CUT[np.searchsorted(bounds, mix(keys, self.settings.name), side="right")]
-            repeated = _contains(self.held_back, keys)
-            if repeated.any():
-                self.filled.duplicates[origin] += int(repeated.sum())
-                stored, keys, which = _without(stored, repeated), keys[~repeated], which[~repeated]
+                placed = keys if groups is None else groups
+                which = CUT[np.searchsorted(bounds, mix(placed, self.settings.name), side="right")]
+            repeated = _contains(self.held_back, keys) | self._elsewhere(keys, which)
+            self.filled.duplicates[origin] += int(repeated.sum())
+            divided = self._divided(groups, which) & ~repeated
+            if divided.any():
+                self.filled.left_out[DIVIDED] += int(divided.sum())
+            if (out := repeated | divided).any():
+                stored, keys, which = _without(stored, out), keys[~out], which[~out]
+                groups = None if groups is None else groups[~out]
             if len(keys):
-                self._write(stored, keys, which)
+                self._write(stored, keys, which, groups)
         self.held_back = np.sort(np.concatenate([self.held_back, *new]))
         if (rest := self.counts.get(origin, 0) - self._seen) > 0:
             limit = self.settings.limit
@@ -197,11 +251,39 @@ class _Run:
                 self._seen += 1
                 yield example
 
-    def _write(self, stored: Records, keys: np.ndarray, which: np.ndarray) -> None:
+    def _groups(self, examples: list[Example]) -> np.ndarray | None:
+        """The keys of the examples' groups, uint64 [n], if the data have groups."""
+        if not (spec := self.settings.group):
+            return None
+        return keys_of([attribute(example, "group", spec).encode() for example in examples])
+
+    def _elsewhere(self, keys: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """Whether equal content is in another split already, bool [n]; without groups and times it cannot be."""
+        if not (self.settings.group or self.settings.time):
+            return np.zeros(len(keys), bool)
+        pairs = zip(keys.tolist(), which.tolist(), strict=True)
+        return np.array([self.places.setdefault(key, split) != split for key, split in pairs], bool)
+
+    def _divided(self, groups: np.ndarray | None, which: np.ndarray) -> np.ndarray:
+        """Whether the group is in another split already, an official one, bool [n]."""
+        if groups is None:
+            return np.zeros(len(which), bool)
+        result = np.zeros(len(which), bool)
+        for index, (group, split) in enumerate(zip(groups.tolist(), which.tolist(), strict=True)):
+            result[index] = any(group in members for name, members in self.groups.items() if name != SPLITS[split])
+            if not result[index]:
+                self.groups.setdefault(SPLITS[split], set()).add(group)
+        return result
+
+    def _write(self, stored: Records, keys: np.ndarray, which: np.ndarray, groups: np.ndarray | None) -> None:
         self.total.update(np.stack([keys, which], axis=1, dtype="<u8", casting="unsafe").tobytes())
         for values in stored.features.values():
             self.total.update(_bytes(values))
-        titles = HEXADECIMAL[keys.astype(">u8")[:, None].view(np.uint8)].reshape(len(keys), -1)
+        # An example's key, and that of its group, which evaluate finds there.
+        named = keys[:, None] if groups is None else np.stack([keys, groups], axis=1)
+        titles = HEXADECIMAL[named.astype(">u8").view(np.uint8)].reshape(len(keys), -1)
+        if groups is not None:
+            self.total.update(titles.tobytes())
         records = self.encoder.records([stored.contents, titles, *stored.features.values()])
         for number in np.unique(which).tolist():
             self.splits[SPLITS[number]].write(_select(records, which == number))
@@ -211,8 +293,8 @@ class _Run:
             self._reported = time.monotonic()
             progress.report("prepare", done=self.done, **({"total": self.expected} if self.expected else {}))
 
-    def _records(self, origin: str, stream: Iterator[Example]) -> Iterator[Records]:
-        """The valid examples, a batch at a time; bad ones are quarantined."""
+    def _records(self, origin: str, stream: Iterator[Example]) -> Iterator[tuple[Records, list[Example]]]:
+        """The valid examples as records and as the source gave them, a batch at a time; bad ones are quarantined."""
         encoded = self.info.get("encoding") == "encoded"
         with ThreadPoolExecutor(cores()) as pool:
             # Decoding releases Python's lock; everything else is too short for threads.
@@ -227,7 +309,7 @@ class _Run:
                         self._quarantine(part[index].get("name", f"{origin} example {position + index}"), fault)
                     position += len(part)
                     if len(stored.contents):
-                        yield stored
+                        yield stored, [one for index, one in enumerate(part) if index not in stored.faults]
 
     def _converted(self, part: list[Example]) -> Records:
         """Some examples as records; those that come with a ``fault`` keep it."""

@@ -15,6 +15,11 @@ def page(index: PreparedData, filled: Filled, notes: Sequence[str] = ()) -> str:
         {
             **index.splits,
             **filled.summary.facts(),
+            **(
+                {"groups": ", ".join(f"{name} {count:,}" for name, count in filled.groups.items())}
+                if filled.groups
+                else {}
+            ),
             "duplicates removed": sum(filled.duplicates.values()),
             "quarantined": len(filled.quarantined),
             "left out": filled.reasons().total(),
@@ -34,8 +39,7 @@ def page(index: PreparedData, filled: Filled, notes: Sequence[str] = ()) -> str:
 def _notes(filled: Filled) -> Iterator[Markup]:
     for origin, count in filled.duplicates.items():
         if count:
-            text = f"Removed from {origin}: {count:,} examples that an official split has too."
-            yield reports.note(text, "warning")
+            yield reports.note(f"Removed from {origin}: {count:,} examples that another split has too.", "warning")
     yield from filled.summary.notes()
     if left_out := filled.reasons().most_common():
         yield reports.section(

@@ -5,10 +5,20 @@ challenger was compared with: by an exclusive lock locally, by the object's gene
 between any two writes the champion is unchanged, and the next publish continues from there.
 """
 
+from components.registry.decisions import looks
 from components.registry.history import Entry
 from components.registry.pointer import CHAMPION, state
 from components.registry.publishing import publish
-from components.registry.versions import MODEL, VERSION, Champion, champion, require_intact, version_id, version_uri
+from components.registry.versions import (
+    MODEL,
+    VERSION,
+    Champion,
+    anchor,
+    champion,
+    require_intact,
+    version_id,
+    version_uri,
+)
 
 __all__ = [
     "CHAMPION",
@@ -16,7 +26,9 @@ __all__ = [
     "VERSION",
     "Champion",
     "Entry",
+    "anchor",
     "champion",
+    "looks",
     "publish",
     "require_intact",
     "state",

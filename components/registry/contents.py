@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from components import storage
 from components.core.errors import StepError
-from components.registry import pointer, versions
+from components.registry import history, pointer, versions
 from components.registry.history import ID, VERSIONS, Entry, succession
 from components.registry.pointer import CHAMPION
 from components.registry.versions import version_uri
@@ -25,6 +25,8 @@ class Version:
         entry: the change that first made it the champion; None if unpublished.
         facts: the content of ``version.json``; empty if it cannot be read.
         note: when it was rolled back from, and when it was put back; may be empty.
+        drift: how much better it is than the best version, by the differences that decided: 0 or less; None if it is
+            not in use or was rolled back from.
     """
 
     registry: str
@@ -33,6 +35,7 @@ class Version:
     entry: Entry | None
     facts: dict[str, Any]
     note: str = ""
+    drift: float | None = None
 
     @property
     def uri(self) -> str:
@@ -48,6 +51,7 @@ class Version:
             "uri": self.uri,
             "published": published,
             "note": self.note,
+            "drift": self.drift,
             "metrics": self.facts.get("metrics", {}),
         }
 
@@ -77,6 +81,7 @@ def list_versions(registry: str) -> list[Version]:
     folders = {name.partition("/")[0] for name in storage.listing(storage.join(registry, VERSIONS))}
     # A folder that is being written has a dot before its name.
     others = sorted(name for name in folders - first.keys() if ID.fullmatch(name))
+    gain, best = history.gains(champion.history), history.best(champion.history)
     result = []
     for id_ in [*first, *others]:
         uri, published = version_uri(registry, id_), id_ in first
@@ -94,7 +99,8 @@ def list_versions(registry: str) -> list[Version]:
         elif id_ in changes.restored:
             rollback, restored = changes.restored[id_]
             note = f"rolled back {day(rollback.time)}, put back {day(restored.time)}"
-        result.append(Version(registry, id_, state, first.get(id_), facts, note))
+        drift = gain[id_] - gain[best] if id_ in changes.lineage else None
+        result.append(Version(registry, id_, state, first.get(id_), facts, note, drift))
     return result
 
 

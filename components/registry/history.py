@@ -35,6 +35,8 @@ class Entry(BaseModel):
         run: that published it, or its pod if the run's id is unknown; may be empty.
         time: of the change, in UTC (ISO 8601); may be empty.
         manifest: the digest of the version's manifest at that time; empty if unknown.
+        difference: how much better it was than the replaced one, in the task's paired metric on the test examples that
+            decided; None if it was not compared.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -45,6 +47,7 @@ class Entry(BaseModel):
     run: Annotated[str, Field(pattern=rf"^{RUN.pattern}$")] = ""
     time: Annotated[str, Field(pattern=rf"^{TIME.pattern}$")] = ""
     manifest: Annotated[str, Field(pattern="^[0-9a-f]{0,64}$")] = ""
+    difference: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 
 def record(registry: str, entries: Sequence[Entry]) -> None:
@@ -103,3 +106,22 @@ def succession(entries: Sequence[Entry]) -> Succession:
         elif result.lineage[-1:] != [entry.version]:
             result.lineage.append(entry.version)
     return result
+
+
+def gains(entries: Sequence[Entry]) -> dict[str, float]:
+    """Version -> how much better it is than the first one: the sum of the differences measured when each replaced the
+    one before. One that was not compared counts as equal to the best."""
+    result: dict[str, float] = {}
+    for entry in entries:
+        if entry.by != "publish" and entry.version in result:
+            continue  # going back measures nothing
+        top = max(result.values(), default=0.0)
+        known = entry.difference is not None and entry.replaced in result
+        result[entry.version] = result[entry.replaced] + (entry.difference or 0.0) if known else top
+    return result
+
+
+def best(entries: Sequence[Entry]) -> str:
+    """The version with the largest gain of those that were not rolled back, the latest among equals; empty if none."""
+    gain = gains(entries)
+    return max(reversed(succession(entries).lineage), key=gain.__getitem__, default="")

@@ -61,17 +61,24 @@ class ChampionPointer:
 
         A run that is killed after publishing, before it records so, is resumed and must not be compared with itself.
         """
-        run = _run()
-        for entry in reversed(self.history):
-            if not run or (entry.run, entry.by) != (run, "publish"):
-                return entry.version
-        return self.history[0].replaced if self.history else ""
+        if not self.history:
+            return ""
+        return self.before[-1].version if self.before else self.history[0].replaced
+
+    @property
+    def before(self) -> tuple[Entry, ...]:
+        """The history without what this run published last."""
+        run, count = _run(), len(self.history)
+        while run and count and (self.history[count - 1].run, self.history[count - 1].by) == (run, "publish"):
+            count -= 1
+        return self.history[:count]
 
 
 def state(registry: str, **_: object) -> str:
-    """The id of the champion that this run is compared with, if any, on which results of steps that read the registry
-    depend."""
-    return read(registry).incumbent
+    """The versions that this run is compared with, the champion and the anchor, on which results of steps that read the
+    registry depend."""
+    champion = read(registry)
+    return " ".join(dict.fromkeys(filter(None, (champion.incumbent, changes.best(champion.before)))))
 
 
 def read(registry: str) -> ChampionPointer:
@@ -110,18 +117,32 @@ def load(registry: str) -> ChampionPointer:
 
 
 def change(
-    registry: str, before: ChampionPointer, version: str, by: Literal["publish", "rollback"], manifest: str
+    registry: str,
+    before: ChampionPointer,
+    version: str,
+    by: Literal["publish", "rollback"],
+    manifest: str,
+    difference: float | None = None,
 ) -> None:
     """Point ``champion.json`` to another version, if it has not changed since it was read.
 
     Args:
         manifest: the digest of the version's manifest.
+        difference: how much better it is than the present champion, if they were compared.
 
     Raises:
         StepError: kind ``conflict``: it has changed.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    entry = Entry(version=version, replaced=before.version, by=by, run=_run(), time=now, manifest=manifest)
+    entry = Entry(
+        version=version,
+        replaced=before.version,
+        by=by,
+        run=_run(),
+        time=now,
+        manifest=manifest,
+        difference=difference,
+    )
     write(registry, before, (*before.history, entry))
 
 

@@ -13,7 +13,7 @@ SINCE_EVALUATED = (
 )
 
 
-def publish(registry: str, folder: Path, version: str, expected: str) -> None:
+def publish(registry: str, folder: Path, version: str, expected: str, difference: float | None = None) -> None:
     """Publish a version as the champion, if the champion is still the expected one, or this version already.
 
     Args:
@@ -21,6 +21,7 @@ def publish(registry: str, folder: Path, version: str, expected: str) -> None:
         folder: the version's files.
         version: its id, a digest of its content, so that an existing version is reused.
         expected: the id of the champion that the decision was made against; empty for none.
+        difference: how much better it was found than that champion.
 
     Raises:
         StepError: kind ``conflict``: another champion was published meanwhile, or the id has other content; kind
@@ -37,7 +38,7 @@ def publish(registry: str, folder: Path, version: str, expected: str) -> None:
         if before.version == version and before.manifest(version) in {"", manifest} and not before.fault:
             return
         try:
-            pointer.change(registry, before, version, "publish", manifest)
+            pointer.change(registry, before, version, "publish", manifest, difference)
         except StepError:
             present = pointer.read(registry)
             if present.version == version:

@@ -15,7 +15,7 @@ from typing import Any
 from components import storage
 from components.core.config import fingerprint
 from components.core.errors import StepError
-from components.registry import pointer
+from components.registry import history, pointer
 from components.registry.history import VERSIONS
 
 VERSION, MODEL = "version.json", "model.keras"
@@ -55,20 +55,48 @@ def champion(registry: str) -> Champion | None:
         StepError: ``champion.json`` is corrupt, or its version is damaged.
     """
     present = pointer.read(registry)
-    version = present.incumbent
-    if not version:
+    return _verified(registry, present, present.incumbent, "champion") if present.incumbent else None
+
+
+def anchor(registry: str, which: str = "best") -> Champion | None:
+    """The version that a challenger must not be worse than either, with its files.
+
+    Args:
+        which: ``best``, the id of a version that was the champion once, or ``none``.
+
+    Returns:
+        None if there is none, or if it is the champion.
+
+    Raises:
+        StepError: there is no such version, or it is damaged.
+    """
+    present = pointer.read(registry)
+    if which == "none" or not present.before:
         return None
+    version = history.best(present.before) if which == "best" else which
+    if version not in {entry.version for entry in present.before}:
+        raise StepError(
+            f"evaluation.anchor: {which} was never the champion in {registry}",
+            advice="suanli registry list shows the versions; best is the best of them",
+            kind="settings",
+        )
+    return _verified(registry, present, version, "anchor") if version != present.incumbent else None
+
+
+def _verified(registry: str, present: pointer.ChampionPointer, version: str, role: str) -> Champion:
     uri = version_uri(registry, version)
     if storage.is_remote(uri) and storage.is_complete(uri):
         # The download compares the checksums.
-        folder = storage.download(uri, Path(tempfile.mkdtemp(prefix="champion-")) / version)
+        folder = storage.download(uri, Path(tempfile.mkdtemp(prefix=f"{role}-")) / version)
         problems = _recorded_manifest(uri, present.manifest(version)) or contradictions(folder, version)
     else:
         folder, problems = Path(uri), faults(registry, version, present.manifest(version))
     if problems:
         raise StepError(
-            f"the champion {version} is damaged: {problems[0]}",
-            advice="put an earlier version back with suanli registry rollback, or restore its files",
+            f"the {role} {version} is damaged: {problems[0]}",
+            advice="put an earlier version back with suanli registry rollback, or restore its files"
+            if role == "champion"
+            else "restore its files, or set evaluation.anchor to another version or none",
         )
     return Champion(version, folder)
 

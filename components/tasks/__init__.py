@@ -3,6 +3,7 @@
 ``contract.py`` says what a task's folder holds; this file has the settings of evaluation that all tasks share.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -52,9 +53,13 @@ class EvaluationSettings(Section):
             better (superiority).
         slice_margin: the same for each slice of at least ``min_slice`` examples, where worse has to be shown, by an
             interval corrected for the number of slices.
+        anchor: a version that the challenger must not be worse than either, by the same margin: ``best`` is the best
+            one there ever was, so that many small losses do not add up; a version's id pins one; ``none`` turns it off.
+        equal_weights: what happens if the challenger has the champion's very weights: ``keep`` keeps the champion and
+            exports nothing; ``publish`` exports them again, such as to other formats.
         error_rate: the probability, at most, of accepting a challenger that is worse by exactly the margin.
         min_slice: smaller slices only warn.
-        resamples: bootstrap resamples for intervals.
+        resamples: bootstrap resamples for the intervals of metrics that are no means over examples.
         baseline: a simple method to show beside the model in the same report, one that the task knows; empty for none.
             It is trained on the train split, which evaluate reads for it.
     """
@@ -65,6 +70,8 @@ class EvaluationSettings(Section):
     slice_metrics: ClassVar[tuple[str, ...]] = ()
     # Compared example by example between champion and challenger; higher is better.
     paired_metric: ClassVar[str] = ""
+    # Between which the paired metric of every example lies: without it no number of examples shows anything.
+    paired_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     # Metrics between 0 and 1.
     shares: ClassVar[frozenset[str]] = frozenset()
     # Whether each example has one class, which may have a weight in training.
@@ -76,12 +83,40 @@ class EvaluationSettings(Section):
     require_slices: Annotated[tuple[Threshold, ...], FROM_ONE_LINE] = ()
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
     slice_margin: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    anchor: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")] = "best"
+    equal_weights: Literal["keep", "publish"] = "keep"
     error_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     min_slice: Positive = 100
     resamples: Annotated[int, Field(ge=100, le=1_000_000)] = 2000
     batch_size: Positive = 256
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     baseline: str = ""
+
+    def smallest_margin(self, examples: int) -> float:
+        """The smallest margin at which so many test examples can accept any challenger, rounded up to two digits.
+
+        A loss by more than the margin may sit on a share ``margin / range`` of the examples, which none of ``examples``
+        shows with probability (1 - share)^examples; that must be below the error rate.
+        """
+        low, high = self.paired_range
+        margin = (high - low) * (1 - (0.98 * self.error_rate) ** (1 / max(1, examples)))
+        digits = 1 - math.floor(math.log10(margin))
+        return float(math.ceil(margin * 10**digits) / 10**digits)
+
+    def smallest_test_split(self) -> int:
+        """The fewest test examples that can accept any challenger at the margin, which is above 0."""
+        low, high = self.paired_range
+        return math.ceil(math.log(0.98 * self.error_rate) / math.log1p(-min(0.999, self.margin / (high - low))))
+
+    def too_few(self, examples: int) -> str:
+        """Why so many test examples can never accept a challenger, and what would help; empty if they can."""
+        if not self.margin or examples >= self.smallest_test_split():
+            return ""
+        return (
+            f"with {examples:,} test examples only margins from {self.smallest_margin(examples):g} can be shown, so no "
+            f"challenger can replace a champion at evaluation.margin={self.margin:g}: give it "
+            f"{self.smallest_test_split():,} test examples (data.split, data.limit), or a larger margin"
+        )
 
     @field_validator("baseline")
     @classmethod

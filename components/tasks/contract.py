@@ -29,7 +29,7 @@ from components.core import archives, choices
 from components.core.errors import StepError
 from components.core.examples import PreparedData, Records, TfdsConversion
 from components.core.inference import Predictor
-from components.metrics import bootstrap
+from components.metrics import bootstrap, confidence, grouping
 from components.tasks import EvaluationSettings
 
 if TYPE_CHECKING:
@@ -229,18 +229,25 @@ class Evaluation(Generic[InfoType, SettingsType]):
         return {name: float(values.mean()) for name, values in self.example_scores(predicted, truth).items()}
 
     def confidence_intervals(self, predicted: Arrays, truth: Arrays, scores: dict[str, float]) -> Any:
-        """95% intervals: ``metrics`` maps a metric to both ends; by default a bootstrap of ``example_scores``."""
-        scores_by_name = self.example_scores(predicted, truth)
-        columns = np.stack(list(scores_by_name.values()), axis=1)
-        draws = bootstrap.resample_counts(len(columns), self.settings.resamples, self.settings.seed)
-        means = np.concatenate([counts.astype(np.float64) @ columns for counts in draws]) / len(columns)
+        """95% intervals: ``metrics`` maps a metric to both ends; by default of the means of ``example_scores``."""
+        groups, shares = self.groups(truth), self.settings.shares
+        columns = self.example_scores(predicted, truth)
         return bootstrap.Intervals(
-            {name: bootstrap.interval(values) for name, values in zip(scores_by_name, means.T, strict=True)}
+            {name: confidence.mean(values, bounded=name in shares, groups=groups) for name, values in columns.items()}
         )
 
     def cautions(self, truth: Arrays) -> list[str]:
         """Why this test split tells little of a model, in sentences; they stand beside the verdict."""
         return []
+
+    def groups(self, truth: Arrays) -> np.ndarray | None:
+        """A number for the group of each example, if the data have groups (``data.group``): int64 [n]."""
+        return grouping.of_keys(truth["key"]) if "key" in truth else None
+
+    def trivial(self, truth: Arrays) -> tuple[str, np.ndarray] | None:
+        """A simple method that sees no example's content, as in "always answering 'cat'", and its paired metric on each
+        example, float64 [n]: a model that is not shown to be better has learnt nothing. None if there is none."""
+        return None
 
     def slices(self, truth: Arrays) -> Arrays:
         """Slice name -> bool [n]."""

@@ -1,6 +1,7 @@
 """``suanli plan``: which accelerator, for how long, at what cost, before anything is paid for."""
 
 import math
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -72,6 +73,8 @@ def plan(
         calibrations=calibrations,
         interruptions=interruptions,
     )
+    if problem := named.experiment.gate_problem():
+        print(f"warning: {problem}", file=sys.stderr)
     if as_json:
         print_json(finite(result.record()))
     else:

@@ -37,7 +37,7 @@ def list_(model: AnyModel = "", target: TargetName = "", runs: Runs = None, as_j
         print_json([version.document() for version in versions])
         return
     noted = any(version.note for version in versions)
-    rows = [("model", "version", "state", "metric", "published", "run", *(["note"] if noted else []))]
+    rows = [("model", "version", "state", "metric", "from best", "published", "run", *(["note"] if noted else []))]
     for version in versions:
         rows.append(
             (
@@ -45,6 +45,7 @@ def list_(model: AnyModel = "", target: TargetName = "", runs: Runs = None, as_j
                 version.id,
                 version.state,
                 display.metric(version.facts.get("metrics", {}), version.facts.get("paired_metric", "")),
+                "" if version.drift is None else f"{version.drift:+.4f}" if version.drift else "best",
                 _published(version),
                 version.entry.run if version.entry else "",
                 *([version.note] if noted else []),

@@ -22,7 +22,6 @@ R = TypeVar("R")
 app = typer.Typer(help="List, show, compare, reproduce and prune runs.", no_args_is_help=True)
 
 Which = Annotated[str, typer.Argument(metavar="ID", help="A run's id, the beginning of one, or latest.")]
-MODEL: dict[bool | None, str] = {True: "accepted", False: "refused"}
 
 
 def _readable(command: Callable[P, R]) -> Callable[P, R]:
@@ -58,7 +57,7 @@ def _row(record: dict[str, Any]) -> tuple[Any, ...]:
         return (
             record["id"],
             record["status"],
-            MODEL.get(record.get("accepted"), ""),
+            display.outcome(record),
             display.metric(record["metrics"], display.paired_metric(record)),
             display.seconds(record.get("seconds", 0)),
         )
@@ -119,8 +118,7 @@ def compare(
         print_json(table)
         return
     metrics = {name: row for name, row in table["metrics"].items() if display.headline({name: row[0]})}
-    decisions = [MODEL.get(accepted, "") for accepted in table["accepted"]]
-    rows: list[list[Any]] = [["", *table["runs"]], ["model", *decisions]]
+    rows: list[list[Any]] = [["", *table["runs"]], ["model", *table["outcome"]]]
     rows += [
         [name, *(f"{value:.4f}" if isinstance(value, int | float) else "" for value in row)]
         for name, row in metrics.items()

@@ -81,6 +81,8 @@ def run_preflight(
         preflight.results += _images(submission, preflight.digests)
     preflight.results += buckets(target)
     preflight.results += data(experiment.experiment.data, target)
+    if problem := experiment.experiment.gate_problem():
+        preflight.results.append(CheckResult("warn", "gate", problem))
     with preflight.failing("server"):
         server = preflight.server = connect(connection)
         version = require_recent(server) or "unknown version"

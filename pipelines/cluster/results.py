@@ -17,14 +17,19 @@ VERDICT = "verdict.json"
 
 
 def read(root: str, pipeline: str, run_id: str) -> dict[str, Any]:
-    """A finished run's ``metrics``, ``training``, ``accepted``, ``reasons`` and ``failures`` (step -> why its last
-    attempt failed); empty if nothing can be read.
+    """A finished run's ``metrics``, ``training``, ``accepted``, ``outcome``, ``reasons`` and ``failures`` (step -> why
+    its last attempt failed); empty if nothing can be read.
 
     Args:
         root: the pipeline root: ``gs://``, or a path where it is mounted.
     """
     metrics = {step.metrics: step.name for step in STEPS.values() if step.metrics}
-    empty: dict[str, Any] = {key: {} for key in metrics} | {"accepted": None, "reasons": [], "failures": {}}
+    empty: dict[str, Any] = {key: {} for key in metrics} | {
+        "accepted": None,
+        "outcome": None,
+        "reasons": [],
+        "failures": {},
+    }
     if not root.startswith(("gs://", "/")):
         return empty
     folder = storage.join(root, pipeline, run_id)
@@ -37,6 +42,7 @@ def read(root: str, pipeline: str, run_id: str) -> dict[str, Any]:
     return {
         **{key: _json(folder, names, step, "metrics") for key, step in metrics.items()},
         "accepted": verdict.get("accepted"),
+        "outcome": verdict.get("outcome"),
         "reasons": verdict.get("reasons", []),
         "failures": {step: each for step, each in failures.items() if each},
     }

@@ -102,7 +102,9 @@ def conclude(
         "status": STATUS.get(progress.run.state, "running"),
         "steps": steps,
         "seconds": round(_seconds(progress.run), 1),
-        **{name: outputs[name] for name in ("metrics", "training", "accepted", "reasons") if name in outputs},
+        **{
+            name: outputs[name] for name in ("metrics", "training", "accepted", "outcome", "reasons") if name in outputs
+        },
     }
     if progress.ended:
         values["finished"] = progress.run.finished.timestamp() if progress.run.finished else time.time()

@@ -36,7 +36,7 @@ EXPERIMENT = Experiment(
         patience=0,
         augmentation=("window",),
     ),
-    evaluation=text_generation.Settings(baseline="kneser_ney_5gram", min_slice=50),
+    evaluation=text_generation.Settings(baseline="kneser_ney_5gram", min_slice=50, margin=0.1),
     # 32 reviews are about 300 windows of 256 bytes, and every window has 65,792 logits.
     export=ExportSettings(formats=("saved_model", "litert", "litert_dynamic", "onnx"), parity_examples=32),
 )

@@ -14,6 +14,7 @@ from components import data
 from components.core.errors import StepError
 from components.core.files import write_atomically
 from components.core.sources import chosen_in
+from components.registry import history, pointer
 from components.storage import join
 from components.train import lineage
 from pipelines import experiment
@@ -175,12 +176,17 @@ def _check_code(run: Run, values: dict[str, Any], other_code: bool) -> None:
 
 
 def _copy_champion(first: Run, registry: Path, to: Path) -> None:
-    """Copy the champion that a run was compared with, if there was one and it still exists."""
-    version = first.steps().get("evaluate", {}).get("key", {}).get("state", "")
-    published = registry / "versions" / version
-    if version and published.is_dir():
-        shutil.copytree(published, to / "versions" / version)
-        write_atomically(to / "champion.json", json.dumps({"version": version, "replaced": ""}))
+    """Copy the champion that a run was compared with, and the anchor if it is another one, if they still exist."""
+    versions = str(first.steps().get("evaluate", {}).get("key", {}).get("state", "")).split()
+    if not versions or not all((registry / "versions" / version).is_dir() for version in versions):
+        return
+    gains, changes = history.gains(pointer.read(str(registry)).history), list[dict[str, Any]]()
+    for version in reversed(versions):
+        shutil.copytree(registry / "versions" / version, to / "versions" / version)
+        before = str(changes[-1]["version"]) if changes else ""
+        loss = gains.get(version, 0.0) - gains.get(before, 0.0) if changes else None
+        changes.append({"version": version, "replaced": before, "difference": loss})
+    write_atomically(to / "champion.json", json.dumps({"version": versions[0], "history": changes}))
 
 
 def _complete(

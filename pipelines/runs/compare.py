@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.steps import STEPS
+from pipelines.runs.display import outcome
 from pipelines.runs.folder import Run
 
 # Parts of names whose values a clock measured: never the same twice.
@@ -37,6 +38,7 @@ def side_by_side(records: list[dict[str, Any]]) -> dict[str, Any]:
             for name in dict.fromkeys(name for record in records for name in record["metrics"])
         },
         "accepted": [record.get("accepted") for record in records],
+        "outcome": [outcome(record) for record in records],
     }
 
 

@@ -36,6 +36,12 @@ MARKS = {
     "cancelled": ("–", "dim"),
 }
 PLAIN_EVERY_S = 15.0
+# The outcome of evaluate, on a terminal.
+VERDICTS = {
+    "accepted": "The model is [green]ACCEPTED[/]",
+    "refused": "The model is [red]REFUSED[/]: the champion stays",
+    "unchanged": "[cyan]NOTHING NEW[/]: the model has the champion's weights, and the champion stays",
+}
 
 
 @contextmanager
@@ -124,9 +130,8 @@ def summary(values: dict[str, Any], location: str, stream: TextIO | None = None)
         console.print(f"{shown(name):20} {metric}")
     if spending := goodput.summary(values.get("training", {})):
         console.print(f"\ntraining: {escape(spending)}")
-    if values.get("accepted") is not None:
-        verdict = "[green]ACCEPTED[/]" if values["accepted"] else "[red]REFUSED[/]: the champion stays"
-        console.print(f"\nThe model is {verdict}")
+    if decided := outcome(values):
+        console.print(f"\n{VERDICTS[decided]}")
         for reason in values["reasons"]:
             console.print(f"  {shown(reason)}")
     console.print(f"\n{shown(values['status'])} in {seconds(values['seconds'])}: {shown(location)}")
@@ -136,6 +141,13 @@ def metric(metrics: Mapping[str, Any], name: str) -> str:
     """One metric in a table's cell, with its name: each run has those of its own task."""
     value = metrics.get(name)
     return f"{name} {value:.4f}" if isinstance(value, int | float) else ""
+
+
+def outcome(record: Mapping[str, Any]) -> str:
+    """``accepted``, ``refused`` or ``unchanged``; empty if the run has not decided. Older records lack the third."""
+    accepted = record.get("accepted")
+    decided = "" if accepted is None else "accepted" if accepted else "refused"
+    return str(record.get("outcome") or decided)
 
 
 def paired_metric(record: Mapping[str, Any]) -> str:

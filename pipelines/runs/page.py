@@ -10,7 +10,7 @@ from components.core import reports
 from components.core.files import write_atomically
 from components.steps import STEPS
 from pipelines.runs import failure
-from pipelines.runs.display import headline, seconds
+from pipelines.runs.display import headline, outcome, seconds
 from pipelines.runs.folder import COMPILED, RECORD, Run
 
 FILE = "index.html"
@@ -42,11 +42,16 @@ def _decision(values: dict[str, Any]) -> Markup | str:
         return note + reports.note(f"Interrupted. To continue: suanli run --resume {values['id']}", "warning")
     if note:
         return note
-    if values.get("accepted") is None:
+    decided = outcome(values)
+    if not decided:
         return ""
-    verdict = "The model was accepted." if values["accepted"] else "The model was refused: the champion stays."
+    verdict = {
+        "accepted": "The model was accepted.",
+        "refused": "The model was refused: the champion stays.",
+        "unchanged": "Nothing new: the model has the champion's weights, and the champion stays.",
+    }[decided]
     lines = Markup("<br>").join([verdict, *values["reasons"]])
-    return reports.note(lines, "good" if values["accepted"] else "warning")
+    return reports.note(lines, "good" if decided == "accepted" else "warning" if decided == "refused" else "info")
 
 
 def _reports(run: Run) -> list[tuple[str, str]]:

@@ -122,6 +122,7 @@ def _decision(run: Run) -> dict[str, Any]:
     reasons = run.output("evaluate", "reasons")
     return {
         "accepted": values.get("accepted"),
+        "outcome": values.get("outcome"),
         "reasons": values.get("reasons") or (reasons.read_text().strip().splitlines() if reasons else []),
     }
 

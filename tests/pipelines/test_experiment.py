@@ -226,3 +226,18 @@ def test_the_commands_of_the_docstrings_can_be_given() -> None:
             except StepError as error:
                 faults.append(f"{name}: {error}")
     assert given > 20 and faults == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([], ""),
+        (["evaluation.margin=0.005"], "with 359 test examples only margins from 0.0084 can be shown"),
+        (["data.limit=295"], "with 59 test examples only margins from 0.05 can be shown"),
+        (["evaluation.margin=0"], ""),
+    ],
+)
+def test_a_test_split_too_small_for_the_margin_is_known_before_anything_runs(changes: list[str], said: str) -> None:
+    problem = experiment.load("digits").with_settings(changes).experiment.gate_problem()
+    assert problem.startswith(said) and bool(problem) == bool(said)
+    assert "data.split" in problem or not said

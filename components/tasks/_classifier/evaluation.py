@@ -29,10 +29,10 @@ def postprocess(logits: np.ndarray, top_k: int, abstain_below: float, names: lis
         For each example ``label`` (None if its probability is below ``abstain_below``), the best label's
         ``probability``, and ``top``: the ``top_k`` best labels with their probabilities, best first.
     """
-    probabilities = classification.probabilities(logits)
     best = classification.top_labels(logits, min(top_k, logits.shape[1]))
+    shares = np.exp(np.take_along_axis(logits, best, axis=1) - classification.log_sums(logits)[:, None])
     answers = []
-    for labels, values in zip(best.tolist(), np.take_along_axis(probabilities, best, axis=1).tolist(), strict=True):
+    for labels, values in zip(best.tolist(), shares.tolist(), strict=True):
         top = [{"label": names[label], "probability": value} for label, value in zip(labels, values, strict=True)]
         label = top[0]["label"] if values[0] >= abstain_below else None
         answers.append({"label": label, "probability": values[0], "top": top})
@@ -64,7 +64,7 @@ class ClassifierEvaluation(contract.Evaluation[InfoType, ClassifierSettings]):
         results = judged(predicted, truth, self.settings)
         scores = classification.scores(results)
         if self.settings.abstain_below:
-            answered = classification.probabilities(results.logits).max(axis=1) >= self.settings.abstain_below
+            answered = results.confidence >= self.settings.abstain_below
             scores["answered"] = float(answered.mean())
             if answered.any():
                 scores["answered_accuracy"] = float(results.correct[answered].mean())
@@ -72,7 +72,7 @@ class ClassifierEvaluation(contract.Evaluation[InfoType, ClassifierSettings]):
 
     def confidence_intervals(self, predicted: Arrays, truth: Arrays, scores: dict[str, float]) -> ClassifierIntervals:
         results = judged(predicted, truth, self.settings)
-        return classification.confidence_intervals(results, scores, self.settings.resamples, self.settings.seed)
+        return classification.confidence_intervals(results, scores, self.groups(truth))
 
     def example_scores(self, predicted: Arrays, truth: Arrays) -> Arrays:
         return judged(predicted, truth, self.settings).values()
@@ -80,6 +80,10 @@ class ClassifierEvaluation(contract.Evaluation[InfoType, ClassifierSettings]):
     def example_metric(self, predicted: Arrays, truth: Arrays) -> np.ndarray:
         """1 if the best label is the true one, else 0."""
         return np.asarray(predicted["logits"].argmax(axis=1) == truth["label"], np.float64)
+
+    def trivial(self, truth: Arrays) -> tuple[str, np.ndarray]:
+        most = int(np.bincount(truth["label"]).argmax())
+        return f"always answering {self.info['classes'][most]!r}", np.asarray(truth["label"] == most, np.float64)
 
     def slices(self, truth: Arrays) -> Arrays:
         """By class and by every recorded attribute (the float arrays), such as brightness: its quartiles in the test
@@ -93,8 +97,8 @@ class ClassifierEvaluation(contract.Evaluation[InfoType, ClassifierSettings]):
 
     def worst_examples(self, predicted: Arrays, truth: Arrays) -> Arrays:
         """The probability of a wrong label, 0 if the label is right."""
-        confidence = classification.probabilities(predicted["logits"]).max(axis=1)
-        return {MISTAKES: np.where(self.example_metric(predicted, truth), 0.0, confidence)}
+        results = judged(predicted, truth, self.settings)
+        return {MISTAKES: np.where(results.correct, 0.0, results.confidence)}
 
     def predictions(self, predicted: Arrays) -> list[dict[str, Any]]:
         settings = self.settings

@@ -1,6 +1,6 @@
 """Figures and tables of a classifier's evaluation report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup
@@ -15,28 +15,26 @@ from components.metrics.classification import ByClass, Predictions
 MOST_CLASSES = 20
 
 
-def parts(judged: Predictions, names: Sequence[str], resampled: classification.ClassifierIntervals) -> list[Markup]:
+def parts(judged: Predictions, names: Sequence[str], intervals: classification.ClassifierIntervals) -> list[Markup]:
     """The sections: by class, confusion matrix, reliability diagram."""
-    results = classification.per_class(judged, resampled)
-    matrix = classification.confusion(judged)
+    results = classification.per_class(judged, intervals)
     return [
-        reports.section("By class", by_class(results, matrix, names)),
-        reports.section("Confusion matrix", confusion(matrix, names)),
+        reports.section("By class", by_class(results, classification.mistaken_for(judged), names)),
+        reports.section("Confusion matrix", confusion(judged, names)),
         reports.section("Confidence", reliability(judged)),
     ]
 
 
-def by_class(results: Sequence[ByClass], matrix: np.ndarray, names: Sequence[str]) -> Markup:
+def by_class(results: Sequence[ByClass], mistaken: Mapping[int, tuple[int, int]], names: Sequence[str]) -> Markup:
     """Every class, the worst F1 first, with 95% intervals and what it is most often taken for."""
     rows = []
     for one in sorted(results, key=lambda one: one.f1):
-        wrong = matrix[one.label].copy()
-        wrong[one.label] = 0
-        taken = f"{names[int(wrong.argmax())]} ({wrong.max()})" if wrong.any() else ""
+        label, count = mistaken.get(one.label, (0, 0))
+        taken = f"{names[label]} ({count})" if count else ""
         values = [with_interval(getattr(one, name), one.intervals[name]) for name in ("precision", "recall", "f1")]
         rows.append([names[one.label], one.examples, *values, taken])
     head = ["class", "examples", "precision", "recall", "F1", "most often taken for"]
-    return reports.table(head, rows, caption="The worst F1 first, with 95% bootstrap intervals.")
+    return reports.table(head, rows, caption="The worst F1 first, with exact 95% intervals.")
 
 
 def with_interval(value: float, interval: tuple[float, float]) -> str:
@@ -44,9 +42,9 @@ def with_interval(value: float, interval: tuple[float, float]) -> str:
     return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})".replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def confusion(matrix: np.ndarray, names: Sequence[str]) -> Markup:
+def confusion(judged: Predictions, names: Sequence[str]) -> Markup:
     """The confusion matrix, coloured by the share of each row; of many classes the most confused ones."""
-    matrix, shown = classification.fold_confusion(matrix, list(names), MOST_CLASSES)
+    matrix, shown = classification.confusion(judged, names, MOST_CLASSES)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = 1.6 + 0.42 * len(shown)
     figure = Figure(figsize=(side, side))

@@ -12,6 +12,9 @@ from components.tasks._classifier import ClassifierSettings, figures
 from components.tasks._classifier.evaluation import MISTAKES, judged, postprocess
 from components.tasks.contract import Arrays, InfoType, Shown
 
+# Kubeflow stores the confusion matrix in its database and draws it, so it has only the most confused classes.
+MAX_CLASSES = 50
+
 
 class ClassifierReport(contract.Report[InfoType, ClassifierSettings]):
     """Tables and figures by class, and the most confident mistakes."""
@@ -37,7 +40,8 @@ class ClassifierReport(contract.Report[InfoType, ClassifierSettings]):
         self, predicted: Arrays, truth: Arrays
     ) -> tuple[list[str], np.ndarray, tuple[list[float], list[float], list[float]]]:
         results = judged(predicted, truth, self.settings)
-        return list(self.info["classes"]), classification.confusion(results), classification.roc_points(results)
+        matrix, names = classification.confusion(results, self.info["classes"], MAX_CLASSES)
+        return names, matrix, classification.roc_points(results)
 
     def limits(self) -> list[str]:
         sentences = ["It always answers with one of its classes, also for an input that belongs to none of them."]

@@ -52,14 +52,19 @@ class Evaluation(contract.Evaluation[Info, Settings]):
         return detection.scores(detection.Predictions(predicted, truth, len(self.info["classes"])))
 
     def confidence_intervals(self, predicted: Arrays, truth: Arrays, scores: dict[str, float]) -> DetectionIntervals:
-        """Bootstrap intervals of map, map50, ar and f1."""
+        """Intervals of map, map50, ar and f1."""
         classes = 1 + int(max(predicted["labels"].max(), truth["labels"].max(), 0))
         predictions = detection.Predictions(predicted, truth, classes)
-        return detection.confidence_intervals(predictions, self.settings.resamples, self.settings.seed)
+        return detection.confidence_intervals(
+            predictions, self.settings.resamples, self.settings.seed, self.groups(truth)
+        )
 
     def example_scores(self, predicted: Arrays, truth: Arrays) -> Arrays:
         """F1 of each image's shown boxes at an overlap of 0.5; 1 if there is no object and none is shown."""
         return {"f1": detection.outcome(predicted, truth).f1}
+
+    def trivial(self, truth: Arrays) -> tuple[str, np.ndarray]:
+        return "finding nothing", np.asarray(truth["count"] == 0, np.float64)
 
     def slices(self, truth: Arrays) -> Arrays:
         """By the number of objects, by their size, and by the classes present."""

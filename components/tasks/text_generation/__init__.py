@@ -39,6 +39,8 @@ class Settings(EvaluationSettings):
     }
     slice_metrics = ("log_likelihood",)
     paired_metric = "log_likelihood"
+    # Eight bits a character store a text of bytes without any model; one that costs more counts as this much.
+    paired_range = (-8.0, 0.0)
     baselines = (KNESER_NEY,)
 
     stride: Positive = 128

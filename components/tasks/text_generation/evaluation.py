@@ -7,7 +7,7 @@ import numpy as np
 
 from components.core.examples import PreparedData
 from components.core.inference import Predictor, objects
-from components.metrics import bootstrap, likelihood, slicing
+from components.metrics import bootstrap, confidence, likelihood, slicing
 from components.tasks import contract
 from components.tasks.contract import Arrays
 from components.tasks.text_generation import Info, Settings, kneser_ney
@@ -77,22 +77,33 @@ class Evaluation(contract.Evaluation[Info, Settings]):
         return objects([tokenizer.decode(tokens) for tokens in lines])
 
     def score(self, predicted: Arrays, truth: Arrays) -> dict[str, float]:
-        mean = self.example_metric(predicted, truth).mean()
+        mean = self.example_scores(predicted, truth)["log_likelihood"].mean()
         totals = _totals(predicted["nats"].sum(), predicted["tokens"].sum(), truth["characters"].sum(), mean)
         return {name: float(value) for name, value in totals.items()}
 
     def confidence_intervals(self, predicted: Arrays, truth: Arrays, scores: dict[str, float]) -> bootstrap.Intervals:
-        """By a bootstrap over texts."""
-        each = self.example_metric(predicted, truth)
-        columns = np.stack([predicted["nats"], predicted["tokens"], truth["characters"], each], axis=1)
-        draws = bootstrap.resample_counts(len(columns), self.settings.resamples, self.settings.seed)
-        sums = np.concatenate([counts.astype(np.float64) @ columns for counts in draws]).T
-        totals = _totals(sums[0], sums[1], sums[2], sums[3] / len(columns))
-        return bootstrap.Intervals({name: bootstrap.interval(values) for name, values in totals.items()})
+        groups = self.groups(truth)
+        loss = confidence.ratio(predicted["nats"], predicted["tokens"], groups=groups)
+        return bootstrap.Intervals(
+            {
+                "bits_per_character": confidence.ratio(
+                    predicted["nats"] / np.log(2), truth["characters"], groups=groups
+                ),
+                "perplexity": (_perplexity(loss[0]), _perplexity(loss[1])),
+                "loss": loss,
+                "log_likelihood": confidence.mean(
+                    self.example_scores(predicted, truth)["log_likelihood"], groups=groups
+                ),
+            }
+        )
 
     def example_scores(self, predicted: Arrays, truth: Arrays) -> Arrays:
         """log2 of each text's probability over its characters."""
         return {"log_likelihood": np.asarray(-predicted["nats"] / np.log(2) / truth["characters"], np.float64)}
+
+    def example_metric(self, predicted: Arrays, truth: Arrays) -> np.ndarray:
+        """The log likelihood of each text, at least -8 bits a character (``Settings.paired_range``)."""
+        return np.asarray(np.maximum(super().example_metric(predicted, truth), self.settings.paired_range[0]))
 
     def slices(self, truth: Arrays) -> Arrays:
         """By source if there are several, and by quartile of the length in characters."""
@@ -163,12 +174,16 @@ def windows(
         yield np.array(numbers), np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows])
 
 
+def _perplexity(loss: float) -> float:
+    return float(np.exp(min(loss, 700)))
+
+
 def _totals(nats: Any, tokens: Any, characters: Any, mean: Any) -> dict[str, Any]:
     """The metrics from sums over texts, and from the mean of ``log_likelihood``."""
     loss = nats / tokens
     return {
         "bits_per_character": nats / np.log(2) / characters,
-        "perplexity": np.exp(np.minimum(loss, 700)),
+        "perplexity": _perplexity(loss),
         "loss": loss,
         "log_likelihood": mean,
     }

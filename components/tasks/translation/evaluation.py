@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components.core.inference import Predictor, objects
-from components.metrics import slicing
+from components.metrics import confidence, slicing
 from components.metrics.bootstrap import Intervals
 from components.metrics.translation import Scores
 from components.tasks import contract
@@ -64,11 +64,11 @@ class Evaluation(contract.Evaluation[Info, Settings]):
         return Scores(predicted["hypothesis"].tolist(), truth["target"].tolist())
 
     def confidence_intervals(self, predicted: Arrays, truth: Arrays, scores: dict[str, float]) -> Intervals:
-        means = {"token_accuracy": predicted["right"], "loss": predicted["loss"]}
-        settings = self.settings
-        return Intervals(
-            self._scores(predicted, truth).intervals(means, predicted["tokens"], settings.resamples, settings.seed)
-        )
+        settings, groups = self.settings, self.groups(truth)
+        result = self._scores(predicted, truth).intervals(settings.resamples, settings.seed, groups)
+        for name, column, bounded in (("token_accuracy", "right", True), ("loss", "loss", False)):
+            result[name] = confidence.ratio(predicted[column], predicted["tokens"], bounded=bounded, groups=groups)
+        return Intervals(result)
 
     def example_scores(self, predicted: Arrays, truth: Arrays) -> Arrays:
         scores = self._scores(predicted, truth)

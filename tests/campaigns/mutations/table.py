@@ -31,7 +31,8 @@ TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
             "settings.error_rate",
             "evaluate/test_gate.py",
         ),
-        ("if compared.above(-settings.margin)", "if compared.above(-2 * settings.margin)", "evaluate/test_gate.py"),
+        ("if compared.above(-margin)", "if compared.above(-2 * margin)", "evaluate/test_gate.py"),
+        ("if anchor and settings.margin and not anchor.identical", "if False", "evaluate/test_gate.py"),
         ("if paired.below(-settings.slice_margin)", "if paired.below(-1)", "evaluate/test_gate.py"),
         (
             "if not bound.holds(low) and not bound.holds(high)",
@@ -41,8 +42,8 @@ TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "components/evaluate/statistics.py": (
         (
-            "np.quantile(ratios, 1 - error_rate)",
-            "np.quantile(ratios, 1 - error_rate / 2)",
+            "low = bounded_mean.lower_bound(sums, sizes, -span, error_rate)",
+            "low = bounded_mean.lower_bound(sums, sizes, -span, 2 * error_rate)",
             "evaluate/test_statistics.py",
         ),
         (
@@ -50,7 +51,10 @@ TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
             "p_value(pairs, null, error_rate) <= 2 * error_rate",
             "evaluate/test_statistics.py",
         ),
-        ("stats.norm.isf(error_rate / 2)", "stats.norm.isf(error_rate)", "evaluate/test_statistics.py"),
+    ),
+    "components/metrics/bounded_mean.py": (("(floor - null) * sizes.max()", "0.0", "metrics/test_bounded_mean.py"),),
+    "components/metrics/confidence.py": (
+        ("[error_rate / 2, error_rate]", "[error_rate, 2 * error_rate]", "metrics/test_confidence.py"),
     ),
     "components/export/settings.py": (
         (
@@ -192,6 +196,9 @@ TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "components/registry/pointer.py": (
         ("generation=before.generation", "generation=None", "registry/test_cloud.py -k exactly_one"),
+    ),
+    "components/registry/history.py": (
+        ("max(reversed(succession(entries).lineage)", "max(succession(entries).lineage[-1:]", "evaluate/test_gate.py"),
     ),
     "components/registry/publishing.py": (
         (

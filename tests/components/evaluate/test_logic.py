@@ -234,12 +234,57 @@ def test_a_model_below_its_threshold_is_refused(judge: Judge) -> None:
     assert "Refused" in (found.out / "report").read_text()
 
 
-def test_the_champions_own_weights_are_not_worse_than_the_champion(judge: Judge, crown: Callable[..., str]) -> None:
+def test_the_champions_own_weights_are_nothing_new_and_the_champion_stays(
+    judge: Judge, crown: Callable[..., str]
+) -> None:
     crown("good")
-    found = judge("good")
-    assert found.accepted
-    assert found.verdict["champion"] == "v1"
+    found = judge("good", margin=0.0001)
+    assert not found.accepted, "nothing to export"
+    assert (found.verdict["champion"], found.verdict["outcome"]) == ("v1", "unchanged")
+    assert found.reasons.startswith("# Nothing new: the champion stays")
     assert "same weights as the champion v1" in found.reasons
+    assert "Refused" not in (found.out / "report").read_text()
+    again = judge("good", "again", margin=0.0001, equal_weights="publish")
+    assert again.accepted
+
+
+def test_a_challenger_as_good_as_a_champion_that_has_crept_down_is_held_against_the_best_version(
+    judge: Judge, crown: Callable[..., str], made: Path, tmp_path: Path
+) -> None:
+    crown("good")
+    folder = tmp_path / "version-forgetful"
+    shutil.copytree(made / "forgetful", folder)
+    (folder / "version.json").write_text("{}")
+    registry.publish(str(tmp_path / "registry"), folder, "v2", "v1", -0.1)
+    write_model(tmp_path / "close", 14, forget=3)
+    settings = {"margin": 0.05, "slice_margin": 0.9}
+    found = judge("close", "anchored", **settings)
+    refused = [line for line in found.reasons.splitlines() if line.startswith("- ✗")]
+    assert not found.accepted and len(refused) == 1
+    assert refused[0].startswith("- ✗ Against the anchor v1")
+    assert found.verdict["anchor"]["version"] == "v1"
+    for anchor in ("v2", "none"):
+        assert judge("close", anchor, anchor=anchor, **settings).accepted, "not worse than the champion"
+    with pytest.raises(StepError, match="v9 was never the champion"):
+        judge("close", "unknown", anchor="v9", **settings)
+
+
+def test_a_first_model_that_has_learnt_nothing_is_warned_of(judge: Judge) -> None:
+    assert "not shown to be better than always answering 'digit" in judge("untrained").reasons
+    assert "always answering" not in judge("good", "good").reasons
+
+
+def test_the_models_that_the_same_test_examples_have_judged_are_counted(judge: Judge, made: Path) -> None:
+    assert "different models" not in judge("good", "first").reasons
+    assert "have judged 2 different models" in judge("untrained", "second").reasons
+    assert "have judged 2 different models" in judge("good", "first again").reasons
+
+
+def test_a_paired_metric_beyond_its_range_is_told(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task.Settings, "paired_range", (0.0, 0.5))
+    with pytest.raises(StepError, match="accuracy of single examples goes from 0 to 1, outside its range") as caught:
+        judge("good")
+    assert "paired_range" in caught.value.advice
 
 
 def test_a_worse_challenger_is_refused_and_a_better_one_accepted(

@@ -10,7 +10,9 @@ from small_versions import written as version
 
 from components import registry
 from components.core.errors import StepError
+from components.registry import history as changes_of
 from components.registry import pointer, publishing
+from components.registry.history import Entry
 
 
 def derived(folder: Path, text: str, code: int) -> Path:
@@ -307,4 +309,66 @@ def test_a_champion_named_by_hand_is_served_and_remembered(model: str, tmp_path:
     path = Path(model) / "champion.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": "v1"}))
     assert registry.state(model) == "v1"
-    assert pointer.read(model).history[-1] == pointer.Entry(version="v1", replaced="v2", by="hand")
+    assert pointer.read(model).history[-1] == Entry(version="v1", replaced="v2", by="hand")
+
+
+def entries(*changes: tuple[str, str, float | None]) -> list[Entry]:
+    """A history of versions with what each replaced and by how much it was better; a rollback replaces nothing."""
+    return [
+        Entry(version=version, replaced=replaced, difference=difference, by="publish" if replaced else "rollback")
+        for version, replaced, difference in changes
+    ]
+
+
+FIRST = Entry(version="v1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "best", "gains"),
+    [
+        ([], "v1", {"v1": 0}),
+        ([("v2", "v1", -0.005), ("v3", "v2", -0.005)], "v1", {"v1": 0, "v2": -0.005, "v3": -0.01}),
+        ([("v2", "v1", 0.02), ("v3", "v2", -0.005)], "v2", {"v1": 0, "v2": 0.02, "v3": 0.015}),
+        ([("v2", "v1", 0.0)], "v2", {"v1": 0, "v2": 0}),
+        ([("v2", "v1", 0.02), ("v1", "", None)], "v1", {"v1": 0, "v2": 0.02}),
+        ([("v2", "v1", -0.01), ("v1", "", None), ("v3", "v1", -0.004)], "v1", {"v1": 0, "v2": -0.01, "v3": -0.004}),
+        ([("v2", "v1", None), ("v3", "v2", -0.001)], "v2", {"v1": 0, "v2": 0, "v3": -0.001}),
+    ],
+    ids=["one", "creep", "up and down", "equal", "rolled back", "and published again", "not compared, as in old files"],
+)
+def test_the_best_version_follows_from_the_differences_that_decided(
+    changes: list[tuple[str, str, float | None]], best: str, gains: dict[str, float]
+) -> None:
+    history = [FIRST, *entries(*changes)]
+    assert changes_of.best(history) == best
+    assert changes_of.gains(history) == pytest.approx(gains)
+
+
+def test_the_anchor_is_the_best_version_unless_it_is_the_champion(model: str, tmp_path: Path) -> None:
+    assert registry.anchor(model) is None
+    registry.publish(model, version(tmp_path / "two", "two"), "v2", "v1", -0.004)
+    found = registry.anchor(model)
+    assert found and (found.id, found.version()["text"]) == ("v1", "one")
+    assert registry.state(model) == "v2 v1", "a result that depends on both"
+    assert registry.anchor(model, "none") is None
+    pinned = registry.anchor(model, "v1")
+    assert pinned and pinned.id == "v1"
+    with pytest.raises(StepError, match="v7 was never the champion"):
+        registry.anchor(model, "v7")
+    registry.publish(model, version(tmp_path / "three", "three"), "v3", "v2", 0.01)
+    assert registry.anchor(model) is None
+    assert pointer.read(model).history[-1].difference == 0.01
+
+
+def test_a_damaged_anchor_is_told_with_a_way_out(model: str, tmp_path: Path) -> None:
+    registry.publish(model, version(tmp_path / "two", "two"), "v2", "v1", -0.004)
+    (Path(model) / "versions" / "v1" / "model.keras").unlink()
+    with pytest.raises(StepError, match="the anchor v1 is damaged") as caught:
+        registry.anchor(model)
+    assert "evaluation.anchor" in caught.value.advice
+
+
+def test_each_model_that_the_same_data_have_judged_is_counted_once(model: str) -> None:
+    assert [registry.looks(model, "d1", name) for name in ("a", "b", "a")] == [1, 2, 2]
+    assert registry.looks(model, "d2", "a") == 1
+    assert registry.champion(model), "and that is no version"

@@ -8,6 +8,7 @@ import pytest
 from small_versions import written
 
 from components import registry, storage
+from components.registry import pointer
 from pipelines.cli.main import main
 
 
@@ -46,11 +47,22 @@ def document(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0)
     return json.loads(capsys.readouterr().out)
 
 
+def test_list_shows_how_far_each_version_is_from_the_best(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = document(capsys, "list", storage.join(root, "digits"))
+    assert [one["drift"] for one in found] == [0, 0], "they were not compared"
+    champion = pointer.read(storage.join(root, "digits"))
+    pointer.change(storage.join(root, "digits"), champion, "v1", "publish", "", -0.0125)
+    found = {one["version"]: one["drift"] for one in document(capsys, "list", storage.join(root, "digits"))}
+    assert found == pytest.approx({"v1": -0.0125, "v2": 0})
+    assert main(["registry", "list", storage.join(root, "digits")]) == 0
+    assert "-0.0125" in capsys.readouterr().out
+
+
 def test_list_shows_every_version_and_marks_the_champions(root: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["registry", "list", *at(root)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line[:5] if number else line for number, line in enumerate(lines)] == [
-        ["model", "version", "state", "metric", "published", "run"],
+        ["model", "version", "state", "metric", "from", "best", "published", "run"],
         ["digits", "v1", "published", "accuracy", "0.5000"],
         ["digits", "v2", "champion", "accuracy", "0.5000"],
         ["letters", "v1", "champion", "accuracy", "0.5000"],

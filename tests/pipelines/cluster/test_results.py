@@ -28,6 +28,7 @@ def test_what_the_launcher_uploaded_is_found(tmp_path: Path) -> None:
         "metrics": {"accuracy": 0.91},
         "training": {"examples_per_second": 900.0},
         "accepted": True,
+        "outcome": None,
         "reasons": ["no champion"],
         "failures": {},
     }

@@ -38,3 +38,23 @@ def test_a_table_shows_each_run_by_the_metric_of_its_own_task(task: str) -> None
 def test_a_run_of_a_task_that_is_no_longer_here_is_shown_without_a_metric(data: dict[str, str]) -> None:
     assert display.paired_metric({"parameters": {"data": data}}) == ""
     assert display.metric({"accuracy": 0.9}, "") == ""
+
+
+@pytest.mark.parametrize(
+    ("decided", "outcome", "said"),
+    [
+        ({"accepted": True}, "accepted", "The model is ACCEPTED"),
+        ({"accepted": False}, "refused", "The model is REFUSED: the champion stays"),
+        ({"accepted": False, "outcome": None}, "refused", "REFUSED"),
+        ({"accepted": False, "outcome": "unchanged"}, "unchanged", "NOTHING NEW: the model has the champion's weights"),
+        ({"accepted": None, "outcome": None}, "", ""),
+        ({}, "", ""),
+    ],
+    ids=["accepted", "refused", "refused, of older code", "nothing new", "not decided", "no evaluation"],
+)
+def test_the_three_outcomes_are_told(decided: dict[str, Any], outcome: str, said: str) -> None:
+    assert display.outcome(decided) == outcome
+    stream = io.StringIO()
+    display.summary({**RECORD, "reasons": [], **decided}, "runs/one", stream)
+    assert said in stream.getvalue()
+    assert ("The model" in stream.getvalue()) == (outcome in ("accepted", "refused"))
