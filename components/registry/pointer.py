@@ -7,7 +7,7 @@ import fcntl
 import os
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -160,7 +160,9 @@ def write(registry: str, before: ChampionPointer, history: tuple[Entry, ...]) ->
         # The response to our own write may have been lost; the client's retry then finds it done.
         if read(registry).history[-1:] != history[-1:]:
             raise
-    changes.record(registry, history)
+    # The champion has changed, whatever becomes of this copy: the next change writes what is missing.
+    with suppress(OSError, StepError):
+        changes.record(registry, history)
 
 
 def _run() -> str:

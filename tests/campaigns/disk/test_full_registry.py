@@ -38,5 +38,5 @@ def test_whatever_write_finds_no_space_the_old_champion_stays_and_the_same_call_
     two = written(tmp_path / "two", "two" * PAGE)
     assert full_at_every_page(disk, model, lambda: registry.publish(model, two, "v2", "v1"), "v1") > 5
     assert full_at_every_page(disk, model, lambda: publishing.rollback(model), "v2") > 0
-    assert [entry.state for entry in contents.list_versions(model)] == ["champion", "published"]
+    assert [entry.state for entry in contents.list_versions(model)] == ["champion", "rolled back"]
     assert contents.verify(model) == contents.Verification(model, 2, [], [])
