@@ -64,7 +64,7 @@ class Watched:
         if self.process.poll() is not None:
             return True
         here = STEPS.index(self.step) if self.step in STEPS else -1
-        return here > STEPS.index(step) or (self.step == step and self.state in {"succeeded", "failed"})
+        return here > STEPS.index(step) or (self.step == step and self.state in {"succeeded", "failed", "interrupted"})
 
     def comes(self, step: str, moment: Moment, victim: str, changes: Callable[[], int]) -> int | None:
         """Wait for a moment in a step; the victim's process, or None where the moment never came.
