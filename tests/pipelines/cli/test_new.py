@@ -48,6 +48,16 @@ def test_what_it_writes_passes_ruff_and_its_own_test_as_it_is(checkout: Path) ->
         assert f"our_{room.removesuffix('s')}" in suanli(checkout, room).stdout
 
 
+def test_what_it_writes_under_the_longest_name_passes_ruff(checkout: Path) -> None:
+    longest = "a_name_that_is_as_long_as_it_may_be_"
+    choices = (["data"], ["model"], ["task"], ["data", "--like", "text_file"], ["model", "--like", "cnn"])
+    for number, (kind, *like) in enumerate(choices):
+        files = written(checkout, kind, f"{longest}{number:04}", *like)
+        for command in (["check"], ["format", "--check"]):
+            done = subprocess.run([TOOLS / "ruff", *command, *files], cwd=checkout, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.slow
 def test_what_it_writes_passes_mypy(tmp_path: Path) -> None:
     checkout = copied(tmp_path / "checkout")
