@@ -191,7 +191,7 @@ TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
         (
             "write_text(join(uri, MANIFEST), manifest.text(), 0)",
             "write_text(join(uri, MANIFEST), manifest.text())",
-            "storage/test_kill.py -k two_folders",
+            "storage/test_storage.py -k first_to_write",
         ),
     ),
     "components/registry/pointer.py": (

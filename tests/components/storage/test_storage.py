@@ -1,7 +1,7 @@
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 from components import storage
 from components.core.errors import StepError
 from components.core.files import digest_of
+from components.storage import cloud
 
 NAMES = ["a.txt", "deep/empty", "deep/er/b.bin", "large.bin"]
 
@@ -77,6 +78,25 @@ def test_a_local_copy_with_a_changed_bit_is_refused(
     with pytest.raises(storage.Damaged, match=r"a\.txt has the checksum"):
         storage.upload(folder, place) if way == "upload" else storage.download(place, tmp_path / "back")
     assert storage.exists(place) == (way == "download") and not list(tmp_path.glob("back/*"))
+
+
+def test_a_manifest_that_another_writer_was_first_to_write_is_not_replaced(
+    folder: Path, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two folders without a common name no file is in the other's way: the manifest decides."""
+    place = storage.join(bucket, "first-of-two")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "theirs.txt").write_text("theirs")
+    theirs, refuse = storage.Manifest.from_folder(tmp_path / "other"), cloud.refuse
+
+    def while_ours_is_about_to_be_written(uri: str, differences: Mapping[str, str]) -> None:
+        refuse(uri, differences)
+        storage.write_text(storage.join(place, storage.MANIFEST), theirs.text())
+
+    monkeypatch.setattr(cloud, "refuse", while_ours_is_about_to_be_written)
+    with pytest.raises(StepError, match="already exists with other files") as caught:
+        storage.upload(folder, place)
+    assert caught.value.kind == "conflict" and storage.manifest(place) == theirs
 
 
 def test_what_an_interrupted_upload_left_is_used_or_written_over(folder: Path, bucket: str, tmp_path: Path) -> None:
