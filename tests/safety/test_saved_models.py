@@ -106,6 +106,14 @@ def test_keras_itself_is_in_safe_mode_too(model: Path, unsafe: None) -> None:
     assert "cannot be loaded" in refusal(rewritten(model, reach))
 
 
+def test_a_layer_that_our_own_check_would_miss_does_not_run(
+    malicious: Path, unsafe: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved_model, "_check", lambda config: None)
+    assert "cannot be loaded" in refusal(malicious)
+    assert not (malicious.parent / "was-here").exists()
+
+
 def test_a_vocabulary_is_not_read_from_this_machine(model: Path) -> None:
     def reach(config: dict[str, Any]) -> None:
         config["config"]["layers"][1] |= {

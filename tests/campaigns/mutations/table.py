@@ -258,7 +258,7 @@ TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
     ),
     "components/layers/saved_model.py": (
-        ("with SafeModeScope(True)", "with SafeModeScope(None)", "tests/safety/test_saved_models.py"),
+        ("with SafeModeScope(True)", "with SafeModeScope(False)", "tests/safety/test_saved_models.py"),
     ),
     "components/core/folders.py": (
         (

@@ -48,4 +48,5 @@ def test_a_fingerprint_does_not_depend_on_the_order_of_keys() -> None:
 def test_how_often_training_saves_itself_is_no_part_of_its_fingerprint() -> None:
     plain = TrainingSettings().fingerprint()
     assert TrainingSettings(checkpoint_seconds=5.0, checkpoint_kept=9).fingerprint() == plain
+    assert TrainingSettings(stall_seconds=5.0).fingerprint() == plain
     assert TrainingSettings(seed=1).fingerprint() != plain
