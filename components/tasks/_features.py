@@ -53,7 +53,7 @@ def find_label(features: Mapping[str, Any], settings: Any, supervised: Sequence[
     Raises:
         ValueError: there is none, or the choice is the user's.
     """
-    content_feature = features.get(content)
+    content_feature = features[content] if content in features else None  # a FeaturesDict has no get
 
     def fits(feature: Any) -> bool:
         return feature is not content_feature and is_label(feature)
