@@ -25,6 +25,13 @@ def test_every_row_has_four_cells() -> None:
     assert len(rows) > 10 and [row for row in rows if row.replace("\\|", "").count("|") != 5] == []
 
 
+def test_the_page_ends_with_its_rows_in_order() -> None:
+    """A merge of two lists leaves neither its marks nor a row twice."""
+    page = (ROOT / "docs/tried.md").read_text().splitlines()
+    rows = page[page.index("| --- | --- | --- | --- |") + 1 :]
+    assert rows == sorted(set(rows), key=str.casefold) and all(row.startswith("| ") for row in rows)
+
+
 def test_a_word_chooses_rows() -> None:
     assert listed("pytorch#90166").stdout == "tests/components/core/test_devices.py\n"
     assert listed("no row has these words").returncode == 2
