@@ -20,8 +20,9 @@ def find(features: Mapping[str, Any], settings: Any, setting: str, usual: Iterab
     Raises:
         ValueError: there is none, or the choice is the user's; the text follows the data set's name.
     """
-    fitting = [name for name, feature in features.items() if fits(feature)]
-    described = ", ".join(f"{name} ({describe(feature)})" for name, feature in features.items())
+    ordered = sorted(features.items())  # a directory's description gives them in any order
+    fitting = [name for name, feature in ordered if fits(feature)]
+    described = ", ".join(f"{name} ({describe(feature)})" for name, feature in ordered)
     if named := getattr(settings, setting, ""):
         if named in fitting:
             return str(named)
@@ -53,7 +54,7 @@ def find_label(features: Mapping[str, Any], settings: Any, supervised: Sequence[
     Raises:
         ValueError: there is none, or the choice is the user's.
     """
-    content_feature = features[content] if content in features else None  # a FeaturesDict has no get
+    content_feature = dict(features).get(content)  # a FeaturesDict has no get of its own
 
     def fits(feature: Any) -> bool:
         return feature is not content_feature and is_label(feature)

@@ -9,6 +9,7 @@ whose last checkpoint stays.
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -163,7 +164,7 @@ class CheckpointStore:
         """The folders beside this one with checkpoints of the same data, model and settings that have not ended."""
         root, own = self._root, self.uri.rpartition("/")[2]
         settings = own.partition("-")[0]
-        files = [name.split("/") for name in storage.listing(root) if name.partition("-")[0] == settings]
+        files = [name.split("/") for name in storage.listing(root) if re.split("[-/]", name)[0] == settings]
         ended = {parts[0] for parts in files if "/".join(parts[1:]) == FINISHED}
         return sorted({parts[0] for parts in files if parts[-1] == FILE} - {own} - ended)
 

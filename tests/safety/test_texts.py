@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 from components.core import markdown, plain, reports
 from components.evaluate import verdict
 from components.evaluate.gate import Decision, Reason
+from components.metrics.classification import Predictions
 from components.tasks._classifier import figures
 
 HOSTILE = [
@@ -93,9 +94,9 @@ def test_html_shows_it_as_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*HOSTILE, "$", "漢字 😀"])
 def test_figures_show_it_as_it_is(name: str) -> None:
-    drawn = str(figures.confusion(np.eye(2, dtype=np.int64), ["a", name]))
-    seen = Seen(drawn)
-    assert seen.tags <= Seen(str(figures.confusion(np.eye(2, dtype=np.int64), ["a", "b"]))).tags
+    judged = Predictions(np.eye(2), np.arange(2), 1)
+    seen = Seen(str(figures.confusion(judged, ["a", name])))
+    assert seen.tags <= Seen(str(figures.confusion(judged, ["a", "b"]))).tags
     for line in figures._short(name).splitlines():
         assert line in seen.text
 

@@ -18,6 +18,7 @@ def content(**changes: Any) -> card.Card:
     ]
     values: dict[str, Any] = {
         "champion": "v1",
+        "difference": 0.01,
         "reasons": ["accuracy is 0.91, required >= 0.9."],
         "metrics": METRICS,
         "metric": "accuracy",
