@@ -98,7 +98,7 @@ class Examples(contract.Examples[Info]):
         image = _features.find_content(features, settings, supervised, "image", _features.is_picture)
         if type(features[image]).__name__ != "Image":
             raise ValueError("has pictures that are not image files")
-        within = {name: dict(part.feature.items()) for name, part in features.items() if _has_boxes(part)}
+        within = {name: dict(part.feature.items()) for name, part in sorted(features.items()) if _has_boxes(part)}
         if not within:
             raise ValueError(f"has {', '.join(features)}, where a sequence of objects with a bbox was expected")
         name = "objects" if "objects" in within else next(iter(within))

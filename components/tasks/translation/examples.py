@@ -56,11 +56,12 @@ def _languages(features: Any, supervised: Sequence[str]) -> tuple[list[str], str
 
     several = (kinds.Translation, kinds.TranslationVariableLanguages)
     candidates = [("", features)] if isinstance(features, several) else []
-    candidates += [(name, part) for name, part in features.items() if isinstance(part, several)]
+    ordered = sorted(features.items())  # a directory's description gives them in any order
+    candidates += [(name, part) for name, part in ordered if isinstance(part, several)]
     if candidates:
         name, texts = candidates[0]
         return list(texts.languages), name
-    named = [name for name, part in features.items() if _features.is_text(part)]
+    named = [name for name, part in ordered if _features.is_text(part)]
     if len(named) < 2:
         raise ValueError(f"has {', '.join(features)}, where texts in two languages were expected")
     return list(supervised) if len(supervised) == 2 and set(supervised) <= set(named) else named, ""
