@@ -75,9 +75,12 @@ def _with_parents(module: str) -> list[str]:
 
 def closure(*modules: str) -> list[Path]:
     """The source files that importing the modules may bring in, with the templates beside them, sorted."""
-    waiting, seen = list(modules), set[Path]()
+    waiting, seen, looked_up = list(modules), set[Path](), set[str]()
     while waiting:
         for name in _with_parents(waiting.pop()):
+            if name in looked_up:
+                continue
+            looked_up.add(name)
             if (path := _file(name)) and path not in seen:
                 seen.add(path)
                 waiting += [module for module in _imports(path) if module.startswith(f"{PACKAGE}.")]
