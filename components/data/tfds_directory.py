@@ -28,7 +28,8 @@ class Settings(DataSettings):
         test: the official test split; empty takes one from train by ``split``.
         image_shape: height, width and channels of the model's input; encoded images of other sizes are resized.
             Only for tasks with images.
-        languages: for translation, of source and target, such as ``de,en``; empty for the data set's own order.
+        languages: for translation, of source and target, such as ``de,en``; empty for its supervised keys' order,
+            or else that of their names.
         input: the feature of the picture or text; empty for the data set's own choice (its supervised keys), the usual
             name, or the only feature of that kind.
         label: the feature of the class, for detection the one within the objects; empty for the same.

@@ -27,7 +27,8 @@ class Examples(contract.Examples[Info]):
     def from_tfds(features: Any, settings: Any, supervised: Sequence[str] = ()) -> TfdsConversion:
         """Data sets with two texts that are named by their language, such as ``wmt16_translate/de-en`` and
         ``ted_hrlr_translate/pt_to_en``, or with one feature of texts in several languages, such as
-        ``ted_multi_translate``. ``data.languages`` names source and target; by default the data set's own order."""
+        ``ted_multi_translate``. ``data.languages`` names source and target; by default its supervised keys' order, or
+        else that of their names."""
         languages, feature = _languages(features, supervised)
         wanted = tuple(settings.languages) or tuple(languages)
         if missing := [language for language in wanted if language not in languages]:
