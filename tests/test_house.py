@@ -28,9 +28,9 @@ def test_no_file_is_longer_than_400_lines() -> None:
     assert {str(path): lines for path, lines in (LINES | tests).items() if lines > 400} == {}
 
 
-def test_pipelines_and_components_have_at_most_41_000_lines() -> None:
+def test_pipelines_and_components_have_at_most_45_000_lines() -> None:
     """36,400 when the rooms were made (the limit was 37,000); the rest is for the features that came after."""
-    assert 20_000 < sum(LINES.values()) <= 41_000
+    assert 20_000 < sum(LINES.values()) <= 45_000
 
 
 def inner_imports(path: Path) -> list[str]:

@@ -28,6 +28,7 @@ UNSTABLE = ("fuse", "nfs", "cifs", "smb", "9p", "virtiofs", "ceph")
 # how many examples there were, and what became of them: prepared, quarantined and left out add up.
 Example = dict[str, Any]
 Stream = Callable[[], Iterator[Example]]
+SPLITS = ("train", "validation", "test")
 # With more different labels, what names the classes is probably another column.
 MAX_CLASSES = 1000
 # The scheme of an address, also with one slash only: ``gs:/bucket`` is a slip and not a folder.
@@ -251,6 +252,21 @@ def attribute(example: Example, setting: str, spec: str) -> str:
     )
 
 
+def fractions(split: tuple[float, float, float], official: set[str]) -> dict[str, float]:
+    """The shares of the source's train split in each split: the settings' fractions without official splits."""
+    shares = {name: 0.0 if name in official - {"train"} else share for name, share in zip(SPLITS, split, strict=True)}
+    return {name: share / sum(shares.values()) for name, share in shares.items()}
+
+
+def expected_counts(settings: DataSettings, counts: Mapping[str, int], official: set[str]) -> dict[str, int]:
+    """About how many examples each split will have, from the counts that are known and the source's own splits."""
+    given = {name: min(count, settings.limit or count) for name, count in counts.items()}
+    return {
+        name: round(given.get("train", 0) * share) if share else given.get(name, 0)
+        for name, share in fractions(settings.split, official).items()
+    }
+
+
 def expected_test_size(settings: DataSettings) -> int | None:
     """About how many examples the test split will have; None if that is not known before they are read."""
     function = getattr(load("data", settings.name), "facts", None)
@@ -260,10 +276,7 @@ def expected_test_size(settings: DataSettings) -> int | None:
         return None  # prepare says so
     if facts is None:
         return None
-    counts = {name: min(count, settings.limit or count) for name, count in facts.counts.items()}
-    train, validation, test = settings.split
-    share = test / (train + test if "validation" in counts else train + validation + test)
-    return counts.get("test", round(counts.get("train", 0) * share))
+    return expected_counts(settings, facts.counts, set(facts.counts))["test"]
 
 
 def downloads(name: str) -> bool:

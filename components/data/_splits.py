@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from components.core.errors import StepError
+from components.data import SPLITS
 
-SPLITS = ("train", "validation", "test")
 # In lower case; ``valid`` is Roboflow's, ``val`` COCO's and PyTorch's, ``dev`` that of language data.
 SPELLINGS = {
     **dict.fromkeys(("train", "training"), "train"),

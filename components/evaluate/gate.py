@@ -28,6 +28,11 @@ from components.tasks import EvaluationSettings, Threshold
 
 Kind = Literal["good", "bad", "warning", "info"]
 Outcome = Literal["accepted", "refused", "unchanged"]
+TITLES: Mapping[Outcome, str] = {
+    "accepted": "Accepted",
+    "refused": "Refused",
+    "unchanged": "Nothing new: the champion stays",
+}
 
 
 @dataclass(frozen=True)

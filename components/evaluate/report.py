@@ -7,16 +7,12 @@ from typing import Any, Literal
 from markupsafe import Markup
 
 from components.core import reports
-from components.evaluate.gate import Decision, Outcome, Slice
+from components.evaluate.gate import TITLES, Decision, Outcome, Slice
 from components.evaluate.statistics import Comparison
 
 # Rows of the table, the worst slices first.
 MAX_SLICES = 30
-VERDICTS: dict[Outcome, tuple[str, Literal["good", "bad", "info"]]] = {
-    "accepted": ("Accepted", "good"),
-    "refused": ("Refused", "bad"),
-    "unchanged": ("Nothing new: the champion stays", "info"),
-}
+TONES: dict[Outcome, Literal["good", "bad", "info"]] = {"accepted": "good", "refused": "bad", "unchanged": "info"}
 
 
 @dataclass(frozen=True)
@@ -72,10 +68,10 @@ def page(
         **details,
         **times,
     }
-    verdict, tone = VERDICTS[decision.outcome]
+    verdict = TITLES[decision.outcome]
     return reports.page(
         f"Evaluation: {verdict.lower()}",
-        reports.note(f"{verdict}.", tone),
+        reports.note(f"{verdict}.", TONES[decision.outcome]),
         reports.facts(top),
         reports.section("Why", *(reports.note(reason.text, reason.kind) for reason in decision.reasons)),
         reports.section(

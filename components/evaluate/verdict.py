@@ -12,7 +12,7 @@ import numpy as np
 
 from components.core.files import write_atomically
 from components.core.markdown import escape
-from components.evaluate.gate import Decision, Slice
+from components.evaluate.gate import TITLES, Decision, Slice
 
 VERDICT, PREDICTIONS, LABELS = "verdict.json", "predictions.npz", "predictions.jsonl"
 # Further decimals depend on the number of threads.
@@ -34,8 +34,7 @@ def markdown(decision: Decision) -> str:
     """The decision with its reasons, for Kubeflow."""
     marks = {"good": "✓", "bad": "✗", "warning": "!", "info": "·"}
     lines = [f"- {marks[reason.kind]} {escape(reason.text)}" for reason in decision.reasons]
-    title = {"accepted": "Accepted", "refused": "Refused", "unchanged": "Nothing new: the champion stays"}
-    return "\n".join([f"# {title[decision.outcome]}", "", *lines, ""])
+    return "\n".join([f"# {TITLES[decision.outcome]}", "", *lines, ""])
 
 
 def write(

@@ -57,10 +57,6 @@ class LoadedVersion:
         changed = checked("evaluation", type(settings), {**settings.parameters(), **values})
         return replace(self, task=replace(self.task, settings=changed))
 
-    def predict_path(self, path: str) -> Iterator[Predicted]:
-        """Predictions for all inputs in a file or folder."""
-        return self.predict(self.read(path))
-
     def read(self, path: str) -> Iterator[tuple[str, Any]]:
         """The inputs in a file or folder: name and content, or the StepError that says why one cannot be read."""
         try:

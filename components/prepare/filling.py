@@ -20,11 +20,10 @@ from components.core import progress
 from components.core.errors import StepError
 from components.core.examples import Records
 from components.core.plain import visible
-from components.data import DataSettings, Example, Source, attribute
+from components.data import SPLITS, DataSettings, Example, Source, attribute, expected_counts, fractions
 from components.prepare.writer import RecordEncoder, Split, cores
 from components.tasks.contract import Examples, Summary
 
-SPLITS = ("train", "validation", "test")
 # Position of a key relative to the two bounds -> index of the split.
 CUT = np.array([2, 1, 0])
 # Increased when the same data are written differently, so that older directories are not reused.
@@ -93,9 +92,9 @@ def fill(source: Source, settings: DataSettings, role: Examples[Any], folder: Pa
     layout = {"layout": LAYOUT, "task": settings.task, "info": source.info, "shard_megabytes": settings.shard_megabytes}
     with ExitStack() as stack:
         splits = {}
+        expected = expected_counts(settings, counts, set(source.splits))
         for name in names:
-            expected = round(counts.get("train", 0) * shares[name]) if shares[name] else counts.get(name, 0)
-            split = Split(folder, name, settings.shard_megabytes * MEGABYTE, cores(), expected)
+            split = Split(folder, name, settings.shard_megabytes * MEGABYTE, cores(), expected[name])
             splits[name] = stack.enter_context(split)
         filled = Filled(list(splits.values()), role.summary())
         run = _Run(
@@ -121,12 +120,6 @@ def fill(source: Source, settings: DataSettings, role: Examples[Any], folder: Pa
         filled.groups = {name: len(run.groups.get(name, ())) for name in names}
     filled.fingerprint = run.total.hexdigest()
     return filled
-
-
-def fractions(split: tuple[float, float, float], official: set[str]) -> dict[str, float]:
-    """The shares of the source's train split in each split: the settings' fractions without official splits."""
-    shares = {name: 0.0 if name in official - {"train"} else share for name, share in zip(SPLITS, split, strict=True)}
-    return {name: share / sum(shares.values()) for name, share in shares.items()}
 
 
 def thresholds(shares: dict[str, float]) -> np.ndarray:

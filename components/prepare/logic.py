@@ -14,9 +14,10 @@ from components.core.config import validated
 from components.core.errors import StepError
 from components.core.examples import PreparedData
 from components.core.plain import is_visible
+from components.data import SPLITS
 from components.prepare import report as reporting
 from components.prepare import writer
-from components.prepare.filling import SPLITS, Filled, fill
+from components.prepare.filling import Filled, fill
 from components.tasks import contract
 
 MAX_NAME = 200

@@ -89,9 +89,14 @@ class CheckpointStore:
             checkpoint_file.save(folder / FILE, model, state, self.provenance)
             storage.upload(folder, storage.join(self.uri, name), move=True)
         self.check()  # sending a large one takes longer than a lease lasts
-        newest = checkpoints(self.uri)[-self.count :]
-        if len(newest) == self.count:
-            self._remove(old for old in checkpoints(self.uri, damaged=True) if old < newest[0])
+        self._remove_older(self.count)
+
+    def _remove_older(self, count: int) -> None:
+        """Remove what is older than the last ``count`` usable checkpoints, if there are so many."""
+        present = checkpoints(self.uri, damaged=True)
+        newest = [checkpoint for checkpoint in present if not checkpoint.damaged][-count:]
+        if len(newest) == count:
+            self._remove(old for old in present if old < newest[0])
 
     def _remove(self, old: Iterable[Checkpoint]) -> None:
         """Remove checkpoints, but none of a later holder of the lease."""
@@ -201,8 +206,7 @@ class CheckpointStore:
             self.remove()
             return
         self.check()
-        newest = checkpoints(self.uri)[-1:]
-        self._remove(old for old in checkpoints(self.uri, damaged=True) if [old] < newest)
+        self._remove_older(1)
         storage.write_text(storage.join(self.uri, FINISHED), json.dumps({"time": time.time()}))
         names = storage.listing(self._root)
         for folder in {name.partition("/")[0] for name in names if name.partition("/")[2] == FINISHED}:

@@ -34,12 +34,14 @@ class Checkpoint(NamedTuple):
     Attributes:
         token: of the lease under which it was written; 0 for none.
         name: its folder.
+        damaged: whether it was set aside as damaged.
     """
 
     epochs: int
     step: int
     token: int
     name: str
+    damaged: bool
 
 
 def checkpoints(uri: str, *, damaged: bool = False) -> list[Checkpoint]:
@@ -49,12 +51,12 @@ def checkpoints(uri: str, *, damaged: bool = False) -> list[Checkpoint]:
         damaged: whether those that were set aside as damaged are listed, too.
     """
     matches = [match for path in storage.listing(uri) if (match := CHECKPOINT.match(path))]
-    set_aside = set() if damaged else {match[1] for match in matches if match[5]}
+    set_aside = {match[1] for match in matches if match[5]}
     return sorted(
         {
-            Checkpoint(int(match[2]), int(match[3] or 0), int(match[4] or 0), match[1])
+            Checkpoint(int(match[2]), int(match[3] or 0), int(match[4] or 0), match[1], match[1] in set_aside)
             for match in matches
-            if match[1] not in set_aside
+            if damaged or match[1] not in set_aside
         }
     )
 

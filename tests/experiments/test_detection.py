@@ -131,7 +131,7 @@ def test_scenes_go_through_every_step_and_format(tmp_path: Path) -> None:
     said = {}
     for format in formats.formats:
         predictor = version.load(Path(places["exported"].path), format)
-        (found,) = predictor.predict_path(str(tmp_path / "scene.png"))
+        (found,) = predictor.predict(predictor.read(str(tmp_path / "scene.png")))
         said[format] = found.values["objects"]
         drawn = Image.open(io.BytesIO(predictor.task.serving.render(found.content, found.values)))
         assert drawn.size == (384, 384)

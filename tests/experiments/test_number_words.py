@@ -60,7 +60,7 @@ def test_numbers_go_through_every_step_and_format(tmp_path: Path) -> None:
     said = {}
     for format in ("keras", *sections["export"]["formats"]):
         predictor = version.load(Path(place["exported"].path), format)
-        said[format] = [one.values for one in predictor.predict_path(str(tmp_path / "in.txt"))]
+        said[format] = [one.values for one in predictor.predict(predictor.read(str(tmp_path / "in.txt")))]
         assert [one["whole"] for one in said[format]] == [True, True, True, False]
         assert said[format][1]["translation"] == ""
     assert said["keras"] == said["saved_model"] == said["litert"] == said["onnx"]

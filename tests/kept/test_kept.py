@@ -74,7 +74,7 @@ def test_a_saved_model_loads_and_every_format_predicts_what_it_did(kept: Path, m
         for row in rows:
             file = kept / "inputs" / row["input"]
             found = (
-                opened.predict_path(str(file))
+                opened.predict(opened.read(str(file)))
                 if file.is_file()
                 else opened.predict([(row["input"], row["input"].encode())])
             )

@@ -6,14 +6,12 @@ from typing import Any
 
 from components.core.choices import load
 from components.core.errors import StepError
-from components.data import DataSettings, Facts
+from components.data import DataSettings, Facts, expected_counts
 from components.profile import Profile
 from components.tasks import expected_arguments
 from components.train.checkpoint_timer import CheckpointInterval
 from pipelines.experiment import NamedExperiment
 from pipelines.hardware.planner import profiles
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -92,15 +90,15 @@ def from_experiment(
     experiment = named.experiment
     data, training = experiment.data, experiment.training
     facts = _facts(data, examples, units)
-    count = facts.counts.get("train") if facts else None
-    if count is None:
+    if facts is None or "train" not in facts.counts:
         raise StepError(
             f"the number of examples of {data.name} is not known before they are prepared",
             advice="give it with --examples N",
             kind="settings",
         )
     arguments = expected_arguments(data.task, experiment.model, data, facts)
-    train, held_out = _split(data, count, facts)
+    sizes = expected_counts(data, facts.counts, set(facts.counts))
+    train, held_out = sizes["train"], sizes["validation"]
     batch = training.batch_size
     if train < batch:
         raise StepError(
@@ -134,18 +132,6 @@ def _facts(data: DataSettings, examples: int | None, units: int | None) -> Facts
     facts = facts or Facts({}, 0)
     counts = facts.counts if examples is None else {**facts.counts, "train": examples}
     return replace(facts, counts=counts, classes=facts.classes if units is None else units)
-
-
-def _split(data: DataSettings, count: int, facts: Facts | None) -> tuple[int, int]:
-    """The number of training and validation examples, as prepare splits them: official splits stay as they are."""
-    count = min(count, data.limit) if data.limit else count
-    official = facts.counts if facts else {}
-    shares = {name: share for name, share in zip(SPLITS, data.split, strict=True) if name not in official}
-    shares["train"] = data.split[0]
-    train, validation = (round(count * shares.get(name, 0.0) / sum(shares.values())) for name in SPLITS[:2])
-    if "validation" in official:
-        validation = min(official["validation"], data.limit or official["validation"])
-    return train, validation
 
 
 def _at_most(steps: int, most: int) -> int:

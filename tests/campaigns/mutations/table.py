@@ -103,7 +103,7 @@ TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("model.set_weights(state.best_weights)", "model.get_weights()", "train/test_logic.py -k patience"),
     ),
     "components/train/checkpoint_store.py": (
-        ("checkpoints(self.uri)[-self.count :]", "checkpoints(self.uri)[-self.count - 1 :]", STORE),
+        ("self._remove_older(self.count)", "self._remove_older(self.count + 1)", STORE),
         ("self._lease.check() if ask", "self._lease.uri if ask", f"{STORE} -k taken_over"),
         ("self.check()  # before anything is published", "pass", f"{STORE} -k taken_over"),
         ("self.check()  # sending a large one", "pass  # sending a large one", f"{STORE} -k takeover"),

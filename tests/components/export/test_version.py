@@ -41,7 +41,8 @@ def test_ten_test_pictures_get_the_labels_that_evaluate_recorded(
     name: str, exported: Path, ten: tuple[Path, list[dict[str, Any]]]
 ) -> None:
     folder, recorded = ten
-    found = list(version.load(exported, name).predict_path(str(folder)))
+    opened = version.load(exported, name)
+    found = list(opened.predict(opened.read(str(folder))))
     assert [one.name for one in found] == [str(folder / f"{number}.png") for number in range(10)]
     assert [one.values["label"] for one in found] == [one["label"] for one in recorded]
     tolerance = 0.1 if name in runtime.QUANTIZED else 1e-4
@@ -56,8 +57,8 @@ def test_more_inputs_than_a_chunk_come_in_order(exported: Path, tmp_path: Path) 
     np.save(tmp_path / "all.npy", pictures)
     np.save(tmp_path / "last.npy", pictures[-1:])
     predictor = version.load(exported).with_settings({"top_k": 1})
-    *_, last = predictor.predict_path(str(tmp_path / "all.npy"))
-    (alone,) = predictor.predict_path(str(tmp_path / "last.npy"))
+    *_, last = predictor.predict(predictor.read(str(tmp_path / "all.npy")))
+    (alone,) = predictor.predict(predictor.read(str(tmp_path / "last.npy")))
     assert last.name.endswith(f"[{CHUNK + 2}]")
     assert last.values["label"] == alone.values["label"]
     assert last.values["probability"] == pytest.approx(alone.values["probability"])
@@ -115,5 +116,6 @@ def test_outputs_that_are_not_finite_are_an_error(
         source = formats.source(model, Task("image_classification", {}).serving, {}, np.zeros((1, 8, 8, 1), np.uint8))
         formats.write(source, folder, (name,))
     with pytest.raises(StepError, match=r"are not finite \(NaN or infinite\)") as caught:
-        list(version.load(folder, name).predict_path(str(ten[0])))
+        opened = version.load(folder, name)
+        list(opened.predict(opened.read(str(ten[0]))))
     assert caught.value.kind == "model"

@@ -16,8 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from components.core.errors import StepError
-from components.data import DataSettings, Source
-from components.prepare.filling import CUT, SPLITS, Filled, fill, fractions, keys_of, mix, thresholds
+from components.data import SPLITS, DataSettings, Source, fractions
+from components.prepare.filling import CUT, Filled, fill, keys_of, mix, thresholds
 from components.tasks.contract import Task
 
 SHAPE = [2, 2, 1]
