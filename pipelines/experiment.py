@@ -15,7 +15,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from components.core.choices import nearest
+from components.core import project, sources
+from components.core.choices import VALID, nearest, refuse_double
 from components.core.config import SECTIONS, Section, checked, from_text, one_line_error, section_class
 from components.core.errors import StepError
 from components.data import DataSettings, expected_test_size
@@ -25,8 +26,7 @@ from components.steps import STEPS
 from components.tasks import EvaluationSettings, misfit
 from components.train.settings import TrainingSettings
 
-# It becomes part of a registry folder, an image tag and a Kubernetes name.
-NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
+NAME = project.NAME
 # A file of pipelines/ with this line is a pipeline; so pipelines are listed without importing kfp.
 DEFINED = re.compile(r"^\s*@dsl\.pipeline\(", re.MULTILINE)
 PIPELINE = "training"
@@ -162,9 +162,13 @@ def steps_of(pipeline: str) -> list[str]:
 
 
 def names() -> list[str]:
-    """The experiments in pipelines/experiments, sorted."""
+    """The experiments in pipelines/experiments and in the project's own folder, sorted."""
+    return sorted({*_ours(), *project.names("experiments")})
+
+
+def _ours() -> list[str]:
     package = importlib.import_module("pipelines.experiments")
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    return [module.name for module in pkgutil.iter_modules(package.__path__)]
 
 
 @dataclass(frozen=True)
@@ -186,22 +190,39 @@ def load(which: str) -> NamedExperiment:
     Raises:
         StepError: there is no such experiment, or the file does not define one.
     """
-    if which.endswith(".py") or "/" in which:
-        module = _module_at(Path(which))
-    elif which in names():
-        spec = importlib.util.find_spec(f"pipelines.experiments.{which}")
-        with _errors_in(str(spec.origin) if spec else which):
-            module = importlib.import_module(f"pipelines.experiments.{which}")
-    else:
-        raise StepError(f"unknown experiment {which!r}", advice=nearest(which, names()), kind="settings")
-    name = module.__name__.rpartition(".")[2]
-    experiment = getattr(module, "EXPERIMENT", None)
+    loaded = module(which)
+    name = loaded.__name__.rpartition(".")[2]
+    experiment = getattr(loaded, "EXPERIMENT", None)
     if not isinstance(experiment, Experiment):
         raise StepError(f"{which} defines no EXPERIMENT", advice="write EXPERIMENT = Experiment(...)", kind="settings")
-    return NamedExperiment(name, (module.__doc__ or "").strip(), experiment)
+    return NamedExperiment(name, (loaded.__doc__ or "").strip(), experiment)
+
+
+def module(which: str) -> ModuleType:
+    """An experiment's module, by its name or path.
+
+    Raises:
+        StepError: there is no such experiment, or its file does not load.
+    """
+    if which.endswith(".py") or "/" in which:
+        return _module_at(Path(which))
+    if file := project.file("experiments", which):
+        if which in _ours():
+            refuse_double("experiment", which, file)
+        return _module_at(file)
+    if which in _ours():
+        spec = importlib.util.find_spec(f"pipelines.experiments.{which}")
+        with _errors_in(str(spec.origin) if spec else which):
+            return importlib.import_module(f"pipelines.experiments.{which}")
+    if unfit := project.unfit("experiments", which):
+        raise StepError(f"{unfit}: {which!r} is not an experiment's name", advice=VALID, kind="settings")
+    raise StepError(f"unknown experiment {which!r}", advice=nearest(which, names()), kind="settings")
 
 
 def _module_at(path: Path) -> ModuleType:
+    if not path.is_file() and not path.is_absolute():
+        # Schedules are declared for the project, whatever folder they are checked from.
+        path = project.folder() / path if (project.folder() / path).is_file() else path
     if not path.is_file():
         raise StepError(f"no such experiment file: {path}", kind="settings")
     if not NAME.match(path.stem):
@@ -210,7 +231,7 @@ def _module_at(path: Path) -> ModuleType:
             advice="use a-z, 0-9 and _, 40 at most, a letter first",
             kind="settings",
         )
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"{_package_of(path)}.{path.stem}", path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     with _errors_in(str(path)):
@@ -218,21 +239,37 @@ def _module_at(path: Path) -> ModuleType:
     return module
 
 
+def _package_of(path: Path) -> str:
+    """The package that an experiment's file is in, so that it can import its neighbours: the project's, or one for its
+    folder alone.
+
+    Raises:
+        StepError: it belongs to another project than the one that is worked in.
+    """
+    folder, own = path.resolve().parent, project.own()
+    theirs = project.nearest(folder)
+    if theirs not in (None, sources.ROOT, project.root()):
+        raise StepError(
+            f"{path} belongs to the project {theirs}",
+            advice=f"cd {theirs}, or set {project.VARIABLE}={theirs}",
+            kind="settings",
+        )
+    inner = folder.relative_to(own).parts if own and folder.is_relative_to(own) else None
+    if inner is None or "." in "".join(inner):
+        return project.bind("suanli_experiments", folder)
+    return ".".join([project.package(), *inner])
+
+
 @contextmanager
 def _errors_in(file: str) -> Iterator[None]:
     """Whatever is wrong with an experiment's file in one line, its settings as ``--set`` would tell it."""
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        # A syntax error has no frame of its own.
-        lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == Path(file).resolve()]
-        line = f" (line {lines[-1]})" if lines else ""
-        if isinstance(error, ValidationError) and (section := _section_of(error)):
-            error = one_line_error(*section, error)
-        if isinstance(error, StepError):
-            raise StepError(f"{file}{line}: {error.message}", advice=error.advice, kind=error.kind) from None
-        raise StepError(f"{file} does not load: {type(error).__name__}: {error}{line}", kind="settings") from None
+    with project.errors_in(file):
+        try:
+            yield
+        except ValidationError as error:
+            if section := _section_of(error):
+                raise one_line_error(*section, error).with_traceback(error.__traceback__) from None
+            raise
 
 
 def _section_of(error: ValidationError) -> tuple[str, type[Section]] | None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from components import storage
-from components.core import folders
+from components.core import folders, project
 from components.core.choices import load
 from components.core.config import Count, Fraction, Positive, Section
 from components.core.errors import StepError
@@ -184,7 +184,7 @@ def location_fault(location: str) -> str:
         return ""
     if SCHEME.match(location):
         return f"{location} is neither a local path nor gs://BUCKET/NAME, which are what is read"
-    path = Path(location).expanduser()
+    path = project.path(location)
     return "" if path.exists() else f"no such file or folder: {path}"
 
 
@@ -198,7 +198,7 @@ def local_path(location: str, needed: Callable[[str], bool] = bool) -> Path:
         StepError: there is no such file or folder in Cloud Storage.
     """
     if not storage.is_remote(location):
-        return Path(location).expanduser()
+        return project.path(location)
     if mount := storage.mounted(location):
         return Path(mount)
     copy = tempfile.TemporaryDirectory(prefix="data-")
@@ -290,7 +290,7 @@ def folder_state(folder: str) -> str:
     As in git's index, the times are those of the content and of the inode, and the inode's number counts: a copy that
     keeps the times (rsync -t) is a change. File systems that make up inodes, of networks and FUSE, are spared that.
     """
-    root = Path(folder).expanduser()
+    root = project.path(folder)
     if not root.is_dir():
         return ""
     total = hashlib.sha256()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.core import folders
+from components.core import folders, project
 from components.core.errors import StepError
 from components.data import Example, _splits, left_out, local_path
 
@@ -52,7 +52,7 @@ def open_folder(folder: str, kind: Kind) -> "tuple[list[str], dict[str, Files]]"
 def count_files(folder: str, kind: Kind) -> tuple[dict[str, int], int] | None:
     """Number of files of each split, and of classes; None if the folder does not exist or is not one of classes."""
     try:
-        classes, splits = _layout(Path(folder).expanduser())
+        classes, splits = _layout(project.path(folder))
         files = {
             split: sum(not problem for *_, problem in _listed(path, classes, kind)) for split, path in splits.items()
         }

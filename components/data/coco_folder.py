@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from components.core import project
 from components.core.config import Positive
 from components.core.errors import StepError
 from components.data import DataSettings, Facts, Source, folder_state, local_path
@@ -46,7 +47,7 @@ def state(settings: Settings) -> str:
 def facts(settings: Settings) -> Facts | None:
     """Counts from the annotations; None if they cannot be read."""
     try:
-        splits = _splits(Path(settings.folder).expanduser())
+        splits = _splits(project.path(settings.folder))
     except StepError:
         return None
     return Facts({split: len(one.images) for split, one in splits.items()}, len(splits["train"].names), encoded=True)

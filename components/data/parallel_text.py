@@ -12,6 +12,7 @@ from typing import IO, Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from components.core import project
 from components.core.config import Positive
 from components.core.errors import StepError
 from components.data import DataSettings, Example, Facts, Source, local_path
@@ -55,7 +56,7 @@ class Settings(DataSettings):
 
 def state(settings: Settings) -> str:
     """The files' sizes and times; empty if a file is missing."""
-    paths = [Path(name).expanduser() for name in (settings.file, settings.target_file) if name]
+    paths = [project.path(name) for name in (settings.file, settings.target_file) if name]
     if not all(path.is_file() for path in paths):
         return ""
     return " ".join(f"{path.stat().st_size}-{path.stat().st_mtime_ns}" for path in paths)
@@ -63,7 +64,7 @@ def state(settings: Settings) -> str:
 
 def facts(settings: Settings) -> Facts | None:
     """The number of lines; None if the file is not on this machine."""
-    path = Path(settings.file).expanduser()
+    path = project.path(settings.file)
     if not path.is_file():
         return None
     return Facts({"train": _count(path)}, 0)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from components.core import project
 from components.core.config import Positive
 from components.core.errors import StepError
 from components.data import MAX_CLASSES, DataSettings, Example, Facts, Source, local_path
@@ -44,7 +45,7 @@ class Settings(DataSettings):
 
 def state(settings: Settings) -> str:
     """A digest of the file's size and time; empty if it is not on this machine."""
-    path = Path(settings.file).expanduser()
+    path = project.path(settings.file)
     if not path.is_file():
         return ""
     status = path.stat()
@@ -57,12 +58,12 @@ def check(settings: Settings) -> None:
     Raises:
         StepError: it is of another kind, or a column is missing.
     """
-    next(tables.rows(Path(settings.file).expanduser(), (settings.text, settings.label)), None)
+    next(tables.rows(project.path(settings.file), (settings.text, settings.label)), None)
 
 
 def facts(settings: Settings) -> Facts | None:
     """Counts of the rows; None if the file is not on this machine."""
-    path = Path(settings.file).expanduser()
+    path = project.path(settings.file)
     if not path.is_file():
         return None
     content = Content.read(path, settings)

@@ -1,12 +1,12 @@
 """A folder written by TensorFlow Datasets or by prepare, on disk or in Cloud Storage."""
 
 import re
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from components import storage
+from components.core import project
 from components.core.config import FROM_ONE_LINE, Positive
 from components.core.errors import StepError
 from components.data import DataSettings, Source, folder_state, local_path
@@ -65,7 +65,7 @@ def check(settings: Settings) -> None:
         StepError: there is none.
     """
     remote = storage.is_remote(settings.directory)
-    folder = settings.directory if remote else str(Path(settings.directory).expanduser())
+    folder = settings.directory if remote else str(project.path(settings.directory))
     if not storage.exists(storage.join(folder, MARK)):
         raise StepError(
             f"{settings.directory} has no {MARK}", advice="give the folder of one version, such as .../1.0.0"

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras.src.saving.serialization_lib import SafeModeScope
 
-from components.core import archives
+from components.core import archives, choices, project
 from components.core.errors import StepError
 
 CONFIG = "config.json"
@@ -19,13 +19,27 @@ CODE = {"__lambda__": "a Python function", "Lambda": "a Lambda layer"}
 FILES = {"StringLookup": "vocabulary", "IntegerLookup": "vocabulary", "TextVectorization": "vocabulary"}
 
 
-def register() -> None:
-    """Import every file of this folder, which registers its classes with Keras.
+def register() -> list[str]:
+    """Import every file of this folder and of the project's layers, which registers their classes with Keras.
 
-    ``components.core.sources`` counts only those that a model's own file imports.
+    ``components.core.sources`` counts only those that a model's own file imports. Classes may also be in the files of
+    the project's models.
+
+    Returns:
+        What is wrong with those of the models that do not load: they may be needed or not.
     """
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         importlib.import_module(f"{__package__}.{module.name}")
+    package, problems = project.package(), []
+    for file in project.files("layers"):
+        with project.errors_in(file):
+            importlib.import_module(f"{package}.layers.{file.stem}")
+    for name in project.names("models"):
+        try:
+            choices.load("models", name)
+        except StepError as error:
+            problems.append(str(error))
+    return problems
 
 
 def load(path: Path) -> keras.Model:
@@ -36,7 +50,7 @@ def load(path: Path) -> keras.Model:
     Raises:
         StepError: kind ``model``: the file is missing or damaged, leaves its folder, is a bomb, or holds code.
     """
-    register()
+    problems = register()
     try:
         with archives.open_archive(path) as archive:
             _check(json.loads(archive.read(CONFIG)))
@@ -45,7 +59,8 @@ def load(path: Path) -> keras.Model:
     except StepError as error:
         raise _refused(path, error.message, error.advice) from None
     except Exception as error:  # Keras raises what zipfile, json and h5py raise, and its own
-        raise _refused(path, (str(error).strip().splitlines() or [type(error).__name__])[0]) from None
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise _refused(path, reason, "; ".join(problems)) from None
     if not isinstance(model, keras.Model):
         raise _refused(path, f"it holds a {type(model).__name__}, not a model")
     return model

@@ -1,10 +1,10 @@
 """``suanli accelerators``: the hardware to choose from, and its prices."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from components.core import project
 from pipelines.cli.options import AsJson
 from pipelines.cli.output import print_json, print_table, usd
 from pipelines.hardware import catalog
@@ -16,7 +16,7 @@ def accelerators(
     as_json: AsJson = False,
 ) -> None:
     """List the accelerators that --accelerator takes. Prices are list prices: verify before use."""
-    rows = [row for row in catalog.load(Path.cwd()).values() if every or as_json or not row.refused]
+    rows = [row for row in catalog.load(project.folder()).values() if every or as_json or not row.refused]
     if as_json:
         print_json([row.record() for row in rows])
         return

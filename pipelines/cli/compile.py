@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from components.core import project
 from components.core.errors import StepError
 from components.core.files import write_atomically
 from pipelines import experiment as experiments
@@ -25,7 +26,9 @@ def compile_(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="PATH", help="A .yaml file, or - for stdout; a folder with --all.")
     ] = "-",
-    every: Annotated[bool, typer.Option("--all", help="Compile every experiment into the folder.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Compile every experiment, in a project its own, into the folder.")
+    ] = False,
     target: Annotated[
         str,
         typer.Option(
@@ -43,7 +46,7 @@ def compile_(
         return
     if output == "-" or Path(output).suffix in ENDINGS:
         raise StepError("--all writes several files", advice="give a folder: --output build", kind="settings")
-    for name in experiments.names():
+    for name in project.names("experiments") if project.own() else experiments.names():
         path = Path(output) / f"{name}.yaml"
         _write(path, experiments.load(name).with_settings(sets or []), installation)
         print(path)
@@ -52,7 +55,7 @@ def compile_(
 def _target(name: str) -> Target | None:
     if name == "local":
         return targets.local(folder.root())
-    return targets.load(name, Path.cwd()) if name else None
+    return targets.load(name, project.folder()) if name else None
 
 
 def _write(path: Path, named: NamedExperiment, target: Target | None) -> None:

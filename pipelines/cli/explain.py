@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from components.core import project
 from components.steps import ACCELERATED
 from pipelines.cli import output
 from pipelines.cli.options import AsJson, grouped
@@ -32,7 +32,7 @@ def explain(options: ExplainOptions, as_json: AsJson = False) -> None:
 
 def document(submission: Submission) -> dict[str, Any]:
     """A submission's pods as plain JSON values."""
-    prices = submission.prices(catalog.load(Path.cwd()))
+    prices = submission.prices(catalog.load(project.folder()))
     rounded = {step: price and round(price, 4) for step, price in prices.items()}
     return {
         "pipeline": submission.pipeline,
@@ -45,7 +45,7 @@ def document(submission: Submission) -> dict[str, Any]:
 
 def show(submission: Submission, *, whole: bool = True) -> None:
     """Print a submission's pods as text; without ``whole`` only those on the accelerator."""
-    prices = submission.prices(catalog.load(Path.cwd()))
+    prices = submission.prices(catalog.load(project.folder()))
     print(f"{submission.pipeline}, version {submission.digest}, on {', then '.join(map(str, submission.rungs))}")
     for pod in submission.pods:
         if whole or pod.step in ACCELERATED:

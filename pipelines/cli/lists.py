@@ -11,7 +11,7 @@ from pipelines.cli.output import print_json, print_table
 
 
 def experiments(as_json: AsJson = False) -> None:
-    """List the experiments, one per file in pipelines/experiments."""
+    """List the experiments: Suanli's, and those in the project's folder experiments."""
     _print(
         [{"name": name, "description": experiment.load(name).text.partition("\n")[0]} for name in experiment.names()],
         as_json,

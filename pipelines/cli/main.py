@@ -36,7 +36,10 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
         "registry": ("registry.app", "List, show, verify and roll back published models."),
     },
     "Choose": {
-        "experiments": ("lists.experiments", "List the experiments, one per file in pipelines/experiments."),
+        "experiments": (
+            "lists.experiments",
+            "List the experiments: Suanli's, and those in the project's folder experiments.",
+        ),
         "data": ("lists.data", "List the data sources, one per file in components/data."),
         "models": (
             "lists.models",
@@ -50,9 +53,13 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
             "accelerators.accelerators",
             "List the accelerators that --accelerator takes. Prices are list prices: verify before use.",
         ),
+        "init": (
+            "init.init",
+            "Make a folder a project of your own: experiments, data sources, models and tasks beside Suanli's.",
+        ),
         "new": (
             "new.new",
-            "Write a data source, a model or a task from a template or another, and a test that passes as it is.",
+            "Write an experiment, data source, model or task from a template or another, with a test that passes.",
         ),
     },
     "Cluster": {
@@ -62,6 +69,7 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
             "Print each pod of a run: image, node selector, tolerations, limits, price per hour. Nothing is submitted.",
         ),
         "compile": ("compile.compile_", "Compile an experiment, or all of them, into pipeline files."),
+        "images": ("images.app", "Build, push and list the images that the steps run in."),
         "submit": ("submit.submit", "Check an experiment against a cluster and run it there."),
         "wait": ("submit.wait", "Follow a submitted run to its end. An interrupt ends the waiting, not the run."),
         "cancel": ("submit.cancel", "Stop a run on a cluster."),

@@ -1,8 +1,9 @@
-"""``suanli new``: a new data source, model or task with its test, from a template or as a copy."""
+"""``suanli new``: a new experiment, data source, model or task, from a template or as a copy."""
 
+import ast
 import importlib
-import keyword
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +11,8 @@ import jinja2
 import typer
 from pydantic import ValidationError
 
-from components.core import choices, sources
-from components.core.choices import Room, nearest
+from components.core import choices, project, sources
+from components.core.choices import NOUNS, Room, nearest
 from components.core.errors import StepError
 from components.core.files import write_atomically
 from components.data import downloads
@@ -19,6 +20,7 @@ from components.tasks import expected_arguments
 from pipelines import experiment
 
 ROOMS: dict[str, Room] = {"data": "data", "model": "models", "task": "tasks"}
+EXPERIMENT = "experiment"
 TEMPLATES = Path(__file__).parent / "templates"
 # What the templates of a source and a model are for.
 INTERFACE = "image -> classes"
@@ -26,50 +28,70 @@ DOCSTRING = re.compile(r'\A"""[^\n]*?("""|\n)')
 
 
 def new(
-    kind: Annotated[str, typer.Argument(metavar="data|model|task", help="What to add.")],
+    kind: Annotated[str, typer.Argument(metavar="experiment|data|model|task", help="What to add.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, and that of its file or folder.")],
     like: Annotated[str, typer.Option(metavar="NAME", help="Copy this one instead of using the template.")] = "",
 ) -> None:
-    """Write a data source, a model or a task from a template or another, and a test that passes as it is."""
-    if kind not in ROOMS:
-        raise StepError(f"cannot add a {kind!r}", advice=nearest(kind, ROOMS), kind="settings")
-    room = ROOMS[kind]
-    _check_name(name)
-    if like:
-        choices.load(room, like)
-    folder, test = Path("components", room), Path("tests", "components", room, f"test_{name}.py")
-    target = folder / (name if room == "tasks" else f"{name}.py")
-    _check_place(sources.ROOT, target, test)
-    values = _values(room, name, like)
-    files = _copies(folder, name, like) if like else _templates(kind, target, values)
-    for file, content in {**files, test: _rendered(_test(kind, like, values), values)}.items():
-        _write(sources.ROOT / file, content)
+    """Write an experiment, data source, model or task from a template or another, with a test that passes."""
+    if kind not in (kinds := (EXPERIMENT, *ROOMS)):
+        raise StepError(f"cannot add a {kind!r}", advice=nearest(kind, kinds), kind="settings")
+    if not project.is_name(name):
+        raise StepError(f"{name!r} cannot be the name of a module", advice=choices.VALID, kind="settings")
+    original = _original(kind, like) if like else None
+    own = project.own()
+    root = own or sources.ROOT
+    room = ROOMS.get(kind, "experiments")
+    folder = Path(room) if own else Path("pipelines" if kind == EXPERIMENT else "components", room)
+    target = folder / (name if kind == "task" else f"{name}.py")
+    test = Path("tests", f"test_{kind}_{name}.py") if own else Path("tests/components", room, f"test_{name}.py")
+    # All experiments are tested alike.
+    tests = [] if kind == EXPERIMENT else [test]
+    _check_free(kind, name, root, target, *tests)
+    values = {"own": bool(own), **_values(kind, name, like)}
+    contents = _copies(target, name, original) if original else _templates(kind, target, values)
+    if own and kind == "task":
+        contents = {file: _relative(text, name) for file, text in contents.items()}
+    contents |= {file: rendered(_test(kind, like, values), values) for file in tests}
+    for file, text in contents.items():
+        write(root / file, text)
     importlib.invalidate_caches()
-    print(*files, test, *_next(room, name, test), sep="\n")
+    # In a project, whole paths: one stands in any of its folders.
+    print(
+        *(root / file if own else file for file in contents),
+        *_next(kind, name, [root / test] if own else tests),
+        sep="\n",
+    )
 
 
-def _check_name(name: str) -> None:
-    if not experiment.NAME.match(name) or keyword.iskeyword(name):
-        raise StepError(
-            f"{name!r} cannot be the name of a module",
-            advice="use a-z, 0-9 and _, at most 40 characters, a letter first, and no Python keyword",
-            kind="settings",
-        )
-
-
-def _check_place(root: Path, *paths: Path) -> None:
-    """Nothing is overwritten, and nothing is written into an installed package.
+def _original(kind: str, like: str) -> Path:
+    """The file of what is copied.
 
     Raises:
-        StepError: something is there already, or this is not a checkout.
+        StepError: there is no such choice.
     """
-    if not (root / "tests").is_dir():
+    module = experiment.module(like) if kind == EXPERIMENT else choices.load(ROOMS[kind], like)
+    return Path(str(module.__file__))
+
+
+def _check_free(kind: str, name: str, root: Path, *paths: Path) -> None:
+    """Nothing is overwritten, no name is taken twice, and nothing is written into an installed package.
+
+    Raises:
+        StepError: something is there already, or this is neither a project nor a checkout.
+    """
+    if root == sources.ROOT and not (root / "tests").is_dir():
         raise StepError(
-            f"{root} is not a checkout: an installed package takes no files", advice="clone Suanli", kind="settings"
+            f"{root} is not a checkout: an installed package takes no files",
+            advice="make a project of your own: suanli init FOLDER",
+            kind="settings",
         )
     for path in paths:
         if (root / path).exists():
             raise StepError(f"{path} exists already", advice="choose another name", kind="settings")
+    taken = experiment.names() if kind == EXPERIMENT else choices.names(ROOMS[kind])
+    if name in taken:
+        noun = kind if kind == EXPERIMENT else NOUNS[ROOMS[kind]]
+        raise StepError(f"{name!r} is the name of another {noun}", advice="choose another name", kind="settings")
 
 
 def _title(name: str) -> str:
@@ -79,31 +101,49 @@ def _title(name: str) -> str:
 def _templates(kind: str, target: Path, values: dict[str, Any]) -> dict[Path, str]:
     """File -> content, from the templates."""
     if kind != "task":
-        return {target: _rendered(f"{kind}.py.j2", values)}
+        return {target: rendered(f"{kind}.py.j2", values)}
     names = sorted(path.name for path in (TEMPLATES / "task").glob("*.j2"))
-    return {target / name.removesuffix(".j2"): _rendered(f"task/{name}", values) for name in names}
+    return {target / name.removesuffix(".j2"): rendered(f"task/{name}", values) for name in names}
 
 
-def _copies(folder: Path, name: str, like: str) -> dict[Path, str]:
+def _copies(target: Path, name: str, original: Path) -> dict[Path, str]:
     """File -> content, copied from another choice under its own name."""
-    file = sources.ROOT / folder / f"{like}.py"
-    originals = [file] if file.is_file() else sorted((sources.ROOT / folder / like).glob("*.py"))
+    package = original.name == "__init__.py"
+    like = original.parent.name if package else original.stem
     copies = {}
-    for path in originals:
-        text = path.read_text("utf-8").replace(f"components.tasks.{like}", f"components.tasks.{name}")
+    for path in sorted(original.parent.glob("*.py")) if package else [original]:
+        text = path.read_text("utf-8")
+        if target.suffix != ".py":
+            text = text.replace(f"components.tasks.{like}", f"components.tasks.{name}")
         text = text.replace(f'Literal["{like}"] = "{like}"', f'Literal["{name}"] = "{name}"')
-        if path.name in (f"{like}.py", "__init__.py"):
+        if path == original:
             text = DOCSTRING.sub(lambda match: f'"""{_title(name)}: a copy of {like}, to be changed.{match[1]}', text)
-        copies[folder / (f"{name}.py" if path == file else f"{name}/{path.name}")] = text
+        copies[target / path.name if package else target] = text
     return copies
 
 
-def _values(room: Room, name: str, like: str) -> dict[str, Any]:
+def _relative(text: str, task: str) -> str:
+    """A task's file with relative imports of its own package, the ones at its top last, where isort wants them."""
+    own = re.compile(rf"^( *)from components\.tasks\.(?:{task})(\.\w+)? import (\([^)]*\)|.*)\n", re.MULTILINE)
+    top = sorted(f"from {match[2] or '.'} import {match[3]}\n" for match in own.finditer(text) if not match[1])
+    text = own.sub(lambda match: match[1] and f"{match[1]}from {match[2] or '.'} import {match[3]}\n", text)
+    imports = [node.end_lineno for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    if top and imports:
+        lines = text.splitlines(keepends=True)
+        lines.insert(imports[-1] or 0, "\n" + "".join(top))
+        text = "".join(lines)
+    return re.sub(r"\n{4,}", "\n\n\n", text)
+
+
+def _values(kind: str, name: str, like: str) -> dict[str, Any]:
     """What the templates are filled with: for a model's test, data that it can be built for."""
-    values: dict[str, Any] = {"name": name, "title": _title(name), "room": room, "task": _task_of(INTERFACE)}
-    if room == "data" and like:
-        values["settings"] = _ready(like) if hasattr(choices.load(room, like), "facts") else None
-    if room == "models":
+    values: dict[str, Any] = {"name": name, "title": _title(name)}
+    if kind == EXPERIMENT:
+        return values
+    values["task"] = _task_of(INTERFACE)
+    if kind == "data" and like:
+        values["settings"] = _ready(like) if hasattr(choices.load("data", like), "facts") else None
+    if kind == "model":
         values |= _data_for(like)
     return values
 
@@ -152,12 +192,12 @@ def _data_for(like: str) -> dict[str, str]:
     return {}
 
 
-def _rendered(template: str, values: dict[str, Any]) -> str:
+def rendered(template: str, values: dict[str, Any]) -> str:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     return environment.from_string((TEMPLATES / template).read_text("utf-8")).render(values)
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text)
@@ -165,11 +205,13 @@ def _write(path: Path, text: str) -> None:
         raise StepError(f"cannot write {path}: {error.strerror}", kind="settings") from None
 
 
-def _next(room: Room, name: str, test: Path) -> list[str]:
+def _next(kind: str, name: str, tests: list[Path]) -> list[str]:
     """What to do now."""
+    if kind == EXPERIMENT:
+        return ["", "Next: change it to your needs. To try it as it is:", f"  suanli run {name}"]
     lines = ["", "Next: change it to your needs, and its test with it. To try both as they are:"]
-    lines.append(f"  pytest {test}")
-    setting = {"data": f"data.name={name}", "models": f"model.name={name}"}.get(room, "")
+    lines += [f"  pytest {shlex.quote(str(test))}" for test in tests]
+    setting = {"data": f"data.name={name}", "model": f"model.name={name}"}.get(kind, "")
     if setting and (known := _experiment_for(setting)):
         lines.append(f"  suanli run {known} --set {setting} --set training.epochs=1")
     return [*lines, "docs/extending.md has a worked example."]
@@ -178,9 +220,8 @@ def _next(room: Room, name: str, test: Path) -> list[str]:
 def _experiment_for(setting: str) -> str:
     """An experiment that takes a new source or model in place of its own without a download, or an empty string."""
     for name in experiment.names():
-        known = experiment.load(name).experiment
         try:
-            changed = known.with_settings([setting])
+            changed = experiment.load(name).experiment.with_settings([setting])
         except StepError:
             continue
         if not downloads(changed.data.name) and changed.data.task == type(changed.data).model_fields["task"].default:

@@ -1,10 +1,10 @@
 """``suanli nodepool``: the command or Terraform resource that creates the node pool of an accelerator."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from components.core import project
 from components.core.choices import nearest
 from components.core.errors import StepError
 from pipelines.cli.options import Spot
@@ -36,6 +36,6 @@ def nodepool(
     formats = {"gcloud": pools.gcloud, "terraform": terraform.resource}
     if format_ not in formats:
         raise StepError(f"--format {format_}: unknown", advice=nearest(format_, formats), kind="settings")
-    rungs = ladder.parse(name, catalog.load(Path.cwd()), spot=spot)
+    rungs = ladder.parse(name, catalog.load(project.folder()), spot=spot)
     node_pools = [pools.for_rung(rung, cluster, location, zone=zone, most=max_nodes, driver=driver) for rung in rungs]
     print("\n\n".join(map(formats[format_], node_pools)))

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from components import data
+from components.core import project
 from pipelines import experiment as experiments
 from pipelines.cli.options import AsJson, Experiment, Runs, Sets, Spot, hours
 from pipelines.cli.output import print_json, print_table, usd
@@ -50,7 +51,7 @@ def plan(
 ) -> None:
     """Estimate time, cost and memory of training on every accelerator, and recommend one."""
     deadline_hours = hours(deadline) if deadline else None
-    rows = catalog.load(Path.cwd())
+    rows = catalog.load(project.folder())
     if here or explain == local_machine.NAME:
         rows = {**rows, local_machine.NAME: local_machine.row()}
     row = catalog.find(rows, explain) if explain else None

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from components import storage
+from components.core import project
 from components.core.choices import nearest
 from components.core.errors import StepError, printable
 from components.registry import contents, pointer, publishing
@@ -35,6 +36,9 @@ def list_(model: AnyModel = "", target: TargetName = "", runs: Runs = None, as_j
         _warn(registry)
     if as_json:
         print_json([version.document() for version in versions])
+        return
+    if not versions:
+        print(f"no models are published in {_root(target, runs)}")
         return
     noted = any(version.note for version in versions)
     rows = [("model", "version", "state", "metric", "from best", "published", "run", *(["note"] if noted else []))]
@@ -126,7 +130,7 @@ def _registries(model: str, target: str, runs: Path | None) -> list[str]:
     Raises:
         StepError: there is no such model.
     """
-    root = targets.load(target, Path.cwd()).registry if target else str(folder.root(runs) / folder.REGISTRY)
+    root = _root(target, runs)
     if not model:
         return contents.list_models(root)
     for uri in (model, storage.join(root, model)):
@@ -135,6 +139,10 @@ def _registries(model: str, target: str, runs: Path | None) -> list[str]:
     known = [contents.model_name(uri) for uri in contents.list_models(root)]
     advice = nearest(model, known) if known else folder.START
     raise StepError(f"unknown model {model!r} in {root}", advice=advice, kind="settings")
+
+
+def _root(target: str, runs: Path | None) -> str:
+    return targets.load(target, project.folder()).registry if target else str(folder.root(runs) / folder.REGISTRY)
 
 
 def _registry(model: str, target: str, runs: Path | None) -> str:

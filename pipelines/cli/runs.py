@@ -45,9 +45,13 @@ def _readable(command: Callable[P, R]) -> Callable[P, R]:
 @_readable
 def list_(runs: Runs = None, as_json: AsJson = False) -> None:
     """List the runs, the newest last."""
-    records = [folder.read_or_damaged(run) for run in folder.every(folder.root(runs))]
+    root = folder.root(runs)
+    records = [folder.read_or_damaged(run) for run in folder.every(root)]
     if as_json:
         print_json(records)
+        return
+    if not records:
+        print(f"there are no runs in {root}; {folder.START}")
         return
     print_table([("id", "status", "model", "metric", "time"), *map(_row, records)])
 

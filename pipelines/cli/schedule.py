@@ -2,11 +2,11 @@
 
 import sys
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from components.core import project
 from components.core.errors import StepError
 from pipelines.cli import output, preflight, schedule_output
 from pipelines.cli.options import AsJson, grouped
@@ -143,7 +143,7 @@ def checked_server(prepared: Prepared, cluster: ClusterOptions) -> tuple[Server,
     """
     resolved, submission = prepared.resolved, prepared.submission
     assert resolved.target  # a declared schedule has one
-    rows, root = catalog.load(Path.cwd()), folder.root(None)
+    rows, root = catalog.load(project.folder()), folder.root(None)
     estimates = estimate_rungs(resolved.experiment, submission.rungs, root, rows)
     needed_class = resolved.needed_class(submission.rungs)
     checked = run_preflight(

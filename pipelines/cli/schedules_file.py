@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import groupby
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from components.core import project
 from components.core.errors import StepError
 from pipelines.cli import output
 from pipelines.cli.options import AsJson, DryRun, grouped
@@ -74,11 +74,11 @@ def _compare(
     options: ServerOptions, server_timezone: str
 ) -> Iterator[tuple[Server, dict[str, Prepared], list[Difference]]]:
     """Each server that schedules.toml names, the schedules it should have, and how it differs."""
-    tables = declared.load(Path.cwd())
+    tables = declared.load(project.folder())
     servers: dict[str, tuple[Connection, dict[str, Prepared]]] = {}
     for name, declaration in tables.items():
         try:
-            connection = options.connection(targets.load(declaration.target, Path.cwd()))
+            connection = options.connection(targets.load(declaration.target, project.folder()))
             compiled = prepare(name, declaration, server_timezone)
         except StepError as error:
             message = f"{declared.FILE}: [{name}] {error.message}"

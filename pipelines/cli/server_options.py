@@ -2,11 +2,11 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from components.core import project
 from pipelines.cluster.kubeflow.connection import VARIABLES, Connection, from_environment
 from pipelines.cluster.kubeflow.server import Server, connect
 from pipelines.compile import targets
@@ -41,7 +41,7 @@ class ServerOptions:
 
     def connect(self, target_name: str) -> Server:
         """The server, checked, with the host of a target if one is named."""
-        return connect(self.connection(targets.load(target_name, Path.cwd()) if target_name else None))
+        return connect(self.connection(targets.load(target_name, project.folder()) if target_name else None))
 
 
 @dataclass(frozen=True)

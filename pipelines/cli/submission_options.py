@@ -3,11 +3,11 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from components.core import project
 from components.core.errors import StepError
 from pipelines import experiment as experiments
 from pipelines.cli.options import Experiment, Sets, Spot, TargetName
@@ -96,8 +96,8 @@ class SubmissionOptions:
         """
         original = experiments.load(self.experiment)
         experiment = original.with_settings(self.sets or [])
-        target = targets.load(self.target, Path.cwd()) if self.target else None
-        rungs = ladder.parse(self.accelerator, catalog.load(Path.cwd()), spot=self.spot)
+        target = targets.load(self.target, project.folder()) if self.target else None
+        rungs = ladder.parse(self.accelerator, catalog.load(project.folder()), spot=self.spot)
         for rung in rungs:
             fit.check(experiment.experiment.training, rung.row)
         _check_name("--compute-class", self.compute_class)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from components.core import project
 from components.core.errors import StepError
 from pipelines.cli import explain, output, preflight
 from pipelines.cli.options import AsJson, Runs, grouped, hours
@@ -80,7 +81,7 @@ def submit(
     resolved = options.resolve()
     follow_options = waiting.resolve(queued=bool(resolved.variant.queue))
     connection = cluster.connection(resolved.target)
-    root, rows = folder.root(runs), catalog.load(Path.cwd())
+    root, rows = folder.root(runs), catalog.load(project.folder())
     notes = sys.stderr if as_json else sys.stdout
     assert resolved.target  # the option is required
     groups = _groups(resolved, cluster.kube_context, check_cluster=not no_cluster_checks)

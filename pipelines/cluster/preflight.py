@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from components import storage
+from components.core import project
 from components.core.errors import StepError
 from components.data import SCHEME, DataSettings, location_fault
 from components.train.settings import TrainingSettings
@@ -165,7 +166,7 @@ def offline(
 def data(settings: DataSettings, target: Target) -> Iterator[CheckResult]:
     """Whether the pods can read the files and folders that the data section names."""
     for setting, location in settings.locations().items():
-        what, path = f"data.{setting}", Path(location).expanduser()
+        what, path = f"data.{setting}", project.path(location)
         if storage.is_remote(location):
             yield CheckResult("ok", what, location)
         elif any(path.is_relative_to(shared) for shared in target.shared_paths):

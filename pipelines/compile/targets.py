@@ -118,7 +118,9 @@ def load(name: str, folder: Path) -> Target:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise StepError(f"there is no {FILE} here, so no target {name!r}", advice=example, kind="settings") from None
+        raise StepError(
+            f"there is no {FILE} in {folder}, so no target {name!r}", advice=example, kind="settings"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StepError(f"{path}: {error}", advice=example, kind="settings") from None
     if name not in tables:

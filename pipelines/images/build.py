@@ -1,18 +1,23 @@
-"""Build an image: its base, its names and labels, and this machine's own settings for fetching packages."""
+"""Build an image: its context, base, names and labels, and this machine's own settings for fetching packages."""
 
 import os
 import re
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from components.core import sources
+from components.core import project, sources
 from components.core.errors import StepError
 from pipelines.compile import compiler
 from pipelines.images import engine, names
 
 DOCKERFILE = "images/Dockerfile"
+# What it copies from.
+PARTS = ("components", "images", "requirements")
 # What scripts/base-image makes.
 LOCAL_BASE = "localhost/suanli-base:bookworm"
 # OCI's names (image-spec, annotations.md).
@@ -52,7 +57,8 @@ def build(kinds: Sequence[str], base: str = "", *, again: bool = False) -> None:
         start = time.monotonic()
         moved = kind in made and digest and engine.label(program, tagged[kind][0], BASE_DIGEST) != digest
         if again or moved or kind not in made:
-            engine.run(program, *command(kind, base, digest))
+            with context() as folder:
+                engine.run(program, *command(kind, base, digest), folder=folder)
             why = f" on the base {base}, which has changed" if moved else ""
             state = f"built in {time.monotonic() - start:.0f} s{why}"
         else:
@@ -89,8 +95,35 @@ def public_base() -> str:
     return base[1]
 
 
+@contextmanager
+def context() -> Iterator[Path]:
+    """The folder that an image is built from: the checkout; in a project a copy of its parts, with the project's files
+    where the image looks for them.
+
+    Raises:
+        StepError: this is an installed package, which has no Dockerfile.
+    """
+    if not (sources.ROOT / DOCKERFILE).is_file():
+        raise StepError(f"{sources.ROOT} has no {DOCKERFILE}", advice="build in a clone of Suanli", kind="settings")
+    if not project.own():
+        yield sources.ROOT
+        return
+    with tempfile.TemporaryDirectory(prefix="suanli-image-") as name:
+        folder = Path(name)
+        for part in PARTS:
+            shutil.copytree(sources.ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(sources.ROOT / ".dockerignore", folder)
+        within = folder / project.IN_IMAGE.relative_to(sources.ROOT)
+        # It is there without files, too: it tells the steps that they are in an image.
+        within.mkdir()
+        for path, file in sources.project_files().items():
+            (within / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, within / path)
+        yield folder
+
+
 def command(kind: str, base: str, digest: str) -> list[str]:
-    """The engine's command line, in the checkout."""
+    """The engine's command line, in the folder of ``context``."""
     described = labels(kind) | {BASE_NAME: base, BASE_DIGEST: digest}
     return [
         *("build", "--target", kind, "--file", DOCKERFILE),

@@ -98,8 +98,8 @@ def pull(engine: str, image: str) -> str:
     return (done.stderr.strip().splitlines() or [f"{engine} ended with status {done.returncode}"])[-1]
 
 
-def run(engine: str, *arguments: str) -> None:
-    """Run a command of the engine in the checkout, its output shown, and end it if this process is told to end.
+def run(engine: str, *arguments: str, folder: Path = ROOT) -> None:
+    """Run a command of the engine in a folder, its output shown, and end it if this process is told to end.
 
     Raises:
         StepError: it failed.
@@ -107,7 +107,7 @@ def run(engine: str, *arguments: str) -> None:
     sys.stdout.flush()
     before = signal.signal(signal.SIGTERM, _leave)
     try:
-        child = subprocess.Popen([engine, *arguments], cwd=ROOT, env=_environment(), start_new_session=True)
+        child = subprocess.Popen([engine, *arguments], cwd=folder, env=_environment(), start_new_session=True)
         try:
             status = child.wait()
         except BaseException:

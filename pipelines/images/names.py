@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from components.core import choices, sources
+from components.core import choices, project, sources
 from components.core.choices import Room, nearest
 from components.core.errors import StepError
 from components.steps import ACCELERATED, STEPS
@@ -39,12 +39,12 @@ def steps(kind: str) -> tuple[str, ...]:
 
 
 def tags(kind: str) -> list[str]:
-    """A kind's tags, as ``compile`` writes them for whatever experiments can choose in this checkout."""
-    return list(_tags(kind, sources.ROOT))
+    """A kind's tags, as ``compile`` writes them for whatever experiments can choose in this checkout or project."""
+    return list(_tags(kind, sources.ROOT, project.own()))
 
 
 @cache  # seconds of looking at files, several times a command
-def _tags(kind: str, _root: Path) -> tuple[str, ...]:
+def _tags(kind: str, _root: Path, _project: Path | None) -> tuple[str, ...]:
     tags_in_order: dict[str, None] = {}
     for step in steps(kind):
         used = {*STEPS[step].rooms, *(("tasks",) if STEPS[step].roles else ())}

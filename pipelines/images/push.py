@@ -30,7 +30,7 @@ def push(kinds: Sequence[str], registry: str, *, again: bool = False) -> None:
         if not there.issuperset(names.local(kind)):
             raise StepError(
                 f"the {kind} image of these sources is not built",
-                advice=f"run make images TARGETS={kind}",
+                advice=f"run make images TARGETS={kind}, or in a project suanli images build {kind}",
                 kind="settings",
             )
     for kind in kinds:

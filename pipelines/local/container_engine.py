@@ -176,7 +176,7 @@ def image_ids(path: str, names: Mapping[str, str]) -> dict[str, str]:
         if not image_id:
             raise StepError(
                 f"the image {name}, for the present sources, is not in the container engine",
-                advice="build it with: make images",
+                advice="build it with: make images, or in a project: suanli images build",
                 kind="settings",
             )
         ids[step] = image_id

@@ -13,6 +13,7 @@ from kfp import local
 from kfp.local import docker_task_handler
 
 from components import data as data_sources
+from components.core import project
 from components.steps import STEPS
 from components.storage import is_remote
 from pipelines.local import container_engine
@@ -182,7 +183,7 @@ def user_paths(data: Mapping[str, Any]) -> dict[str, str]:
     named = {str(data[key]) for key in PATH_SETTINGS if isinstance(data.get(key), str) and not is_remote(data[key])}
     paths = {}
     for name in named:
-        source = os.path.normpath(Path(name).expanduser().absolute())
+        source = os.path.normpath(project.path(name).absolute())
         inside = f"{HOME}{name[1:]}" if name.startswith("~/") else name
         # The step itself reports a path that does not exist.
         if Path(source).exists():

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from components.core import project
 from pipelines.local import processes
 from pipelines.runs import folder
 from pipelines.runs.folder import Run
@@ -110,6 +111,7 @@ def _environment(run: Run, engine: "Engine | None", cache: bool, debug: bool) ->
     shared = run.root / folder.CACHES["docker" if engine else "subprocess"]
     return {
         **os.environ,
+        **project.environment(),
         # A folder named components in the current folder must not shadow ours.
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",

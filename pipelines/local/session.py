@@ -131,6 +131,8 @@ def resume(run: Run, *, other_code: bool, debug: bool, as_json: bool) -> int:
             advice=f"see suanli runs show {run.id}",
             kind="conflict",
         )
+    # Its choices may be of a project that is not worked in, or gone.
+    experiment.Experiment.from_sections(values["parameters"], values.get("pipeline", experiment.PIPELINE))
     _check_code(run, values, other_code)
     with launch.received_signals() as signals, _engine(values) as engine:
         values |= {"status": "running", "attempts": values["attempts"] + 1, "resumed": time.time()}

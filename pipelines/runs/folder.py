@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from components.core import secrets
+from components.core import project, secrets
 from components.core.choices import nearest
 from components.core.errors import StepError
 from components.core.files import open_lock, write_atomically
@@ -41,8 +41,8 @@ ID = re.compile(r"^[0-9]{8}-[0-9]{6}-[a-z][a-z0-9_]*(-[0-9]+)?$")
 
 
 def root(chosen: Path | None = None) -> Path:
-    """The folder of runs: the one chosen, else ``SUANLI_RUNS``, else ``runs`` in the current folder."""
-    return Path(chosen or os.environ.get("SUANLI_RUNS") or "runs").absolute()
+    """The folder of runs: the one chosen, else ``SUANLI_RUNS``, else ``runs`` in the project or the current folder."""
+    return Path(chosen or os.environ.get("SUANLI_RUNS") or project.folder() / "runs").absolute()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from components.core import project
 from components.core.secrets import mask
 from components.core.sources import ROOT, chosen_in
 from components.data import freshness
@@ -45,7 +46,8 @@ def initial(named: NamedExperiment, target: targets.Target, source: str, cache: 
         "freshness": freshness(named.experiment.data),
         "images": image_tags(named.experiment.pipeline, sections),
         "versions": versions(),
-        "commit": _commit(),
+        "commit": _commit(ROOT),
+        **({"project": {"folder": str(own), "commit": _commit(own)}} if (own := project.own()) else {}),
         "threads": sections["training"]["threads"] or cores(),
         "started": time.time(),
         "attempts": 1,
@@ -73,9 +75,9 @@ def versions() -> dict[str, str]:
     return installed
 
 
-def _commit() -> str:
-    """The checkout's commit, followed by ``-dirty`` if files differ; empty outside a checkout."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+def _commit(folder: Path) -> str:
+    """The commit of a checkout or project, followed by ``-dirty`` if files differ; empty outside a repository."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     with suppress(OSError, subprocess.SubprocessError):
         return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
     return ""

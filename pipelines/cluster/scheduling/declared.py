@@ -174,7 +174,7 @@ def load(folder: Path) -> dict[str, Declared]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise StepError(f"there is no {FILE} here", advice=EXAMPLE, kind="settings") from None
+        raise StepError(f"there is no {FILE} in {folder}", advice=EXAMPLE, kind="settings") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StepError(f"{path}: {error}", advice=EXAMPLE, kind="settings") from None
     return {name: _parse_table(path, name, table) for name, table in tables.items()}

@@ -10,10 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from components.core import choices, project
 from components.core.config import fingerprint
 from components.core.errors import StepError
 from components.core.files import write_atomically
-from components.core.sources import ROOT, closure
+from components.core.sources import ROOT, closure, labels
 from components.profile import VERSION, Profile
 
 MODULES = ("counting", "kernels", "memory", "operations", "trace")
@@ -54,8 +55,8 @@ def profile(section: Mapping[str, Any], arguments: Mapping[str, Any], cache: Pat
 def key(request: Mapping[str, Any]) -> str:
     """A digest over the request, the sources that count, the model's own sources, and the versions of the packages."""
     name = str(request["model"]["name"])
-    files = closure(f"components.models.{name}", *(f"components.profile.{module}" for module in MODULES))
-    digests = {str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    files = closure(choices.module_name("models", name), *(f"components.profile.{module}" for module in MODULES))
+    digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in labels(files).items()}
     return fingerprint({"request": request, "version": VERSION, "files": digests, "packages": _versions()})
 
 
@@ -70,8 +71,12 @@ def _versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """The environment of a process that imports ``components`` from this checkout."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+    """The environment of a process that imports ``components`` from this checkout, and the project's files."""
+    return {
+        **os.environ,
+        **project.environment(),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+    }
 
 
 def _count(request: Mapping[str, Any]) -> dict[str, Any]:

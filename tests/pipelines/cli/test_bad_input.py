@@ -61,7 +61,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
             ([command, "movie_reviews", "--set", "data.name=text_file", "--set", f"data.file={name}", *more], said)
             for command in ("run", "plan")
             for name, more, said in (
-                ("none.csv", [], "data.file: no such file or folder: none.csv; set data.file"),
+                ("none.csv", [], "/none.csv; set data.file"),
                 ("s3://bucket/a.csv", [], "data.file: s3://bucket/a.csv is neither a local path nor gs://BUCKET/NAME"),
                 (REVIEWS, ["--set", "data.text=review"], f"{REVIEWS} has no column 'label'; choose from id, review"),
                 (__file__, [], f"{__file__} ends in none of .csv, .tsv, .jsonl, .ndjson"),
@@ -74,7 +74,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["run", "digits", "--sett", "a.b=1"], "No such option: --sett"),
         (["rnu", "digits"], "No such command 'rnu'. Did you mean 'run'"),
         (["compile", "digits", "--output", "file.json"], "file.json: a pipeline file must end in .yaml"),
-        (["compile", "digits", "--target", "production"], "there is no targets.toml here"),
+        (["compile", "digits", "--target", "production"], "there is no targets.toml in /"),
         (["compile"], "name one experiment, or give --all"),
         (["compile", "digits", "--all"], "name one experiment, or give --all"),
         (["compile", "--all"], "--all writes several files; give a folder"),

@@ -100,7 +100,7 @@ def test_it_says_what_to_do_next(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["step", "ours"], "cannot add a 'step'; choose from data, model, task"),
+        (["step", "ours"], "cannot add a 'step'; choose from data, experiment, model, task"),
         (["models", "ours"], "cannot add a 'models'; did you mean model?"),
         (["model", "cnn"], "components/models/cnn.py exists already; choose another name"),
         (["model", "models"], "tests/components/models/test_models.py exists already"),
@@ -133,4 +133,4 @@ def test_an_installed_package_takes_no_files(tmp_path: Path, monkeypatch: pytest
     shutil.copytree(sources.ROOT / "components", tmp_path / "components")
     monkeypatch.setattr(sources, "ROOT", tmp_path)
     assert main(["new", "model", "ours"]) == 2
-    assert "is not a checkout: an installed package takes no files; clone Suanli" in capsys.readouterr().err
+    assert "is not a checkout: an installed package takes no files; make a project" in capsys.readouterr().err

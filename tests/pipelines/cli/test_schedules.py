@@ -353,7 +353,7 @@ def test_a_file_that_declares_nothing_wants_none(here: Path, command: Command, f
         (NIGHTLY.replace("0 3 * * *", "0 0 3 * * *"), "has six fields"),
         (NIGHTLY + 'timezone = "Europe/Berlin"', "changes with daylight saving time"),
         (NIGHTLY + 'set = ["training.epoch=3"]', "did you mean epochs"),
-        (None, "there is no schedules.toml here"),
+        (None, "there is no schedules.toml in /"),
     ],
 )
 def test_a_mistake_in_the_file_is_one_line_before_any_server_is_asked(

@@ -30,7 +30,7 @@ def test_a_target_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "there is no targets.toml here, so no target 'gke'"),
+        (None, "there is no targets.toml in /"),
         ("[gke", "targets.toml: "),
         (GOOD.replace("[gke]", "[gkee]"), "unknown target 'gke'; did you mean gkee?"),
         (GOOD + 'registri = "x"', "has an unknown key registri; did you mean registry?"),

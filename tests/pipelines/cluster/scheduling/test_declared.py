@@ -78,7 +78,7 @@ def test_each_mistake_is_one_line(tmp_path: Path, text: str, message: str) -> No
 
 
 def test_a_file_that_is_missing_or_no_text_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StepError, match=r"there is no schedules\.toml here; write \[nightly\]"):
+    with pytest.raises(StepError, match=r"there is no schedules\.toml in /.*; write \[nightly\]"):
         declared.load(tmp_path)
     (tmp_path / declared.FILE).write_bytes(b"\xff\xfe")
     with pytest.raises(StepError, match=r"schedules\.toml"):
