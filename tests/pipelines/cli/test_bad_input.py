@@ -61,7 +61,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
             ([command, "movie_reviews", "--set", "data.name=text_file", "--set", f"data.file={name}", *more], said)
             for command in ("run", "plan")
             for name, more, said in (
-                ("none.csv", [], "/none.csv; set data.file"),
+                ("none.csv", [], "data.file: no such file or folder: /"),
                 ("s3://bucket/a.csv", [], "data.file: s3://bucket/a.csv is neither a local path nor gs://BUCKET/NAME"),
                 (REVIEWS, ["--set", "data.text=review"], f"{REVIEWS} has no column 'label'; choose from id, review"),
                 (__file__, [], f"{__file__} ends in none of .csv, .tsv, .jsonl, .ndjson"),
