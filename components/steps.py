@@ -76,14 +76,12 @@ _ROWS = (
         reports={"curves": Report("learning-curves.html", "Learning curves")},
         reproduced=("trained",),
     ),
-    # What reads the registry, which other runs change, is decided anew by every run.
     Step(
         "evaluate",
         logic="components.evaluate.logic:evaluate",
         rooms=("models",),
         roles=("examples", "evaluation", "report"),
         places={"data_root": "read", "registry": "write"},
-        shared=False,
         state="components.registry:state",
         metrics="metrics",
         reports={
@@ -92,6 +90,7 @@ _ROWS = (
         },
         reproduced=("classes", "reasons", "verdict"),
     ),
+    # Whatever was kept, an accepted model has to be published again: the registry may have changed since.
     Step(
         "export",
         logic="components.export.logic:export",

@@ -98,6 +98,7 @@ def taken(
     notes: dict[str, Any],
     outputs: Mapping[str, Artifact],
     compute: Callable[[], Any],
+    holds: Callable[[], bool] = lambda: True,
 ) -> Any:
     """Take the result that has this key, or compute it while no one else does.
 
@@ -108,6 +109,7 @@ def taken(
             another, what has ``changed``.
         outputs: the artifacts to fill.
         compute: fills them and returns the step's result.
+        holds: whether the key still describes what was computed from; if not, the result is not kept.
     """
     cache.mkdir(parents=True, exist_ok=True)
     entry = cache / entry_name(key)
@@ -122,7 +124,8 @@ def taken(
             return cached["result"]
         notes["changed"] = [fault] if fault else _changes(cache, key, run)
         result = compute()
-        _write_entry(entry, key, run, outputs, result)
+        if holds():
+            _write_entry(entry, key, run, outputs, result)
     return result
 
 

@@ -2,8 +2,9 @@
 
 A component's body makes one call to ``run``. On a cluster, where none of the variables below is set, that is a plain
 call of the step's logic; KFP's own cache decides before the pod starts. On this machine the run's folder and the
-shared cache come by environment: ``SUANLI_RUN`` (the run's folder), ``SUANLI_CACHE`` (empty: no reuse) and
-``SUANLI_DEBUG`` (let exceptions pass). On a cluster ``SUANLI_KUBEFLOW_RUN`` is set here: Kubeflow's id of the run.
+shared cache come by environment: ``SUANLI_RUN`` (the run's folder), ``SUANLI_CACHE`` (empty: no reuse),
+``SUANLI_DEBUG`` (let exceptions pass) and ``SUANLI_CACHED_ONLY`` (end with ``NOT_CACHED`` rather than compute). On a
+cluster ``SUANLI_KUBEFLOW_RUN`` is set here: Kubeflow's id of the run.
 """
 
 import importlib
@@ -30,6 +31,9 @@ from components.steps import PLACES, STEPS
 
 # How long a step that was asked to end may take to come to its end; a node that goes away leaves 15 s in all.
 LOST_S = 5.0
+CACHED_ONLY = "SUANLI_CACHED_ONLY"
+# EX_OSFILE, which no kind of failure has (``errors.EXIT_CODES``).
+NOT_CACHED = 72
 
 
 def run(
@@ -57,6 +61,8 @@ def run(
     row, inputs = STEPS[step], inputs or {}
 
     def compute() -> Any:
+        if os.environ.get(CACHED_ONLY):
+            raise SystemExit(NOT_CACHED)
         _check_places(parameters)
         result = _function(row.logic)(**parameters, **inputs, **outputs)
         for artifact in outputs.values():
@@ -74,10 +80,17 @@ def run(
     record = Record(Path(folder), step)
     with _failures_told(Ending(step, record=record)):
         record.asked(row.logic, parameters, inputs, outputs)
-        key = cache.key_of(step, parameters, inputs, _function(row.state)(**parameters) if row.state else "")
+        state = _function(row.state) if row.state else lambda **_: ""
+        key = cache.key_of(step, parameters, inputs, state(**parameters))
         kept_in = cache.folder_for(Path(folder), shared=row.shared)
-        run_id = record.folder.name
-        result = cache.taken(kept_in, key, run_id, record.values, outputs, compute) if kept_in else compute()
+
+        def holds() -> bool:
+            return bool(state(**parameters) == key["state"])
+
+        if kept_in:
+            result = cache.taken(kept_in, key, record.folder.name, record.values, outputs, compute, holds)
+        else:
+            result = compute()
         record.finish(key, outputs)
     return result
 

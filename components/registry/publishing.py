@@ -36,6 +36,7 @@ def publish(registry: str, folder: Path, version: str, expected: str, difference
         manifest = storage.manifest(versions.version_uri(registry, version)).digest
         # Published by an interrupted run, or by an equal one; a damaged version was written again, perhaps otherwise.
         if before.version == version and before.manifest(version) in {"", manifest} and not before.fault:
+            history.record(registry, before.history)  # a run that was killed may not have come so far
             return
         try:
             pointer.change(registry, before, version, "publish", manifest, difference)

@@ -75,8 +75,8 @@ def test_an_overlay_is_taken_and_changes_nothing_the_second_time(name: str, kube
 @pytest.mark.parametrize("name", NAMES)
 def test_an_overlay_is_removed_by_the_readmes_commands_and_kubeflows_own_stays(name: str, kubeflow: Cluster) -> None:
     apply(kubeflow, name)
-    # All but the launcher's settings, which are Kubeflow's.
-    assert len(ours(kubeflow, name)) == len(objects(name)) - 1
+    # All but the namespace and the launcher's settings, which are Kubeflow's.
+    assert len(ours(kubeflow, name)) == len(objects(name)) - 2
     commands = removal()
     assert len(commands) == 2
     for command in commands:

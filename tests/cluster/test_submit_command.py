@@ -80,7 +80,7 @@ def test_with_rights_a_dry_run_finds_its_nodes_and_sends_nothing(
 ) -> None:
     done = desk.submit(plane.kubeconfig("prod-person"), "--dry-run")
     assert (done.code, done.err, done.lines("fail")) == (0, "", [])
-    assert done.line("ok", "train: nodes") == "1 of 4 fit, 1 with room now"
+    assert done.line("ok", "train: nodes") == "1 of 4 fit"  # the group may not list the pods of other namespaces
     assert [line for line in done.lines("warn") if "right" in line] == []
     assert not desk.kubeflow.runs and not desk.kubeflow.versions
 
@@ -92,7 +92,7 @@ def test_without_rights_each_missing_one_is_a_line_and_the_run_is_sent(
     assert done.code == 0 and len(desk.kubeflow.runs) == 1
     missing = [line for line in done.lines("warn") if line.startswith("right to ") and "missing" in line]
     assert "right to list nodes in the cluster: missing; not checked: whether a node fits" in missing
-    assert len(missing) == 8
+    assert len(missing) == 7
 
 
 @pytest.mark.parametrize("kind", ["expired", "unknown"])

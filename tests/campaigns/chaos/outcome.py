@@ -100,6 +100,8 @@ def _published(name: str, files: dict[str, bytes]) -> Any:
             return _held(name, files)
         case "champion.json":
             return _line(json.loads(files[name]))
+    if PurePosixPath(name).parent.name == "history":
+        return _change(json.loads(files[name]))
     return digest(files[name])
 
 
@@ -118,5 +120,9 @@ def _held(name: str, files: dict[str, bytes]) -> str:
 
 def _line(champion: dict[str, Any]) -> Any:
     """The champion and every change that led to it, without who made it when."""
-    changes = [(entry["version"], entry["replaced"], entry["by"]) for entry in champion.get("history", [])]
+    changes = [_change(entry) for entry in champion.get("history", [])]
     return champion["version"], champion["replaced"], changes
+
+
+def _change(entry: dict[str, Any]) -> Any:
+    return entry["version"], entry["replaced"], entry["by"], entry["difference"]

@@ -17,7 +17,7 @@ from places import Place
 
 from components import storage
 from components.core import cache, sources, step
-from components.core.errors import StepError
+from components.core.errors import EXIT_CODES, StepError
 from components.steps import STEPS
 
 CALLS: list[dict[str, Any]] = []
@@ -81,14 +81,9 @@ def run(root: Path, name: str = "one", *, source: str = "", **data: Any) -> Plac
         (folder / "source").write_text(source)
         inputs["source"] = Place(str(folder / "source"))
     out = Place(str(folder / f"out-{time.monotonic_ns()}"))
-    values = {"name": "digits", **data}
+    parameters = {"data": {"name": "digits", **data}, "data_root": "/data"}
     try:
-        step.run(
-            "prepare",
-            parameters={"data": values, "data_root": "/data"},
-            inputs=inputs,
-            outputs={"out": out},
-        )
+        step.run("prepare", parameters=parameters, inputs=inputs, outputs={"out": out})
     finally:
         del os.environ["SUANLI_RUN"]
     return out
@@ -279,6 +274,29 @@ def test_a_result_that_is_not_shared_serves_its_run_alone(machine: Path, monkeyp
     run(machine, "one")
     assert len(CALLS) == 2
     assert record(machine, "one")["from"] == "one"
+
+
+def test_a_result_is_not_kept_if_its_state_has_changed_meanwhile(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = iter(["one", "two", "two", "two", "two"])
+    set_row(monkeypatch, state=f"{__name__}:champion")
+    monkeypatch.setitem(globals(), "champion", lambda **_: next(states))
+    for name in ("one", "two", "three"):
+        run(machine, name)
+    assert len(CALLS) == 2 and record(machine, "three")["from"] == "two"
+
+
+def test_a_step_that_only_looks_into_the_cache_computes_nothing(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(step.CACHED_ONLY, "1")
+    with pytest.raises(SystemExit, match=str(step.NOT_CACHED)):
+        run(machine, "one")
+    assert not CALLS and step.NOT_CACHED not in EXIT_CODES.values()
+    monkeypatch.delenv(step.CACHED_ONLY)
+    run(machine, "one")
+    monkeypatch.setenv(step.CACHED_ONLY, "1")
+    run(machine, "two")
+    assert len(CALLS) == 1 and record(machine, "two")["from"] == "one"
 
 
 def test_without_a_cache_every_run_computes(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,16 @@ def test_publishing_the_champion_again_changes_nothing(model: str, tmp_path: Pat
     assert (Path(model) / "champion.json").read_text() == before
 
 
+def test_a_publisher_that_was_killed_before_it_wrote_the_change_s_own_file_writes_it_when_it_goes_on(
+    model: str, tmp_path: Path
+) -> None:
+    (written,) = files = list((Path(model) / "history").iterdir())
+    content = written.read_text()
+    written.unlink()
+    registry.publish(model, version(tmp_path / "again", "one"), "v1", "v1")
+    assert list((Path(model) / "history").iterdir()) == files and written.read_text() == content
+
+
 def test_what_a_crash_left_of_a_version_is_replaced(model: str, tmp_path: Path) -> None:
     half = Path(model) / "versions" / "v2"
     half.mkdir()

@@ -71,7 +71,7 @@ def test_a_runner_that_cannot_work_is_refused_in_one_line_before_anything_is_mad
         ("prepare", True, {".store", ".cache-docker"}, set()),
         ("prepare", False, {".store"}, set()),
         ("train", True, {".checkpoints", ".cache-docker"}, {".store"}),
-        ("evaluate", True, {"registry/digits"}, {".store"}),
+        ("evaluate", True, {"registry/digits", ".cache-docker"}, {".store"}),
         ("export", True, {"registry/digits"}, {".store"}),
     ],
 )
