@@ -13,10 +13,12 @@ PLACES: tuple[Place, ...] = get_args(Place)
 
 
 class Report(NamedTuple):
-    """An output that a run's page links to: the file's name there, and what a reader calls it."""
+    """An output that a run's page links to: the file's name there, what a reader calls it, and its name in the bar of
+    the run's pages, empty for what is not a page."""
 
     file: str
     label: str
+    tab: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ _ROWS = (
         roles=("examples",),
         places={"data_root": "write"},
         downloads=True,
-        reports={"report": Report("data.html", "Data report")},
+        reports={"report": Report("data.html", "Data report", "Data")},
         reproduced=("examples", "report"),
     ),
     Step(
@@ -73,7 +75,7 @@ _ROWS = (
         state="components.train.environment:environment",
         accelerator=True,
         metrics="training",
-        reports={"curves": Report("learning-curves.html", "Learning curves")},
+        reports={"curves": Report("learning-curves.html", "Learning curves", "Training")},
         reproduced=("trained",),
     ),
     Step(
@@ -85,7 +87,7 @@ _ROWS = (
         state="components.registry:state",
         metrics="metrics",
         reports={
-            "report": Report("evaluation.html", "Evaluation report"),
+            "report": Report("evaluation.html", "Evaluation report", "Evaluation"),
             "reasons": Report("decision.md", "The decision's reasons"),
         },
         reproduced=("classes", "reasons", "verdict"),
@@ -100,7 +102,7 @@ _ROWS = (
         shared=False,
         state="components.registry:state",
         reports={
-            "card_page": Report("model-card.html", "Model card"),
+            "card_page": Report("model-card.html", "Model card", "Card"),
             "card": Report("model-card.md", "Model card (Markdown)"),
         },
     ),

@@ -84,6 +84,7 @@ def evaluate(
         test.predicted[0],
         test.truth,
         task.evaluation.predictions(test.predicted[0]),
+        results.scores,
         _facts(results, settings, data),
     )
     _log(results, settings.paired_metric, data)
@@ -189,7 +190,7 @@ def _baseline(data: PreparedData, role: Evaluation[Any, Any]) -> page.Baseline |
 
 @dataclass(frozen=True)
 class Results:
-    """The results, before they are written."""
+    """The results, before they are written; ``scores`` is the paired metric of each example."""
 
     values: dict[str, float]
     intervals: Any
@@ -199,6 +200,7 @@ class Results:
     anchor: gate.Opponent | None
     baseline: page.Baseline | None
     decision: gate.Decision
+    scores: np.ndarray
 
     def baseline_metrics(self) -> dict[str, float]:
         """The baseline's metrics, with names of their own."""
@@ -247,7 +249,7 @@ def _results(
     cautions = tuple(gate.Reason("warning", text) for text in role.cautions(truth))
     decision = replace(decision, reasons=(*cautions, *decision.reasons))
     worst = gate.worst(slices, settings.paired_metric)
-    return Results(values, intervals, slices, worst, against, opponents[1], baseline, decision)
+    return Results(values, intervals, slices, worst, against, opponents[1], baseline, decision, ours)
 
 
 def _paired_metric(
@@ -320,6 +322,7 @@ def _page(
     data: PreparedData,
     latency: dict[str, float],
 ) -> str:
+    trivial = task.evaluation.trivial(test.truth)
     return page.page(
         results.decision,
         results.values,
@@ -336,6 +339,10 @@ def _page(
             "champion": results.against.version if results.against else "none yet",
         },
         latency=latency,
+        shares=task.settings.shares,
+        require=task.settings.require,
+        margin=task.settings.margin,
+        trivial=trivial and (trivial[0], float(trivial[1].mean())),
     )
 
 

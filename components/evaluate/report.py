@@ -1,14 +1,17 @@
 """The evaluation report: a page with the decision, metrics, slices and the task's figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from markupsafe import Markup
 
-from components.core import reports
+from components.core import charts, estimates, reports
+from components.core.estimates import Estimate, Scale
+from components.core.reports import Cell, Chart, measure
 from components.evaluate.gate import TITLES, Decision, Outcome, Slice
 from components.evaluate.statistics import Comparison
+from components.tasks import Threshold
 
 # Rows of the table, the worst slices first.
 MAX_SLICES = 30
@@ -50,6 +53,10 @@ def page(
     metric: str,
     details: Mapping[str, Any],
     latency: Mapping[str, float],
+    shares: Collection[str] = (),
+    require: Sequence[Threshold] = (),
+    margin: float = 0.0,
+    trivial: tuple[str, float] | None = None,
 ) -> str:
     """The whole page.
 
@@ -58,39 +65,61 @@ def page(
         metric: the paired metric, by which slices are ordered.
         details: facts for the top of the page.
         latency: ``latency_ms_batch_<size>`` -> milliseconds.
+        shares: metrics to show in percent.
+        require: bounds on the whole test split.
+        margin: how much worse than the champion the model may be.
+        trivial: a method that looks at nothing, and its paired metric.
     """
     times = {
-        name.replace("latency_ms_", "latency, ").replace("_", " "): f"{value:.2f} ms" for name, value in latency.items()
+        name.replace("latency_ms_", "latency, ").replace("_", " "): f"{value:.2f}\N{NO-BREAK SPACE}ms"
+        for name, value in latency.items()
     }
+    share = metric in shares
     top = {
-        metric: _spread(values[metric], intervals.get(metric), 4),
-        **({f"worst slice ({metric})": f"{worst.name}: {worst.values[metric]:.3f}"} if worst else {}),
+        **({f"worst slice ({metric})": f"{worst.name}: {measure(worst.values[metric], share)}"} if worst else {}),
         **details,
         **times,
     }
-    verdict = TITLES[decision.outcome]
+    title = TITLES[decision.outcome]
+    others = {f"baseline: {baseline.title}": baseline.values.get(metric)} if baseline else {}
+    others |= {trivial[0]: trivial[1]} if trivial else {}
     return reports.page(
-        f"Evaluation: {verdict.lower()}",
-        reports.note(f"{verdict}.", TONES[decision.outcome]),
+        f"Evaluation: {title.lower()}",
+        reports.note(f"{title}.", TONES[decision.outcome]),
+        estimates.verdict(
+            metric,
+            Estimate(values[metric], intervals.get(metric)),
+            share=share,
+            bounds=[(bound.relation, bound.bound) for bound in require if bound.metric == metric],
+            champion=(against.version, against.values.get(metric)) if against else None,
+            others=others,
+        ),
+        *([_difference(metric, against, margin, share)] if against else []),
         reports.facts(top),
         reports.section("Why", *(reports.note(reason.text, reason.kind) for reason in decision.reasons)),
         reports.section(
-            "Metrics", *_baseline(values, baseline, metric), _metrics(values, intervals, against, baseline)
+            "Metrics", *_baseline(values, baseline, metric), _metrics(values, intervals, against, baseline, shares)
         ),
-        *([reports.section("Slices", *_slices(slices, worst, metric))] if slices else []),
+        *([reports.section("Slices", *_slices(slices, worst, metric, shares, against))] if slices else []),
         *task_parts,
         subtitle="The test split, which training never saw.",
     )
 
 
-def _spread(value: float, interval: tuple[float, float] | None, decimals: int) -> str:
-    spread = "" if interval is None else f" ({interval[0]:.{decimals}f} to {interval[1]:.{decimals}f})"
-    return f"{value:.{decimals}f}{spread}"
-
-
-def _unbroken(text: str) -> str:
-    """The text without line breaks: tables scroll on a narrow screen, and intervals are compared down a column."""
-    return text.replace(" ", "\N{NO-BREAK SPACE}")
+def _difference(metric: str, against: ChampionResults, margin: float, share: bool) -> Markup:
+    """The difference from the champion with its bounds, and the margin that they must keep, on one axis."""
+    compared = against.comparison
+    one = Estimate(compared.difference, (compared.low, compared.high))
+    scale = Scale.of_differences(one, share, -margin)
+    _, chart = scale.cells(one, -margin)
+    value = Cell(measure(compared.difference, share, sign=True), compared.difference)
+    counts = [compared.won, compared.lost, compared.n]
+    table = reports.table(
+        [f"{metric.replace('_', ' ')} minus that of", "difference", scale.axis(), "better on", "worse on", "examples"],
+        [[f"champion {against.version}", value, chart, *counts]],
+    )
+    titles = {"interval": "with a bound on each side", "bound": f"margin: {measure(-margin, share)}"}
+    return Markup('<div class="verdict">{}{}</div>').format(table, charts.keys(titles))
 
 
 def _baseline(values: Mapping[str, float], baseline: Baseline | None, metric: str) -> list[Markup]:
@@ -113,41 +142,52 @@ def _metrics(
     intervals: Mapping[str, tuple[float, float]],
     against: ChampionResults | None,
     baseline: Baseline | None,
+    shares: Collection[str],
 ) -> Markup:
-    head, caption = ["metric", "value (95% interval)"], "Intervals over test examples; docs/gate.md says which."
-    rows = [
-        [name.replace("_", " "), _unbroken(_spread(value, intervals.get(name), 4))] for name, value in values.items()
-    ]
     others = [(baseline.title, baseline.values)] if baseline else []
     others += [(f"champion {against.version}", against.values)] if against else []
-    for title, theirs in others:
-        head.append(title)
-        for row, name in zip(rows, values, strict=True):
-            row.append(f"{theirs[name]:.4f}" if name in theirs else "")
-    return reports.table(head, rows, caption=caption)
+    rivals = against.values if against else {}
+    return estimates.metrics(values, intervals, shares, rivals, others)
 
 
-def _slices(slices: Sequence[Slice], worst: Slice | None, metric: str) -> list[Markup]:
-    compared = any(one.champion for one in slices)
+def _slices(
+    slices: Sequence[Slice],
+    worst: Slice | None,
+    metric: str,
+    shares: Collection[str],
+    against: ChampionResults | None,
+) -> list[Markup]:
+    shown = sorted(slices, key=lambda one: one.values[metric])[:MAX_SLICES]
+    columns = {
+        name: [
+            Estimate(one.values[name], one.intervals[name], _rival(one, metric) if name == metric else None)
+            for one in shown
+        ]
+        for name in slices[0].values
+    }
+    scales = {name: Scale.around(column, name in shares) for name, column in columns.items()}
     rows = []
-    for one in sorted(slices, key=lambda one: one.values[metric])[:MAX_SLICES]:
-        row = [one.name if one.counts else f"{one.name} (too small to count)", one.n]
-        row += [_unbroken(_spread(one.values[name], one.intervals[name], 3)) for name in one.values]
-        if compared:
-            change = one.champion
-            text = f"{change.difference:+.3f} ({change.low:+.3f} to {change.high:+.3f})" if change else ""
-            row.append(_unbroken(text))
+    for number, one in enumerate(shown):
+        row: list[Any] = [one.name if one.counts else f"{one.name} (too small to count)", one.n]
+        for name, column in columns.items():
+            row += scales[name].cells(column[number])
         rows.append(row)
-    head = ["slice", "examples", *(name.replace("_", " ") for name in slices[0].values)]
-    counting = sum(one.counts for one in slices)
+    head: list[str | Chart] = ["slice", "examples"]
+    for name, scale in scales.items():
+        head += [name.replace("_", " "), scale.axis()]
     parts = []
     if worst:
-        named = f"The worst slice by {metric} is {worst.name}: {worst.values[metric]:.3f} on {worst.n:,} examples."
-        parts.append(reports.text(named))
-    caption = "The worst first, with 95% intervals."
-    if compared:
-        caption += f" Differences from the champion have intervals corrected for the {counting} slices that count."
-    parts.append(reports.table([*head, f"{metric} against champion"] if compared else head, rows, caption=caption))
+        value = measure(worst.values[metric], metric in shares)
+        parts.append(reports.text(f"The worst slice by {metric} is {worst.name}: {value} on {worst.n:,} examples."))
+    compared = any(one.champion for one in shown)
+    titles = {"interval": "this model with its 95% interval"}
+    titles |= {"theirs": f"champion {against.version}, {metric}"} if against and compared else {}
+    parts += [reports.table(head, rows, caption="The worst first, with 95% intervals."), charts.keys(titles)]
     if len(slices) > MAX_SLICES:
         parts.append(reports.text(f"{len(slices) - MAX_SLICES} better slices are in verdict.json."))
     return parts
+
+
+def _rival(one: Slice, metric: str) -> float | None:
+    """The champion's paired metric on a slice."""
+    return one.values[metric] - one.champion.difference if one.champion else None

@@ -15,6 +15,8 @@ from components.core.markdown import escape
 from components.evaluate.gate import TITLES, Decision, Slice
 
 VERDICT, PREDICTIONS, LABELS = "verdict.json", "predictions.npz", "predictions.jsonl"
+# In predictions.npz: the paired metric of each example, and what the names of the truth begin with.
+SCORES, TRUTH = "paired_metric", "true_"
 # Further decimals depend on the number of threads.
 DIGITS = 6
 
@@ -44,21 +46,24 @@ def write(
     predicted: Mapping[str, np.ndarray],
     truth: Mapping[str, np.ndarray],
     predictions: Sequence[Mapping[str, Any]],
+    scores: np.ndarray,
     facts: Mapping[str, Any],
 ) -> None:
     """Write the folder; equal evaluations give equal bytes.
 
-    ``predictions.npz`` has the model's outputs for each test example, its key and its truth (``true_label``);
-    ``predictions.jsonl`` has the task's predictions from them, one line per example, which ``predict`` must reproduce.
+    ``predictions.npz`` has the model's outputs for each test example, its key, its truth (``true_label``) and its
+    paired metric; ``predictions.jsonl`` has the task's predictions from them, one line per example, which ``predict``
+    must reproduce.
 
     Args:
+        scores: the paired metric of each example, float64 [n].
         facts: further values for verdict.json.
     """
     folder.mkdir(parents=True, exist_ok=True)
     keys = [key.decode() if isinstance(key, bytes) else str(key) for key in truth["key"].tolist()]
     arrays = {name: _plain(values) for name, values in predicted.items()}
-    arrays |= {f"true_{name}": _plain(values) for name, values in truth.items() if name != "key"}
-    arrays["key"] = np.array(keys)
+    arrays |= {f"{TRUTH}{name}": _plain(values) for name, values in truth.items() if name != "key"}
+    arrays |= {"key": np.array(keys), SCORES: scores}
     temporary = folder / f".{PREDICTIONS}"
     _save(temporary, arrays)
     temporary.replace(folder / PREDICTIONS)

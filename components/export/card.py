@@ -13,6 +13,7 @@ from components.core import reports
 from components.core.choices import title
 from components.core.examples import PreparedData
 from components.core.markdown import escape, paragraph, table
+from components.export import usage
 from components.export.accepted import Verdict
 from components.export.runtime import QUANTIZED
 from components.tasks.contract import Task
@@ -28,12 +29,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """One section, with any of sentences, facts and a table."""
+    """One section, with any of sentences, facts, a table, and code to copy (title -> lines)."""
 
     title: str
     sentences: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     table: Table | None = None
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def card(
             _data(data),
             _training(training),
             _formats(formats, left_out, verdict.metric),
+            _use(name, task, formats),
             Section("Fingerprints", table=Table(("what", "digest"), sorted(fingerprints.items()))),
         ],
     )
@@ -202,6 +205,16 @@ def _formats(formats: Mapping[str, Mapping[str, Any]], left_out: Mapping[str, st
     return Section("Formats", sentences, table=Table(head, rows))
 
 
+def _use(name: str, task: Task, formats: Mapping[str, Mapping[str, Any]]) -> Section:
+    code = usage.code(name, formats, task.report.preprocessing())
+    sentences = ["The command prepares its inputs exactly as training did."]
+    if len(code) > 1:
+        sentences.append("The code is for the version's folder, where the formats are.")
+    if outputs := task.report.outputs():
+        sentences.append(f"Outputs: {outputs}.")
+    return Section("Use", sentences, code=code)
+
+
 # --- renderings ------------------------------------------------------------------------------------------------------
 
 
@@ -216,6 +229,8 @@ def _section(part: Section) -> Markup:
         blocks.append(reports.facts(part.facts))
     if part.table:
         blocks.append(reports.table(part.table.head, part.table.rows))
+    for runtime, code in part.code.items():
+        blocks += [Markup("<h3>{}</h3>").format(runtime), reports.code(code)]
     return reports.section(part.title, *blocks)
 
 
@@ -230,6 +245,8 @@ def markdown(content: Card) -> str:
             lines += ["", *(f"- {paragraph(name)}: {escape(_plain(value))}" for name, value in part.facts.items())]
         if part.table:
             lines += ["", *table(part.table.head, ([_plain(cell) for cell in row] for row in part.table.rows))]
+        for runtime, code in part.code.items():
+            lines += ["", f"### {escape(runtime)}", "", "```", *code.splitlines(), "```"]
     return "\n".join(lines) + "\n"
 
 

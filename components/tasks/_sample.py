@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from components.core import reports
+from components.core import charts, reports
 
 SPLITS = ("train", "validation", "test")
 # Training examples in a sample, as many of each class.
@@ -63,5 +63,7 @@ def rare(names: list[str], trained: np.ndarray, what: str) -> Iterator[Markup]:
 def by_class(names: list[str], counts: np.ndarray, splits: list[str]) -> Markup:
     """A table of counts, integers [SPLITS, classes], and of their sums."""
     columns = [counts[SPLITS.index(split)].tolist() for split in splits]
-    rows = [list(row) for row in zip(names, *columns, strict=True)]
-    return reports.table(["class", *splits], [["all", *map(sum, columns)], *rows])
+    largest = max(columns[0], default=0)
+    bars = [charts.bar(count, largest) for count in columns[0]]
+    rows = [list(row) for row in zip(names, *columns, bars, strict=True)]
+    return reports.table(["class", *splits, reports.Chart(Markup(splits[0]))], [*rows, ["all", *map(sum, columns), ""]])

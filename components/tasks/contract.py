@@ -288,6 +288,14 @@ class Report(Generic[InfoType, SettingsType]):
         """Facts about the data for the model card."""
         return {}
 
+    def preprocessing(self) -> str:
+        """A line of Python that makes the network's ``inputs`` of a file, with ``np`` and Pillow's ``Image``; or empty."""
+        return ""
+
+    def outputs(self) -> str:
+        """What the network's outputs are; may be empty."""
+        return ""
+
     def limits(self) -> list[str]:
         """What the model cannot do, in sentences for its users."""
         return []

@@ -9,13 +9,10 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from markupsafe import Markup
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from components.core import reports
 from components.core.artifacts import Artifact
 from components.core.files import write_atomically
+from components.train import curves as curves_page
 from components.train.checkpoint_file import TrainingState
 from components.train.settings import TrainingSettings
 
@@ -54,12 +51,13 @@ def write(
         "model": f"{record['name']}, {record['parameters']:,} parameters",
         "device": speed["device"],
         "precision": record["precision"],
+        "epochs": f"{state.epochs:,} of {settings.epochs:,}",
         "examples a second": round(speed["examples_per_second"]),
-        "epochs": state.epochs,
-        **{name: value for name, value in final.items() if name.startswith("val_")},
+        "an epoch took": f"{(speed['seconds_steps'] + speed['seconds_validation']) / max(1, state.epochs):.2f} s",
+        **{name.replace("val_", "validation "): f"{value:.4f}" for name, value in final.items() if name[:4] == "val_"},
     }
     Path(curves.path).parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(Path(curves.path), curves_page(state, restored, facts))
+    write_atomically(Path(curves.path), curves_page.page(state, settings, facts))
 
 
 def write_model(model: keras.Model, path: Path) -> None:
@@ -132,49 +130,3 @@ class TensorBoardLog:
     def close(self) -> None:
         for writer in self.writers.values():
             writer.close()
-
-
-def curves_page(state: TrainingState, restored: bool, facts: Mapping[str, Any]) -> str:
-    """The learning curves as an HTML page.
-
-    Args:
-        restored: whether the model has its best epoch's weights.
-        facts: for the top of the page.
-    """
-    names = [name for name in state.history if not name.startswith("val_")]
-    figures = [_curve(name, state, restored) for name in names]
-    head = ["epoch", *state.history]
-    rows = [[number + 1, *(values[number] for values in state.history.values())] for number in range(state.epochs)]
-    ended = f"The model has the weights of epoch {state.best_epoch if restored else state.epochs}."
-    return reports.page(
-        "Training",
-        reports.facts(facts),
-        reports.section("Learning curves", reports.text(ended), *figures),
-        reports.section("Epochs", reports.table(head, rows)),
-        *_samples(state),
-    )
-
-
-def _samples(state: TrainingState) -> list[Markup]:
-    """What the task shows after each epoch, last epoch first."""
-    shown = [(number, texts) for number, texts in enumerate(state.samples, 1) if texts]
-    rows = [(f"epoch {number}", text) for number, texts in reversed(shown) for text in texts]
-    if not rows:
-        return []
-    return [reports.section("Samples", reports.table(["after", "sample"], rows, numeric=False))]
-
-
-def _curve(name: str, state: TrainingState, restored: bool) -> Any:
-    drawing = Figure(figsize=(6, 3.2))
-    axes = drawing.add_subplot()
-    epochs = range(1, state.epochs + 1)
-    for key, label in ((name, "training"), (f"val_{name}", "validation")):
-        if key in state.history:
-            axes.plot(epochs, state.history[key], marker="o", markersize=3, label=label)
-    if restored:
-        axes.axvline(state.best_epoch, color="grey", linestyle=":", label="best")
-    axes.set(xlabel="epoch", ylabel=name)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.3)
-    axes.legend()
-    return reports.figure(drawing, f"{name} by epoch")

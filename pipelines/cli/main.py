@@ -32,6 +32,10 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
             "doctor.doctor",
             "Check this machine, and the cluster of a target, host or context. Exit 1 if a run would fail.",
         ),
+        "open": (
+            "open.open_",
+            "Open a run's page in the browser, or the page of all runs; print its path if there is no browser.",
+        ),
         "runs": ("runs.app", "List, show, compare, reproduce and prune runs."),
         "registry": ("registry.app", "List, show, verify and roll back published models."),
     },

@@ -1,6 +1,7 @@
 """``suanli runs``: runs on this machine, and those submitted from it."""
 
 import functools
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any, ParamSpec, TypeVar
@@ -113,11 +114,18 @@ def compare(
     runs: Runs = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare runs: settings and versions that differ, and metrics side by side."""
+    """Compare runs: settings and versions that differ, metrics side by side, and a page with the paired tests."""
     if len(which) < 2:
         raise StepError("compare needs two runs", advice="see suanli runs list", kind="settings")
+    from pipelines.runs import compare_page  # it imports numpy and scipy
+
     root = folder.root(runs)
-    table = comparison.side_by_side([folder.find(root, run).read() for run in which])
+    compared = [folder.find(root, run) for run in which]
+    table = comparison.side_by_side([run.read() for run in compared])
+    try:
+        print(plain.one_line(f"page: {compare_page.write(root, compared)}"), file=sys.stderr)
+    except OSError as error:
+        print(f"warning: the page cannot be written: {error.strerror}", file=sys.stderr)
     if as_json:
         print_json(table)
         return

@@ -152,10 +152,26 @@ def outcome(record: Mapping[str, Any]) -> str:
 
 def paired_metric(record: Mapping[str, Any]) -> str:
     """The metric by which a run's task compares models; empty if that task no longer exists."""
+    return str(getattr(evaluation_settings(record), "paired_metric", ""))
+
+
+def evaluation_settings(record: Mapping[str, Any]) -> Any:
+    """The class of settings by which a run's task evaluates; None if that task no longer exists."""
     try:
-        return str(choices.load("tasks", record["parameters"]["data"]["task"]).Settings.paired_metric)
+        return choices.load("tasks", record["parameters"]["data"]["task"]).Settings
     except (StepError, LookupError):
-        return ""
+        return None
+
+
+def shares(record: Mapping[str, Any]) -> frozenset[str]:
+    """The metrics of a run's task that lie between 0 and 1, and are shown in percent."""
+    return frozenset(getattr(evaluation_settings(record), "shares", ()))
+
+
+def interval(metrics: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+    """The ends of a metric's 95% interval, if any."""
+    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+    return None if low is None or high is None else (low, high)
 
 
 def headline(metrics: dict[str, Any]) -> dict[str, str]:

@@ -1,37 +1,118 @@
 """``index.html``: a run on one page, with relative links to all that it produced."""
 
+import json
 import shutil
 import time
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
+from pydantic_core import to_jsonable_python
 
-from components.core import reports
+from components.core import estimates, reports
+from components.core.config import section_class
+from components.core.errors import StepError
+from components.core.estimates import Estimate
 from components.core.files import write_atomically
+from components.core.reports import unbroken
 from components.steps import STEPS
-from pipelines.runs import failure
-from pipelines.runs.display import headline, outcome, seconds
+from pipelines.runs import champion, display, failure, navigation
+from pipelines.runs.display import outcome, seconds
 from pipelines.runs.folder import COMPILED, RECORD, Run
 
-FILE = "index.html"
+FILE = navigation.FILE
+LATENCY = "latency_ms_"
+# Step, output and which of its files a reader may want.
+DOWNLOADS = (("export", "exported", "model*"), ("evaluate", "verdict", "predictions.jsonl"))
+MISSING = object()
 
 
 def write(run: Run, values: dict[str, Any]) -> None:
-    """Write the page of a run that has ended."""
+    """Write the page of a run that has ended, and the links between all its pages."""
+    verdict = _verdict(run)
+    links = _reports(run)
+    champion.add(run, values, str(verdict.get("champion") or ""))
+    navigation.insert(run, values)
     parts = [
         _decision(values),
-        reports.section("Reports", _list(_reports(run))),
-        reports.section("Metrics", reports.facts(headline(values["metrics"]))) if values["metrics"] else "",
+        *_headline(values, verdict),
+        reports.facts(_summary(values)),
+        reports.section("Metrics", *_metrics(values), half=True) if values["metrics"] else "",
+        reports.section("Settings", *_settings(values), half=True),
         reports.section("Steps", _steps(values)),
-        reports.section("Settings", *_settings(values)),
+        reports.section("Reports and downloads", _list([*links, *_downloads(run)]), half=True),
+        reports.section("Logs", _list(_logs(run)), half=True),
         reports.section("Where and with what", reports.facts(_circumstances(values))),
-        reports.section("Logs", _list(_logs(run))),
     ]
-    subtitle = " ".join(values["description"].split())
+    subtitle, _, rest = values["description"].partition("\n\n")
     text = reports.page(
-        f"{values['experiment']}: {values['status']}", *(part for part in parts if part), subtitle=subtitle
+        f"{values['experiment']}: {values['status']}",
+        *(part for part in parts if part),
+        *([reports.folded("More about this experiment", reports.code(rest.strip()))] if rest.strip() else []),
+        subtitle=" ".join(subtitle.split()),
+        navigation=navigation.bar(run, values, FILE),
     )
     write_atomically(run.folder / FILE, text)
+
+
+def _verdict(run: Run) -> dict[str, Any]:
+    """What evaluate has written of its comparison; empty if it has not."""
+    folder = run.output("evaluate", "verdict")
+    try:
+        values = json.loads((folder / "verdict.json").read_text()) if folder else {}
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _headline(values: dict[str, Any], verdict: dict[str, Any]) -> list[Markup]:
+    """The paired metric, the bound and the champion on one axis."""
+    metric, metrics = display.paired_metric(values), values["metrics"]
+    value = metrics.get(metric)
+    if not isinstance(value, int | float):
+        return []
+    change = (verdict.get("comparison") or {}).get("difference")
+    rival = (str(verdict.get("champion")), None if change is None else value - change)
+    bounds = [
+        (bound["relation"], bound["bound"])
+        for bound in values["parameters"].get("evaluation", {}).get("require", [])
+        if bound["metric"] == metric
+    ]
+    share = metric in display.shares(values)
+    ours = Estimate(value, display.interval(metrics, metric))
+    baseline = {"baseline": metrics.get(f"baseline_{metric}") or verdict.get("baseline", {}).get(f"baseline_{metric}")}
+    return [
+        estimates.verdict(metric, ours, share=share, bounds=bounds, champion=rival, others=baseline),
+    ]
+
+
+def _metrics(values: dict[str, Any]) -> list[Markup]:
+    """The metrics of quality with their intervals; times apart, with their unit."""
+    every = {
+        name: value
+        for name, value in values["metrics"].items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and not name.endswith(("_low", "_high"))
+    }
+    quality = {name: float(value) for name, value in every.items() if not name.startswith(LATENCY)}
+    intervals = {name: ends for name in quality if (ends := display.interval(values["metrics"], name))}
+    times = {
+        name.removeprefix(LATENCY).replace("_", " "): f"{value:.2f}\N{NO-BREAK SPACE}ms"
+        for name, value in every.items()
+        if name.startswith(LATENCY)
+    }
+    parts = [estimates.metrics(quality, intervals, display.shares(values), {}, [])]
+    return parts + ([Markup("<h3>Latency of a call</h3>"), reports.facts(times)] if times else [])
+
+
+def _summary(values: dict[str, Any]) -> dict[str, Any]:
+    data, model, training = (values["parameters"].get(section, {}) for section in ("data", "model", "training"))
+    return {
+        "data": data.get("name", ""),
+        "model": model.get("name", ""),
+        "epochs": training.get("epochs", ""),
+        "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(values["started"])),
+        "took": unbroken(seconds(values["seconds"])),
+    }
 
 
 def _decision(values: dict[str, Any]) -> Markup | str:
@@ -60,10 +141,22 @@ def _reports(run: Run) -> list[tuple[str, str]]:
     for step in STEPS.values():
         for output, report in step.reports.items():
             if source := run.output(step.name, output):
-                target = run.folder / "reports" / report.file
+                target = run.folder / navigation.FOLDER / report.file
                 target.parent.mkdir(exist_ok=True)
                 shutil.copyfile(source, target)
-                links.append((f"reports/{report.file}", report.label))
+                links.append((f"{navigation.FOLDER}/{report.file}", report.label))
+    return links
+
+
+def _downloads(run: Run) -> list[tuple[str, str]]:
+    """The files of the exported model and the predictions; the links hold while the run's folder is whole."""
+    links = []
+    for step, output, names in DOWNLOADS:
+        folder = run.output(step, output)
+        for path in sorted(folder.glob(names)) if folder and folder.is_dir() else ():
+            if path.is_file():
+                size = f"{path.stat().st_size / 1e6:,.2f}\N{NO-BREAK SPACE}MB"
+                links.append((quote(str(path.relative_to(run.folder))), f"{path.name}, {size}"))
     return links
 
 
@@ -81,19 +174,14 @@ def _list(links: list[tuple[str, str]]) -> Markup:
 
 def _steps(values: dict[str, Any]) -> Markup:
     rows = [
-        (name, step["state"], _unbroken(seconds(step.get("seconds", 0))), _memory(step), _origin(step), step["image"])
+        (name, step["state"], unbroken(seconds(step.get("seconds", 0))), _memory(step), _origin(step), step["image"])
         for name, step in values["steps"].items()
     ]
     return reports.table(("step", "state", "time", "memory", "result", "image tag"), rows)
 
 
 def _memory(step: dict[str, Any]) -> str:
-    return _unbroken(f"{step['peak_mb']:,} MB") if "peak_mb" in step else ""
-
-
-def _unbroken(text: str) -> str:
-    """The text with spaces that do not break: a number and its unit stay on one line."""
-    return text.replace(" ", "\N{NO-BREAK SPACE}")
+    return unbroken(f"{step['peak_mb']:,} MB") if "peak_mb" in step else ""
 
 
 def _origin(step: dict[str, Any]) -> str:
@@ -107,11 +195,37 @@ def _origin(step: dict[str, Any]) -> str:
 
 
 def _settings(values: dict[str, Any]) -> list[Markup]:
-    parts = []
+    """The settings that differ from their defaults, and the others folded."""
+    changed: list[list[Any]] = []
+    same: list[list[Any]] = []
     for section, settings in values["parameters"].items():
-        shown = {key: _plain(value) for key, value in settings.items() if key != "schema_version"}
-        parts += [Markup("<h3>{}</h3>").format(section), reports.facts(shown)]
-    return parts
+        defaults = _defaults(section, values["parameters"])
+        for key, value in settings.items():
+            if key != "schema_version":
+                name, default = f"{section}.{key}", defaults.get(key, MISSING)
+                if default == value:
+                    same.append([name, str(_plain(value))])
+                else:
+                    changed.append([name, str(_plain(value)), "none" if default is MISSING else str(_plain(default))])
+    return [
+        reports.table(["setting", "value", "default"], changed, numeric=False),
+        reports.folded(
+            f"{len(same)} settings with their defaults", reports.table(["setting", "value"], same, numeric=False)
+        ),
+    ]
+
+
+def _defaults(section: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Setting -> its default as a JSON value, of those that have one; none if the section's class no longer exists."""
+    try:
+        cls = section_class(section, parameters[section], parameters.get("data", {}).get("task", ""))
+        return {
+            name: to_jsonable_python(field.get_default(call_default_factory=True))
+            for name, field in cls.model_fields.items()
+            if not field.is_required()
+        }
+    except (StepError, TypeError, ValueError):
+        return {}
 
 
 def _plain(value: Any) -> Any:

@@ -97,8 +97,7 @@ def test_figures_show_it_as_it_is(name: str) -> None:
     judged = Predictions(np.eye(2), np.arange(2), 1)
     seen = Seen(str(figures.confusion(judged, ["a", name])))
     assert seen.tags <= Seen(str(figures.confusion(judged, ["a", "b"]))).tags
-    for line in figures._short(name).splitlines():
-        assert line in seen.text
+    assert name in seen.text
 
 
 # --- terminals -------------------------------------------------------------------------------------------------------

@@ -28,7 +28,10 @@ class ClassifierSettings(EvaluationSettings):
     # Means over examples: a slice of one class has them, too.
     slice_metrics = ("accuracy", "top_k", "loss")
     paired_metric = "accuracy"
-    shares = frozenset(metrics) - {"loss"}
+    shares = frozenset(metrics) - {"loss"} | {
+        *("macro_precision", "macro_recall", "weighted_precision", "weighted_recall", "weighted_f1"),
+        *("answered", "answered_accuracy"),
+    }
     class_weights = True
 
     top_k: Positive = 5

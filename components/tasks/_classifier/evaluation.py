@@ -1,5 +1,6 @@
 """Evaluation, the same for all classifiers."""
 
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import keras
 
 QUARTERS = ("lowest", "lower middle", "upper middle", "highest")
-MISTAKES = "Most confident mistakes"
+MISTAKES, UNSURE, RIGHT = "Most confident mistakes", "Least sure", "Right ones, drawn at random"
 
 
 def judged(predicted: Arrays, truth: Arrays, settings: ClassifierSettings) -> Predictions:
@@ -96,9 +97,15 @@ class ClassifierEvaluation(contract.Evaluation[InfoType, ClassifierSettings]):
         return {name: mask for name, mask in masks.items() if mask.any()}
 
     def worst_examples(self, predicted: Arrays, truth: Arrays) -> Arrays:
-        """The probability of a wrong label, 0 if the label is right."""
+        """The probability of a wrong label, 0 if the label is right; what the best label lacks to certainty; for right
+        ones a number that is as good as random, and the same each time."""
         results = judged(predicted, truth, self.settings)
-        return {MISTAKES: np.where(results.correct, 0.0, results.confidence)}
+        drawn = np.array([zlib.crc32(bytes(key)) / 2**32 for key in truth["key"].tolist()])
+        return {
+            MISTAKES: np.where(results.correct, 0.0, results.confidence),
+            UNSURE: 1 - results.confidence,
+            RIGHT: np.where(results.correct, drawn, 0.0),
+        }
 
     def predictions(self, predicted: Arrays) -> list[dict[str, Any]]:
         settings = self.settings

@@ -48,6 +48,16 @@ def shape_problem(network: "keras.Model", shape: list[int]) -> str:
     return f"takes inputs of {' x '.join(map(str, takes))}, the data have {' x '.join(map(str, has))}"
 
 
+def preprocessing(info: Any) -> str:
+    """A line of Python that makes the network's inputs of a picture, unscaled: the network does that."""
+    height, width, channels = (int(side) for side in info["image_shape"])
+    mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(channels)
+    if mode is None:
+        return ""
+    axes = "[None, ..., None]" if channels == 1 else "[None]"
+    return f'inputs = np.asarray(Image.open("picture.png").convert("{mode}").resize(({width}, {height}), 2)){axes}'
+
+
 def description(info: Any) -> dict[str, Any]:
     """Facts for the model card."""
     return {"input": " x ".join(str(int(side)) for side in info["image_shape"]), "classes": len(info["classes"])}

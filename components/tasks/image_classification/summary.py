@@ -1,18 +1,14 @@
 """Summary of labelled images for the data report: sizes, channels, brightness, and a sample."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
 
-from components.core import reports
+from components.core import charts, reports
 from components.core.examples import Records
 from components.tasks._classifier.examples import LabelledSummary
 from components.vision import images
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 BINS = 40
 CLASSES_SHOWN, PICTURES_SHOWN, SIDE_SHOWN = 20, 6, 96
@@ -52,20 +48,13 @@ class ImageSummary(LabelledSummary):
         return [
             reports.section("Pictures", reports.gallery(shown)),
             reports.section("Examples by class and split", self.table(splits)),
-            reports.section("Sizes and pixels", levels(every), reports.figure(self._brightness(), "brightness")),
+            reports.section("Sizes and pixels", levels(every), half=True),
+            reports.section("Brightness", self._brightness(), half=True),
         ]
 
-    def _brightness(self) -> "Figure":
-        from matplotlib.figure import Figure
-
-        drawing = Figure(figsize=(6, 2.4))
-        axes = drawing.add_subplot()
-        edges = np.arange(BINS) / BINS
-        axes.bar(edges, self.brightness, width=1 / BINS, align="edge", color="#3b6ea5")
-        axes.set(xlabel="mean brightness of a training picture, 0 black to 1 white", ylabel="pictures", xlim=(0, 1))
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-        return drawing
+    def _brightness(self) -> Markup:
+        label = "mean brightness of a training picture, 0 black to 1 white"
+        return charts.histogram(self.brightness.tolist(), (0, 1), label, "pictures")
 
 
 def levels(every: list[np.ndarray]) -> Markup:

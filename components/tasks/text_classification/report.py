@@ -11,9 +11,9 @@ from components.text import texts
 
 
 class Report(ClassifierReport[Info]):
-    def gallery(self, examples: list[tuple[Any, str]]) -> Markup:
+    def gallery(self, examples: list[tuple[Any, Markup]]) -> Markup:
         rows = [[caption, texts.excerpt(text)] for text, caption in examples]
-        return reports.table(["mistake", "text"], rows, numeric=False)
+        return reports.table(["label", "text"], rows, numeric=False)
 
     def description(self) -> dict[str, Any]:
         return {"input": "a text", "classes": len(self.info["classes"]), "sources": ", ".join(self.info["sources"])}

@@ -1,9 +1,16 @@
 """The model card: the same content as Markdown and as a page."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
+from PIL import Image
+
 from components.core.examples import PreparedData
-from components.export import card
+from components.export import card, usage
 from components.export.accepted import Verdict
 from components.tasks import image_classification
 from components.tasks.contract import Task
@@ -76,8 +83,56 @@ def test_a_table_s_rows_have_as_many_cells_as_its_head() -> None:
 def test_names_from_outside_stay_text_on_the_page() -> None:
     page = card.html(content())
     assert "class &lt;b&gt;" in page and "<b>" not in page
-    for title in ("Model", "Limits", "Metrics", "Slices", "Decision", "Data", "Training", "Formats", "Fingerprints"):
+    for title in (
+        "Model",
+        "Limits",
+        "Metrics",
+        "Slices",
+        "Decision",
+        "Data",
+        "Training",
+        "Formats",
+        "Use",
+        "Fingerprints",
+    ):
         assert f"<h2>{title}</h2>" in page
+
+
+def test_the_code_to_copy_runs_and_predicts_as_the_format_does(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (40, 30, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    weights = random.normal(size=(28 * 28, 2)).astype(np.float32)
+    nodes = [
+        onnx.helper.make_node("Cast", ["image"], ["cast"], to=onnx.TensorProto.FLOAT),
+        onnx.helper.make_node("Flatten", ["cast"], ["flat"]),
+        onnx.helper.make_node("MatMul", ["flat", "weights"], ["outputs"]),
+    ]
+    inputs = [onnx.helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, [None, 28, 28, 1])]
+    outputs = [onnx.helper.make_tensor_value_info("outputs", onnx.TensorProto.FLOAT, [None, 2])]
+    graph = onnx.helper.make_graph(nodes, "g", inputs, outputs, [onnx.numpy_helper.from_array(weights, "weights")])
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=9), str(tmp_path / "model.onnx"))
+    report = Task("image_classification", {"classes": ["a", "b"], "image_shape": [28, 28, 1]}, None).report
+    code = usage.code("clothes", ["onnx"], report.preprocessing())
+    assert list(code) == ["On the command line", "Keras", "ONNX Runtime"]
+    assert {
+        runtime: len(lines.splitlines()) for runtime, lines in code.items() if runtime != "On the command line"
+    } == {
+        "Keras": 4,
+        "ONNX Runtime": 4,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code["ONNX Runtime"]], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    grey = np.asarray(Image.fromarray(pixels).convert("L").resize((28, 28), Image.Resampling.BILINEAR))
+    expected = grey.reshape(1, -1).astype(np.float32) @ weights
+    found = [float(part) for part in done.stdout.replace("[", "").replace("]", "").split()]
+    assert np.allclose(found, expected[0], rtol=1e-4)
+
+
+def test_a_network_that_takes_no_pictures_is_left_to_the_command() -> None:
+    assert list(usage.code("reviews", ["onnx", "litert"], "")) == ["On the command line"]
 
 
 def test_what_was_not_found_is_left_out() -> None:

@@ -1,11 +1,14 @@
 """How image classification judges outputs and turns them into predictions."""
 
+import re
 from functools import partial
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 
 from components.tasks import image_classification as task
+from components.tasks._classifier.evaluation import MISTAKES
 from components.tasks.contract import Task
 
 task_for = partial(Task, "image_classification")
@@ -65,7 +68,7 @@ def test_the_paired_metric_is_right_or_wrong() -> None:
 
 
 def test_the_surest_mistake_is_the_most_probable_wrong_label() -> None:
-    (found,) = task_for({}, task.Settings()).evaluation.worst_examples(OUTPUTS, BATCH).values()
+    found = task_for({}, task.Settings()).evaluation.worst_examples(OUTPUTS, BATCH)[MISTAKES]
     assert found[0] == found[2] == 0
     assert found.argmax() == 3
 
@@ -90,11 +93,14 @@ def test_the_report_shows_mistakes_with_what_they_were_taken_for() -> None:
     settings = task.Settings(resamples=100)
     found = task_for(INFO, settings).evaluation.score(OUTPUTS, BATCH)
     intervals = task_for({}, settings).evaluation.confidence_intervals(OUTPUTS, BATCH, found)
-    (title,) = task_for({}, task.Settings()).evaluation.worst_examples(OUTPUTS, BATCH)
-    shown = {title: [(3, np.zeros((2, 2, 1), np.uint8))]}
+    titles = list(task_for({}, task.Settings()).evaluation.worst_examples(OUTPUTS, BATCH))
+    shown = {titles[0]: [(3, np.zeros((2, 2, 1), np.uint8))], titles[2]: [(0, np.zeros((2, 2, 1), np.uint8))]}
     html = "".join(task_for(INFO, settings).report.figures(OUTPUTS, BATCH, intervals, shown))
-    assert title in html
-    assert "dog, taken for cat" in html
+    assert titles[0] in html and titles[2] in html and titles[1] not in html
+    assert "dog, taken for cat" in Markup(html).striptags()
+    # The cell of the confusion matrix leads to it.
+    (target,) = re.findall(r'<a href="#([^"]+)">', html)
+    assert html.count(f'id="{target}"') == 1 and html.index(target) < html.index(f'id="{target}"')
     assert "Most confident mistakes" not in "".join(
         task_for(INFO, settings).report.figures(OUTPUTS, BATCH, intervals, {})
     )
