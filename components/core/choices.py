@@ -18,7 +18,7 @@ from components.core.errors import StepError
 
 Room = Literal["data", "models", "tasks"]
 VALID = "use a-z, 0-9 and _, at most 40 characters, a letter first, and no word of Python or device of Windows"
-NOUNS: dict[str, str] = {"data": "data source", "models": "model", "tasks": "task"}
+NOUNS: dict[Room, str] = {"data": "data source", "models": "model", "tasks": "task"}
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

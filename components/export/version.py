@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from components.core import choices
+from components.core import choices, project
 from components.core.config import checked, section_class
 from components.core.devices import cpu_count
 from components.core.errors import StepError
@@ -103,6 +103,12 @@ def load(folder: Path, format: str = "") -> LoadedVersion:
         raise StepError(
             f"{folder / VERSION} cannot be read ({type(error).__name__}: {error})", advice="export the model again"
         ) from None
+    if task_name not in choices.names("tasks"):
+        raise StepError(
+            f"{folder} is a model of the task {task_name!r}, which is not here",
+            advice=f"work in the project that has it, or name it in {project.VARIABLE}",
+            kind="settings",
+        )
     settings = checked("evaluation", section_class("evaluation", evaluation, task_name), evaluation)
     available = [name for name, path in runtime.PATHS.items() if (folder / path).exists()]
     if not available:

@@ -46,7 +46,10 @@ def compile_(
         return
     if output == "-" or Path(output).suffix in ENDINGS:
         raise StepError("--all writes several files", advice="give a folder: --output build", kind="settings")
-    for name in project.names("experiments") if project.own() else experiments.names():
+    names = project.names("experiments") if project.own() else experiments.names()
+    if not names:
+        print(f"there are no experiments in {project.folder() / 'experiments'}")
+    for name in names:
         path = Path(output) / f"{name}.yaml"
         _write(path, experiments.load(name).with_settings(sets or []), installation)
         print(path)

@@ -9,7 +9,8 @@ from contextlib import suppress
 from importlib import metadata, util
 from pathlib import Path
 
-from components.core import choices
+from components.core import choices, project
+from components.core.errors import StepError
 from components.core.sources import LOCKS, ROOT
 from pipelines.compile.check_result import CheckResult
 from pipelines.runs.record import cores
@@ -34,12 +35,12 @@ STEPS_NEED = {
 
 
 def check(runs: Path) -> Iterator[CheckResult]:
-    """Python, packages, data, disk, memory and processor, one line each.
+    """Python, packages, the project, data, disk, memory and processor, one line each.
 
     Args:
         runs: the folder of runs.
     """
-    for checks in (_python, _packages, _locks, _data, _processor, _memory):
+    for checks in (_python, _packages, _locks, _project, _data, _processor, _memory):
         yield from checks()
     yield from _disk(runs)
 
@@ -86,10 +87,25 @@ def _locks() -> Iterator[CheckResult]:
         yield CheckResult("ok", "lock file", f"{len(locked)} versions as in {LOCKS['cpu']}")
 
 
+def _project() -> Iterator[CheckResult]:
+    """The project, and each of its files that does not load."""
+    if root := project.root():
+        yield CheckResult("ok", "project", str(root))
+    for room in choices.NOUNS:
+        for name in project.names(room):
+            try:
+                choices.load(room, name)
+            except StepError as error:
+                yield CheckResult("fail", f"{room}/{name}", error.message, error.advice)
+
+
 def _data() -> Iterator[CheckResult]:
     """Each data source that can be installed: its file has a function ``installed``."""
     for name in choices.names("data"):
-        if installed := getattr(choices.load("data", name), "installed", None):
+        installed = None
+        with suppress(StepError):  # _project has said it
+            installed = getattr(choices.load("data", name), "installed", None)
+        if installed:
             path, advice = installed()
             yield CheckResult("ok", name, path) if path else CheckResult("warn", name, "not installed", advice)
 

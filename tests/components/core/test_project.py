@@ -8,6 +8,8 @@ import pytest
 
 from components.core import choices, project
 from components.core.errors import StepError
+from components.data import folder_state, local_path, location_fault
+from pipelines.local import containers
 
 MODEL = '''"""{title}"""
 
@@ -124,6 +126,18 @@ def test_a_file_that_does_not_load_is_told_in_one_line(text: str, message: str, 
     with pytest.raises(StepError, match=message) as caught:
         choices.load("models", "net")
     assert str(team) in caught.value.message and "\n" not in str(caught.value) and caught.value.kind == "settings"
+
+
+def test_data_are_looked_for_where_one_stands_and_then_in_the_project(team: Path, tmp_path: Path) -> None:
+    (team / "pictures").mkdir()
+    (team / "trials").mkdir()
+    os.chdir(team / "trials")
+    assert project.path("pictures") == local_path("pictures") == team / "pictures"
+    assert location_fault("pictures") == "" and folder_state("pictures") == folder_state(str(team / "pictures"))
+    assert containers.user_paths({"folder": "pictures"}) == {str(team / "pictures"): "/home/suanli/pictures"}
+    assert location_fault("none") == f"no such file or folder: {team}/none"
+    (team / "trials/pictures").mkdir()
+    assert project.path("pictures").absolute() == team / "trials/pictures"
 
 
 def test_two_side_by_side_do_not_meet_in_one_process(team: Path, tmp_path: Path) -> None:

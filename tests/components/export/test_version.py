@@ -119,3 +119,10 @@ def test_outputs_that_are_not_finite_are_an_error(
         opened = version.load(folder, name)
         list(opened.predict(opened.read(str(ten[0]))))
     assert caught.value.kind == "model"
+
+
+def test_a_version_of_a_task_that_is_not_here_says_where_to_work(tmp_path: Path) -> None:
+    described = {"task": "rows", "info": {}, "evaluation": {}}
+    (tmp_path / "version.json").write_text(json.dumps(described))
+    with pytest.raises(StepError, match=r"of the task 'rows', which is not here; work in the project that has it"):
+        version.load(tmp_path)

@@ -49,12 +49,16 @@ def content(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): path.read_text() for path in files}
 
 
-def test_a_project_has_a_place_for_everything_and_passes_its_own_checks(team: Path) -> None:
+def test_a_project_has_a_place_for_everything_and_passes_its_own_checks(
+    team: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert content(team).keys() == {
         *("README.md", ".gitignore", "ci.yaml", "ruff.toml", "schedules.toml", "targets.toml", "suanli.toml"),
         *("tests/test_experiments.py", "layers/.gitkeep"),
         *(f"{room}/.gitkeep" for room in ("experiments", "data", "models", "tasks")),
     }
+    assert main(["compile", "--all", "--output", "build"]) == 0
+    assert capsys.readouterr().out == f"there are no experiments in {team}/experiments\n"
     for kind in KINDS:
         assert main(["new", kind, f"our_{kind}"]) == 0
     ruff(team)
@@ -207,6 +211,18 @@ def test_lists_without_a_row_say_where_they_looked(team: Path, capsys: pytest.Ca
         assert f"{said} in {team}/runs" in capsys.readouterr().out
         assert main([*command, "--json"]) == 0
         assert json.loads(capsys.readouterr().out) == []
+
+
+def test_the_doctor_names_the_project_and_each_file_that_does_not_load(
+    team: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for room in ("data", "models"):
+        (team / f"{room}/broken.py").write_text("(")
+    assert main(["doctor"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if str(team) in line and line.split()[:2] == ["ok", "project:"]]
+    failed = [line for line in lines if line.startswith("fail") and "does not load: SyntaxError" in line]
+    assert [line.split()[1].rstrip(":") for line in failed] == ["data/broken", "models/broken"]
 
 
 def test_targets_schedules_and_accelerators_are_the_projects(
