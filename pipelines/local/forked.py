@@ -8,6 +8,7 @@ the first operation does. Our own code is imported by each step for itself.
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 import tempfile
 from functools import cache
@@ -20,6 +21,8 @@ from components.core import devices
 from components.core.errors import StepError
 
 PRELOADED = ["tensorflow"]
+# The exit status of a fork whose server was killed (multiprocessing.popen_forkserver); it is then killed as an orphan.
+SERVER_GONE = 255
 # In a lightweight component's command: the shell, its line, the component's source, and then the arguments.
 SHELL, SOURCE = ("sh", "-ec"), 3
 # In the shell line: what a component without packages of its own begins with.
@@ -57,7 +60,8 @@ def run(command: list[str]) -> int:
             for line in lines:
                 print(line, end="")
     child.join()
-    return int(child.exitcode or 0)
+    status = int(child.exitcode or 0)
+    return -signal.SIGKILL if status == SERVER_GONE else status
 
 
 @cache

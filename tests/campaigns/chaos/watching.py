@@ -105,8 +105,9 @@ class Watched:
         """The process of a victim, while there is one."""
         if victim == "command":
             return self.process.pid if self.process.poll() is None else None
-        wanted = {"step": b"kfp.dsl.executor_main", "runner": b"pipelines.local"}[victim]
-        found = [pid for pid, words in members(self.runs).items() if wanted in words and not words[0].endswith(b"sh")]
+        # A step is a fork that bears its name, or a process of its own.
+        wanted = {"step": {b"kfp.dsl.executor_main", *map(str.encode, STEPS)}, "runner": {b"pipelines.local"}}[victim]
+        found = [pid for pid, words in members(self.runs).items() if wanted & {*words} and words[0] != b"sh"]
         return found[0] if found else None
 
 
@@ -129,13 +130,14 @@ class Changes:
 
 
 def members(runs: Path) -> dict[int, list[bytes]]:
-    """The living processes that work below a folder of runs -> the words of their command lines."""
+    """The living processes that work below a folder of runs -> their names, then the words of their command lines."""
     mark = f"SUANLI_RUNS={runs}".encode()
     found = {}
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if mark in (path / "environ").read_bytes().split(b"\0"):
-                found[int(path.name)] = (path / "cmdline").read_bytes().split(b"\0")
+                name = (path / "comm").read_bytes().rstrip()
+                found[int(path.name)] = [name, *(path / "cmdline").read_bytes().split(b"\0")]
     return found
 
 
