@@ -289,7 +289,7 @@ class Report(Generic[InfoType, SettingsType]):
         return {}
 
     def preprocessing(self) -> str:
-        """A line of Python that makes the network's ``inputs`` of a file, with ``np`` and Pillow's ``Image``; or empty."""
+        """A line of Python, with ``np`` and ``Image``, that makes the network's ``inputs`` of a file; may be empty."""
         return ""
 
     def outputs(self) -> str:
