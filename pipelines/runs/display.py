@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any, Protocol, TextIO
 
 from rich.console import Console
@@ -158,8 +159,16 @@ def paired_metric(record: Mapping[str, Any]) -> str:
 def evaluation_settings(record: Mapping[str, Any]) -> Any:
     """The class of settings by which a run's task evaluates; None if that task no longer exists."""
     try:
-        return choices.load("tasks", record["parameters"]["data"]["task"]).Settings
-    except (StepError, LookupError):
+        return _task_settings(str(record["parameters"]["data"]["task"]))
+    except LookupError:
+        return None
+
+
+@cache
+def _task_settings(task: str) -> Any:
+    try:
+        return choices.load("tasks", task).Settings
+    except StepError:
         return None
 
 
