@@ -23,6 +23,7 @@ def add(run: Run, values: dict[str, Any], version: str) -> None:
     registry = Path(values.get("target", {}).get("registry", ""), values["experiment"])
     card = registry / "versions" / version / "card.html"
     if version and card.is_file():
+        (run.folder / navigation.FOLDER).mkdir(exist_ok=True)
         shutil.copyfile(card, run.folder / navigation.FOLDER / navigation.CHAMPION)
     page, other = run.folder / CURVES, _trained_by(run, registry, version)
     if other is not None and page.is_file():
@@ -34,7 +35,8 @@ def add(run: Run, values: dict[str, Any], version: str) -> None:
 
 def _trained_by(run: Run, registry: Path, version: str) -> Run | None:
     """The run that published a version, by the registry's history, if it is another one whose folder is still there."""
-    for entry in _json(registry / "champion.json").get("history", []) if version else []:
+    history = _json(registry / "champion.json").get("history")
+    for entry in history if version and isinstance(history, list) else []:
         if isinstance(entry, dict) and entry.get("version") == version and entry.get("by") == "publish":
             other = Run(run.root / Path(str(entry.get("run", ""))).name)
             return other if other.folder != run.folder and (other.folder / RECORD).is_file() else None

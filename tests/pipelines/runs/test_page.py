@@ -263,6 +263,10 @@ def test_the_champion_s_curve_is_drawn_beside_the_run_s(run: Run) -> None:
     shutil.rmtree(other.folder)
     page.write(run, run.read())
     assert "Beside the champion" not in pages(run)["reports/learning-curves.html"]
+    # A damaged registry must not stop the page of a run that has succeeded.
+    for damaged in ("", "[]", '{"history": null}', '{"history": [3]}'):
+        (registry / "champion.json").write_text(damaged)
+        page.write(run, run.read())
 
 
 # --- content ---------------------------------------------------------------------------------------------------------
