@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from components.core.choices import Room
+from pipelines.cli.main import main as command_line
+from pipelines.compile import compiler
 from pipelines.images import names
 from pipelines.images.__main__ import main
 
 # Knows the images whose names are lines of the file "there", and lists them as podman does, with localhost/ before the
 # names; fails where the first argument is in the variable FAILS. An image is labelled with its base's digest, the
-# content of the file "digest".
+# content of the file "digest". What of a project is in the context goes to the file "context".
 ENGINE = """#!/bin/sh
 echo "$(basename "$0") $*" >> {folder}/log
 case " $FAILS " in *" $1 "*) echo "no $1 today" >&2; exit 3;; esac
@@ -25,6 +28,7 @@ fi
 if [ "$1" = inspect ]; then cat {folder}/label; fi
 if [ "$1" = pull ]; then echo "$3" >> {folder}/there; fi
 if [ "$1" = build ]; then
+    echo components/_project/*/* > {folder}/context
     cat {folder}/digest > {folder}/label
     while [ $# -gt 0 ]; do if [ "$1" = --tag ]; then echo "$2" >> {folder}/there; fi; shift; done
 fi
@@ -74,6 +78,20 @@ def test_an_image_with_its_tags_is_built_only_when_asked(install: Callable[..., 
     assert not [line for line in log() if line.startswith("podman build")]
     assert main(["build", "gpu", "--base", "base:1", "--again"]) == 0
     assert [line for line in log() if line.startswith("podman build")]
+
+
+def test_in_a_project_the_image_is_built_with_its_files(
+    install: Callable[..., Log], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = install("podman")
+    assert command_line(["init", str(tmp_path / "team")]) == 0
+    monkeypatch.chdir(tmp_path / "team/experiments")
+    assert command_line(["new", "model", "our_net"]) == 0
+    assert command_line(["images", "build", "--base", "base:1"]) == 0
+    assert (tmp_path / "context").read_text() == "components/_project/models/our_net.py\n"
+    chosen: dict[Room, str] = {"models": "our_net", "tasks": "image_classification"}
+    (line,) = built(log)
+    assert f"--tag suanli-python-cpu:{compiler.image_tag('train', chosen)}" in line
 
 
 def built(log: Log) -> list[str]:
