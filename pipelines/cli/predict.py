@@ -64,8 +64,8 @@ def predict(
     if not inputs and not text:
         raise StepError("there is nothing to predict", advice="give files, folders or --text", kind="settings")
     predictor = version.load(version_folder(model, folder.root(runs)), format)
-    predictor = _changed(predictor, [*(sets or []), *([f"top_k={top}"] if top else [])])
-    predictions = _predictions(predictor, inputs or [], text or [])
+    predictor = with_task_settings(predictor, [*(sets or []), *([f"top_k={top}"] if top else [])])
+    predictions = predictions_of(predictor, inputs or [], text or [])
     if output is not None:
         predictions = _drawn(predictor, predictions, output)
     failures: list[str] = []
@@ -113,7 +113,7 @@ def version_folder(model: str, runs: Path) -> Path:
     raise StepError(f"unknown model {model!r} in {registry}", advice=advice, kind="settings")
 
 
-def _changed(predictor: "LoadedVersion", changes: Sequence[str]) -> "LoadedVersion":
+def with_task_settings(predictor: "LoadedVersion", changes: Sequence[str]) -> "LoadedVersion":
     """The version with other settings of the task's own, which decide how the model's outputs are processed.
 
     Raises:
@@ -132,7 +132,7 @@ def _changed(predictor: "LoadedVersion", changes: Sequence[str]) -> "LoadedVersi
     return predictor.with_settings(values)
 
 
-def _predictions(predictor: "LoadedVersion", inputs: Sequence[str], texts: Sequence[str]) -> "Iterator[Predicted]":
+def predictions_of(predictor: "LoadedVersion", inputs: Sequence[str], texts: Sequence[str]) -> "Iterator[Predicted]":
     """A prediction for each file, then for each text, in chunks across files.
 
     Raises:

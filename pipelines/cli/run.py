@@ -46,7 +46,7 @@ def run(
         )
     if resume:
         raise typer.Exit(session.resume(folder.find(root, resume), other_code=other_code, debug=debug, as_json=as_json))
-    code = session.start(
+    code, _ = session.start(
         experiment,
         sets or [],
         root,

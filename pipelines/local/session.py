@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from pipelines.local.container_engine import Engine
 
 
-def start(source: str, changes: list[str], runs: Path, *, runner: str, cache: bool, debug: bool, as_json: bool) -> int:
-    """Run an experiment from its beginning and return the command's exit status.
+def start(
+    source: str, changes: list[str], runs: Path, *, runner: str, cache: bool, debug: bool, as_json: bool
+) -> tuple[int, Run]:
+    """Run an experiment from its beginning and return the command's exit status and the run.
 
     Raises:
         StepError: a setting is wrong, the data are not where it says, the runner has no engine or image, or the folder
@@ -40,7 +42,7 @@ def start(source: str, changes: list[str], runs: Path, *, runner: str, cache: bo
     values = {**record.initial(named, targets.local(runs), source, cache), "runner": runner}
     with launch.received_signals() as signals, _engine(values) as engine:
         run = folder.create(runs, named.name)
-        return _complete(run, _begin(run, values), signals, engine, debug, as_json)
+        return _complete(run, _begin(run, values), signals, engine, debug, as_json), run
 
 
 @contextmanager
