@@ -181,7 +181,7 @@ def check(settings: DataSettings) -> None:
 def location_fault(location: str) -> str:
     """Why a file or folder cannot be read, as far as its name and this machine's disk tell; empty if it can."""
     if storage.is_remote(location):
-        return ""
+        return storage.bucket_fault(location)
     if SCHEME.match(location):
         return f"{location} is neither a local path nor gs://BUCKET/NAME, which are what is read"
     path = project.path(location)

@@ -13,6 +13,7 @@ class ExportSettings(Section):
     """The formats to export, and how far they may differ from the Keras model.
 
     Attributes:
+        formats: those to write.
         strict: whether a format that cannot represent the model stops the export; otherwise it is left out, and the
             model card has the reason.
         parity_examples: number of test examples for the check of each format.

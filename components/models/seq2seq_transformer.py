@@ -30,6 +30,7 @@ class Settings(WithHeads):
         heads: attention heads, which divide the width.
         layers: of the encoder, and as many of the decoder.
         hidden: units between the two dense layers of each block.
+        dropout: rate on the outputs of attention and of each block.
         label_smoothing: share of the target probability that is spread over all tokens.
     """
 

@@ -12,7 +12,7 @@ from types import ModuleType
 
 from components.storage import local
 from components.storage.manifest import MANIFEST, Damaged, Manifest, refuse
-from components.storage.uris import MOUNTS, REMOTE, is_remote, join, mounted
+from components.storage.uris import MOUNTS, REMOTE, bucket_fault, is_remote, join, mounted
 
 __all__ = [
     "MANIFEST",
@@ -20,6 +20,7 @@ __all__ = [
     "REMOTE",
     "Damaged",
     "Manifest",
+    "bucket_fault",
     "copy",
     "download",
     "exists",
@@ -29,6 +30,7 @@ __all__ = [
     "join",
     "listing",
     "manifest",
+    "missing_rights",
     "mounted",
     "probe",
     "read_text",
@@ -58,6 +60,19 @@ def probe(uri: str) -> None:
             reached.
     """
     _backend(uri).probe(uri)
+
+
+def missing_rights(uri: str) -> dict[str, str]:
+    """Write, read, list and remove one small object below a URI in Cloud Storage.
+
+    Returns:
+        Each permission that is missing, such as ``storage.objects.create``, with what cannot be done without it.
+
+    Raises:
+        StepError: the bucket does not exist (caused by an exception called ``NotFound``), or cannot be reached.
+    """
+    missing: dict[str, str] = _backend(uri).missing_rights(uri)
+    return missing
 
 
 def read_text(uri: str) -> str:

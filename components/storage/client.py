@@ -16,7 +16,7 @@ from google.cloud.storage._media import _upload
 
 from components.core.errors import StepError
 from components.core.retry import Retry
-from components.storage.uris import REMOTE
+from components.storage.uris import REMOTE, bucket_fault
 
 EMULATOR = "STORAGE_EMULATOR_HOST"
 WORKERS = 8
@@ -53,8 +53,14 @@ def one_line_errors() -> Iterator[None]:
 
 
 def bucket_and_name(uri: str) -> tuple[storage.Bucket, str]:
-    """The bucket of a URI, and the name in it."""
+    """The bucket of a URI, and the name in it.
+
+    Raises:
+        StepError: no bucket can have such a name.
+    """
     name, _, prefix = uri.removeprefix(REMOTE).partition("/")
+    if fault := bucket_fault(uri):
+        raise StepError(fault, kind="settings")
     return _client(os.getpid(), os.environ.get(EMULATOR, "")).bucket(name), prefix.strip("/")
 
 

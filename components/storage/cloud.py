@@ -1,14 +1,15 @@
 """Files and folders in Cloud Storage."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import google_crc32c
-from google.api_core.exceptions import NotFound, PreconditionFailed
+from google.api_core.exceptions import Forbidden, NotFound, PreconditionFailed
 from google.cloud.storage import Blob, transfer_manager
 from google.cloud.storage.exceptions import DataCorruption
 
@@ -24,6 +25,8 @@ LARGE = 8 << 20
 PART = 32 << 20
 # Attempts for a file that arrives damaged, and for a text that changes while it is read.
 ROUNDS = 4
+# How the names of what missing_rights writes begin.
+TRIAL = ".suanli-doctor-"
 FIELDS = "items(name,size,crc32c,generation),nextPageToken"
 
 
@@ -119,6 +122,36 @@ def probe(uri: str) -> None:
         StepError: it does not exist (caused by ``NotFound``), may not be listed, or cannot be reached.
     """
     any(bucket_and_name(uri)[0].list_blobs(max_results=1, timeout=client.PROBE_S, retry=None))
+
+
+@one_line_errors()
+def missing_rights(uri: str) -> dict[str, str]:
+    """Write, read, list and remove one small object below a URI, without retries.
+
+    Returns:
+        Each permission that is missing, with what cannot be done without it. Without the right to write, reading and
+        removing are not tried.
+
+    Raises:
+        StepError: the bucket does not exist (caused by ``NotFound``), or cannot be reached.
+    """
+    bucket, prefix = bucket_and_name(uri)
+    blob = bucket.blob("/".join(filter(None, [prefix, f"{TRIAL}{uuid4().hex}"])))
+    once: dict[str, Any] = {"timeout": client.PROBE_S, "retry": None}
+    missing = {}
+
+    def attempt(permission: str, what: str, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except Forbidden:
+            missing[permission] = what
+
+    attempt("storage.objects.list", "list", lambda: any(bucket.list_blobs(prefix=blob.name, max_results=1, **once)))
+    attempt("storage.objects.create", "write", lambda: blob.upload_from_string("", **once))
+    if "storage.objects.create" not in missing:
+        attempt("storage.objects.get", "read", lambda: bucket.blob(blob.name).download_as_bytes(**once))
+        attempt("storage.objects.delete", f"remove, so {blob.name} is left", lambda: blob.delete(**once))
+    return missing
 
 
 @one_line_errors()

@@ -46,9 +46,9 @@ class EvaluationSettings(Section):
     """How to judge a model, and what it takes to be accepted; a task's own Settings add to it.
 
     Attributes:
-        require: bounds that the model must meet on the whole test split.
-        require_slices: bounds for every slice of at least ``min_slice`` examples. The model is refused where a slice is
-            shown to miss one: its interval, corrected for the number of slices, lies beyond the bound.
+        require: bounds such as ``accuracy>=0.9`` that the model must meet on the whole test split.
+        require_slices: such bounds for every slice of at least ``min_slice`` examples. The model is refused where a
+            slice is shown to miss one: its interval, corrected for the number of slices, lies beyond the bound.
         margin: how much worse than the champion the challenger may be in the task's paired metric. 0 asks it to be
             better (superiority).
         slice_margin: the same for each slice of at least ``min_slice`` examples, where worse has to be shown, by an
@@ -60,6 +60,8 @@ class EvaluationSettings(Section):
         error_rate: the probability, at most, of accepting a challenger that is worse by exactly the margin.
         min_slice: smaller slices only warn.
         resamples: bootstrap resamples for the intervals of metrics that are no means over examples.
+        batch_size: examples that are predicted at once.
+        seed: of the resamples.
         baseline: a simple method to show beside the model in the same report, one that the task knows; empty for none.
             It is trained on the train split, which evaluate reads for it.
     """

@@ -27,7 +27,11 @@ class TrainingSettings(Section):
     """How to train. The defaults are those of the CNN tutorial that this package grew from.
 
     Attributes:
+        epochs: the most passes over the training split.
         batch_size: examples per step, over all devices.
+        learning_rate: the largest one, which ``schedule`` may lower.
+        optimizer: Keras's; ``sgd`` with momentum 0.9.
+        weight_decay: decoupled from the loss; biases and normalization are left out.
         steps_per_epoch: the most steps per epoch; 0 for the whole split.
         validation_steps: the most validation steps per epoch; 0 for the whole split.
         patience: epochs without a better validation loss after which training stops with the best weights; 0 never
@@ -37,8 +41,10 @@ class TrainingSettings(Section):
             the same sum (examples / classes / examples of the class, as scikit-learn's), a table such as
             ``spam:5,ham:1`` names classes, and the others count 1.
         schedule: ``cosine`` decays to 0 over all epochs, after ``warmup_steps`` of linear warm-up.
+        warmup_steps: steps in which the learning rate grows from 0.
         precision: ``auto`` is the best for the device.
         backend: ``auto`` is the one of the image.
+        seed: of weights, shuffling, augmentation and dropout.
         threads: threads for computing on a CPU; 0 for all cores. Equal results need equal numbers of threads.
         checkpoint_seconds: seconds between two checkpoints within an epoch; 0 for none there. Each epoch ends with one
             in any case.

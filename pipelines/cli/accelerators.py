@@ -1,5 +1,6 @@
 """``suanli accelerators``: the hardware to choose from, and its prices."""
 
+import json
 from typing import Annotated
 
 import typer
@@ -7,16 +8,25 @@ import typer
 from components.core import project
 from pipelines.cli.options import AsJson
 from pipelines.cli.output import print_json, print_table, usd
-from pipelines.hardware import catalog
+from pipelines.hardware import catalog, ladder
 from pipelines.hardware.catalog import Row
 
 
 def accelerators(
+    which: Annotated[str, typer.Argument(metavar="[NAME]", help="Only this one, and all about it.")] = "",
     every: Annotated[bool, typer.Option("--all", help="Include multi-host slices, which cannot be used yet.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the accelerators that --accelerator takes. Prices are list prices: verify before use."""
-    rows = [row for row in catalog.load(project.folder()).values() if every or as_json or not row.refused]
+    known = catalog.load(project.folder())
+    if which:
+        (rung,) = ladder.parse(which, known)[:1]
+        if as_json:
+            print_json(rung.row.record())
+        else:
+            print_table((name, json.dumps(value)) for name, value in rung.row.record().items())
+        return
+    rows = [row for row in known.values() if every or as_json or not row.refused]
     if as_json:
         print_json([row.record() for row in rows])
         return

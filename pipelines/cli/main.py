@@ -42,16 +42,20 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
     "Choose": {
         "experiments": (
             "lists.experiments",
-            "List the experiments: Suanli's, and those in the project's folder experiments.",
+            "List the experiments, Suanli's and the project's own; of one, what it is and what it sets.",
         ),
-        "data": ("lists.data", "List the data sources, one per file in components/data."),
+        "data": ("lists.data", "List the data sources, one per file in components/data; of one, its settings."),
         "models": (
             "lists.models",
-            "List the model architectures, one per file in components/models, with their inputs and outputs.",
+            "List the models, one per file in components/models, with inputs and outputs; of one, its settings.",
         ),
         "tasks": (
             "lists.tasks",
-            "List the tasks in components/tasks. A model fits a task with the same interface.",
+            "List the tasks in components/tasks; of one, its settings. A model fits a task with the same interface.",
+        ),
+        "settings": (
+            "settings.settings",
+            "Print the settings of an experiment: meaning, type, default and allowed values.",
         ),
         "accelerators": (
             "accelerators.accelerators",
@@ -84,6 +88,10 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
         "nodepool": (
             "nodepool.nodepool",
             "Print the command that creates the GKE node pool of an accelerator. Nothing is created.",
+        ),
+        "bootstrap": (
+            "bootstrap.bootstrap",
+            "Print the commands that lead from an empty project to the first run on GKE. Nothing is run.",
         ),
         "schedules": ("schedules.app", "List, show, change and delete schedules."),
     },

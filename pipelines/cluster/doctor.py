@@ -47,7 +47,7 @@ def _roots(target: Target) -> Iterator[CheckResult]:
     yield from warnings
     if not warnings:
         yield CheckResult("ok", "roots", ", ".join(getattr(target, name) for name in ROOTS))
-    yield from preflight.buckets(target)
+    yield from preflight.buckets(target, write=True)
 
 
 def _server(connection: Connection) -> tuple[Server | None, list[CheckResult]]:

@@ -1,6 +1,6 @@
 """Everything that is checked before a run is submitted; after a failure nothing is sent."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -168,7 +168,8 @@ def data(settings: DataSettings, target: Target) -> Iterator[CheckResult]:
     for setting, location in settings.locations().items():
         what, path = f"data.{setting}", project.path(location)
         if storage.is_remote(location):
-            yield CheckResult("ok", what, location)
+            fault = location_fault(location)
+            yield CheckResult("fail" if fault else "ok", what, fault or location, f"set {what}" if fault else "")
         elif any(path.is_relative_to(shared) for shared in target.shared_paths):
             yield CheckResult("ok", what, f"{location}, which every pod has")
         elif SCHEME.match(location):
@@ -225,20 +226,44 @@ def roots(target: Target, *names: str) -> Iterator[CheckResult]:
             yield CheckResult("warn", name, f"{root} is each pod's own disk", advice)
 
 
-def buckets(target: Target) -> Iterator[CheckResult]:
-    """Try each bucket of a target's roots once, as this user; the runs have an account of their own."""
-    roots = (target.data_root, target.checkpoint_root, target.registry, target.pipeline_root)
-    for bucket in dict.fromkeys(root.split("/")[2] for root in roots if root.startswith("gs://")):
+def buckets(target: Target, *, write: bool = False) -> Iterator[CheckResult]:
+    """Try each bucket of a target's roots, as this user; the runs have an account of their own.
+
+    Args:
+        write: whether a small object is written below each root, read and removed, too.
+    """
+    roots: dict[str, list[str]] = {}
+    for root in (target.data_root, target.checkpoint_root, target.registry, target.pipeline_root):
+        if root.startswith("gs://"):
+            roots.setdefault(root.split("/")[2], []).append(root)
+    for bucket, below in roots.items():
         what = f"bucket {bucket}"
         try:
-            storage.probe(f"gs://{bucket}")
-            yield CheckResult("ok", what, "exists, and you may list it")
+            if write:
+                yield from _rights(what, dict.fromkeys(below))
+            else:
+                storage.probe(f"gs://{bucket}")
+                yield CheckResult("ok", what, "exists, and you may list it")
         except StepError as error:
             if type(error.__cause__).__name__ == "NotFound":
                 advice = f"correct targets.toml, or create it: gcloud storage buckets create gs://{bucket}"
                 yield CheckResult("fail", what, "does not exist", advice)
             else:
                 yield CheckResult("warn", what, f"not known whether runs may use it: {error.message}", error.advice)
+
+
+def _rights(what: str, roots: Iterable[str]) -> Iterator[CheckResult]:
+    """A warning for each root below which this user lacks a right, or one result for all."""
+    missing = {root: rights for root in roots if (rights := storage.missing_rights(root))}
+    for root, rights in missing.items():
+        lacking = "; ".join(f"{right} is missing (you cannot {act})" for right, act in rights.items())
+        advice = (
+            "runs have an account of their own; grant yours the role as well: gcloud storage buckets "
+            f"add-iam-policy-binding gs://{root.split('/')[2]} --role=roles/storage.objectAdmin --member=user:YOU"
+        )
+        yield CheckResult("warn", what, f"{root}: {lacking}", advice)
+    if not missing:
+        yield CheckResult("ok", what, f"you may list, write, read and remove below {', '.join(roots)}")
 
 
 def _images(submission: Submission, digests: dict[str, str]) -> Iterator[CheckResult]:

@@ -10,14 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from components.core.choices import nearest
 from components.core.config import refuse_unfit
 from components.core.errors import StepError
+from components.storage.uris import BUCKET
 from pipelines.hardware.pods import QUANTITY
 
 FILE = "targets.toml"
 # kfp.local names a step without this word a problem, because it runs on this Python whatever the image (kfp 2.17).
 LOCAL_PREFIX = "suanli-python"
 FIELDS = ("image_prefix", "data_root", "checkpoint_root", "registry")
-# What a bucket and an image can be called, a placeholder such as BUCKET or <project> not.
-BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]*")
+# What an image can be called, a placeholder such as <project> not.
 IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/@-]*")
 NAME = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$"
 # Where Kubeflow's launcher can keep artifacts.

@@ -27,6 +27,7 @@ IMPLIED = {POOL_LABEL, MACHINE_LABEL, GPU_LABEL, TPU_LABEL, TOPOLOGY_LABEL, COUN
 RESERVED = re.compile(r"(cloud\.google\.com/(?!compute-class$)|([a-z0-9.-]+\.)?(kubernetes|k8s|gke)\.io/)")
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 LOCATION = re.compile(r"[a-z]+(-[a-z]+[0-9]+)(-[a-z0-9]+)?")
+ACCOUNT = re.compile(r"[-a-z0-9]{6,30}@([-a-z0-9.:]+\.)?gserviceaccount\.com")
 KEY = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 # The unpacked GPU image is about 10 GB, and twice that while a node changes to a new one; the rest is for the steps.
@@ -54,6 +55,7 @@ class Pool:
         labels: the team's own labels that its pods select.
         notes: what the command alone cannot do, a line each.
         disk_gb: a machine's boot disk, in GB.
+        service_account: the nodes' Google service account; empty for Compute Engine's default one.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Pool:
     labels: Mapping[str, str]
     notes: tuple[str, ...] = ()
     disk_gb: int = DISK_GB
+    service_account: str = ""
 
     @property
     def location_policy(self) -> str:
@@ -77,7 +80,16 @@ class Pool:
         return "" if self.capacity == "on-demand" else "ANY"
 
 
-def for_rung(rung: Rung, cluster: str, location: str, *, zone: str = "", most: int = 4, driver: str = "latest") -> Pool:
+def for_rung(
+    rung: Rung,
+    cluster: str,
+    location: str,
+    *,
+    zone: str = "",
+    most: int = 4,
+    driver: str = "latest",
+    service_account: str = "",
+) -> Pool:
     """The pool for a rung.
 
     Raises:
@@ -85,6 +97,9 @@ def for_rung(rung: Rung, cluster: str, location: str, *, zone: str = "", most: i
     """
     row = rung.row
     _check(row, rung.capacity, cluster, location, zone, driver)
+    if service_account and not ACCOUNT.fullmatch(service_account):
+        advice = "give its address, such as nodes@my-project.iam.gserviceaccount.com"
+        _wrong(f"--service-account {service_account}: not a Google service account", advice)
     taints = (*row.taints, *capacity_taints([rung]))
     labels = {key: value for key, value in row.labels.items() if not RESERVED.match(key)}
     for key, value in [*labels.items(), *((taint.key, taint.value) for taint in taints)]:
@@ -107,6 +122,7 @@ def for_rung(rung: Rung, cluster: str, location: str, *, zone: str = "", most: i
         taints=taints,
         labels=labels,
         notes=tuple(_notes(rung)),
+        service_account=service_account,
     )
 
 
@@ -188,5 +204,7 @@ def _options(pool: Pool) -> Iterator[tuple[str, str]]:
         yield "node-taints", ",".join(f"{taint.key}={taint.value}:{taint.effect}" for taint in pool.taints)
     if pool.labels:
         yield "node-labels", ",".join(f"{key}={value}" for key, value in pool.labels.items())
+    if pool.service_account:
+        yield "service-account", pool.service_account
     yield "workload-metadata", "GKE_METADATA"
     yield "disk-size", str(pool.disk_gb)

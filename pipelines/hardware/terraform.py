@@ -57,6 +57,7 @@ def _node_config(pool: Pool, flex: bool) -> dict[str, Any]:
         **({"spot": True} if pool.capacity == "spot" else {}),
         **({"flex_start": True, "max_run_duration": f"{FLEX_START_S}s"} if flex else {}),
         "disk_size_gb": pool.disk_gb,
+        **({"service_account": pool.service_account} if pool.service_account else {}),
         # Without this scope nodes can neither install drivers nor pull images; pods have their own identity.
         "oauth_scopes": ("https://www.googleapis.com/auth/cloud-platform",),
         **({"labels": dict(pool.labels)} if pool.labels else {}),

@@ -1,10 +1,10 @@
-"""``python -m pipelines.images build|push|list [KIND]...``: what make images and make push run."""
+"""``python -m pipelines.images build|push|cloud-build|list [KIND]...``: what make images and make push run."""
 
 import argparse
 import sys
 
 from components.core.errors import StepError
-from pipelines.images import build, names, push
+from pipelines.images import build, cloud_build, names, push
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,6 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
                 build.build(asked.kinds, asked.base, again=asked.again)
             case "push":
                 push.push(asked.kinds, asked.registry, again=asked.again)
+            case "cloud-build":
+                print(cloud_build.config(asked.kinds, asked.registry))
             case "list":
                 print("\n".join(name for kind in names.image_kinds(asked.kinds) for name in names.local(kind)))
     except StepError as error:
@@ -39,8 +41,10 @@ def _parser() -> argparse.ArgumentParser:
     pushing = commands.add_parser("push", help="push those that the registry lacks")
     pushing.add_argument("--registry", default="", help="HOST/PATH")
     pushing.add_argument("--again", action="store_true", help="replace those that stand on another base there")
+    config = commands.add_parser("cloud-build", help="print what gcloud builds submit --config takes")
+    config.add_argument("--registry", default="", help="HOST/PATH")
     listing = commands.add_parser("list", help="print their names")
-    for command in (building, pushing, listing):
+    for command in (building, pushing, config, listing):
         command.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(names.KINDS)} (default: cpu)")
     return parser
 

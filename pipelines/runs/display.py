@@ -135,7 +135,8 @@ def summary(values: dict[str, Any], location: str, stream: TextIO | None = None)
         console.print(f"\n{VERDICTS[decided]}")
         for reason in values["reasons"]:
             console.print(f"  {shown(reason)}")
-    console.print(f"\n{shown(values['status'])} in {seconds(values['seconds'])}: {shown(location)}")
+    took = f" in {seconds(values['seconds'])}" if "seconds" in values else ""  # a run that has not ended has none
+    console.print(f"\n{shown(values['status'])}{took}: {shown(location)}")
 
 
 def metric(metrics: Mapping[str, Any], name: str) -> str:

@@ -83,6 +83,7 @@ class Proxy(ThreadingHTTPServer):
         latency: seconds that each request waits first.
         counts: fault -> how often it was done.
         requests: how many requests came.
+        forbidden: a pattern of method and path whose requests are answered with 403; empty for none.
     """
 
     daemon_threads = True
@@ -96,6 +97,7 @@ class Proxy(ThreadingHTTPServer):
         self.latency = latency
         self.counts: Counter[str] = Counter()
         self.requests = 0
+        self.forbidden = ""
         self.sessions: dict[str, Session] = {}
         self.random = random.Random(seed)
         self._lock = threading.Lock()
@@ -140,7 +142,9 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(self.server.latency)
         upload = parse_qs(urlsplit(self.path).query).get("upload_id", [""])[0]
         answer: Answer | None = None
-        if fault == "unavailable":
+        if self.server.forbidden and re.search(self.server.forbidden, f"{self.command} {self.path}"):
+            answer = _refusal(403, [])
+        elif fault == "unavailable":
             answer = _refusal(503, [("Retry-After", "1")] if details.random() < 0.5 else [])
         elif fault == "too_many":
             answer = _refusal(429, [])

@@ -47,7 +47,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kubeflow: FakeKubeflow
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SUANLI_TIMEOUT", "1")
     # Cloud Storage is tried in tests/pipelines/cluster/test_preflight.py.
-    monkeypatch.setattr(storage, "probe", lambda uri: None)
+    monkeypatch.setattr(storage, "missing_rights", lambda uri: {})
     for name in ("SUANLI_HOST", "KUBECONFIG", "SUANLI_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "targets.toml").write_text(team_target.text(kubeflow.host))
@@ -95,7 +95,8 @@ def test_a_cluster_that_has_everything_is_ok_in_every_line(
     found = told()
     assert of_cluster(found) == {
         "roots": "gs://team/data, gs://team/checkpoints, gs://team/registry",
-        "bucket team": "exists, and you may list it",
+        "bucket team": "you may list, write, read and remove below gs://team/data, gs://team/checkpoints, "
+        "gs://team/registry",
         "server": f"{kubeflow.host}, single-user",
         "Kubeflow": "2.17.0",
         "sign-in": "runs can be listed",

@@ -3,8 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import faulty_proxy
 import pytest
+from storage_emulator import Emulator
 
+from components import storage
+from components.core.errors import StepError
 from components.data import digits, image_folder, parallel_text, text_file, text_folder, tfds_directory
 from pipelines.cluster import preflight
 from pipelines.compile.check_result import CheckResult
@@ -36,6 +40,50 @@ def test_a_bucket_that_cannot_be_tried_from_here_is_a_warning(monkeypatch: pytes
     (result,) = of(target("gs://team")).values()
     assert result.level == "warn" and result.found.startswith("not known whether runs may use it: Cloud Storage: ")
     assert "gcloud auth application-default login" in result.advice
+
+
+def tried(root: str, **roots: str) -> list[CheckResult]:
+    return list(preflight.buckets(target(root, **roots), write=True))
+
+
+def test_doctor_writes_reads_and_removes_below_each_root_and_leaves_nothing(bucket: str) -> None:
+    (result,) = tried(bucket, registry=f"{bucket}/team/registry")
+    assert result.level == "ok" and result.found.endswith(
+        f"{bucket}/data, {bucket}/checkpoints, {bucket}/team/registry"
+    )
+    assert storage.listing(bucket) == []
+    assert [result.level for result in tried("gs://nobody-made-this")] == ["fail"]
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "missing", "left"),
+    [
+        ("POST .*/upload/", "storage.objects.create is missing (you cannot write)", 0),
+        ("GET /(download|.*alt=media)", "storage.objects.get is missing (you cannot read)", 0),
+        ("DELETE ", "storage.objects.delete is missing (you cannot remove, so data/.suanli-doctor-", 3),
+        ("GET /storage/v1/b/[^/]*/o\\?", "storage.objects.list is missing (you cannot list)", 0),
+    ],
+)
+def test_a_missing_right_is_named_with_the_role_that_has_it(
+    bucket: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, forbidden: str, missing: str, left: int
+) -> None:
+    with faulty_proxy.running(emulator.url, seed=1) as proxy:
+        proxy.forbidden = forbidden
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+        results = tried(bucket)
+    assert [result.level for result in results] == ["warn"] * 3  # a line for each root
+    assert results[0].found.startswith(f"{bucket}/data: ") and missing in results[0].found
+    assert f"gs://{bucket.removeprefix('gs://')} --role=roles/storage.objectAdmin" in results[0].advice
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
+    assert len(storage.listing(bucket)) == left
+
+
+@pytest.mark.parametrize("uri", ["gs://BUCKET/own/birds", "gs://<bucket>/birds", "gs://$BUCKET/birds", "gs:///birds"])
+def test_a_placeholder_that_was_left_is_refused_wherever_a_bucket_is_named(uri: str) -> None:
+    (found,) = preflight.data(image_folder.Settings(folder=uri, image_shape=(8, 8, 3)), TEAM)
+    assert found.level == "fail" and "is not a bucket's name" in found.found and found.advice == "set data.folder"
+    with pytest.raises(StepError, match="is not a bucket's name"):
+        storage.exists(uri)
 
 
 def test_roots_that_are_no_buckets_are_not_tried() -> None:
