@@ -11,7 +11,9 @@ from pathlib import Path
 ROUNDS = 9
 SUANLI = [str(Path(sys.executable).with_name("suanli"))]
 # (what, command, yardstick, factor, seconds): command <= factor x yardstick + seconds.
+COMPLETION = [sys.executable, "-P", "-m", "pipelines.cli.completion"]
 CASES = (
+    ("TAB after run", [*COMPLETION, "run", ""], "pass", 0.0, 0.15),
     ("suanli --help", [*SUANLI, "--help"], "import typer, rich", 1.3, 0.15),
     ("suanli experiments", [*SUANLI, "experiments"], "import typer, rich, pydantic", 1.3, 0.15),
     ("suanli compile", [*SUANLI, "compile", "digits"], "import kfp, kfp.kubernetes, kfp.compiler", 1.0, 0.5),

@@ -171,6 +171,14 @@ def _ours() -> list[str]:
     return [module.name for module in pkgutil.iter_modules(package.__path__)]
 
 
+def title(name: str) -> str:
+    """The first line of an experiment's docstring, which is read without running the file."""
+    spec = importlib.util.find_spec(f"pipelines.experiments.{name}")
+    assert spec and spec.origin
+    text = ast.get_docstring(ast.parse(Path(spec.origin).read_text("utf-8"))) or ""
+    return text.partition("\n")[0]
+
+
 @dataclass(frozen=True)
 class NamedExperiment:
     """An experiment with its name and its file's docstring."""

@@ -23,7 +23,7 @@ def experiments(which: Which = "", as_json: AsJson = False) -> None:
         _experiment(experiment.load(which), as_json)
         return
     _print(
-        [{"name": name, "description": experiment.load(name).text.partition("\n")[0]} for name in experiment.names()],
+        [{"name": name, "description": experiment.title(name)} for name in experiment.names()],
         as_json,
     )
 

@@ -36,6 +36,10 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
             "open.open_",
             "Open a run's page in the browser, or the page of all runs; print its path if there is no browser.",
         ),
+        "completion": (
+            "completion_words.completion",
+            "Print what makes a shell complete commands, experiments, runs, accelerators and settings after TAB.",
+        ),
         "runs": ("runs.app", "List, show, compare, reproduce and prune runs."),
         "registry": ("registry.app", "List, show, verify and roll back published models."),
     },
