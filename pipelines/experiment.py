@@ -172,10 +172,17 @@ def _ours() -> list[str]:
 
 
 def title(name: str) -> str:
-    """The first line of an experiment's docstring, which is read without running the file."""
-    spec = importlib.util.find_spec(f"pipelines.experiments.{name}")
-    assert spec and spec.origin
-    text = ast.get_docstring(ast.parse(Path(spec.origin).read_text("utf-8"))) or ""
+    """The first line of an experiment's docstring, which is read without running the file.
+
+    Raises:
+        StepError: the project and we both have it, or the file cannot be read as Python.
+    """
+    file = project.file("experiments", name)
+    if file and name in _ours():
+        refuse_double("experiment", name, file)
+    path = file or Path(__file__).parent / "experiments" / f"{name}.py"
+    with _errors_in(str(path)):
+        text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
     return text.partition("\n")[0]
 
 

@@ -1,10 +1,10 @@
 """``suanli bootstrap gke``: the commands from an empty Google Cloud project to the first run."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from components.core import project as projects
 from components.core.choices import nearest
 from components.core.errors import StepError
 from pipelines.hardware import bootstrap as installation
@@ -39,6 +39,6 @@ def bootstrap(
     """Print the commands that lead from an empty project to the first run on GKE. Nothing is run."""
     if where != "gke":
         raise StepError(f"cannot set up {where!r}", advice=nearest(where, ["gke"]), kind="settings")
-    rungs = ladder.parse(accelerator, catalog.load(Path.cwd()))
+    rungs = ladder.parse(accelerator, catalog.load(projects.folder()))
     wanted = installation.Installation(project, region, zone, cluster, bucket, repository, submitters)
     print((installation.hcl if terraform else installation.gcloud)(wanted, rungs))

@@ -73,12 +73,12 @@ def words_of(kind: str, known: Mapping[str, Any]) -> list[str]:
     """All words of a kind, such as ``experiments``; none if its values are free."""
     match kind:
         case "runs":
-            folder = Path(os.environ.get("SUANLI_RUNS") or "runs")
+            folder = Path(os.environ.get("SUANLI_RUNS") or project() / "runs")
             names = [each.name for each in folder.glob("*") if RUN.fullmatch(each.name)]
             return ["latest", *sorted(names, reverse=True)[:MOST_RUNS]]
         case "targets":
             try:
-                return list(tomllib.loads(Path("targets.toml").read_text(encoding="utf-8")))
+                return list(tomllib.loads((project() / "targets.toml").read_text(encoding="utf-8")))
             except (OSError, ValueError):
                 return []
     words: list[str] = known["words"].get(kind, [])
@@ -100,14 +100,24 @@ def table() -> dict[str, Any]:
     return known
 
 
+def project() -> Path:
+    """The folder that ``components.core.project`` finds, which takes longer to import."""
+    here = Path.cwd()
+    named = os.environ.get("SUANLI_PROJECT")
+    return Path(named) if named else next((up for up in (here, *here.parents) if (up / "suanli.toml").is_file()), here)
+
+
 def cache_file() -> Path:
     """Where the words of the present sources are kept: below ``$SUANLI_CACHE_HOME`` or the user's cache."""
-    own = os.environ.get("SUANLI_CACHE_HOME")
-    home = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "suanli"
-    files = [entry for folder in READ_FROM for entry in os.scandir(ROOT / folder)]
+    chosen = os.environ.get("SUANLI_CACHE_HOME")
+    home = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "suanli"
+    team = project()
+    folders = [ROOT / name for name in READ_FROM]
+    folders += [folder for name in ("experiments", "data", "models", "tasks") if (folder := team / name).is_dir()]
+    files = [entry for folder in folders for entry in os.scandir(folder)]
     state = [(entry.path, entry.stat().st_mtime_ns) for entry in files if entry.name != "__pycache__"]
-    team = Path("accelerators.toml")
-    state += [(str(team.absolute()), team.stat().st_mtime_ns)] if team.is_file() else []
+    own = team / "accelerators.toml"
+    state += [(str(own), own.stat().st_mtime_ns)] if own.is_file() else [(str(team), 0)]
     return home / "completion" / f"{sha256(repr(sorted(state)).encode()).hexdigest()[:16]}.json"
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from components.core import choices
+from components.core import choices, project
 from components.core.choices import nearest
 from components.core.config import SECTIONS
 from components.core.errors import StepError
@@ -80,11 +80,11 @@ def table() -> dict[str, Any]:
         "words": {
             "experiments": experiment.names(),
             **{room: choices.names(room) for room in settings.ROOMS.values()},
-            "accelerators": [row.name for row in catalog.load(Path.cwd()).values() if not row.refused],
+            "accelerators": [row.name for row in catalog.load(project.folder()).values() if not row.refused],
             "settings": sorted([*SECTIONS, *chosen, *names]),
             "assignments": [f"{name}=" for name in names],
             "steps": list(STEPS),
-            "kinds": ["data", "model", "task"],
+            "kinds": ["data", "experiment", "model", "task"],
             "shells": list(SHELLS),
             "platforms": ["gke"],
         },

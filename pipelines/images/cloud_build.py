@@ -6,6 +6,8 @@ Fields: docs.cloud.google.com, Cloud Build, "Build configuration file schema".
 import json
 from collections.abc import Sequence
 
+from components.core import project
+from components.core.errors import StepError
 from pipelines.compile import compiler
 from pipelines.images import build, names
 
@@ -24,8 +26,11 @@ def config(kinds: Sequence[str], registry: str) -> str:
         registry: the registry's host and folder.
 
     Raises:
-        StepError: no such kind, or no registry.
+        StepError: no such kind, no registry, or a project, whose files are not in the checkout that is sent.
     """
+    if own := project.own():
+        advice = "use suanli images build and push, or leave the project's folder for Suanli's own images"
+        raise StepError(f"Cloud Build would not see the files of the project {own}", advice=advice, kind="settings")
     prefix = names.prefix(registry)
     steps = [step for kind in names.image_kinds(kinds) for step in _steps(kind, prefix)]
     options = {"logging": "CLOUD_LOGGING_ONLY", "machineType": "E2_HIGHCPU_8", "diskSizeGb": "200"}

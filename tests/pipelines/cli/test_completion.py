@@ -79,6 +79,18 @@ def test_a_teams_own_accelerators_are_offered_once_they_are_there(work: Path) ->
     assert offered("nodepool", "vis") == ["vision"]
 
 
+def test_a_project_is_found_from_a_folder_below_it(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    team = work / "team"
+    (team / "runs/20261201-130000-first").mkdir(parents=True)
+    (team / "experiments").mkdir()
+    (team / "experiments/first.py").write_text('"""Ours."""\n')
+    (team / "suanli.toml").write_text("")
+    monkeypatch.chdir(team / "experiments")
+    monkeypatch.delenv("SUANLI_RUNS")
+    assert offered("run", "fir") == ["first"]
+    assert offered("runs", "show", "2026") == ["20261201-130000-first"]
+
+
 def test_it_imports_nothing_but_the_standard_library() -> None:
     script = "import sys, pipelines.cli.completion; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
