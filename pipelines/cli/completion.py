@@ -117,7 +117,7 @@ def cache_file() -> Path:
     files = [entry for folder in folders for entry in os.scandir(folder)]
     state = [(entry.path, entry.stat().st_mtime_ns) for entry in files if entry.name != "__pycache__"]
     own = team / "accelerators.toml"
-    state += [(str(own), own.stat().st_mtime_ns)] if own.is_file() else [(str(team), 0)]
+    state += [(str(own), own.stat().st_mtime_ns)] if own.is_file() else []
     return home / "completion" / f"{sha256(repr(sorted(state)).encode()).hexdigest()[:16]}.json"
 
 

@@ -45,6 +45,7 @@ FISH = """function __suanli
 end
 complete --command suanli --arguments '(__suanli)'"""
 SHELLS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+MOST_KEPT = 8
 # What an argument or option takes, by how the help calls it.
 ARGUMENTS = {"EXPERIMENT": "experiments", "RUN": "runs", "ID": "runs", "STEP": "steps"}
 # The lists and the commands whose NAME means one of them.
@@ -114,11 +115,11 @@ def _argument(command: str, metavar: str) -> str:
 
 
 def main(path: Path) -> None:
-    """Print the table as JSON and keep it, the only one of its folder."""
+    """Print the table as JSON and keep it, with those of the last few projects."""
     text = json.dumps(table())
     print(text)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for old in path.parent.glob("*.json"):
+    for old in sorted(path.parent.glob("*.json"), key=lambda each: each.stat().st_mtime)[:-MOST_KEPT]:
         old.unlink(missing_ok=True)
     write_atomically(path, text)
 
