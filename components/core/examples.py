@@ -2,12 +2,12 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from components import storage
 from components.core import streaming
@@ -17,6 +17,7 @@ from components.core.errors import PREPARE_AGAIN, StepError
 if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
+    from markupsafe import Markup
 
 FILE = "examples.json"
 KINDS = {"directory": str, "fingerprint": str, "task": str, "source": str, "splits": dict, "info": dict}
@@ -31,15 +32,45 @@ class Records:
     """Examples as a task writes them.
 
     Attributes:
-        contents: the bytes of each good example that its key is a hash of, such as its image; contents of one length
-            may be the rows of an array, uint8 [good examples, length].
+        contents: what the network sees of each good example, such as its image; contents of one length may be the rows
+            of an array, uint8 [good examples, length].
         features: the other features except the key; name -> array, or list of bytes, [good examples].
         faults: position among the given examples -> what is wrong with that one.
+        identities: bytes that are the same for contents which mean the same, such as the same pixels in another
+            compression: the keys are their hashes; None if they are the contents.
+        sketches: what near duplicates are found by, [good examples, ...], if the task's ``likeness`` compares them.
     """
 
     contents: "list[bytes] | np.ndarray"
     features: "dict[str, np.ndarray | list[bytes]]"
     faults: dict[int, str]
+    identities: list[bytes] | None = None
+    sketches: "np.ndarray | None" = None
+
+
+class Likeness(Protocol):
+    """How near duplicates are found by the sketches of examples, [n, ...]; a module.
+
+    Attributes:
+        NOUN: what the examples are, in the plural.
+    """
+
+    NOUN: str
+
+    def is_comparable(self, sketches: "np.ndarray") -> "np.ndarray":
+        """Which tell enough of their example, bool [n]."""
+
+    def codes(self, sketches: "np.ndarray") -> "np.ndarray":
+        """Codes, uint64 [n, columns]: near duplicates are neighbours when sorted by one of the columns."""
+
+    def is_plausible(self, one: "np.ndarray", other: "np.ndarray") -> "np.ndarray":
+        """Whether the examples of two rows of codes each are worth a comparison, bool [n]."""
+
+    def is_near(self, one: "np.ndarray", other: "np.ndarray") -> "np.ndarray":
+        """Whether the examples of two sketches each are near duplicates, bool [n]."""
+
+    def shown(self, pairs: Sequence[tuple[str, bytes, bytes]], info: Any) -> "Markup":
+        """Pairs of stored contents for the report, the second from train, each with a caption."""
 
 
 @dataclass(frozen=True)

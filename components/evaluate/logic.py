@@ -246,7 +246,8 @@ def _results(
         anchor=opponents[1],
         notes=(*_learnt_nothing(role, truth, ours), *(champion.notes if champion else ()), *notes),
     )
-    cautions = tuple(gate.Reason("warning", text) for text in role.cautions(truth))
+    warnings = (*role.info.get("warnings", ()), *role.cautions(truth))
+    cautions = tuple(gate.Reason("warning", text) for text in warnings)
     decision = replace(decision, reasons=(*cautions, *decision.reasons))
     worst = gate.worst(slices, settings.paired_metric)
     return Results(values, intervals, slices, worst, against, opponents[1], baseline, decision, ours)

@@ -21,13 +21,14 @@ from components.core.errors import StepError
 from components.core.examples import Records
 from components.core.plain import visible
 from components.data import SPLITS, DataSettings, Example, Source, attribute, expected_counts, fractions
+from components.prepare import near_duplicates
 from components.prepare.writer import RecordEncoder, Split, cores
 from components.tasks.contract import Examples, Summary
 
 # Position of a key relative to the two bounds -> index of the split.
 CUT = np.array([2, 1, 0])
 # Increased when the same data are written differently, so that older directories are not reused.
-LAYOUT = 2
+LAYOUT = 3
 # Examples in memory at once: at most BATCH, and about BATCH_BYTES.
 BATCH, BATCH_BYTES = 512, 2**21
 # Encoded examples per task of a thread.
@@ -51,6 +52,8 @@ class Filled:
         groups: number of groups in each split, with ``data.group``.
         quarantined: name and fault of each bad example.
         left_out: reason -> number of examples that the source, or ``data.limit``, left out.
+        near: held-out split -> its examples that are nearly equal to a training example, if the task looks for them.
+        pairs: a few of them: the split, the content, and that of the training example.
         fingerprint: a digest of all examples with their features and splits, and of the layout.
     """
 
@@ -60,6 +63,8 @@ class Filled:
     groups: dict[str, int] = field(default_factory=dict)
     quarantined: list[tuple[str, str]] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    near: dict[str, near_duplicates.Found] = field(default_factory=dict)
+    pairs: list[tuple[str, bytes, bytes]] = field(default_factory=list)
     fingerprint: str = ""
 
     def reasons(self) -> Counter[str]:
@@ -119,6 +124,13 @@ def fill(source: Source, settings: DataSettings, role: Examples[Any], folder: Pa
     if settings.group:
         filled.groups = {name: len(run.groups.get(name, ())) for name in names}
     filled.fingerprint = run.total.hexdigest()
+    if role.likeness:
+        filled.near = near_duplicates.find(run.sketches, role.likeness)
+        filled.pairs = [
+            (name, splits[name].content(held_out), splits["train"].content(train))
+            for name, near in filled.near.items()
+            for held_out, train in near.pairs
+        ]
     return filled
 
 
@@ -195,6 +207,7 @@ class _Run:
     cuts: tuple[float, float] = (math.inf, math.inf)
     # With groups or times, equal contents may be assigned to several splits: content -> the first one's.
     places: dict[int, int] = field(default_factory=dict)
+    sketches: dict[str, near_duplicates.Sketches] = field(default_factory=dict)
     # Split -> the groups in it.
     groups: dict[str, set[int]] = field(default_factory=dict)
     done: int = 0
@@ -206,7 +219,7 @@ class _Run:
         new: list[np.ndarray] = []
         self.filled.duplicates[origin] = 0
         for stored, examples in self._records(origin, islice(self._given(stream), self.settings.limit or None)):
-            keys = keys_of(stored.contents)
+            keys = keys_of(stored.contents if stored.identities is None else stored.identities)
             groups = self._groups(examples)
             if bounds is None:
                 which = np.full(len(keys), SPLITS.index(origin))
@@ -270,6 +283,8 @@ class _Run:
 
     def _write(self, stored: Records, keys: np.ndarray, which: np.ndarray, groups: np.ndarray | None) -> None:
         self.total.update(np.stack([keys, which], axis=1, dtype="<u8", casting="unsafe").tobytes())
+        if stored.identities is not None:
+            self.total.update(keys_of(stored.contents).tobytes())
         for values in stored.features.values():
             self.total.update(_bytes(values))
         # An example's key, and that of its group, which evaluate finds there.
@@ -279,7 +294,11 @@ class _Run:
             self.total.update(titles.tobytes())
         records = self.encoder.records([stored.contents, titles, *stored.features.values()])
         for number in np.unique(which).tolist():
-            self.splits[SPLITS[number]].write(_select(records, which == number))
+            chosen, name = which == number, SPLITS[number]
+            self.splits[name].write(_select(records, chosen))
+            if self.role.likeness and stored.sketches is not None:
+                held = self.sketches.setdefault(name, near_duplicates.Sketches())
+                held.add(stored.sketches[chosen], keys[chosen], self.role.likeness)
         self.filled.summary.update(stored, keys, which)
         self.done += len(records)
         if time.monotonic() - self._reported > 1:
@@ -345,7 +364,9 @@ def _bytes(values: np.ndarray | list[bytes]) -> bytes:
 def _without(stored: Records, excluded: np.ndarray) -> Records:
     mask = ~excluded
     features = {name: _select(values, mask) for name, values in stored.features.items()}
-    return Records(_select(stored.contents, mask), features, {})
+    identities = stored.identities and list(compress(stored.identities, mask))
+    sketches = None if stored.sketches is None else stored.sketches[mask]
+    return Records(_select(stored.contents, mask), features, {}, identities, sketches)
 
 
 def _select(rows: list[bytes] | np.ndarray, mask: np.ndarray) -> list[bytes] | np.ndarray:

@@ -1,13 +1,15 @@
 """Stream a source into a validated, content-addressed TFDS directory, and report on it."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from components import storage
-from components.core import staging
+from components.core import progress, reports, staging
 from components.core.artifacts import Artifact
 from components.core.choices import load
 from components.core.config import validated
@@ -15,8 +17,8 @@ from components.core.errors import StepError
 from components.core.examples import PreparedData
 from components.core.plain import is_visible
 from components.data import SPLITS
+from components.prepare import near_duplicates, writer
 from components.prepare import report as reporting
-from components.prepare import writer
 from components.prepare.filling import Filled, fill
 from components.tasks import contract
 
@@ -51,6 +53,8 @@ def prepare(data: dict[str, Any], data_root: str, freshness: str, examples: Arti
         directory = _publish(folder, data_root, filled.fingerprint)
     counts = {split.name: sum(split.counts) for split in filled.splits}
     info = {**source.info, **filled.summary.info(), "licence": source.licence, "text": text}
+    if warned := near_duplicates.warnings(filled.near, settings, role.likeness):
+        info["warnings"] = warned
     index = PreparedData(directory, filled.fingerprint, settings.task, settings.name, counts, info, settings.stream)
     index.write(examples.path)
     examples.metadata.update(
@@ -60,12 +64,24 @@ def prepare(data: dict[str, Any], data_root: str, freshness: str, examples: Arti
         duplicates_removed=sum(filled.duplicates.values()),
         quarantined=len(filled.quarantined),
         left_out=filled.reasons().total(),
+        near_duplicates=sum(near.count for near in filled.near.values()),
         **counts,
     )
     for line in (filled.account(), *source.notes):
         print(line, flush=True)
+    for line in warned:
+        progress.log("prepare", line)
     Path(report.path).parent.mkdir(parents=True, exist_ok=True)
-    Path(report.path).write_text(reporting.page(index, filled, source.notes))
+    notes = (*source.notes, *warned)
+    Path(report.path).write_text(reporting.page(index, filled, notes, _pairs(filled, role, source.info)))
+
+
+def _pairs(filled: Filled, role: contract.Examples[Any], info: Mapping[str, Any]) -> Markup:
+    """The report's section of near duplicates; empty if there are none."""
+    if not filled.pairs or not role.likeness:
+        return Markup("")
+    lines = [reports.text(near.line(split, role.likeness.NOUN) + ".") for split, near in filled.near.items()]
+    return reports.section("Nearly equal across splits", *lines, role.likeness.shown(filled.pairs, info))
 
 
 def _check_names(names: list[str]) -> None:

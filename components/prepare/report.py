@@ -9,8 +9,8 @@ from components.core.examples import PreparedData
 from components.prepare.filling import Filled
 
 
-def page(index: PreparedData, filled: Filled, notes: Sequence[str] = ()) -> str:
-    """The report as one HTML page; ``notes`` are the source's."""
+def page(index: PreparedData, filled: Filled, notes: Sequence[str] = (), pairs: Markup | str = "") -> str:
+    """The report as one HTML page; ``notes`` are warnings, ``pairs`` the section of near duplicates."""
     facts = reports.facts(
         {
             **index.splits,
@@ -21,6 +21,7 @@ def page(index: PreparedData, filled: Filled, notes: Sequence[str] = ()) -> str:
                 else {}
             ),
             "duplicates removed": sum(filled.duplicates.values()),
+            "nearly equal across splits": sum(near.count for near in filled.near.values()),
             "quarantined": len(filled.quarantined),
             "left out": filled.reasons().total(),
             "licence": index.info["licence"],
@@ -31,6 +32,7 @@ def page(index: PreparedData, filled: Filled, notes: Sequence[str] = ()) -> str:
         facts,
         *(reports.note(note, "warning") for note in notes),
         *_notes(filled),
+        pairs,
         *filled.summary.sections(list(index.splits)),
     ]
     return reports.page(f"Data: {index.source}", *parts, subtitle=index.info["text"])

@@ -119,6 +119,26 @@ class RecordEncoder:
         return header
 
 
+def _first_value(record: bytes) -> bytes:
+    """The value of a record's first feature, of bytes."""
+
+    def field(start: int) -> tuple[int, int]:
+        """Where the value of the field that starts there begins and ends."""
+        size, shift, offset = 0, 0, start + 1
+        while True:
+            size |= (record[offset] & 127) << shift
+            shift, offset = shift + 7, offset + 1
+            if record[offset - 1] < 128:
+                return offset, offset + size
+
+    features, _ = field(0)
+    entry, _ = field(features)
+    _, key_end = field(entry)
+    kind, _ = field(key_end)
+    values, _ = field(kind)
+    return record[slice(*field(values))]
+
+
 def _width(column: bytes | np.ndarray) -> int:
     return len(column) if isinstance(column, bytes) else int(column.shape[1])
 
@@ -192,6 +212,16 @@ class Split:
     def payload(self) -> int:
         """Bytes of the records without frames, which TFDS calls a split's size."""
         return sum(self.sizes) - FRAME * len(self.sizes)
+
+    def content(self, position: int) -> bytes:
+        """The first feature, of bytes, of one of the examples, before they are finished."""
+        self.close()
+        number, first = 0, 0
+        while first + self.counts[number] <= position:
+            first, number = first + self.counts[number], number + 1
+        with self._path(number).open("rb") as stream:
+            stream.seek(sum(self.sizes[first:position]) + LENGTH.size + TAIL.size)
+            return _first_value(stream.read(self.sizes[position] - FRAME))
 
     def close(self) -> None:
         """Close the open file, if any."""

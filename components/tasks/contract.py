@@ -27,7 +27,7 @@ import numpy as np
 
 from components.core import archives, choices
 from components.core.errors import StepError
-from components.core.examples import PreparedData, Records, TfdsConversion
+from components.core.examples import Likeness, PreparedData, Records, TfdsConversion
 from components.core.inference import Predictor
 from components.metrics import bootstrap, confidence, grouping
 from components.tasks import EvaluationSettings
@@ -76,6 +76,7 @@ class Examples(Generic[InfoType]):
     """
 
     kinds: ClassVar[dict[str, type]]
+    likeness: ClassVar[Likeness | None] = None  # how near duplicates are found, if they are looked for
 
     def __init__(self, info: InfoType) -> None:
         self.info = info
@@ -101,8 +102,7 @@ class Examples(Generic[InfoType]):
         raise NotImplementedError
 
     def to_records(self, examples: list[dict[str, Any]]) -> Records:
-        """Examples of a source as they are written, with what is wrong with the others: their ``fault``, if the source
-        has found one."""
+        """Examples of a source as they are written, and position -> what is wrong with an example (its ``fault``)."""
         content, _, *others = self.kinds
         rows, faults = [], {}
         for position, example in enumerate(examples):

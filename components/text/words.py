@@ -28,7 +28,9 @@ _TABLE = bytes(byte if byte > 0x7F or chr(byte).isalnum() else ord(" ") for byte
 
 
 def words(text: bytes) -> list[bytes]:
-    return _BREAK.sub(b" ", text.lower()).translate(_TABLE, delete=b"'").split()
+    lower = text.lower()
+    spaced = _BREAK.sub(b" ", lower) if b"<br" in lower else lower
+    return spaced.translate(_TABLE, delete=b"'").split()
 
 
 def build_vocabulary(texts: Iterable[bytes], size: int) -> list[str]:

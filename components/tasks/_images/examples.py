@@ -3,11 +3,15 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from google_crc32c import value as crc32c
 
 from components.vision import images
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+# Bytes of pixels that share a checksum.
+PIECE = 2**14
 
 
 def feature(info: Any) -> Any:
@@ -33,6 +37,17 @@ def pixels(image: bytes, info: Any) -> np.ndarray:
         return images.decode(image, shape[-1])
     except ValueError as error:
         raise ValueError(f"cannot be read as an image: {error}") from None
+
+
+def identity(decoded: np.ndarray) -> bytes:
+    """Bytes that are the same for the same pixels, uint8 [height, width, channels], whatever the file.
+
+    The checksums of the pixels' pieces: a fifth of a hash's time. Two pictures that differ in one piece alone share
+    them once in 2**32 times, and then these near duplicates are in one split.
+    """
+    data = decoded.tobytes()
+    sums = [crc32c(data[start : start + PIECE]) for start in range(0, len(data), PIECE)]
+    return np.array([*decoded.shape, *sums], "<u4").tobytes()
 
 
 def normalised(image: bytes, info: Any) -> tuple[bytes, np.ndarray]:

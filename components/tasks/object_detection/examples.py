@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from components.core.examples import Records, TfdsConversion
+from components.core.examples import Likeness, Records, TfdsConversion
 from components.tasks import _features, contract
-from components.tasks._images import image_shape
-from components.tasks._images.examples import array_faults, feature, normalised, parse_images, pixels
+from components.tasks._images import image_shape, near_duplicates
+from components.tasks._images.examples import array_faults, feature, identity, normalised, parse_images, pixels
 from components.tasks.object_detection import Info
 from components.tasks.object_detection.summary import BoxSummary
 from components.vision.boxes import NONE
@@ -39,6 +39,7 @@ class Examples(contract.Examples[Info]):
         "height": int,
         "width": int,
     }
+    likeness: ClassVar[Likeness | None] = near_duplicates
 
     def features(self) -> dict[str, Any]:
         from tensorflow_datasets import features
@@ -53,7 +54,8 @@ class Examples(contract.Examples[Info]):
         """Faults: undecodable images, boxes outside or without area, labels outside the classes."""
         raw = self.info["encoding"] == "raw"
         faults = array_faults([example["image"] for example in examples], self.info) if raw else {}
-        contents, rows = [], []
+        contents, rows, sketches = [], [], []
+        identities: list[bytes] = []
         for position, example in enumerate(examples):
             if position in faults:
                 continue
@@ -67,11 +69,16 @@ class Examples(contract.Examples[Info]):
                 faults[position] = str(error)
                 continue
             contents.append(content)
+            identities.append(content if raw else identity(decoded))
+            sketches.append(near_duplicates.sketch(decoded[None])[0])
             rows.append((boxes.astype("<f4").tobytes(), labels.astype("<i8").tobytes(), len(labels), *shape[:2]))
         columns: list[Any] = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], [], []]
         numbers = zip(tuple(self.kinds)[4:], columns[2:], strict=True)
-        features = {name: np.array(column, np.int64) for name, column in numbers}
-        return Records(contents, {"boxes": columns[0], "labels": columns[1], **features}, dict(sorted(faults.items())))
+        features: dict[str, Any] = {name: np.array(column, np.int64) for name, column in numbers}
+        features |= {"boxes": columns[0], "labels": columns[1]}
+        named = {name: features[name] for name in tuple(self.kinds)[2:]}
+        stacked = np.stack(sketches) if sketches else np.empty((0, 0), np.uint8)
+        return Records(contents, named, dict(sorted(faults.items())), None if raw else identities, stacked)
 
     def parse(self, records: "tf.Tensor") -> "dict[str, tf.Tensor]":
         """``image`` uint8 [batch, height, width, channels]; ``boxes`` float32 [batch, most_boxes, 4] and ``labels``

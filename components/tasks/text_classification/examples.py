@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from components.core.examples import TfdsConversion
-from components.tasks import _features, contract
+from components.tasks import _features
+from components.tasks._texts import TextExamples
 from components.tasks.text_classification import Info
 from components.tasks.text_classification.summary import TextSummary
 from components.text import texts, words
 
 
-class Examples(contract.Examples[Info]):
+class Examples(TextExamples[Info]):
     """An example of a source has ``text`` (bytes or str), ``label``, and if there are several sources ``source``, its
     number."""
 

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from components.core.examples import TfdsConversion
-from components.tasks import _features, contract
+from components.tasks import _features
+from components.tasks._texts import TextExamples
 from components.tasks.text_generation import LONGEST, Info
 from components.tasks.text_generation.summary import CorpusSummary
 from components.text import texts
 
 
-class Examples(contract.Examples[Info]):
+class Examples(TextExamples[Info]):
     """An example of a source has ``text`` (bytes or str), and ``source``, its number, if there are several."""
 
     kinds: ClassVar[dict[str, type]] = {"text": bytes, "key": bytes, "source": int, "characters": int}

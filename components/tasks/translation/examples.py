@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from components.core.examples import TfdsConversion
-from components.tasks import _features, contract
+from components.tasks import _features
+from components.tasks._texts import TextExamples
 from components.tasks.translation import Info, sentence_fault
 from components.tasks.translation.summary import PairSummary
 
 
-class Examples(contract.Examples[Info]):
+class Examples(TextExamples[Info]):
     """An example of a source has ``source`` and ``target``, bytes; or ``fault``, what is wrong with it."""
 
     kinds: ClassVar[dict[str, type]] = {"source": bytes, "key": bytes, "target": bytes}
