@@ -16,7 +16,8 @@ from pipelines.images import names
 
 CHOSEN: dict[Room, str] = {"data": "digits", "tasks": "image_classification", "models": "cnn"}
 EVERY = set(STEPS)
-LINES = 10_300
+# Most trainings stand on 9,500 to 10,300; an object detector of a TFDS directory is the largest.
+LINES = 10_900
 
 
 def keys(inputs: Path) -> dict[str, str]:
