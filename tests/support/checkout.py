@@ -14,6 +14,7 @@ PARTS = (
     "images",
     "pipelines",
     "requirements",
+    "suanli",
     "tests",
     "docs",
     "README.md",
