@@ -14,7 +14,6 @@ and a comparison show themselves. Every error is a ``suanli.Error`` whose text i
 needs a cluster (``suanli submit``, ``suanli schedule``) is done on the command line.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from components.core.errors import StepError as Error
 from components.core.plain import one_line
 from pipelines import experiment as experiments
 from pipelines.runs import folder
-from suanli.objects import Comparison, Experiment, Run, RunError
+from suanli.objects import Comparison, Experiment, Run, RunError, assignments
 
 __all__ = [
     "Comparison",
@@ -115,15 +114,10 @@ def predict(
     if not inputs and not texts:
         raise Error("there is nothing to predict", advice="give files, folders or texts", kind="settings")
     loaded = version.load(command.version_folder(model, _root(root)), format)
-    loaded = command.with_task_settings(loaded, [f"{name}={_text(value)}" for name, value in (settings or {}).items()])
+    loaded = command.with_task_settings(loaded, assignments(settings or {}))
     for prediction in command.predictions_of(loaded, [str(each) for each in inputs], texts):
         yield {"input": one_line(prediction.name), **prediction.values}
 
 
 def _root(root: str | Path | None) -> Path:
     return folder.root(Path(root) if root is not None else None)
-
-
-def _text(value: Any) -> str:
-    """A value as it would be typed."""
-    return value if isinstance(value, str) else json.dumps(value)

@@ -63,9 +63,7 @@ class Experiment:
         Raises:
             StepError: there is no such setting, or it does not take the value.
         """
-        changes = [
-            f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in settings.items()
-        ]
+        changes = assignments(settings)
         return Experiment(self.named.with_settings(changes), self.source, (*self.changes, *changes))
 
     def warnings(self) -> list[str]:
@@ -196,6 +194,11 @@ class Comparison:
         from pipelines.runs import compare_page  # NumPy
 
         return _frame(compare_page.text([run.run for run in self.runs]))
+
+
+def assignments(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as ``--set`` takes them."""
+    return [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in settings.items()]
 
 
 def _cell(value: Any) -> str:

@@ -23,10 +23,9 @@ from components.core.errors import StepError
 PRELOADED = ["tensorflow"]
 # The exit status of a fork whose server was killed (multiprocessing.popen_forkserver); it is then killed as an orphan.
 SERVER_GONE = 255
-# In a lightweight component's command: the shell, its line, the component's source, and then the arguments.
-SHELL, SOURCE = ("sh", "-ec"), 3
-# In the shell line: what a component without packages of its own begins with.
-BEGINS = "program_path="
+# A lightweight component's command: a shell, its option, its line with PROGRAM, the component's source, the arguments.
+PROGRAM = '"$program_path/ephemeral_component.py"'
+LINE, SOURCE = 2, 3
 
 
 def is_possible(backend: str) -> bool:
@@ -42,8 +41,8 @@ def is_possible(backend: str) -> bool:
 
 
 def is_plain(command: list[str]) -> bool:
-    """Whether a command does nothing but run a component, such as install packages first."""
-    return len(command) > SOURCE and tuple(command[:2]) == SHELL and command[2].lstrip().startswith(BEGINS)
+    """Whether a command does nothing but run a component; others install packages first."""
+    return len(command) > SOURCE and PROGRAM in command[LINE]
 
 
 def run(command: list[str]) -> int:

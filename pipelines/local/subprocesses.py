@@ -11,11 +11,9 @@ from kfp.local import subprocess_task_handler
 from components.core import memory
 from components.core.step import CACHED_ONLY, NOT_CACHED
 from pipelines.local import forked
+from pipelines.local.forked import PROGRAM
 from pipelines.runs import failure
 from pipelines.runs.folder import Run
-
-# In the shell line of a lightweight component.
-PROGRAM = '"$program_path/ephemeral_component.py"'
 
 
 def runner(run: Run) -> local.SubprocessRunner:

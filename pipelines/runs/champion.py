@@ -1,6 +1,5 @@
 """The champion on the pages of a run that was compared with it: its card, and its learning curves beside the run's."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from markupsafe import Markup
 from components.core import charts, reports
 from pipelines.runs import navigation
 from pipelines.runs.folder import RECORD, Run
+from pipelines.runs.record import json_or_empty
 
 CURVES = f"{navigation.FOLDER}/learning-curves.html"
 
@@ -35,7 +35,7 @@ def add(run: Run, values: dict[str, Any], version: str) -> None:
 
 def _trained_by(run: Run, registry: Path, version: str) -> Run | None:
     """The run that published a version, by the registry's history, if it is another one whose folder is still there."""
-    history = _json(registry / "champion.json").get("history")
+    history = json_or_empty(registry / "champion.json").get("history")
     for entry in history if version and isinstance(history, list) else []:
         if isinstance(entry, dict) and entry.get("version") == version and entry.get("by") == "publish":
             other = Run(run.root / Path(str(entry.get("run", ""))).name)
@@ -63,12 +63,4 @@ def _curves(run: Run, other: Run, version: str) -> Markup | None:
 def _history(run: Run) -> dict[str, list[float]]:
     """Metric -> its value after each epoch."""
     folder = run.output("train", "trained")
-    return {name: values for name, values in _json(folder / "history.json").items() if values} if folder else {}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
+    return {name: values for name, values in json_or_empty(folder / "history.json").items() if values} if folder else {}

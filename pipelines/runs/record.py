@@ -97,7 +97,7 @@ def concluded(run: Run, values: dict[str, Any], status: str) -> dict[str, Any]:
         "finished": finished,
         "seconds": round(values.get("seconds", 0) + finished - resumed, 1),
         "steps": steps,
-        **{step.metrics: _json(run.output(step.name, "metrics")) for step in STEPS.values() if step.metrics},
+        **{step.metrics: json_or_empty(run.output(step.name, "metrics")) for step in STEPS.values() if step.metrics},
         **_decision(run),
     }
 
@@ -120,7 +120,7 @@ def _step(record: dict[str, Any], image: dict[str, str], status: str) -> dict[st
 def _decision(run: Run) -> dict[str, Any]:
     """Whether the model was accepted, and why, as evaluate wrote it."""
     verdict = run.output("evaluate", "verdict")
-    values = _json(verdict / "verdict.json" if verdict and verdict.is_dir() else verdict)
+    values = json_or_empty(verdict / "verdict.json" if verdict and verdict.is_dir() else verdict)
     reasons = run.output("evaluate", "reasons")
     return {
         "accepted": values.get("accepted"),
@@ -129,7 +129,8 @@ def _decision(run: Run) -> dict[str, Any]:
     }
 
 
-def _json(path: Path | None) -> dict[str, Any]:
+def json_or_empty(path: Path | None) -> dict[str, Any]:
+    """The object in a JSON file; empty without a path, or if the file is not there or damaged."""
     if not path:
         return {}
     try:
